@@ -1,0 +1,67 @@
+# spikelib. `make demo` runs the cortical microcircuit, `make test` runs the tests.
+# Nothing here is needed to use the library: it is spikelib.h.
+
+CC ?= cc
+CFLAGS ?= -O2
+LDLIBS ?= -lm -lpthread
+PREFIX ?= /usr/local
+DESTDIR ?=
+INCLUDEDIR ?= $(PREFIX)/include
+LIBDIR ?= $(PREFIX)/lib
+CMAKEDIR ?= $(PREFIX)/share/cmake/spikelib
+PYTHON ?= python3
+
+VERSION = $$(awk -F\" '/define SPIKELIB_VERSION "/{print $$2}' spikelib.h)
+
+all: build/spkbench
+
+build/spkbench: bench/spkbench.c spikelib.h
+	@mkdir -p build
+	$(CC) $(CFLAGS) -I. bench/spkbench.c -o $@ $(LDLIBS)
+
+# One second of the Potjans-Diesmann microcircuit at full density; writes raster.svg here.
+demo: build/microcircuit
+	build/microcircuit
+
+build/microcircuit: examples/microcircuit.c spikelib.h
+	@mkdir -p build
+	$(CC) -O2 examples/microcircuit.c -o $@ $(LDLIBS)
+
+# ONLY="style golden" runs the groups named (tests/run.sh -l lists them).
+test:
+	@bash tests/run.sh $(ONLY)
+
+# Each example by the command in its first comment, in build/examples.
+examples:
+	@bash tests/examples.sh
+
+bench: build/spkbench
+	build/spkbench info
+	build/spkbench neurons
+	build/spkbench build
+	build/spkbench microcircuit --scale 0.1
+
+amalgam:
+	$(PYTHON) amalgamate.py
+
+check-amalgam:
+	$(PYTHON) amalgamate.py --check
+
+install:
+	mkdir -p "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(CMAKEDIR)"
+	cp spikelib.h "$(DESTDIR)$(INCLUDEDIR)/spikelib.h"
+	for f in spikelib.pc cmake/spikelib-config.cmake cmake/spikelib-config-version.cmake; do \
+	    case $$f in *.pc) to="$(LIBDIR)/pkgconfig" ;; *) to="$(CMAKEDIR)" ;; esac; \
+	    sed -e "s|@VERSION@|$(VERSION)|g" -e "s|@PREFIX@|$(PREFIX)|g" \
+	        -e "s|@INCLUDEDIR@|$(INCLUDEDIR)|g" -e "s|@LIBDIR@|$(LIBDIR)|g" \
+	        $$f.in > "$(DESTDIR)$$to/$${f##*/}" || exit 1; \
+	done
+
+uninstall:
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/spikelib.h" "$(DESTDIR)$(LIBDIR)/pkgconfig/spikelib.pc"
+	rm -rf "$(DESTDIR)$(CMAKEDIR)"
+
+clean:
+	rm -rf build
+
+.PHONY: all demo test examples bench amalgam check-amalgam install uninstall clean

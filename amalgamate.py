@@ -1,0 +1,414 @@
+#!/usr/bin/env python3
+"""Builds spikelib.h from src/.
+
+    python3 amalgamate.py                  write spikelib.h
+    python3 amalgamate.py --check          exit 1, and say what to do, if spikelib.h is not up to date
+    python3 amalgamate.py --out FILE       write somewhere else
+    python3 amalgamate.py --bundle FILE    a copy with the system's xxhash.h and its licence inside
+
+A new file goes into one of the lists below, at a place after everything that it includes. Files
+named *.inc.h have no include guard and are pasted wherever they are included, as often as they
+are (this is how kernel text is compiled once for each instruction set); all others are pasted
+once, in the order of the lists. A file under src/ that no list names, or that is named twice, is
+an error.
+"""
+
+import argparse
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+SRC = os.path.join(ROOT, "src")
+
+MANUAL = "api/manual.h"
+
+# Declarations that every including file sees.
+PUBLIC = [
+    "api/base.h",
+    "api/net.h",
+    "api/plot.h",
+]
+
+# What SPIKELIB_NEURON expands to; emitted for SPIKELIB_MODELS and SPIKELIB_IMPLEMENTATION.
+MODELS = [
+    "core/base.h",
+    "simd/have.h",
+    "simd/types.h",
+    "models/neuron.h",
+]
+
+# Everything else.
+IMPLEMENTATION = [
+    "core/status.h",
+    "core/alloc.h",
+    "core/philox.h",
+    "core/digest.h",
+    "core/clock.h",
+    "core/cpu.h",
+    "core/fenv.h",
+    "core/pool.h",
+    "models/propagator.h",
+    "models/lif_exp.h",
+    "models/lif_exp2.h",
+    "models/lif_alpha.h",
+    "models/lif_delta.h",
+    "models/lif_cond.h",
+    "models/lif_adapt.h",
+    "models/adex.h",
+    "models/izhikevich.h",
+    "models/hh.h",
+    "models/poisson.h",
+    "models/spike_list.h",
+    "models/parrot.h",
+    "models/table.h",
+    "net/quantile.h",
+    "net/value.h",
+    "net/projection.h",
+    "net/lanes.h",
+    "net/net.h",
+    "net/describe.h",
+    "net/prepare.h",
+    "net/synapses.h",
+    "net/build.h",
+    "net/update.h",
+    "net/deliver.h",
+    "net/record.h",
+    "net/engine.h",
+    "net/access.h",
+    "plot/svg.h",
+    "plot/axes.h",
+    "plot/curves.h",
+    "plot/raster.h",
+    "plot/rates.h",
+    "plot/histogram.h",
+    "plot/sheet.h",
+]
+
+# Pasted wherever they are included.
+PASTED = [
+    "simd/math.inc.h",
+    "net/words.inc.h",
+    "net/lanes.inc.h",
+]
+
+# A file that a flag leaves out.
+LEFT_OUT_BY = {
+    "api/plot.h": "SPIKELIB_NO_PLOT",
+    "plot/": "SPIKELIB_NO_PLOT",
+}
+
+# Macros that are not ours to undefine, or that configure a system header.
+FOREIGN_MACROS = {
+    "_GNU_SOURCE", "NOMINMAX", "WIN32_LEAN_AND_MEAN", "XXH_INLINE_ALL", "_WIN32_WINNT",
+}
+
+LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[ \t]*(?:/\*.*\*/)?[ \t]*$')
+DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_][A-Za-z_0-9]*)")
+UNDEF = re.compile(r"^[ \t]*#[ \t]*undef[ \t]+([A-Za-z_][A-Za-z_0-9]*)")
+BANNER = re.compile(r"^/\* ---- >>([a-z0-9_-]+): (.*\S) ----(?: \*/)?$")
+XXHASH_THERE = re.compile(r"^[ \t]*#[ \t]*if __has_include\(<xxhash\.h>\)")
+XXHASH_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+<xxhash\.h>")
+
+
+class Failure(Exception):
+    pass
+
+
+def read(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    name = os.path.relpath(path, ROOT)
+    if b"\r" in data:
+        raise Failure("%s: has CR line ends; use LF" % name)
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        raise Failure("%s:%d: is not ASCII" % (name, line))
+    return text if text.endswith("\n") else text + "\n"
+
+
+def all_listed():
+    return [MANUAL] + PUBLIC + MODELS + IMPLEMENTATION + PASTED
+
+
+def check_lists():
+    """Every file under src/ in exactly one list, every listed file there."""
+    found = set()
+    for folder, _, names in os.walk(SRC):
+        for name in names:
+            found.add(os.path.relpath(os.path.join(folder, name), SRC).replace(os.sep, "/"))
+    listed = all_listed()
+    errors = []
+    for name in sorted(found - set(listed)):
+        errors.append("src/%s is in no list of amalgamate.py" % name)
+    for name in sorted(set(listed) - found):
+        errors.append("src/%s is listed in amalgamate.py, but there is no such file" % name)
+    for name in sorted({n for n in listed if listed.count(n) > 1}):
+        errors.append("src/%s is listed twice in amalgamate.py" % name)
+    for name in PASTED:
+        if not name.endswith(".inc.h"):
+            errors.append("src/%s is in PASTED, but is not named *.inc.h" % name)
+    for name in listed:
+        if name.endswith(".inc.h") and name not in PASTED:
+            errors.append("src/%s belongs into PASTED" % name)
+    if errors:
+        raise Failure("\n".join(errors))
+
+
+class Amalgam:
+    def __init__(self, bundle):
+        self.bundle = bundle       # text of xxhash.h, or None
+        self.bundled = False
+        self.done = set()          # files whose text is already above
+        self.used = set()          # pasted files that somebody includes
+        self.banners = []          # (tag, what it is for)
+        self.macros = []           # of the section at hand, to be undefined at its end
+
+    # -- one file --
+
+    def guard_of(self, name):
+        return "SPIKELIB_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+
+    def without_guard(self, name, lines):
+        guard = self.guard_of(name)
+        heads = [i for i, l in enumerate(lines) if l.strip() == "#ifndef " + guard]
+        if not heads or lines[heads[0] + 1].strip() != "#define " + guard:
+            raise Failure("src/%s: wants the include guard %s" % (name, guard))
+        last = max(i for i, l in enumerate(lines) if l.strip())
+        if not lines[last].startswith("#endif"):
+            raise Failure("src/%s: the last line should be the #endif of its guard" % name)
+        return lines[: heads[0]] + lines[heads[0] + 2 : last]
+
+    def include(self, name, target):
+        """Lines for `#include "target"` met in src/name."""
+        path = os.path.normpath(os.path.join(os.path.dirname(name), target)).replace(os.sep, "/")
+        if path.endswith(".inc.h"):
+            if path not in PASTED:
+                raise Failure("src/%s includes %s, which is not in PASTED" % (name, target))
+            self.used.add(path)
+            return self.lines_of(path, read(os.path.join(SRC, path)).split("\n")[:-1])
+        if path not in all_listed():
+            raise Failure("src/%s includes %s, which is in no list" % (name, target))
+        if path not in self.done:
+            raise Failure("src/%s includes %s, which comes later in the lists" % (name, target))
+        return []
+
+    def xxhash(self):
+        self.bundled = True
+        ignore = ["-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wpedantic",
+                  "-Wextra", "-Wunused-function"]
+        head = ["/* xxhash.h of the xxHash library, with its licence, as found on the system that "
+                "wrote this file. */", "#pragma GCC diagnostic push"]
+        head += ['#pragma GCC diagnostic ignored "%s"' % w for w in ignore]
+        return head + self.bundle.split("\n")[:-1] + ["#pragma GCC diagnostic pop"]
+
+    def lines_of(self, name, lines):
+        out = []
+        defined = {}  # macro: is it, after this file?
+        for line in lines:
+            m = LOCAL_INCLUDE.match(line)
+            if m:
+                out += self.include(name, m.group(1))
+                continue
+            if self.bundle is not None and XXHASH_INCLUDE.match(line):
+                out += self.xxhash()
+                continue
+            if self.bundle is not None and XXHASH_THERE.match(line):
+                line = "#if 1 /* pasted in below */"
+            m = BANNER.match(line)
+            if m and (m.group(1), m.group(2)) not in self.banners:
+                self.banners.append((m.group(1), m.group(2)))
+            m = DEFINE.match(line)
+            if m:
+                defined[m.group(1)] = True
+            m = UNDEF.match(line)
+            if m:
+                defined[m.group(1)] = False
+            out.append(line)
+        for macro, is_left in defined.items():
+            if not is_left or macro in FOREIGN_MACROS or macro in self.macros:
+                continue
+            if re.match(r"SPKI_|spki_|spk_|K$", macro):
+                self.macros.append(macro)
+            elif not re.match(r"SPK_|SPIKELIB_", macro):
+                raise Failure("src/%s: the macro %s should begin with SPKI_ or be undefined in "
+                              "the same file" % (name, macro))
+        return out
+
+    def file(self, name):
+        lines = read(os.path.join(SRC, name)).split("\n")[:-1]
+        if not BANNER.match(lines[0]):
+            raise Failure("src/%s: the first line should be the banner "
+                          "/* ---- >>tag: what it is for ---- */" % name)
+        out = self.lines_of(name, self.without_guard(name, lines))
+        self.done.add(name)
+        while len(out) > 1 and not out[-1].strip():
+            out.pop()
+        for prefix, flag in LEFT_OUT_BY.items():
+            if name == prefix or (prefix.endswith("/") and name.startswith(prefix)):
+                out = ["#ifndef %s" % flag] + out + ["#endif /* %s */" % flag]
+        return out + [""]
+
+    def files(self, names):
+        out = []
+        for name in names:
+            out += self.file(name)
+        return out
+
+    def undefs(self, macros):
+        return ["#undef " + m for m in sorted(set(macros))]
+
+    # -- the whole --
+
+    def text(self):
+        version = re.search(r'#define SPIKELIB_VERSION "([^"]+)"',
+                            read(os.path.join(SRC, "api/base.h"))).group(1)
+        licence = read(os.path.join(ROOT, "LICENSE")).rstrip("\n").split("\n")
+
+        public = self.files(PUBLIC)
+        if self.macros:
+            raise Failure("the public section leaves %s defined" % ", ".join(self.macros))
+        models = self.files(MODELS)
+        model_macros, self.macros = self.macros, []
+        implementation = self.files(IMPLEMENTATION)
+        own_macros = [m for m in self.macros if m not in model_macros]
+        unused = sorted(set(PASTED) - self.used)
+        if unused:
+            raise Failure("nothing includes src/%s" % ", src/".join(unused))
+        if self.bundle is not None and not self.bundled:
+            raise Failure("no file of src/ includes <xxhash.h>; there is nothing to bundle")
+
+        out = self.manual(version)
+        out += ["/* Generated from src/ by amalgamate.py; edits belong there. */", ""]
+        out += FEATURES
+        out += ["#ifndef SPIKELIB_H", "#define SPIKELIB_H", ""] + public
+        out += ["#endif /* SPIKELIB_H */", ""]
+        out += MODELS_HEAD + models + SECTION_TAIL + ["#endif", "#endif /* models */", ""]
+        out += IMPLEMENTATION_HEAD + implementation + SECTION_TAIL
+        out += self.undefs(own_macros) + ["#ifndef SPIKELIB_MODELS"]
+        out += self.undefs(model_macros)
+        out += ["#define SPIKELIB_MODELS_CLOSED", "#endif", "", "#endif",
+                "#endif /* SPIKELIB_IMPLEMENTATION */", ""]
+        out += ["/* ---- >>licence: the MIT licence ---- */", "", "/*"] + licence + ["*/"]
+        text = "\n".join(l.rstrip() for l in out) + "\n"
+        return re.sub(r"\n{3,}", "\n\n", text)
+
+    def manual(self, version):
+        lines = read(os.path.join(SRC, MANUAL)).split("\n")[:-1]
+        lines = self.without_guard(MANUAL, lines)
+        width = max(len(tag) for tag, _ in self.banners) + 4
+        out = []
+        for line in lines:
+            if line.strip() == "@CONTENTS@":
+                for tag, what in self.banners + [("licence", "the MIT licence")]:
+                    out.append("    " + (">>" + tag).ljust(width) + what)
+            else:
+                out.append(line.replace("@VERSION@", version))
+        return out
+
+
+# System headers read these macros when the first of them is included.
+FEATURES = """\
+#if defined(SPIKELIB_IMPLEMENTATION) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+""".split("\n")
+
+# No fused multiply-add inside (law 2: a*b+c is two roundings everywhere). GCC ignores the standard
+# pragma and Clang ignores GCC's. At the end GCC gets back what was there; Clang, whose
+# float_control(push) exists for some targets only, what the command line says.
+SECTION_CONTRACT = """\
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+"""
+
+MODELS_HEAD = ("""\
+/* ---- >>models-section: what SPIKELIB_NEURON needs ---- */
+
+#if defined(SPIKELIB_MODELS) || defined(SPIKELIB_IMPLEMENTATION)
+#if defined(SPIKELIB_MODELS) && defined(SPIKELIB_MODELS_CLOSED)
+#error "define SPIKELIB_MODELS before the #include of spikelib.h that has SPIKELIB_IMPLEMENTATION"
+#endif
+#ifndef SPIKELIB_MODELS_SECTION
+#define SPIKELIB_MODELS_SECTION
+
+""" + SECTION_CONTRACT).split("\n")
+
+IMPLEMENTATION_HEAD = ("""\
+/* ---- >>implementation: everything else; for one file of a program ---- */
+
+#ifdef SPIKELIB_IMPLEMENTATION
+#ifndef SPIKELIB_IMPLEMENTATION_SECTION
+#define SPIKELIB_IMPLEMENTATION_SECTION
+
+""" + SECTION_CONTRACT).split("\n")
+
+SECTION_TAIL = """\
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+""".split("\n")
+
+
+def system_xxhash(path):
+    """Text of the system's xxhash.h; its first comment has to be the licence."""
+    places = [path] if path else ["/usr/include/xxhash.h", "/usr/local/include/xxhash.h",
+                                  "/opt/homebrew/include/xxhash.h"]
+    for place in places:
+        if not os.path.exists(place):
+            continue
+        with open(place, "rb") as f:
+            text = f.read().decode("utf-8").encode("ascii", "replace").decode("ascii")
+        text = text.replace("\r\n", "\n").rstrip("\n") + "\n"
+        first = text[: text.index("*/")]
+        if "BSD 2-Clause" not in first or "Copyright" not in first:
+            raise Failure("%s does not begin with the licence expected (BSD 2-Clause)" % place)
+        return text
+    raise Failure("no xxhash.h in %s; Debian has it in libxxhash-dev" % ", ".join(places))
+
+
+def write(path, text):
+    with open(path, "wb") as f:
+        f.write(text.encode("ascii"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="builds spikelib.h from src/")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("--out", metavar="FILE", default=os.path.join(ROOT, "spikelib.h"))
+    parser.add_argument("--bundle", metavar="FILE", help="write a copy with xxhash.h inside")
+    parser.add_argument("--xxhash", metavar="FILE", help="the xxhash.h for --bundle")
+    args = parser.parse_args()
+    try:
+        check_lists()
+        if args.bundle:
+            write(args.bundle, Amalgam(system_xxhash(args.xxhash)).text())
+            return 0
+        text = Amalgam(None).text()
+    except Failure as e:
+        sys.stderr.write("amalgamate.py: " + str(e).replace("\n", "\namalgamate.py: ") + "\n")
+        return 1
+    if not args.check:
+        write(args.out, text)
+        return 0
+    old = b""
+    if os.path.exists(args.out):
+        with open(args.out, "rb") as f:
+            old = f.read()
+    if old == text.encode("ascii"):
+        return 0
+    sys.stderr.write("%s is not what src/ makes of it. Edit src/, never the header, then run\n"
+                     "    make amalgam\nand commit both.\n" % os.path.basename(args.out))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

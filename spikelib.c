@@ -1,0 +1,2 @@
+#define SPIKELIB_IMPLEMENTATION
+#include "spikelib.h"

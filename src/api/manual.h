@@ -1,0 +1,103 @@
+/* spikelib @VERSION@ - spiking neural networks in one C header, with the same spikes on every
+   machine. MIT licence, The spikelib authors; the text is at the end of this file.
+
+   Do this, in one C (C11) or C++ (C++11) file of a program:
+
+       #define SPIKELIB_IMPLEMENTATION
+       #include "spikelib.h"
+
+   and in the others only the #include. Then
+       cc -O2 program.c -o program -lm -lpthread
+
+   CONTENTS (search for the tag)
+
+@CONTENTS@
+
+   FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
+
+    flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file
+    SPIKELIB_STATIC          off      with it: every function is private to this file
+    SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 kernels
+    SPIKELIB_NO_THREADS      off      starts no threads; needs no pthread; an executor still works
+    SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot)
+    SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
+                                      the digests are the same
+
+   No flag changes the layout of a public struct, and none changes a spike.
+
+   THE MANUAL
+
+   A network is described, then built, then run. Describing it:
+
+       spk_net *net = spk_net_create(&(spk_net_desc){ .dt_ms = 0.1, .threads = 2, .seed = 42 });
+       spk_pop exc = spk_net_add(net, "exc", 8000, SPK_LIF_EXP, SPK_SET({"i_dc", SPK_PA(450)}));
+       spk_net_connect(net, exc, exc, &(spk_conn_desc){ .rule = SPK_FIXED_INDEGREE, .k = 800,
+           .weight = spk_normal(45.0, 4.5), .delay_ms = spk_constant(1.5) });
+       spk_rec spikes = spk_net_record_spikes(net, exc);
+       if (spk_net_run(net, 1000.0) != SPK_OK) puts(spk_net_error(net));
+       spk_plot_raster(spikes, "raster.svg");
+       spk_net_destroy(net);
+
+   Errors. These calls need no check each: a network remembers its first error, ignores what
+   follows, and spk_net_build or spk_net_run returns it. spk_net_error is a sentence that names the
+   object, the argument and its value. All other calls return their own spk_result, and do all or
+   nothing. NULL, NaN, out of range and absurd sizes are errors in every build; nothing aborts.
+
+   Descriptors. A zero field means its default, so `spk_net_desc d = {0};` is a valid start; each
+   field's comment names the default, and spk_net_desc_defaults writes them in. The sentinels at
+   both ends of a descriptor catch one that was never set to zero.
+
+   Values. An spk_value is a number for each neuron or synapse: a constant, an array, a
+   distribution, or a function. Parameters, initial states, weights and delays all take one.
+
+   Views. An spk_pop names neurons: a population, a slice of one, or a union. Whatever takes a
+   population takes any view. Populations of another network are an error.
+
+   Models. Parameters and states go by name; a wrong name lists the right ones. spk_model_describe
+   prints a model's parameters, defaults, units and equations. Your own model is written once, in
+   statements that read like the paper, and runs on every instruction set:
+
+       #define QIF_PARAMS(X)  X(tau_m, 10.0, "ms") X(v_peak, 30.0, "mV") X(v_reset, -68.0, "mV")
+       #define QIF_DERIVED(X) X(h, dt / tau_m)
+       #define QIF_STATE(X)   X(v, -65.0, "mV")
+       #define QIF_INPUTS(X)  X(i_syn, SPK_DELTA)
+       SPIKELIB_NEURON(qif, QIF_PARAMS, QIF_DERIVED, QIF_STATE, QIF_INPUTS,
+           v += h * (K(0.05) * (v + K(65.0)) * (v + K(50.0))) + i_syn;
+           spike = v >= v_peak;
+           v = spk_select(spike, v_reset, v);
+       )
+
+   A literal is written K(0.05), so that it has the precision of the state; a choice is
+   spk_select(condition, yes, no). Define SPIKELIB_MODELS before the #include.
+
+   The same spikes. The same network, seed and precision give the same spikes, bit for bit, on
+   every instruction set, thread count, compiler, optimisation level, operating system and CPU.
+   spk_rec_digest is the XXH64 of the spikes; compare it between machines. When two digests differ,
+   spk_net_state_digest after each step finds the first step that does. For this, -ffast-math is a
+   compile error, and building a network tests rounding and contraction.
+
+   Memory. All of it comes from the allocator of the descriptor, within its limit. A static synapse
+   takes 4 bytes. Once a network is built, stepping allocates nothing except for memory recorders
+   without a capacity, which grow.
+
+   Threads. One network belongs to one thread at a time; different networks may run at the same
+   time. `threads` of the descriptor counts the caller; the others are started when the network is
+   built and sleep between runs. An executor hook replaces them by threads of your own. Callbacks
+   of recorders come on the caller's thread, in (step, neuron) order.
+
+   Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
+   variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says
+   which is active.
+
+   Time. spk_spike.step counts steps; a spike of step n happened at n * dt ms, the end of the step
+   that found it. Delays are whole steps, at least one.
+
+   System headers. <stddef.h>, <stdint.h> and <stdbool.h> are all that the declarations include.
+   The implementation defines _GNU_SOURCE where it may, so include spikelib.h before system headers
+   in the file that has SPIKELIB_IMPLEMENTATION if you compile with -std=c11. */
+#ifndef SPIKELIB_API_MANUAL_H
+#define SPIKELIB_API_MANUAL_H
+#endif

@@ -1,0 +1,330 @@
+/* ---- >>access: what the host reads, writes and injects between runs ---- */
+#ifndef SPIKELIB_NET_ACCESS_H
+#define SPIKELIB_NET_ACCESS_H
+
+#include "engine.h"
+
+/* Common checks: a built network, a view, an array of the view's size. */
+SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
+                                     size_t count, const spki_view **view)
+{
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    const spk_result result = spk_net_build(net);
+    if (result != SPK_OK) {
+        return result;
+    }
+    *view = spki_check_view(net, pop, call);
+    if (!*view) {
+        return SPK_ERR_HANDLE;
+    }
+    if (!array && count) {
+        return spki_fail(net, SPK_ERR_NULL, "%s: the array is NULL", call);
+    }
+    if (count != (*view)->size) {
+        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call, count,
+                         (*view)->size, spki_view_name(net, *view));
+    }
+    return SPK_OK;
+}
+
+/* The population and the neuron in it of element k of a view. */
+SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
+{
+    const uint32_t id = spki_view_id(view, k);
+    spki_population *pop = &net->population[spki_population_of(net, id)];
+    *n = id - pop->first;
+    return pop;
+}
+
+SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
+{
+    const spki_view *view;
+    spk_result result = spki_check_access(net, pop, "get", values, count, &view);
+    if (result == SPK_OK) {
+        result = spki_check_state(net, view, name);
+    }
+    for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
+        uint32_t n;
+        const spki_population *p = spki_view_neuron(net, view, k, &n);
+        const int s = spki_find_field(p->model->state, p->model->state_count, name);
+        const int q = spki_find_field(p->model->param, p->model->param_count, name);
+        values[k] = s >= 0 ? spki_get_state(net, p, (uint32_t)s, n) : spki_param_at(&p->param[q], n);
+    }
+    return result;
+}
+
+/* A parameter's array with some neurons changed; the population's derived values follow, or all
+   stays as it was. States keep their stored (relative) values. */
+SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
+                                  const double *values)
+{
+    spki_param old = pop->param[q], fresh;
+    fresh.uniform = old.uniform;
+    fresh.each = (double *)spki_alloc(&net->mem, pop->count, sizeof(double));
+    if (!fresh.each) {
+        return spki_no_memory(net, pop->model->param[q].name);
+    }
+    for (uint32_t n = 0; n < pop->count; n++) {
+        const uint32_t k = spki_view_index(view, pop->first + n);
+        fresh.each[n] = k == UINT32_MAX ? spki_param_at(&old, n) : values[k];
+    }
+    pop->param[q] = fresh;
+    const spk_result result = spki_make_reals(net, pop);
+    if (result != SPK_OK) {
+        pop->param[q] = old;
+        spki_free_param(&net->mem, &fresh, pop->count);
+        return result;
+    }
+    spki_free_param(&net->mem, &old, pop->count);
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values, size_t count)
+{
+    const spki_view *view;
+    spk_result result = spki_check_access(net, pop, "set", values, count, &view);
+    if (result == SPK_OK) {
+        result = spki_check_state(net, view, name);
+    }
+    for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
+        uint32_t n;
+        const spki_population *p = spki_view_neuron(net, view, k, &n);
+        const bool state = spki_find_field(p->model->state, p->model->state_count, name) >= 0;
+        const char *fault = state ? (spki_finite(values[k]) ? NULL : "is not a finite number")
+                                  : spki_param_fault(name, values[k]);
+        if (fault) {
+            result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name, name,
+                               values[k], n, fault);
+        }
+    }
+    for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
+        spki_population *at = &net->population[p];
+        const uint32_t lo = spki_view_below(view, at->first);
+        const uint32_t hi = spki_view_below(view, at->first + at->count);
+        const int s = spki_find_field(at->model->state, at->model->state_count, name);
+        if (lo == hi) {
+            continue;
+        }
+        if (s < 0) {
+            result = spki_set_param(net, at,
+                                    (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
+                                    view, values);
+        }
+        for (uint32_t k = lo; s >= 0 && k < hi; k++) {
+            spki_set_state(net, at, (uint32_t)s, spki_view_id(view, k) - at->first, values[k]);
+        }
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
+{
+    const spki_view *view;
+    spk_result result = spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
+                                          spk_net_pop_size(net, pop), &view);
+    for (size_t k = 0; k < count && result == SPK_OK; k++) {
+        if (neurons[k] >= view->size) {
+            result = spki_fail(net, SPK_ERR_RANGE, "inject spikes: neuron %u of \"%s\", which has %u",
+                               neurons[k], spki_view_name(net, view), view->size);
+            break;
+        }
+        uint32_t n;
+        spki_population *p = spki_view_neuron(net, view, neurons[k], &n);
+        if (!p->forced) {
+            p->forced = (uint64_t *)spki_alloc(&net->mem, p->lanes / SPKI_GROUP, sizeof(uint64_t));
+            result = p->forced ? SPK_OK : spki_no_memory(net, "injected spikes");
+        }
+    }
+    for (size_t k = 0; k < count && result == SPK_OK; k++) {
+        uint32_t n;
+        spki_population *p = spki_view_neuron(net, view, neurons[k], &n);
+        p->forced[n / 64] |= (uint64_t)1 << (n % 64);
+        p->has_forced = true;
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
+                                             const double *amounts, size_t count)
+{
+    const spki_view *view;
+    spk_result result = spki_check_access(net, pop, "inject input", amounts, count, &view);
+    for (uint32_t pass = 0; pass < 2; pass++) { /* first all that can fail */
+        for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
+            uint32_t n, pos, neg;
+            bool magnitude;
+            spki_population *p = spki_view_neuron(net, view, k, &n);
+            if (!spki_finite(amounts[k])) {
+                return spki_fail(net, SPK_ERR_RANGE, "inject input: %g for neuron %u of \"%s\"",
+                                 amounts[k], n, p->name);
+            }
+            result = spki_resolve_receptor(net, p, receptor, &pos, &neg, &magnitude);
+            if (result != SPK_OK) {
+                return result;
+            }
+            const uint32_t r = amounts[k] < 0.0 ? neg : pos;
+            if (!p->amount[r]) {
+                p->amount[r] = (double *)spki_alloc(&net->mem, p->count, sizeof(double));
+                if (!p->amount[r]) {
+                    return spki_no_memory(net, "injected input");
+                }
+            }
+            if (pass == 1) {
+                p->amount[r][n] += magnitude && amounts[k] < 0.0 ? -amounts[k] : amounts[k];
+                p->has_amount = true;
+            }
+        }
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
+{
+    const spki_view *view;
+    spk_result result = spki_check_access(net, pop, "inject current", currents, count, &view);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
+            uint32_t n;
+            spki_population *p = spki_view_neuron(net, view, k, &n);
+            if (!spki_finite(currents[k])) {
+                return spki_fail(net, SPK_ERR_RANGE, "inject current: %g for neuron %u of \"%s\"",
+                                 currents[k], n, p->name);
+            }
+            if (!p->current) {
+                p->current = (double *)spki_alloc(&net->mem, p->count, sizeof(double));
+                if (!p->current) {
+                    return spki_no_memory(net, "injected currents");
+                }
+            }
+            if (pass == 1) {
+                p->current[n] = currents[k];
+            }
+        }
+    }
+    return result;
+}
+
+/* Over the stored bits of all states, in order, without the padding. */
+SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
+{
+    spk_digest digest;
+    spk_digest_begin(&digest);
+    if (!net || spk_net_build(net) != SPK_OK) {
+        return 0;
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        for (uint32_t s = 0; s < pop->model->state_count; s++) {
+            for (uint32_t k = 0; k < pop->count; k++) { /* little-endian whatever the machine */
+                uint64_t bits = 0;
+                unsigned char out[8];
+                uint32_t word;
+                uint16_t half;
+                const char *at = pop->state[s] + (size_t)k * net->state_size;
+                if (net->state_size == 8) {
+                    memcpy(&bits, at, 8);
+                } else if (net->state_size == 4) {
+                    memcpy(&word, at, 4);
+                    bits = word;
+                } else {
+                    memcpy(&half, at, 2);
+                    bits = half;
+                }
+                for (size_t b = 0; b < net->state_size; b++) {
+                    out[b] = (unsigned char)(bits >> (8 * b));
+                }
+                spk_digest_update(&digest, out, net->state_size);
+            }
+        }
+    }
+    return spk_digest_value(&digest);
+}
+
+SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
+{
+    if (!net || !info) {
+        return SPK_ERR_NULL;
+    }
+    memset(info, 0, sizeof *info);
+    info->neurons = net->neurons;
+    info->steps = net->step;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        info->synapses += tile->synapses;
+        info->spikes += tile->spikes;
+        info->events += tile->events;
+        info->bytes_synapses += tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
+    }
+    for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
+        info->deliver_s += net->scratch[k].deliver_s;
+        info->update_s += net->scratch[k].update_s;
+    }
+    info->bytes_now = net->mem.now;
+    info->bytes_peak = net->mem.peak;
+    info->build_s = net->build_s;
+    info->run_s = net->run_s;
+    info->threads = net->threads;
+    info->tiles = net->tiles;
+    info->min_delay_steps = net->min_delay;
+    info->max_delay_steps = net->max_delay;
+    info->weight_bits = net->desc.weight_bits;
+    info->accumulator_bits = net->accumulator_bits;
+    info->isa = net->isa;
+    info->precision = net->desc.precision;
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
+{
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    net->profile = on;
+    return SPK_OK;
+}
+
+SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
+{
+    static const char *const rule[] = {"one to one", "all to all", "Bernoulli", "fixed in-degree",
+                                       "fixed out-degree", "fixed total", "explicit (COO)",
+                                       "explicit (CSR)", "callback"};
+    spki_text text = {buffer, buffer ? size : 0, 0};
+    char line[256];
+    if (buffer && size) {
+        buffer[0] = 0;
+    }
+    if (!net) {
+        return 0;
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        snprintf(line, sizeof line, "population \"%.60s\": %u x %s, ids %u ..\n", pop->name, pop->count,
+                 pop->model->name, pop->first);
+        spki_text_add(&text, line);
+    }
+    for (uint32_t k = 0; k < net->projections; k++) {
+        const spki_projection *p = &net->projection[k];
+        snprintf(line, sizeof line, "projection \"%.60s\" (%u) -> \"%.60s\" (%u): %s\n",
+                 spki_view_name(net, &net->view[p->source]), net->view[p->source].size,
+                 spki_view_name(net, &net->view[p->target]), net->view[p->target].size,
+                 rule[p->proj.rule]);
+        spki_text_add(&text, line);
+    }
+    for (uint32_t t = 0; t < net->tiles && net->built; t++) {
+        const spki_tile *tile = &net->tile[t];
+        snprintf(line, sizeof line,
+                 "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
+                 tile->first_id, tile->end_id, (unsigned long long)tile->synapses,
+                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0, tile->max_delay);
+        spki_text_add(&text, line);
+    }
+    snprintf(line, sizeof line, "%s, %u threads, %u-bit weights, %u-bit accumulators, %u steps a slice\n",
+             spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
+             net->slice_max);
+    spki_text_add(&text, line);
+    return text.length;
+}
+
+#endif

@@ -1,0 +1,150 @@
+/* ---- >>lanes: the engine's own vector loops, for one real type (pasted once per type) ----
+   Inputs of a block of `n` neurons, n a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_LOOP SPKI_TARGET __attribute__((unused)) static
+#if SPKI_IS_DOUBLE
+#define SPKI_E double
+#else
+#define SPKI_E float
+#endif
+#if SPKI_LANES > 1
+typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
+#define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#else
+#define SPKI_WORD int32_t
+#define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#endif
+
+/* out = acc * quantum, and acc = 0 for the next step. */
+SPKI_LOOP void SPKI_F(spki_take)(int32_t *acc, void *out, size_t n, double quantum)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, q = zero + (SPKI_E)quantum;
+    SPKI_E *to = (SPKI_E *)out;
+    for (size_t k = 0; k < n; k += SPKI_LANES) {
+        SPKI_WORD w;
+        memcpy(&w, acc + k, sizeof w);
+        const SPKI_R x = SPKI_TO_REAL(w) * q;
+        memcpy(to + k, &x, sizeof x);
+        memset(acc + k, 0, sizeof w);
+    }
+}
+
+/* out += add, for whole vectors. */
+SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
+{
+    SPKI_NO_CONTRACT
+    SPKI_E *to = (SPKI_E *)out;
+    const SPKI_E *from = (const SPKI_E *)add;
+    for (size_t k = 0; k < n; k += SPKI_LANES) {
+        SPKI_R x, y;
+        memcpy(&x, to + k, sizeof x);
+        memcpy(&y, from + k, sizeof y);
+        x = x + y;
+        memcpy(to + k, &x, sizeof x);
+    }
+}
+
+/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
+   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
+   largest count of the vector. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+                                    const int32_t *threshold, uint32_t count, uint32_t base,
+                                    double weight)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
+    const SPKI_WORD none = {0};
+    SPKI_E *to = (SPKI_E *)out;
+    for (size_t k = 0; k < n; k += SPKI_LANES) {
+        SPKI_WORD u, hits = none + (int32_t)base;
+        memcpy(&u, words + k, sizeof u);
+        u ^= INT32_MIN;
+        for (uint32_t t = 0; t < count; t++) {
+#if SPKI_LANES == 1
+            if (u < threshold[t]) {
+                break;
+            }
+            hits++;
+#else
+            const SPKI_WORD reached = u >= (none + threshold[t]);
+            if (!SPKI_ANY_WORD(reached)) {
+                break;
+            }
+            hits -= reached;
+#endif
+        }
+        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        memcpy(to + k, &x, sizeof x);
+    }
+}
+
+/* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
+SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    SPKI_E *to = (SPKI_E *)out;
+    for (size_t k = 0; k < n; k += SPKI_LANES) {
+        SPKI_WORD u;
+        memcpy(&u, words + k, sizeof u);
+        const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
+                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        memcpy(to + k, &x, sizeof x);
+    }
+}
+
+/* Standard normal deviates times `sd`, by inverting the distribution function.
+   Source: Wichura, Applied Statistics 37:477 (1988), PPND7 (error below 1e-7); a 32-bit word
+   reaches 6.3 standard deviations. */
+SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, double sd)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    SPKI_E *to = (SPKI_E *)out;
+#define SPKI_C(x) (zero + (SPKI_E)(x))
+    for (size_t k = 0; k < n; k += SPKI_LANES) {
+        SPKI_WORD u;
+        memcpy(&u, words + k, sizeof u);
+        /* the side from the top bit, the distance from the rest: exact in both tails */
+        const SPKI_WORD m = u ^ (u >> 31);
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
+                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
+                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
+        const SPKI_R mid = q
+                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
+                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
+                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
+                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
+        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
+                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
+                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
+#if SPKI_LANES == 1
+        const SPKI_R x = u < 0 ? z : -z;
+#else
+        const SPKI_R x = SPKI_F(spki_select)(__builtin_convertvector(u < 0, SPKI_I), z, -z);
+#endif
+        memcpy(to + k, &x, sizeof x);
+    }
+#undef SPKI_C
+}
+
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_F
+#undef SPKI_LOOP
+#undef SPKI_E
+#undef SPKI_WORD
+#undef SPKI_TO_REAL
+#undef SPKI_ANY_WORD
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET

@@ -1,0 +1,259 @@
+/* ---- >>synapses: reading and writing the weights of a built network ---- */
+#ifndef SPIKELIB_NET_SYNAPSES_H
+#define SPIKELIB_NET_SYNAPSES_H
+
+#include "prepare.h"
+
+/* One synapse and where it is stored. */
+typedef struct spki_synapse_at {
+    spk_synapse synapse;
+    uint32_t tile, word;
+    int32_t stored;
+    double quantum;
+} spki_synapse_at;
+
+/* The neuron and receptor behind a slot of a tile. */
+SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile,
+                                                uint32_t slot, uint32_t *id, uint32_t *receptor)
+{
+    const uint32_t lane = slot % tile->lanes;
+    uint32_t p = 0;
+    while (p + 1 < tile->pieces && tile->piece[p + 1].lane <= lane) {
+        p++;
+    }
+    const spki_population *pop = &net->population[tile->piece[p].population];
+    *receptor = slot / tile->lanes;
+    *id = pop->first + tile->piece[p].first + lane - tile->piece[p].lane;
+    return pop;
+}
+
+/* The synapses of one source in one tile that reach the view; writes at most `room`. */
+SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source,
+                                 const spki_view *post, spki_synapse_at *out, size_t room)
+{
+    const spki_tile *tile = &net->tile[t];
+    const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
+    const uint32_t *row = tile->words + start;
+    uint32_t at = start + 1 + row[0];
+    size_t n = 0;
+    for (uint32_t b = 0; b < row[0]; b++) {
+        const uint32_t delay = row[1 + b] >> 20, count = row[1 + b] & SPKI_MAX_BUCKET;
+        for (uint32_t k = 0; k < count; k++, at += per) {
+            const uint32_t word = tile->words[at];
+            uint32_t id, receptor;
+            const spki_population *pop = spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu,
+                                                          &id, &receptor);
+            if (spki_view_index(post, id) == UINT32_MAX) {
+                continue;
+            }
+            if (n < room) {
+                spki_synapse_at *s = &out[n];
+                s->stored = per == 2 ? (int32_t)tile->words[at + 1] : (int32_t)word >> 16;
+                s->quantum = pop->quantum[receptor];
+                if (pop->model->input[pop->receptor_input[receptor]].value > 1.5) {
+                    s->quantum = -s->quantum; /* SPK_INH stores magnitudes */
+                }
+                s->tile = t;
+                s->word = at;
+                s->synapse.source = source;
+                s->synapse.target = id;
+                s->synapse.delay_steps = delay;
+                s->synapse.receptor = receptor;
+                s->synapse.weight = (double)s->stored * s->quantum + 0.0;
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
+{
+    const spk_synapse *x = &a->synapse, *y = &b->synapse;
+    return x->source != y->source             ? x->source < y->source
+           : x->target != y->target           ? x->target < y->target
+           : x->delay_steps != y->delay_steps ? x->delay_steps < y->delay_steps
+           : x->weight != y->weight           ? x->weight < y->weight
+                                              : a->word < b->word;
+}
+
+SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
+{
+    for (;;) {
+        size_t big = 2 * k + 1;
+        if (big >= n) {
+            return;
+        }
+        big += big + 1 < n && spki_synapse_before(&s[big], &s[big + 1]);
+        if (!spki_synapse_before(&s[k], &s[big])) {
+            return;
+        }
+        const spki_synapse_at swap = s[k];
+        s[k] = s[big];
+        s[big] = swap;
+        k = big;
+    }
+}
+
+SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
+{
+    for (size_t k = n / 2; k-- > 0;) {
+        spki_synapse_sift(s, k, n);
+    }
+    for (size_t k = n; k-- > 1;) {
+        const spki_synapse_at swap = s[0];
+        s[0] = s[k];
+        s[k] = swap;
+        spki_synapse_sift(s, 0, k);
+    }
+}
+
+/* All synapses between two views in order: how many (with `out` NULL), or filled in. */
+SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
+                                  spki_synapse_at *out, size_t room)
+{
+    size_t n = 0;
+    for (uint32_t r = 0; r < pre->ranges; r++) {
+        for (uint32_t k = 0; k < pre->range[r].count; k++) {
+            for (uint32_t t = 0; t < net->tiles; t++) {
+                n += spki_row_synapses(net, t, pre->range[r].first + k, post, out ? out + n : NULL,
+                                       room > n ? room - n : 0);
+            }
+        }
+    }
+    if (out) {
+        spki_sort_synapses(out, SPKI_MIN(n, room));
+    }
+    return n;
+}
+
+SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                       const spki_view **pre, const spki_view **post)
+{
+    if (!net->built) {
+        return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
+    }
+    *pre = spki_check_view(net, source, "synapses");
+    *post = *pre ? spki_check_view(net, target, "synapses") : NULL;
+    return *post ? SPK_OK : SPK_ERR_HANDLE;
+}
+
+SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                         spk_synapse *synapses, size_t capacity, size_t *count)
+{
+    const spki_view *pre, *post;
+    if (!net || !count) {
+        return SPK_ERR_NULL;
+    }
+    *count = 0;
+    spk_result result = spki_check_synapses(net, source, target, &pre, &post);
+    if (result != SPK_OK) {
+        return result;
+    }
+    const size_t n = spki_find_synapses(net, pre, post, NULL, 0);
+    *count = n;
+    if (!synapses || !capacity) {
+        return SPK_OK;
+    }
+    spki_synapse_at *at = (spki_synapse_at *)spki_alloc_raw(&net->mem, n, sizeof *at);
+    if (!at) {
+        return spki_no_memory(net, "a list of synapses");
+    }
+    (void)spki_find_synapses(net, pre, post, at, n);
+    for (size_t k = 0; k < SPKI_MIN(n, capacity); k++) {
+        synapses[k] = at[k].synapse;
+    }
+    spki_free(&net->mem, at, n, sizeof *at);
+    return SPK_OK;
+}
+
+/* What a weight becomes in storage; false: it does not fit there. */
+SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
+{
+    const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
+    uint32_t id, receptor;
+    const spki_tile *tile = &net->tile[s->tile];
+    const uint32_t word = tile->words[s->word];
+    const spki_population *pop = spki_slot_target(net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu,
+                                                  &id, &receptor);
+    const double kind = pop->model->input[pop->receptor_input[receptor]].value;
+    double q = w / s->quantum;
+    if ((kind > 0.5 && q < 0.0) || !(q <= most && q >= -most)) {
+        return false;
+    }
+    q = (q + 6755399441055744.0) - 6755399441055744.0;
+    *stored = (int32_t)q;
+    return true;
+}
+
+SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
+                                            const double *weights, size_t count)
+{
+    const spki_view *pre, *post;
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    spk_result result = spki_check_synapses(net, source, target, &pre, &post);
+    if (result != SPK_OK) {
+        return result;
+    }
+    const size_t n = spki_find_synapses(net, pre, post, NULL, 0);
+    if (!weights && count) {
+        return spki_fail(net, SPK_ERR_NULL, "set weights: the array is NULL");
+    }
+    if (count != n) {
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: %zu weights for %zu synapses", count, n);
+    }
+    spki_synapse_at *at = (spki_synapse_at *)spki_alloc_raw(&net->mem, n, sizeof *at);
+    if (!at) {
+        return spki_no_memory(net, "a list of synapses");
+    }
+    (void)spki_find_synapses(net, pre, post, at, n);
+    for (size_t k = 0; k < n && result == SPK_OK; k++) {
+        int32_t stored = 0;
+        if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
+            result = spki_fail(net, SPK_ERR_RANGE,
+                               "set weights: %g of synapse %zu (%u -> %u) does not fit its receptor or %u bits of %g",
+                               weights[k], k, at[k].synapse.source, at[k].synapse.target,
+                               net->desc.weight_bits, at[k].quantum);
+        }
+        at[k].stored = stored;
+    }
+    for (size_t k = 0; k < n && result == SPK_OK; k++) {
+        uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
+        if (net->desc.weight_bits == 32) {
+            word[1] = (uint32_t)at[k].stored;
+        } else {
+            *word = (*word & 0xffffu) | (uint32_t)at[k].stored << 16;
+        }
+    }
+    spki_free(&net->mem, at, n, sizeof *at);
+    return result;
+}
+
+/* -- for recorders of weights -- */
+
+SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
+{
+    const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
+    rec->width = spki_find_synapses(net, pre, post, NULL, 0);
+    rec->synapse = (spki_synapse_at *)spki_alloc_raw(&net->mem, rec->width, sizeof *rec->synapse);
+    if (!rec->synapse) {
+        return spki_no_memory(net, "a recorder of weights");
+    }
+    (void)spki_find_synapses(net, pre, post, rec->synapse, rec->width);
+    return SPK_OK;
+}
+
+SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
+{
+    const spk_net *net = rec->net;
+    for (size_t k = 0; k < rec->width; k++) {
+        const spki_synapse_at *s = &rec->synapse[k];
+        const uint32_t *word = &net->tile[s->tile].words[s->word];
+        const int32_t stored = net->desc.weight_bits == 32 ? (int32_t)word[1] : (int32_t)word[0] >> 16;
+        out[k] = (double)stored * s->quantum + 0.0;
+    }
+}
+
+#endif

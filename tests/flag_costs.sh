@@ -1,0 +1,16 @@
+#!/bin/bash
+# What each flag costs or saves: bytes of code and constants (size's text) of spikelib.c at -O2, in
+# kB. The flag table of src/api/manual.h takes its numbers from here.
+. "$(dirname "$0")/lib.sh"
+CC=${CC:-gcc}
+measure() { # measure FLAGS...: text bytes
+    local object=$LOGS/$$.o
+    "$CC" -std=gnu11 -O2 "$@" -c spikelib.c -o "$object" && size "$object" | awk 'NR == 2 { print $1 }'
+    rm -f "$object"
+}
+full=$(measure) || exit 1
+printf '%-28s %8.1f kB\n' 'everything' "$(awk "BEGIN { print $full / 1000 }")"
+for flag in NO_AVX512 NO_AVX2 NO_THREADS NO_PLOT NO_XXHASH; do
+    printf '%-28s %+8.1f kB\n' "SPIKELIB_$flag" \
+        "$(awk "BEGIN { print ($(measure -DSPIKELIB_$flag) - $full) / 1000 }")"
+done
