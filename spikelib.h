@@ -215,7 +215,7 @@ SPIKELIB_API const char *spk_result_text(spk_result result);
 SPIKELIB_API const char *spk_version(void);
 
 /* Memory. All three are called from the thread that called spikelib; blocks are aligned to `align`
-   (a power of two, at most 4096). `free` gets the size that was asked for. Zero: malloc and free. */
+   (a power of two, at most 4096), and `free` gets the `size` of its `alloc`. Zero: malloc, free. */
 typedef struct spk_allocator {
     void *ctx;
     void *(*alloc)(void *ctx, size_t size, size_t align);
@@ -575,7 +575,7 @@ SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *wi
 SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row);
 /* Forgets the spikes and samples, keeps the digest and the counts. */
 SPIKELIB_API void spk_rec_clear(spk_rec rec);
-/* Takes up to `count` spikes (rows) out of a ring. Thread: one reader beside the running network. */
+/* Takes up to `count` spikes (rows) out of a ring. Thread: one reader, also during a run. */
 SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count);
 /* Over all that was recorded since the start: spikes, mean rate in Hz, digest (XXH64). */
 SPIKELIB_API uint64_t spk_rec_count(spk_rec rec);
@@ -1226,9 +1226,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -1252,7 +1265,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -1662,9 +1676,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -1688,7 +1715,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -2100,9 +2128,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -2126,7 +2167,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -2536,9 +2578,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -2562,7 +2617,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -2975,9 +3031,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -3001,7 +3070,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -3411,9 +3481,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -3437,7 +3520,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -3850,9 +3934,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -3876,7 +3973,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -4286,9 +4384,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -4312,7 +4423,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
@@ -4443,7 +4555,8 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_TYPES_F(fn) float : fn##f1 SPKI_BASE_F(fn) SPKI_AVX2_F(fn) SPKI_AVX512_F(fn)
 #define SPKI_TYPES_D(fn) , double : fn##d1 SPKI_BASE_D(fn) SPKI_AVX2_D(fn) SPKI_AVX512_D(fn)
 #define SPKI_TYPES_M(fn) int : fn##f1 SPKI_BASE_M(fn) SPKI_AVX2_M(fn) SPKI_AVX512_M(fn)
-#define SPKI_BY_TYPE(name, x) _Generic((x), SPKI_TYPES_F(spki_##name##_) SPKI_TYPES_D(spki_##name##_))
+#define SPKI_BY_TYPE(name, x)                                                                     \
+    _Generic((x), SPKI_TYPES_F(spki_##name##_) SPKI_TYPES_D(spki_##name##_))
 #define SPKI_BY_FLOAT(name, x) _Generic((x), SPKI_TYPES_F(spki_##name##_))
 #define SPKI_BY_MASK(name, x) _Generic((x), SPKI_TYPES_M(spki_##name##_))
 #endif
@@ -4698,7 +4811,8 @@ struct spk_model_def {
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
-#define SPKI_QUIET_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
+#define SPKI_QUIET_BEGIN                                                                          \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
 #define SPKI_QUIET_END _Pragma("GCC diagnostic pop")
 #else
 #define SPKI_QUIET_BEGIN
@@ -6124,8 +6238,8 @@ SPKI_BUILTIN_NEURON(adex, SPKI_ADEX_PARAMS, SPKI_ADEX_DERIVED, SPKI_ADEX_STATE,
 #define SPKI_IZHIKEVICH_STATE(X) X(v, -65.0, "mV") X(u, b * (-65.0 - v_u), "mV/ms")
 #define SPKI_IZHIKEVICH_INPUTS(X) X(input, SPK_DELTA) X(i_ext, SPK_CURRENT)
 
-SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED, SPKI_IZHIKEVICH_STATE,
-                    SPKI_IZHIKEVICH_INPUTS,
+SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED,
+                    SPKI_IZHIKEVICH_STATE, SPKI_IZHIKEVICH_INPUTS,
     const real drive = input + i_dc + i_ext;
     const real before = v;
     v = v + h * ((k2 * v + k1) * v + k0 - u + drive);
@@ -6167,7 +6281,8 @@ SPKI_TARGET_SCALAR __attribute__((unused)) static double spki_hh_gate(double u, 
     SPKI_NO_CONTRACT
     const double a[3] = {1.28 / spk_exprel((13.0 - u) / 4.0), 0.128 * spk_exp((17.0 - u) / 18.0),
                          0.16 / spk_exprel((15.0 - u) / 5.0)};
-    const double b[3] = {1.4 / spk_exprel((u - 40.0) / 5.0), 4.0 / (1.0 + spk_exp((40.0 - u) / 5.0)),
+    const double b[3] = {1.4 / spk_exprel((u - 40.0) / 5.0),
+                         4.0 / (1.0 + spk_exp((40.0 - u) / 5.0)),
                          0.5 * spk_exp((10.0 - u) / 40.0)};
     return a[gate] / (a[gate] + b[gate]);
 }
@@ -6230,8 +6345,8 @@ SPKI_BUILTIN_NEURON(poisson, SPKI_POISSON_PARAMS, SPKI_POISSON_DERIVED, SPKI_POI
 #define SPKI_SPIKE_LIST_STATE(X)
 #define SPKI_SPIKE_LIST_INPUTS(X)
 
-SPKI_BUILTIN_NEURON(spike_list, SPKI_SPIKE_LIST_PARAMS, SPKI_SPIKE_LIST_DERIVED, SPKI_SPIKE_LIST_STATE,
-                    SPKI_SPIKE_LIST_INPUTS,
+SPKI_BUILTIN_NEURON(spike_list, SPKI_SPIKE_LIST_PARAMS, SPKI_SPIKE_LIST_DERIVED,
+                    SPKI_SPIKE_LIST_STATE, SPKI_SPIKE_LIST_INPUTS,
     spike = spki_zero > spki_zero;
 )
 
@@ -8528,6 +8643,13 @@ SPKI_FN spk_result spki_proj_create(spki_mem *mem, spki_proj *out, const spk_con
 
 /* ---- >>lanes-table: the engine's vector loops by instruction set ---- */
 
+/* The distribution of a Poisson count of one rate, in units of 2^-32. */
+typedef struct spki_poisson_table {
+    double rate;
+    uint32_t base, count, common; /* counts start at base; `common` of the thresholds are likely */
+    int32_t *threshold;           /* as unsigned numbers with the top bit flipped */
+} spki_poisson_table;
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
@@ -8588,6 +8710,37 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
+/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
+                                   uint32_t *w3)
+{
+    const SPKI_U none = {0};
+    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
+#if SPKI_LANES > 1
+    static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    SPKI_U lane;
+    memcpy(&lane, count, sizeof lane);
+    x0 += lane;
+#endif
+    for (int round = 0; round < 10; round++) {
+        SPKI_U l0, l1;
+        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(w0, &x0, sizeof x0);
+    memcpy(w1, &x1, sizeof x1);
+    memcpy(w2, &x2, sizeof x2);
+    memcpy(w3, &x3, sizeof x3);
+}
+
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
 SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
@@ -8595,31 +8748,27 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
-            const SPKI_U none = {0};
-            SPKI_U x0 = none + ((group + (uint32_t)g) * 16u + l), x1 = none + (uint32_t)step;
-            SPKI_U x2 = none + ((uint32_t)(step >> 32) ^ tag), x3 = none + stream;
-            uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-#if SPKI_LANES > 1
-            static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-            SPKI_U lane;
-            memcpy(&lane, count, sizeof lane);
-            x0 += lane;
-#endif
-            for (int round = 0; round < 10; round++) {
-                SPKI_U l0, l1;
-                const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-                const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-                x0 = h1 ^ x1 ^ k0;
-                x1 = l1;
-                x2 = h0 ^ x3 ^ k1;
-                x3 = l0;
-                k0 += 0x9E3779B9u;
-                k1 += 0xBB67AE85u;
+            uint32_t *to = out + g * 64 + l;
+            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
+                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
+                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+        }
+    }
+}
+
+/* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
+SPKI_TARGET __attribute__((unused)) static void
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+                                 uint32_t c0, uint32_t n, uint32_t *out)
+{
+    uint32_t at[4][SPKI_LANES];
+    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
+        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
+        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        for (uint32_t j = 0; j < have; j++) {
+            for (uint32_t w = 0; w < 4; w++) {
+                out[(k + j) * 4 + w] = at[w][j];
             }
-            memcpy(out + g * 64 + l, &x0, sizeof x0);
-            memcpy(out + g * 64 + 16 + l, &x1, sizeof x1);
-            memcpy(out + g * 64 + 32 + l, &x2, sizeof x2);
-            memcpy(out + g * 64 + 48 + l, &x3, sizeof x3);
         }
     }
 }
@@ -8648,9 +8797,11 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -8684,33 +8835,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -8727,8 +8875,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -8747,19 +8895,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -8779,6 +8929,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -8803,9 +8954,11 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -8839,33 +8992,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -8882,8 +9032,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -8902,19 +9052,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -8934,6 +9086,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -8995,6 +9148,37 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
+/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
+                                   uint32_t *w3)
+{
+    const SPKI_U none = {0};
+    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
+#if SPKI_LANES > 1
+    static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    SPKI_U lane;
+    memcpy(&lane, count, sizeof lane);
+    x0 += lane;
+#endif
+    for (int round = 0; round < 10; round++) {
+        SPKI_U l0, l1;
+        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(w0, &x0, sizeof x0);
+    memcpy(w1, &x1, sizeof x1);
+    memcpy(w2, &x2, sizeof x2);
+    memcpy(w3, &x3, sizeof x3);
+}
+
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
 SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
@@ -9002,31 +9186,27 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
-            const SPKI_U none = {0};
-            SPKI_U x0 = none + ((group + (uint32_t)g) * 16u + l), x1 = none + (uint32_t)step;
-            SPKI_U x2 = none + ((uint32_t)(step >> 32) ^ tag), x3 = none + stream;
-            uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-#if SPKI_LANES > 1
-            static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-            SPKI_U lane;
-            memcpy(&lane, count, sizeof lane);
-            x0 += lane;
-#endif
-            for (int round = 0; round < 10; round++) {
-                SPKI_U l0, l1;
-                const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-                const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-                x0 = h1 ^ x1 ^ k0;
-                x1 = l1;
-                x2 = h0 ^ x3 ^ k1;
-                x3 = l0;
-                k0 += 0x9E3779B9u;
-                k1 += 0xBB67AE85u;
+            uint32_t *to = out + g * 64 + l;
+            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
+                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
+                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+        }
+    }
+}
+
+/* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
+SPKI_TARGET __attribute__((unused)) static void
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+                                 uint32_t c0, uint32_t n, uint32_t *out)
+{
+    uint32_t at[4][SPKI_LANES];
+    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
+        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
+        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        for (uint32_t j = 0; j < have; j++) {
+            for (uint32_t w = 0; w < 4; w++) {
+                out[(k + j) * 4 + w] = at[w][j];
             }
-            memcpy(out + g * 64 + l, &x0, sizeof x0);
-            memcpy(out + g * 64 + 16 + l, &x1, sizeof x1);
-            memcpy(out + g * 64 + 32 + l, &x2, sizeof x2);
-            memcpy(out + g * 64 + 48 + l, &x3, sizeof x3);
         }
     }
 }
@@ -9055,9 +9235,11 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -9091,33 +9273,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -9134,8 +9313,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -9154,19 +9333,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -9186,6 +9367,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -9210,9 +9392,11 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -9246,33 +9430,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -9289,8 +9470,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -9309,19 +9490,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -9341,6 +9524,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -9403,6 +9587,37 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
+/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
+                                   uint32_t *w3)
+{
+    const SPKI_U none = {0};
+    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
+#if SPKI_LANES > 1
+    static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    SPKI_U lane;
+    memcpy(&lane, count, sizeof lane);
+    x0 += lane;
+#endif
+    for (int round = 0; round < 10; round++) {
+        SPKI_U l0, l1;
+        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(w0, &x0, sizeof x0);
+    memcpy(w1, &x1, sizeof x1);
+    memcpy(w2, &x2, sizeof x2);
+    memcpy(w3, &x3, sizeof x3);
+}
+
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
 SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
@@ -9410,31 +9625,27 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
-            const SPKI_U none = {0};
-            SPKI_U x0 = none + ((group + (uint32_t)g) * 16u + l), x1 = none + (uint32_t)step;
-            SPKI_U x2 = none + ((uint32_t)(step >> 32) ^ tag), x3 = none + stream;
-            uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-#if SPKI_LANES > 1
-            static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-            SPKI_U lane;
-            memcpy(&lane, count, sizeof lane);
-            x0 += lane;
-#endif
-            for (int round = 0; round < 10; round++) {
-                SPKI_U l0, l1;
-                const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-                const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-                x0 = h1 ^ x1 ^ k0;
-                x1 = l1;
-                x2 = h0 ^ x3 ^ k1;
-                x3 = l0;
-                k0 += 0x9E3779B9u;
-                k1 += 0xBB67AE85u;
+            uint32_t *to = out + g * 64 + l;
+            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
+                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
+                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+        }
+    }
+}
+
+/* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
+SPKI_TARGET __attribute__((unused)) static void
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+                                 uint32_t c0, uint32_t n, uint32_t *out)
+{
+    uint32_t at[4][SPKI_LANES];
+    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
+        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
+        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        for (uint32_t j = 0; j < have; j++) {
+            for (uint32_t w = 0; w < 4; w++) {
+                out[(k + j) * 4 + w] = at[w][j];
             }
-            memcpy(out + g * 64 + l, &x0, sizeof x0);
-            memcpy(out + g * 64 + 16 + l, &x1, sizeof x1);
-            memcpy(out + g * 64 + 32 + l, &x2, sizeof x2);
-            memcpy(out + g * 64 + 48 + l, &x3, sizeof x3);
         }
     }
 }
@@ -9463,9 +9674,11 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -9499,33 +9712,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -9542,8 +9752,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -9562,19 +9772,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -9594,6 +9806,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -9618,9 +9831,11 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -9654,33 +9869,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -9697,8 +9909,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -9717,19 +9929,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -9749,6 +9963,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -9811,6 +10026,37 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
+/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
+                                   uint32_t *w3)
+{
+    const SPKI_U none = {0};
+    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
+#if SPKI_LANES > 1
+    static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    SPKI_U lane;
+    memcpy(&lane, count, sizeof lane);
+    x0 += lane;
+#endif
+    for (int round = 0; round < 10; round++) {
+        SPKI_U l0, l1;
+        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(w0, &x0, sizeof x0);
+    memcpy(w1, &x1, sizeof x1);
+    memcpy(w2, &x2, sizeof x2);
+    memcpy(w3, &x3, sizeof x3);
+}
+
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
 SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
@@ -9818,31 +10064,27 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
-            const SPKI_U none = {0};
-            SPKI_U x0 = none + ((group + (uint32_t)g) * 16u + l), x1 = none + (uint32_t)step;
-            SPKI_U x2 = none + ((uint32_t)(step >> 32) ^ tag), x3 = none + stream;
-            uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-#if SPKI_LANES > 1
-            static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-            SPKI_U lane;
-            memcpy(&lane, count, sizeof lane);
-            x0 += lane;
-#endif
-            for (int round = 0; round < 10; round++) {
-                SPKI_U l0, l1;
-                const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-                const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-                x0 = h1 ^ x1 ^ k0;
-                x1 = l1;
-                x2 = h0 ^ x3 ^ k1;
-                x3 = l0;
-                k0 += 0x9E3779B9u;
-                k1 += 0xBB67AE85u;
+            uint32_t *to = out + g * 64 + l;
+            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
+                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
+                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+        }
+    }
+}
+
+/* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
+SPKI_TARGET __attribute__((unused)) static void
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+                                 uint32_t c0, uint32_t n, uint32_t *out)
+{
+    uint32_t at[4][SPKI_LANES];
+    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
+        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
+        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        for (uint32_t j = 0; j < have; j++) {
+            for (uint32_t w = 0; w < 4; w++) {
+                out[(k + j) * 4 + w] = at[w][j];
             }
-            memcpy(out + g * 64 + l, &x0, sizeof x0);
-            memcpy(out + g * 64 + 16 + l, &x1, sizeof x1);
-            memcpy(out + g * 64 + 32 + l, &x2, sizeof x2);
-            memcpy(out + g * 64 + 48 + l, &x3, sizeof x3);
         }
     }
 }
@@ -9871,9 +10113,11 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -9907,33 +10151,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -9950,8 +10191,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -9970,19 +10211,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -10002,6 +10245,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -10026,9 +10270,11 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -10062,33 +10308,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -10105,8 +10348,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -10125,19 +10368,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -10157,6 +10402,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S
@@ -10172,20 +10418,23 @@ typedef struct spki_lane_ops {
                   uint32_t stream, uint64_t seed);
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
-    void (*poisson)(const uint32_t *words, void *out, size_t n, const int32_t *threshold,
-                    uint32_t count, uint32_t base, double weight);
+    void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
+                    double weight);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
+    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0, uint32_t n,
+                 uint32_t *out);
 } spki_lane_ops;
 
-#define SPKI_OPS(lanes, S)                                                                        \
-    {                                                                                             \
-        spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,      \
-            spki_normal_##S                                                                       \
+#define SPKI_OPS(lanes, S)                                                                         \
+    {                                                                                              \
+        spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,       \
+            spki_normal_##S, spki_fill_##lanes                                                                        \
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN
+const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
@@ -10255,8 +10504,8 @@ typedef struct spki_spike_list {
 typedef struct spki_population {
     char *name;
     spk_model model;
-    uint32_t first, count;      /* neuron ids */
-    uint32_t lane;              /* first of its lanes: ids padded to groups of 64 a population */
+    uint32_t first, count; /* neuron ids */
+    uint32_t lane;         /* first of its lanes: ids padded to groups of 64 a population */
     uint32_t lanes;
     uint32_t receptors;         /* inputs of the model that synapses reach, in order */
     uint32_t receptor_input[8]; /* receptor -> input */
@@ -10266,12 +10515,12 @@ typedef struct spki_population {
     char **real;                /* parameters and derived in the network's precision */
     size_t *real_mask;          /* 0: one block of 64 bytes, ~0: `lanes` of them */
     size_t *real_bytes;
-    char **state;               /* lanes elements each */
-    double *state_offset;       /* 16-bit storage */
+    char **state;         /* lanes elements each */
+    double *state_offset; /* 16-bit storage */
     spki_spike_list list;
-    double *current;            /* injected, NULL: none */
-    double *amount[8];          /* injected input of the coming step, a receptor each */
-    uint64_t *forced;           /* spikes injected into the coming step */
+    double *current;   /* injected, NULL: none */
+    double *amount[8]; /* injected input of the coming step, a receptor each */
+    uint64_t *forced;  /* spikes injected into the coming step */
     bool has_amount, has_forced;
 } spki_population;
 
@@ -10284,12 +10533,6 @@ typedef struct spki_projection {
 } spki_projection;
 
 typedef enum spki_drive_kind { SPKI_DRIVE_POISSON, SPKI_DRIVE_CURRENT } spki_drive_kind;
-
-typedef struct spki_poisson_table {
-    double rate;
-    uint32_t base, count; /* counts start at base; `count` thresholds, biased for signed compares */
-    int32_t *threshold;
-} spki_poisson_table;
 
 typedef struct spki_drive {
     spki_drive_kind kind;
@@ -10353,7 +10596,7 @@ typedef struct spki_tile {
     uint32_t *head, *tail; /* ring of arrival steps */
     uint8_t *deferred;     /* ring of spike steps whose rows did not fit into the chunks */
     uint32_t deferred_count;
-    uint32_t *spike[2];         /* ids, by parity of the slice */
+    uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
     uint64_t events, spikes;
 } spki_tile;
@@ -10376,7 +10619,7 @@ struct spk_rec_data {
     void *items; /* memory and ring: spk_spike or rows of doubles */
     size_t count, head, tail;
     uint64_t *row_step;
-    double *staging[2]; /* sampled states of a slice */
+    double *staging[2];        /* sampled states of a slice */
     uint64_t total, next_step; /* next_step: first step not yet recorded */
     size_t cursor;             /* items of that step already taken */
     uint64_t bin_spikes, start_step;
@@ -10439,7 +10682,7 @@ struct spk_net {
     spki_pool *pool;
     spki_scratch *scratch; /* one a thread */
     spki_extent extent;
-    bool stop[2];          /* by parity: a recorder asked to stop */
+    bool stop[2]; /* by parity: a recorder asked to stop */
     spk_result stop_result;
     uint64_t run_end;
     spki_slice slice, next_slice;
@@ -10473,14 +10716,16 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
     return code;
 }
 
-SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
+SPKI_FN
+spk_result spki_no_memory(spk_net *net, const char *what)
 {
     return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
                      net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */
-SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
+SPKI_FN
+bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
 {
     if (used < *capacity) {
         return true;
@@ -10499,7 +10744,8 @@ SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *cap
     return true;
 }
 
-SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
+SPKI_FN
+char *spki_copy_string(spki_mem *mem, const char *text)
 {
     const size_t n = strlen(text) + 1;
     char *copy = (char *)spki_alloc(mem, n, 1);
@@ -10509,14 +10755,16 @@ SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
     return copy;
 }
 
-SPKI_FN void spki_free_string(spki_mem *mem, char *text)
+SPKI_FN
+void spki_free_string(spki_mem *mem, char *text)
 {
     if (text) {
         spki_free(mem, text, strlen(text) + 1, 1);
     }
 }
 
-SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
+SPKI_FN
+void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 {
     spki_free(mem, param->each, count, sizeof(double));
     param->each = NULL;
@@ -10524,7 +10772,8 @@ SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 
 /* -- views -- */
 
-SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
+SPKI_FN
+const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 {
     return pop.net == net->id && pop.index >= 1 && pop.index <= net->views
                ? &net->view[pop.index - 1]
@@ -10532,7 +10781,8 @@ SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 }
 
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
-SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
+SPKI_FN
+uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
     for (uint32_t k = 0; k < view->ranges; k++) {
         if (index < view->range[k].count) {
@@ -10544,7 +10794,8 @@ SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 }
 
 /* How many neurons of the view have ids below `id`. */
-SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
+SPKI_FN
+uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
     uint32_t below = 0;
     for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
@@ -10553,13 +10804,15 @@ SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
     return below;
 }
 
-SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
+SPKI_FN
+uint32_t spki_view_index(const spki_view *view, uint32_t id)
 {
     const uint32_t below = spki_view_below(view, id);
     return below < view->size && spki_view_id(view, below) == id ? below : UINT32_MAX;
 }
 
-SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
+SPKI_FN
+uint32_t spki_population_of(const spk_net *net, uint32_t id)
 {
     uint32_t lo = 0, hi = net->populations;
     while (hi - lo > 1) {
@@ -10574,13 +10827,15 @@ SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
 }
 
 /* The name a view is called by in errors: of the population it begins in. */
-SPKI_FN const char *spki_view_name(const spk_net *net, const spki_view *view)
+SPKI_FN
+const char *spki_view_name(const spk_net *net, const spki_view *view)
 {
     return view->size ? net->population[spki_population_of(net, view->range[0].first)].name
                       : "(empty)";
 }
 
-SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
+SPKI_FN
+int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (strcmp(field[k].name, name) == 0) {
@@ -10591,7 +10846,8 @@ SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const
 }
 
 /* The receptor of a name, or -1. */
-SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
+SPKI_FN
+int spki_find_receptor(const spki_population *pop, const char *name)
 {
     for (uint32_t r = 0; r < pop->receptors; r++) {
         if (strcmp(pop->model->input[pop->receptor_input[r]].name, name) == 0) {
@@ -10602,9 +10858,9 @@ SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
 }
 
 /* Which receptors positive and negative weights reach, and whether as magnitudes. */
-SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop,
-                                         const char *name, uint32_t *pos, uint32_t *neg,
-                                         bool *magnitude)
+SPKI_FN
+spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
+                                 uint32_t *pos, uint32_t *neg, bool *magnitude)
 {
     *pos = *neg = 0;
     *magnitude = false;
@@ -10615,12 +10871,12 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
     if (name) {
         const int r = spki_find_receptor(pop, name);
         if (r < 0) {
-            return spki_fail(net, SPK_ERR_NAME, "\"%s\" (%s) has no receptor \"%s\"; it has \"%s\"%s%s%s",
-                             pop->name, pop->model->name, name,
-                             pop->model->input[pop->receptor_input[0]].name,
-                             pop->receptors > 1 ? ", \"" : "",
-                             pop->receptors > 1 ? pop->model->input[pop->receptor_input[1]].name : "",
-                             pop->receptors > 1 ? "\"" : "");
+            return spki_fail(
+                net, SPK_ERR_NAME, "\"%s\" (%s) has no receptor \"%s\"; it has \"%s\"%s%s%s",
+                pop->name, pop->model->name, name, pop->model->input[pop->receptor_input[0]].name,
+                pop->receptors > 1 ? ", \"" : "",
+                pop->receptors > 1 ? pop->model->input[pop->receptor_input[1]].name : "",
+                pop->receptors > 1 ? "\"" : "");
         }
         *pos = *neg = (uint32_t)r;
         *magnitude = pop->model->input[pop->receptor_input[r]].value > 0.5;
@@ -10643,7 +10899,8 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
-SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
+SPIKELIB_API
+spk_result spk_net_desc_defaults(spk_net_desc *desc)
 {
     if (!desc) {
         return SPK_ERR_NULL;
@@ -10658,12 +10915,14 @@ SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_check_desc(spk_net *net)
+SPKI_FN
+spk_result spki_check_desc(spk_net *net)
 {
     const spk_net_desc *d = &net->desc;
     const char *why = "";
     if (!(d->dt_ms > 0.0) || !spki_finite(d->dt_ms) || d->dt_ms > 1000.0) {
-        return spki_fail(net, SPK_ERR_RANGE, "dt_ms = %g is not a step (0 < dt_ms <= 1000)", d->dt_ms);
+        return spki_fail(net, SPK_ERR_RANGE, "dt_ms = %g is not a step (0 < dt_ms <= 1000)",
+                         d->dt_ms);
     }
     if (d->threads > 1024) {
         return spki_fail(net, SPK_ERR_RANGE, "threads = %u is more than 1,024", d->threads);
@@ -10672,7 +10931,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
         return spki_fail(net, SPK_ERR_RANGE, "precision = %d is none", (int)d->precision);
     }
     if (d->weight_bits != 16 && d->weight_bits != 32) {
-        return spki_fail(net, SPK_ERR_RANGE, "weight_bits = %u is neither 16 nor 32", d->weight_bits);
+        return spki_fail(net, SPK_ERR_RANGE, "weight_bits = %u is neither 16 nor 32",
+                         d->weight_bits);
     }
     if (d->max_delay_steps > SPKI_MAX_DELAY) {
         return spki_fail(net, SPK_ERR_RANGE, "max_delay_steps = %u is more than %u",
@@ -10685,7 +10945,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
+SPIKELIB_API
+spk_net *spk_net_create(const spk_net_desc *desc)
 {
     static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
@@ -10718,18 +10979,21 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     return net;
 }
 
-SPIKELIB_API const char *spk_net_error(const spk_net *net)
+SPIKELIB_API
+const char *spk_net_error(const spk_net *net)
 {
     return net ? net->error : "the network is NULL (there was no memory to create it)";
 }
 
-SPIKELIB_API spk_result spk_net_status(const spk_net *net)
+SPIKELIB_API
+spk_result spk_net_status(const spk_net *net)
 {
     return net ? net->status : SPK_ERR_NULL;
 }
 
 /* Builder calls: do nothing after an error, and not on a network that is built. */
-SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
+SPKI_FN
+spk_result spki_may_describe(spk_net *net, const char *call)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -10746,7 +11010,8 @@ SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
 /* -- views -- */
 
 /* Takes over `range` (of `capacity` elements), freeing it on failure. */
-SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
+SPKI_FN
+spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
 {
     spk_pop none = {0, 0};
     void *items = net->view;
@@ -10772,21 +11037,25 @@ SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t rang
     return pop;
 }
 
-SPKI_FN const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
+SPKI_FN
+const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
 {
     const spki_view *view = spki_view_of(net, pop);
     if (!view) {
         (void)spki_fail(net, SPK_ERR_HANDLE,
                         pop.net == 0 ? "%s: no population given"
-                                     : "%s: the population belongs to another network", call);
+                                     : "%s: the population belongs to another network",
+                        call);
     }
     return view;
 }
 
-SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
+SPIKELIB_API
+spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
 {
     spk_pop none = {0, 0};
-    const spki_view *view = net && (net->status == SPK_OK) ? spki_check_view(net, pop, "slice") : NULL;
+    const spki_view *view =
+        net && (net->status == SPK_OK) ? spki_check_view(net, pop, "slice") : NULL;
     if (!view) {
         return none;
     }
@@ -10817,7 +11086,8 @@ SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size
     return result;
 }
 
-SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
+SPIKELIB_API
+spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
 {
     spk_pop none = {0, 0};
     const spki_view *va = net && net->status == SPK_OK ? spki_check_view(net, a, "union") : NULL;
@@ -10833,12 +11103,12 @@ SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     }
     uint32_t ranges = 0, i = 0, j = 0;
     while (i < va->ranges || j < vb->ranges) {
-        const bool from_a = j == vb->ranges
-                            || (i < va->ranges && va->range[i].first <= vb->range[j].first);
+        const bool from_a =
+            j == vb->ranges || (i < va->ranges && va->range[i].first <= vb->range[j].first);
         const spki_ids r = from_a ? va->range[i++] : vb->range[j++];
         if (ranges && r.first <= range[ranges - 1].first + range[ranges - 1].count) {
-            const uint32_t end = SPKI_MAX(range[ranges - 1].first + range[ranges - 1].count,
-                                          r.first + r.count);
+            const uint32_t end =
+                SPKI_MAX(range[ranges - 1].first + range[ranges - 1].count, r.first + r.count);
             range[ranges - 1].count = end - range[ranges - 1].first;
         } else {
             range[ranges++] = r;
@@ -10849,13 +11119,15 @@ SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     return result;
 }
 
-SPIKELIB_API size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
+SPIKELIB_API
+size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view ? view->size : 0;
 }
 
-SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
+SPIKELIB_API
+uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view && index < view->size ? spki_view_id(view, (uint32_t)index) : UINT32_MAX;
@@ -10863,34 +11135,36 @@ SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t ind
 
 /* -- populations -- */
 
-SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
+SPKI_FN
+bool spki_begins_with(const char *name, const char *prefix)
 {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
 /* What a parameter may be, by its name: see the top of >>models. */
-SPKI_FN const char *spki_param_fault(const char *name, double x)
+SPKI_FN
+const char *spki_param_fault(const char *name, double x)
 {
     if (!spki_finite(x)) {
         return "is not a finite number";
     }
-    if ((spki_begins_with(name, "tau") || spki_begins_with(name, "c_m")
-         || spki_begins_with(name, "delta_t"))
-        && !(x > 0.0)) {
+    if ((spki_begins_with(name, "tau") || spki_begins_with(name, "c_m") ||
+         spki_begins_with(name, "delta_t")) &&
+        !(x > 0.0)) {
         return "must be positive";
     }
-    if ((spki_begins_with(name, "t_ref") || spki_begins_with(name, "substeps")
-         || spki_begins_with(name, "rate"))
-        && !(x >= 0.0 && x <= 1e6)) {
+    if ((spki_begins_with(name, "t_ref") || spki_begins_with(name, "substeps") ||
+         spki_begins_with(name, "rate")) &&
+        !(x >= 0.0 && x <= 1e6)) {
         return "must lie within 0 and 1e6";
     }
     return NULL;
 }
 
 /* Draws a value for each neuron; equal ones become one. */
-SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
-                                   const spk_value *value, uint32_t stream, bool is_state,
-                                   spki_param *out)
+SPKI_FN
+spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
+                           const spk_value *value, uint32_t stream, bool is_state, spki_param *out)
 {
     char why[200] = "";
     const bool one = value->kind == SPK_VALUE_CONSTANT;
@@ -10924,7 +11198,8 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
     return result;
 }
 
-SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
+SPKI_FN
+spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
 {
     char list[320];
     spki_text text = {list, sizeof list, 0};
@@ -10942,8 +11217,8 @@ SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, c
                      pop->model->name, name, list);
 }
 
-SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number,
-                                const spk_set *set)
+SPKI_FN
+spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, const spk_set *set)
 {
     const int p = spki_find_field(pop->model->param, pop->model->param_count, set->name);
     const int s = spki_find_field(pop->model->state, pop->model->state_count, set->name);
@@ -10959,7 +11234,8 @@ SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t num
                            p >= 0 ? &pop->param[p] : &pop->initial[s]);
 }
 
-SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
+SPKI_FN
+void spki_free_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -10995,7 +11271,8 @@ SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
 }
 
 /* Allocates the arrays of pointers and fills in the model's defaults. */
-SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_init_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -11007,8 +11284,8 @@ SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
     pop->real_bytes = (size_t *)spki_alloc(mem, reals, sizeof *pop->real_bytes);
     pop->state = (char **)spki_alloc(mem, model->state_count, sizeof *pop->state);
     pop->state_offset = (double *)spki_alloc(mem, model->state_count, sizeof(double));
-    if (!pop->param || !pop->initial || !pop->real || !pop->real_mask || !pop->real_bytes
-        || !pop->state || !pop->state_offset || !pop->name) {
+    if (!pop->param || !pop->initial || !pop->real || !pop->real_mask || !pop->real_bytes ||
+        !pop->state || !pop->state_offset || !pop->name) {
         return spki_no_memory(net, "a population");
     }
     for (uint32_t k = 0; k < params; k++) {
@@ -11025,8 +11302,9 @@ SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
-                                 const spk_set *set)
+SPIKELIB_API
+spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
+                    const spk_set *set)
 {
     const spk_pop none = {0, 0};
     if (spki_may_describe(net, "add") != SPK_OK) {
@@ -11037,8 +11315,8 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
         return none;
     }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
-        (void)spki_fail(net, SPK_ERR_RANGE, "add \"%s\": %zu neurons are more than ids can tell apart",
-                        name, count);
+        (void)spki_fail(net, SPK_ERR_RANGE,
+                        "add \"%s\": %zu neurons are more than ids can tell apart", name, count);
         return none;
     }
     void *items = net->population;
@@ -11079,20 +11357,23 @@ typedef struct spki_self_context {
 } spki_self_context;
 
 /* Index in the target view of the neuron that is `source` in the source view. */
-SPKI_FN uint32_t spki_self_of(const void *ctx, uint32_t source)
+SPKI_FN
+uint32_t spki_self_of(const void *ctx, uint32_t source)
 {
     const spki_self_context *views = (const spki_self_context *)ctx;
     return spki_view_index(views->target, spki_view_id(views->source, source));
 }
 
 /* All populations under a target view must take the projection's weights the same way. */
-SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
-                                      bool *magnitude)
+SPKI_FN
+spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
+                              bool *magnitude)
 {
     bool first = true;
     for (uint32_t p = 0; p < net->populations; p++) {
         const spki_population *pop = &net->population[p];
-        if (spki_view_below(target, pop->first + pop->count) == spki_view_below(target, pop->first)) {
+        if (spki_view_below(target, pop->first + pop->count) ==
+            spki_view_below(target, pop->first)) {
             continue;
         }
         uint32_t pos, neg;
@@ -11102,9 +11383,9 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
             return result;
         }
         if (!first && m != *magnitude) {
-            return spki_fail(net, SPK_ERR_UNSUPPORTED,
-                             "\"%s\" and other targets take weights differently; connect them apart",
-                             pop->name);
+            return spki_fail(
+                net, SPK_ERR_UNSUPPORTED,
+                "\"%s\" and other targets take weights differently; connect them apart", pop->name);
         }
         *magnitude = m;
         first = false;
@@ -11112,8 +11393,8 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
-                                        const spk_conn_desc *desc)
+SPIKELIB_API
+spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const spk_conn_desc *desc)
 {
     spk_conn_desc none;
     spk_result result = spki_may_describe(net, "connect");
@@ -11145,11 +11426,10 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     }
     char why[256] = "";
     const spki_self_context self = {vs, vt};
-    result = spki_proj_create(&net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms,
-                              net->desc.max_delay_steps, net->desc.seed,
-                              SPKI_STREAM_PROJECTION | net->projections,
-                              source.index == target.index, spki_self_of, &self, NULL, why,
-                              sizeof why);
+    result = spki_proj_create(
+        &net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms, net->desc.max_delay_steps,
+        net->desc.seed, SPKI_STREAM_PROJECTION | net->projections, source.index == target.index,
+        spki_self_of, &self, spki_lanes(net->isa, 4)->fill, why, sizeof why);
     if (result != SPK_OK) {
         return spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                          spki_view_name(net, vt), why);
@@ -11166,7 +11446,8 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
 
 /* -- spike lists -- */
 
-SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
+SPKI_FN
+spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 {
     if (more <= list->capacity - list->count) {
         return SPK_OK;
@@ -11192,7 +11473,8 @@ SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t
 }
 
 /* Heap sort by (step, neuron): in place, no worst case. */
-SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
+SPKI_FN
+void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -11200,13 +11482,13 @@ SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
             return;
         }
         const size_t other = big + 1;
-        if (other < n
-            && (list->step[other] > list->step[big]
-                || (list->step[other] == list->step[big] && list->neuron[other] > list->neuron[big]))) {
+        if (other < n &&
+            (list->step[other] > list->step[big] ||
+             (list->step[other] == list->step[big] && list->neuron[other] > list->neuron[big]))) {
             big = other;
         }
-        if (list->step[k] > list->step[big]
-            || (list->step[k] == list->step[big] && list->neuron[k] >= list->neuron[big])) {
+        if (list->step[k] > list->step[big] ||
+            (list->step[k] == list->step[big] && list->neuron[k] >= list->neuron[big])) {
             return;
         }
         const uint64_t s = list->step[k];
@@ -11219,7 +11501,8 @@ SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
     }
 }
 
-SPKI_FN void spki_list_sort(spki_spike_list *list)
+SPKI_FN
+void spki_list_sort(spki_spike_list *list)
 {
     const size_t n = list->count;
     for (size_t k = n / 2; k-- > 0;) {
@@ -11236,8 +11519,9 @@ SPKI_FN void spki_list_sort(spki_spike_list *list)
     }
 }
 
-SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
-                                           const double *times_ms, size_t count)
+SPIKELIB_API
+spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                              const double *times_ms, size_t count)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -11253,22 +11537,26 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
         return spki_fail(net, SPK_ERR_NULL, "spike list: an array is NULL");
     }
     if (view->ranges != 1) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "spike list: the view spans several populations");
+        return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                         "spike list: the view spans several populations");
     }
     spki_population *p = &net->population[spki_population_of(net, view->range[0].first)];
     if (p->first + p->count < view->range[0].first + view->size) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "spike list: the view spans several populations");
+        return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                         "spike list: the view spans several populations");
     }
     const double dt = net->desc.dt_ms;
     for (size_t k = 0; k < count; k++) {
         if (neurons[k] >= view->size) {
-            return spki_fail(net, SPK_ERR_RANGE, "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
+            return spki_fail(net, SPK_ERR_RANGE,
+                             "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
                              p->name, neurons[k], k, view->size);
         }
         if (!(times_ms[k] / dt < 9e15) || !(times_ms[k] / dt + 0.5 >= (double)(net->step + 1))) {
-            return spki_fail(net, SPK_ERR_RANGE,
-                             "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
-                             p->name, times_ms[k], k, (double)net->step * dt);
+            return spki_fail(
+                net, SPK_ERR_RANGE,
+                "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
+                p->name, times_ms[k], k, (double)net->step * dt);
         }
     }
     const spk_result result = spki_list_reserve(net, &p->list, count);
@@ -11290,19 +11578,22 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
 
 /* ---- >>prepare: parameters, states and drives in the form the kernels read ---- */
 
-SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
+SPKI_FN
+double spki_param_at(const spki_param *param, uint32_t k)
 {
     return param->each ? param->each[k] : param->uniform;
 }
 
-SPKI_FN void spki_params_of(const spki_population *pop, uint32_t k, double *out)
+SPKI_FN
+void spki_params_of(const spki_population *pop, uint32_t k, double *out)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         out[p] = spki_param_at(&pop->param[p], k);
     }
 }
 
-SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
+SPKI_FN
+void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 {
     if (net->real_size == 8) {
         memcpy(at + 8 * k, &x, 8);
@@ -11315,14 +11606,16 @@ SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
 /* What the stored state s of neuron k is relative to. */
-SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN
+double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
 {
-    const int p = spki_find_field(pop->model->param, pop->model->param_count,
-                                  pop->model->state[s].relative);
+    const int p =
+        spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
     return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
 }
 
-SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN
+double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
 {
     const double base = spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT64) {
@@ -11340,7 +11633,8 @@ SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, ui
     return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
 }
 
-SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
+SPKI_FN
+void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
 {
     x -= spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
@@ -11353,10 +11647,12 @@ SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s
 }
 
 /* The states as the model and the user's settings begin. Padding lanes copy the last neuron. */
-SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_make_states(spk_net *net, spki_population *pop)
 {
     const spk_model model = pop->model;
-    double *param = (double *)spki_alloc(&net->mem, model->param_count + model->state_count, sizeof(double));
+    double *param =
+        (double *)spki_alloc(&net->mem, model->param_count + model->state_count, sizeof(double));
     if (!param) {
         return spki_no_memory(net, "states");
     }
@@ -11374,8 +11670,8 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
             if (k == 0 && !model->state[s].relative[0]) {
                 pop->state_offset[s] = 0.0;
             }
-            if (k == 0 && strcmp(model->state[s].relative, "spki_absolute") == 0
-                && strcmp(model->state[s].unit, "mV") == 0) {
+            if (k == 0 && strcmp(model->state[s].relative, "spki_absolute") == 0 &&
+                strcmp(model->state[s].unit, "mV") == 0) {
                 pop->state_offset[s] = init[s];
             }
             const double set = spki_param_at(&pop->initial[s], n);
@@ -11396,7 +11692,8 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
 
 /* -- parameters and what is derived from them -- */
 
-SPKI_FN bool spki_all_uniform(const spki_population *pop)
+SPKI_FN
+bool spki_all_uniform(const spki_population *pop)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         if (pop->param[p].each) {
@@ -11412,8 +11709,9 @@ typedef struct spki_reals {
 } spki_reals;
 
 /* One array of the kernels: `values` has n = 1 or one number a neuron. */
-SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const double *values,
-                            size_t n, spki_reals *out, uint32_t item)
+SPKI_FN
+bool spki_make_real(spk_net *net, const spki_population *pop, const double *values, size_t n,
+                    spki_reals *out, uint32_t item)
 {
     bool same = true;
     for (size_t k = 1; k < n && same; k++) {
@@ -11433,7 +11731,8 @@ SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const doub
     return true;
 }
 
-SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
+SPKI_FN
+spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 {
     const spk_model model = pop->model;
     const uint32_t params = model->param_count, derived = model->derived_count;
@@ -11443,7 +11742,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
     bool ok = param && all;
     for (uint32_t p = 0; p < params && ok; p++) {
         const spki_param *v = &pop->param[p];
-        ok = spki_make_real(net, pop, v->each ? v->each : &v->uniform, v->each ? pop->count : 1, out, p);
+        ok = spki_make_real(net, pop, v->each ? v->each : &v->uniform, v->each ? pop->count : 1,
+                            out, p);
     }
     spk_result result = ok ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
     for (size_t k = 0; k < n && ok; k++) {
@@ -11467,7 +11767,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
 }
 
 /* Makes all of a population's arrays anew, or leaves the old ones. */
-SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_make_reals(spk_net *net, spki_population *pop)
 {
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     spki_mem *mem = &net->mem;
@@ -11495,7 +11796,8 @@ SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
 
 /* -- drives -- */
 
-SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
+SPKI_FN
+void spki_free_drive(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     spki_free_param(&net->mem, &drive->value, n);
@@ -11511,15 +11813,20 @@ SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
 
 /* Thresholds of the distribution function in units of 2^-32: the number of thresholds that a
    32-bit word reaches, plus base, is a Poisson variate of mean `m` (exact to 2^-32). */
-SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
+SPKI_FN
+bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 {
     for (int fill = 0; fill < 2; fill++) {
         double p = spk_exp(-m), cdf = p;
         uint32_t count = 0, base = 0;
+        table->common = 0;
         for (uint32_t k = 0; k < 100000; k++) {
             const double scaled = cdf * 4294967296.0 + 0.5;
             if (scaled >= 4294967296.0) {
                 break;
+            }
+            if (scaled >= 1.0 && cdf < 1.0 - 1.0 / 1024.0) {
+                table->common++; /* one vector in 60 goes on */
             }
             if (scaled < 1.0) {
                 base++;
@@ -11544,7 +11851,8 @@ SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double 
 }
 
 /* One table a distinct rate. */
-SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
+SPKI_FN
+spk_result spki_make_tables(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     const double per_step = 1e-3 * net->desc.dt_ms;
@@ -11557,7 +11865,8 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
         }
         distinct = n;
     }
-    spki_poisson_table *table = (spki_poisson_table *)spki_alloc(&net->mem, distinct, sizeof *table);
+    spki_poisson_table *table =
+        (spki_poisson_table *)spki_alloc(&net->mem, distinct, sizeof *table);
     if (!table) {
         return spki_no_memory(net, "a Poisson drive");
     }
@@ -11584,7 +11893,8 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     return result;
 }
 
-SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
+SPKI_FN
+spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 {
     const spki_view *view = spki_check_view(net, target, call);
     void *items = net->drive;
@@ -11603,11 +11913,14 @@ SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *cal
 }
 
 /* [start, stop) in steps; stop 0: never. */
-SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
+SPKI_FN
+spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
 {
     const double dt = net->desc.dt_ms;
-    if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) || (stop != 0.0 && stop < start)) {
-        return spki_fail(net, SPK_ERR_RANGE, "drive: the window from %g to %g ms is none", start, stop);
+    if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) ||
+        (stop != 0.0 && stop < start)) {
+        return spki_fail(net, SPK_ERR_RANGE, "drive: the window from %g to %g ms is none", start,
+                         stop);
     }
     drive->start = (uint64_t)(start / dt + 0.5);
     drive->stop = stop == 0.0 || stop / dt >= 9e15 ? UINT64_MAX : (uint64_t)(stop / dt + 0.5);
@@ -11615,9 +11928,10 @@ SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double sta
 }
 
 /* A value for each neuron of the drive's view. */
-SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
-                                    const spk_value *value, double fallback, double lowest,
-                                    double highest, uint32_t item, spki_param *out)
+SPKI_FN
+spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
+                            const spk_value *value, double fallback, double lowest, double highest,
+                            uint32_t item, spki_param *out)
 {
     const uint32_t n = net->view[drive->view].size;
     const char *name = spki_view_name(net, &net->view[drive->view]);
@@ -11630,8 +11944,9 @@ SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const
     if (!each) {
         return spki_no_memory(net, what);
     }
-    spk_result result = spki_value_sample(value, n, net->desc.seed,
-                                          SPKI_STREAM_VALUE | net->drives << 2 | item, each, why, sizeof why);
+    spk_result result =
+        spki_value_sample(value, n, net->desc.seed, SPKI_STREAM_VALUE | net->drives << 2 | item,
+                          each, why, sizeof why);
     if (result != SPK_OK) {
         (void)spki_fail(net, result, "drive of \"%s\": %s %s", name, what, why);
     }
@@ -11652,7 +11967,8 @@ SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
+SPIKELIB_API
+spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -11680,13 +11996,14 @@ SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, cons
                                   600.0 / (1e-3 * net->desc.dt_ms), 0, &drive->rate);
     }
     if (result == SPK_OK) {
-        result = spki_drive_value(net, drive, "weight", &desc->weight, 1.0, -1e30, 1e30, 1, &drive->value);
+        result = spki_drive_value(net, drive, "weight", &desc->weight, 1.0, -1e30, 1e30, 1,
+                                  &drive->value);
     }
     if (result == SPK_OK) {
         result = spki_make_tables(net, drive);
     }
-    if (result == SPK_OK && desc->receptor
-        && !(drive->receptor = spki_copy_string(&net->mem, desc->receptor))) {
+    if (result == SPK_OK && desc->receptor &&
+        !(drive->receptor = spki_copy_string(&net->mem, desc->receptor))) {
         result = spki_no_memory(net, "a drive");
     }
     if (result != SPK_OK) {
@@ -11697,7 +12014,8 @@ SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, cons
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
+SPIKELIB_API
+spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -11713,7 +12031,8 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, cons
     const double every = desc->noise_dt_ms == 0.0 ? 1.0 : desc->noise_dt_ms / net->desc.dt_ms;
     drive->kind = SPKI_DRIVE_CURRENT;
     drive->noise_sd = desc->noise_sd;
-    if (!(desc->noise_sd >= 0.0) || !spki_finite(desc->noise_sd) || !(every >= 0.5) || !(every < 9e15)) {
+    if (!(desc->noise_sd >= 0.0) || !spki_finite(desc->noise_sd) || !(every >= 0.5) ||
+        !(every < 9e15)) {
         result = spki_fail(net, SPK_ERR_RANGE, "drive: noise of %g every %g ms is none",
                            desc->noise_sd, desc->noise_dt_ms);
     }
@@ -11734,7 +12053,8 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, cons
 }
 
 /* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN spk_result spki_make_parts(spk_net *net)
+SPKI_FN
+spk_result spki_make_parts(spk_net *net)
 {
     net->part_capacity = 0;
     for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */
@@ -11763,8 +12083,9 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
                 if (net->drive[d].kind == SPKI_DRIVE_POISSON) {
-                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor, &part->receptor_pos,
-                                                &part->receptor_neg, &part->magnitude);
+                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor,
+                                                &part->receptor_pos, &part->receptor_neg,
+                                                &part->magnitude);
                 }
                 net->parts++;
             }
@@ -11784,8 +12105,9 @@ typedef struct spki_synapse_at {
 } spki_synapse_at;
 
 /* The neuron and receptor behind a slot of a tile. */
-SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile,
-                                                uint32_t slot, uint32_t *id, uint32_t *receptor)
+SPKI_FN
+const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile, uint32_t slot,
+                                        uint32_t *id, uint32_t *receptor)
 {
     const uint32_t lane = slot % tile->lanes;
     uint32_t p = 0;
@@ -11799,8 +12121,9 @@ SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_t
 }
 
 /* The synapses of one source in one tile that reach the view; writes at most `room`. */
-SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source,
-                                 const spki_view *post, spki_synapse_at *out, size_t room)
+SPKI_FN
+size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const spki_view *post,
+                         spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
     const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -11812,8 +12135,8 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
         for (uint32_t k = 0; k < count; k++, at += per) {
             const uint32_t word = tile->words[at];
             uint32_t id, receptor;
-            const spki_population *pop = spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu,
-                                                          &id, &receptor);
+            const spki_population *pop =
+                spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu, &id, &receptor);
             if (spki_view_index(post, id) == UINT32_MAX) {
                 continue;
             }
@@ -11838,7 +12161,8 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     return n;
 }
 
-SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
+SPKI_FN
+bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
 {
     const spk_synapse *x = &a->synapse, *y = &b->synapse;
     return x->source != y->source             ? x->source < y->source
@@ -11848,7 +12172,8 @@ SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at
                                               : a->word < b->word;
 }
 
-SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
+SPKI_FN
+void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -11866,7 +12191,8 @@ SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
     }
 }
 
-SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
+SPKI_FN
+void spki_sort_synapses(spki_synapse_at *s, size_t n)
 {
     for (size_t k = n / 2; k-- > 0;) {
         spki_synapse_sift(s, k, n);
@@ -11880,8 +12206,9 @@ SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
 }
 
 /* All synapses between two views in order: how many (with `out` NULL), or filled in. */
-SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
-                                  spki_synapse_at *out, size_t room)
+SPKI_FN
+size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
+                          spki_synapse_at *out, size_t room)
 {
     size_t n = 0;
     for (uint32_t r = 0; r < pre->ranges; r++) {
@@ -11898,8 +12225,9 @@ SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, cons
     return n;
 }
 
-SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target,
-                                       const spki_view **pre, const spki_view **post)
+SPKI_FN
+spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, const spki_view **pre,
+                               const spki_view **post)
 {
     if (!net->built) {
         return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
@@ -11909,8 +12237,9 @@ SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop tar
     return *post ? SPK_OK : SPK_ERR_HANDLE;
 }
 
-SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
-                                         spk_synapse *synapses, size_t capacity, size_t *count)
+SPIKELIB_API
+spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_synapse *synapses,
+                            size_t capacity, size_t *count)
 {
     const spki_view *pre, *post;
     if (!net || !count) {
@@ -11939,14 +12268,15 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
 }
 
 /* What a weight becomes in storage; false: it does not fit there. */
-SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
+SPKI_FN
+bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
     const spki_tile *tile = &net->tile[s->tile];
     const uint32_t word = tile->words[s->word];
-    const spki_population *pop = spki_slot_target(net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu,
-                                                  &id, &receptor);
+    const spki_population *pop = spki_slot_target(
+        net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu, &id, &receptor);
     const double kind = pop->model->input[pop->receptor_input[receptor]].value;
     double q = w / s->quantum;
     if ((kind > 0.5 && q < 0.0) || !(q <= most && q >= -most)) {
@@ -11957,8 +12287,9 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
     return true;
 }
 
-SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
-                                            const double *weights, size_t count)
+SPIKELIB_API
+spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, const double *weights,
+                               size_t count)
 {
     const spki_view *pre, *post;
     if (!net) {
@@ -11984,7 +12315,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         int32_t stored = 0;
         if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
             result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %zu (%u -> %u) does not fit its receptor or %u bits of %g",
+                               "set weights: %g of synapse %zu (%u -> %u) does not fit its "
+                               "receptor or %u bits of %g",
                                weights[k], k, at[k].synapse.source, at[k].synapse.target,
                                net->desc.weight_bits, at[k].quantum);
         }
@@ -12004,7 +12336,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
 
 /* -- for recorders of weights -- */
 
-SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
+SPKI_FN
+spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
@@ -12016,13 +12349,15 @@ SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
+SPKI_FN
+void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 {
     const spk_net *net = rec->net;
     for (size_t k = 0; k < rec->width; k++) {
         const spki_synapse_at *s = &rec->synapse[k];
         const uint32_t *word = &net->tile[s->tile].words[s->word];
-        const int32_t stored = net->desc.weight_bits == 32 ? (int32_t)word[1] : (int32_t)word[0] >> 16;
+        const int32_t stored =
+            net->desc.weight_bits == 32 ? (int32_t)word[1] : (int32_t)word[0] >> 16;
         out[k] = (double)stored * s->quantum + 0.0;
     }
 }
@@ -12031,13 +12366,15 @@ SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 
 /* -- the common unit of each receptor's accumulator -- */
 
-SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
+SPKI_FN
+bool spki_view_meets(const spki_view *view, const spki_population *pop)
 {
     return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
 }
 
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
-SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
+SPKI_FN
+double spki_quantum_for(double largest, uint32_t bits)
 {
     const double most = bits == 16 ? 32767.0 : 2147483647.0;
     double q = 1.0;
@@ -12055,7 +12392,8 @@ SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 
 /* All receptors that one projection reaches share a quantum, and so do all projections that reach
    one receptor: the largest wins, until nothing changes. */
-SPKI_FN void spki_choose_quanta(spk_net *net)
+SPKI_FN
+void spki_choose_quanta(spk_net *net)
 {
     for (uint32_t p = 0; p < net->populations; p++) {
         for (uint32_t r = 0; r < 8; r++) {
@@ -12072,9 +12410,9 @@ SPKI_FN void spki_choose_quanta(spk_net *net)
                     spki_population *pop = &net->population[p];
                     uint32_t pos, neg;
                     bool magnitude;
-                    if (!spki_view_meets(&net->view[proj->target], pop)
-                        || spki_resolve_receptor(net, pop, proj->receptor, &pos, &neg, &magnitude)
-                               != SPK_OK) {
+                    if (!spki_view_meets(&net->view[proj->target], pop) ||
+                        spki_resolve_receptor(net, pop, proj->receptor, &pos, &neg, &magnitude) !=
+                            SPK_OK) {
                         continue;
                     }
                     if (pass == 0) {
@@ -12093,14 +12431,16 @@ SPKI_FN void spki_choose_quanta(spk_net *net)
 
 /* What a neuron costs a step, roughly, in synapses delivered once a second and neuron: its update
    and its incoming synapses. */
-SPKI_FN double spki_neuron_cost(const spk_net *net, uint32_t population)
+SPKI_FN
+double spki_neuron_cost(const spk_net *net, uint32_t population)
 {
     const spki_population *pop = &net->population[population];
     double cost = 1000.0;
     for (uint32_t k = 0; k < net->projections; k++) {
         const spki_view *view = &net->view[net->projection[k].target];
         if (view->size && spki_view_meets(view, pop)) {
-            const double all = spki_proj_expected_row_total(&net->projection[k].proj, 0, view->size);
+            const double all =
+                spki_proj_expected_row_total(&net->projection[k].proj, 0, view->size);
             cost += (spki_finite(all) ? all : 0.0) / (double)view->size;
         }
     }
@@ -12118,7 +12458,8 @@ typedef struct spki_cutter {
 } spki_cutter;
 
 /* Gives lanes [first, first + count) of a population to the current tile. */
-SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
+SPKI_FN
+void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
 {
     const spki_population *pop = &c->net->population[population];
     if (c->fill_in) {
@@ -12145,7 +12486,8 @@ SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first
     c->filled += c->cost[population] * (double)count;
 }
 
-SPKI_FN void spki_cutter_next(spki_cutter *c)
+SPKI_FN
+void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
@@ -12154,7 +12496,8 @@ SPKI_FN void spki_cutter_next(spki_cutter *c)
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
    its accumulators would outgrow 16 bits. The result does not depend on anything drawn. */
-SPKI_FN void spki_cut(spki_cutter *c)
+SPKI_FN
+void spki_cut(spki_cutter *c)
 {
     c->tiles = c->lanes = c->receptors = 0;
     c->filled = 0.0;
@@ -12164,9 +12507,8 @@ SPKI_FN void spki_cut(spki_cutter *c)
             const uint32_t count = SPKI_MIN(SPKI_GROUP, pop->count - first);
             const uint32_t receptors = SPKI_MAX(SPKI_MAX(c->receptors, pop->receptors), 1u);
             const double half = 0.5 * c->cost[p] * (double)count;
-            if (c->lanes
-                && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS
-                    || c->filled + half > c->share)) {
+            if (c->lanes && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS ||
+                             c->filled + half > c->share)) {
                 spki_cutter_next(c);
             }
             spki_cutter_add(c, p, first, count);
@@ -12176,7 +12518,8 @@ SPKI_FN void spki_cut(spki_cutter *c)
 }
 
 /* As many tiles as threads, or a multiple of that if the slots need more. */
-SPKI_FN spk_result spki_make_tiles(spk_net *net)
+SPKI_FN
+spk_result spki_make_tiles(spk_net *net)
 {
     spki_cutter c;
     memset(&c, 0, sizeof c);
@@ -12205,7 +12548,8 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         result = spki_no_memory(net, "tiles");
     }
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
-        net->tile[t].piece = (spki_piece *)spki_alloc(&net->mem, net->populations, sizeof(spki_piece));
+        net->tile[t].piece =
+            (spki_piece *)spki_alloc(&net->mem, net->populations, sizeof(spki_piece));
         if (!net->tile[t].piece) {
             result = spki_no_memory(net, "tiles");
         }
@@ -12236,16 +12580,17 @@ typedef struct spki_tile_build {
     spki_feed *feed;
     uint32_t feeds;
     spki_edges edges;
-    uint32_t *sorted;  /* start of each delay in the row being written */
+    uint32_t *sorted; /* start of each delay in the row being written */
     void *scratch;
     size_t scratch_bytes;
-    uint32_t next;     /* source to go on with */
+    uint32_t next; /* source to go on with */
     spk_result result;
     uint32_t failed_feed;
 } spki_tile_build;
 
 /* The slots of a view's targets that lie in this tile. */
-SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
+SPKI_FN
+bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 {
     const spki_view *view = &net->view[feed->projection->target];
     feed->t0 = spki_view_below(view, tile->first_id);
@@ -12285,7 +12630,8 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 }
 
 /* Words that a tile's rows will take, from what the rules promise. */
-SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
+SPKI_FN
+size_t spki_expected_words(const spki_tile_build *b)
 {
     const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
     double synapses = 0.0, sources = 0.0;
@@ -12301,7 +12647,8 @@ SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
-SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
+SPKI_FN
+bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 {
     uint32_t *words = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *words);
     if (!words) {
@@ -12317,7 +12664,8 @@ SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 }
 
 /* Draws the row of one source into `edges`. */
-SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
+SPKI_FN
+spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
     b->edges.count = 0;
     for (uint32_t f = 0; f < b->feeds; f++) {
@@ -12343,7 +12691,8 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
-SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
+SPKI_FN
+bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
@@ -12402,7 +12751,8 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
-SPKI_FN void spki_draw_rows(spki_tile_build *b)
+SPKI_FN
+void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
     for (; b->next < b->net->neurons; b->next++) {
@@ -12423,7 +12773,8 @@ typedef struct spki_build_job {
     uint32_t tiles, threads;
 } spki_build_job;
 
-SPKI_FN void spki_draw_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
     for (uint32_t t = k; t < job->tiles; t += job->threads) {
@@ -12440,7 +12791,8 @@ SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 }
 
 /* Runs task(arg, k) for k in [0, threads) on the host's executor, our own pool or right here. */
-SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
+SPKI_FN
+void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
 {
     if (net->desc.executor.run) {
         net->desc.executor.run(net->desc.executor.ctx, task, arg, net->threads);
@@ -12453,12 +12805,14 @@ SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), vo
     }
 }
 
-SPKI_FN bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
+SPKI_FN
+bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
 {
     return spki_edges_grow(&net->mem, e, capacity);
 }
 
-SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
+SPKI_FN
+spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     b->net = net;
@@ -12468,8 +12822,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
     b->sorted = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
-    tile->indegree = (uint32_t *)spki_alloc(mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u),
-                                            sizeof(uint32_t));
+    tile->indegree = (uint32_t *)spki_alloc(
+        mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
     if (!b->feed || !b->sorted || !tile->row || !tile->indegree) {
         return spki_no_memory(net, "a tile");
     }
@@ -12484,7 +12838,9 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
         const spki_proj *proj = &feed->projection->proj;
         const uint32_t size = net->view[feed->projection->target].size;
         if (size) {
-            row += (size_t)((double)spki_proj_max_row(proj) * (double)(feed->t1 - feed->t0) / (double)size * 1.1) + 64;
+            row += (size_t)((double)spki_proj_max_row(proj) * (double)(feed->t1 - feed->t0) /
+                            (double)size * 1.1) +
+                   64;
         }
         b->scratch_bytes = SPKI_MAX(b->scratch_bytes, spki_proj_scratch_size(proj));
         feed->index_bytes = spki_proj_index_bytes(proj, feed->t0, feed->t1);
@@ -12496,8 +12852,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
         }
     }
     b->scratch = spki_alloc(mem, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
-    if (!b->scratch || row > UINT32_MAX || !spki_grow_edges(net, &b->edges, (uint32_t)row)
-        || !spki_grow_words(net, tile, spki_expected_words(b))) {
+    if (!b->scratch || row > UINT32_MAX || !spki_grow_edges(net, &b->edges, (uint32_t)row) ||
+        !spki_grow_words(net, tile, spki_expected_words(b))) {
         return spki_no_memory(net, "synapses");
     }
     tile->words[0] = 0; /* the row of a source without synapses */
@@ -12505,7 +12861,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     return SPK_OK;
 }
 
-SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN
+void spki_end_tile(spk_net *net, spki_tile_build *b)
 {
     for (uint32_t f = 0; b->feed && f < b->feeds; f++) {
         const uint32_t n = b->feed[f].t1 - b->feed[f].t0;
@@ -12525,7 +12882,8 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
 }
 
 /* After a round of drawing: gives more room where it was short, reports what failed. */
-SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN
+spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
 {
     if (b->result == SPK_OK) {
         return SPK_OK;
@@ -12537,8 +12895,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
                          spki_view_name(net, &net->view[p->target]), spki_proj_row_why(b->scratch));
     }
     if (b->failed_feed != UINT32_MAX) {
-        if (b->edges.capacity > 0x40000000u
-            || !spki_grow_edges(net, &b->edges, b->edges.capacity * 2)) {
+        if (b->edges.capacity > 0x40000000u ||
+            !spki_grow_edges(net, &b->edges, b->edges.capacity * 2)) {
             return spki_no_memory(net, "a row of synapses");
         }
         return SPK_OK;
@@ -12550,7 +12908,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }
 
-SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
+SPKI_FN
+spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 {
     spk_result result = SPK_OK;
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
@@ -12569,7 +12928,8 @@ SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 
 /* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
    32-bit sum cannot overflow, whatever the weights are set to later. */
-SPKI_FN void spki_choose_accumulator(spk_net *net)
+SPKI_FN
+void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -12581,7 +12941,8 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
-SPKI_FN spk_result spki_build_synapses(spk_net *net)
+SPKI_FN
+spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
     for (uint32_t k = 0; k < net->projections; k++) {
@@ -12601,7 +12962,8 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
             uint32_t pos, neg;
             bool magnitude;
             if (spki_view_meets(&net->view[p->target], &net->population[n])) {
-                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg, &magnitude);
+                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg,
+                                            &magnitude);
                 spki_proj_set_quantum(&p->proj, net->population[n].quantum[pos],
                                       net->desc.weight_bits == 16 ? 32767 : 2147483647);
                 break;
@@ -12641,12 +13003,14 @@ typedef struct spki_block {
     spki_scratch *scratch;
 } spki_block;
 
-SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
+SPKI_FN
+char *spki_block_buffer(const spki_block *b, uint32_t k)
 {
     return b->scratch->buffer + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
 }
 
-SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
+SPKI_FN
+double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 {
     if (b->net->real_size == 8) {
         double x;
@@ -12659,7 +13023,8 @@ SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 }
 
 /* out[k] += x in the network's precision. */
-SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
+SPKI_FN
+void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 {
     if (b->net->real_size == 8) {
         spki_put_real(b->net, out, k, spki_get_real(b, out, k) + x);
@@ -12672,7 +13037,8 @@ SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 }
 
 /* 64-bit accumulators: rare, so plain code. Each sum is converted with one rounding. */
-SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
+SPKI_FN
+void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
 {
     for (uint32_t k = 0; k < b->lanes; k++) {
         if (b->net->real_size == 8) {
@@ -12686,7 +13052,8 @@ SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double
 }
 
 /* The lanes [lo, hi) of the block that a part of a drive covers; false: none. */
-SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
+SPKI_FN
+bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
 {
     const uint32_t end = b->first + b->count, part_end = part->first + part->count;
     *lo = SPKI_MAX(part->first, b->first);
@@ -12700,7 +13067,8 @@ SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, u
 }
 
 /* Adds a buffer's lanes: whole vectors where the drive covers the block (its padding is masked). */
-SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
+SPKI_FN
+void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
 {
     if (lo == 0 && hi == b->count) {
         b->ops->add(out, add, b->lanes);
@@ -12711,14 +13079,16 @@ SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uin
     }
 }
 
-SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
+SPKI_FN
+void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
                   b->population << 16, stream, b->net->desc.seed);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
-SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
+SPKI_FN
+void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
     const bool plain = !drive->value.each && !drive->table_of;
@@ -12738,7 +13108,7 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t->threshold, t->count, t->base, w);
+        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
@@ -12764,7 +13134,8 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
 }
 
 /* What synapses, Poisson drives and the host bring to receptor r. */
-SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
+SPKI_FN
+void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 {
     const size_t at = (size_t)r * b->tile->lanes + b->lane;
     if (b->net->accumulator_bits == 32) {
@@ -12775,8 +13146,8 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     for (uint32_t k = 0; k < b->net->parts; k++) {
         const spki_drive_part *part = &b->net->part[k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON
-            && b->step >= drive->start && b->step < drive->stop) {
+        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON &&
+            b->step >= drive->start && b->step < drive->stop) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -12787,7 +13158,8 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 }
 
 /* The sum of all currents into `out`; false: there is none. */
-SPKI_FN bool spki_current_input(const spki_block *b, char *out)
+SPKI_FN
+bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
@@ -12795,18 +13167,20 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
         const spki_drive_part *part = &b->net->part[k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT
-            || b->step < drive->start || b->step >= drive->stop
-            || !spki_part_lanes(b, part, &lo, &hi)) {
+        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT ||
+            b->step < drive->start || b->step >= drive->stop ||
+            !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }
         any = true;
         for (uint32_t j = lo; j < hi; j++) {
-            spki_add_real(b, out, j, spki_param_at(&drive->value, part->index + b->first + j - part->first));
+            spki_add_real(b, out, j,
+                          spki_param_at(&drive->value, part->index + b->first + j - part->first));
         }
         if (drive->noise_sd > 0.0) {
             char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-            spki_block_words(b, (b->step - drive->start) / drive->noise_steps, SPKI_STREAM_DRIVE | part->drive);
+            spki_block_words(b, (b->step - drive->start) / drive->noise_steps,
+                             SPKI_STREAM_DRIVE | part->drive);
             b->ops->normal(b->scratch->words, tmp, b->lanes, drive->noise_sd);
             spki_add_lanes(b, out, tmp, lo, hi);
         }
@@ -12817,7 +13191,8 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
-SPKI_FN void spki_gather_inputs(const spki_block *b)
+SPKI_FN
+void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -12840,7 +13215,8 @@ SPKI_FN void spki_gather_inputs(const spki_block *b)
 }
 
 /* Random bits that round the 16-bit states: a word for each two of them. */
-SPKI_FN void spki_gather_random(const spki_block *b)
+SPKI_FN
+void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
@@ -12851,7 +13227,8 @@ SPKI_FN void spki_gather_random(const spki_block *b)
 }
 
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN
+void spki_update_block(const spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -12883,7 +13260,8 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
-SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
+SPKI_FN
+void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
 {
     spki_population *pop = &net->population[piece->population];
     const uint64_t stamp = step + 1;
@@ -12904,8 +13282,9 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
 }
 
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
-SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
-                                  uint64_t step, uint32_t *out)
+SPKI_FN
+uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch, uint64_t step,
+                          uint32_t *out)
 {
     uint64_t *row = net->history + (size_t)(step & (net->ring - 1)) * (net->lanes / SPKI_GROUP);
     uint32_t n = 0;
@@ -12951,34 +13330,45 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
 
 /* -- the three forms of a synapse and its accumulator -- */
 
-SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
     uint32_t k = 0;
     for (; k + 8 <= n; k += 8) {
-        for (uint32_t j = 0; j < 8; j++) {
-            acc[s[k + j] & 0xffffu] += (int32_t)s[k + j] >> 16;
-        }
+        const uint32_t a = s[k], b = s[k + 1], c = s[k + 2], d = s[k + 3];
+        const uint32_t e = s[k + 4], f = s[k + 5], g = s[k + 6], h = s[k + 7];
+        acc[a & 0xffffu] += (int32_t)a >> 16;
+        acc[b & 0xffffu] += (int32_t)b >> 16;
+        acc[c & 0xffffu] += (int32_t)c >> 16;
+        acc[d & 0xffffu] += (int32_t)d >> 16;
+        acc[e & 0xffffu] += (int32_t)e >> 16;
+        acc[f & 0xffffu] += (int32_t)f >> 16;
+        acc[g & 0xffffu] += (int32_t)g >> 16;
+        acc[h & 0xffffu] += (int32_t)h >> 16;
     }
     for (; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[2 * k]] += (int32_t)s[2 * k + 1];
     }
 }
 
-SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
+SPKI_INLINE
+void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
 {
     if (net->desc.weight_bits == 32) {
         spki_deliver_32((int64_t *)tile->acc, s, n);
@@ -12990,7 +13380,8 @@ SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const 
     tile->events += n;
 }
 
-SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
+SPKI_INLINE
+void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
     __builtin_prefetch(s);
@@ -13002,7 +13393,8 @@ SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 /* -- arrivals -- */
 
 /* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
-SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
+SPKI_FN
+void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
     const uint32_t *row = tile->words + tile->row[id];
     const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -13016,7 +13408,8 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     }
 }
 
-SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN
+void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t mask = net->ring - 1;
     for (uint32_t delay = 1; delay <= tile->max_delay && delay <= step; delay++) {
@@ -13030,7 +13423,8 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
             const uint64_t *words = row + pop->lane / SPKI_GROUP;
             for (uint32_t k = 0; k < pop->lanes / SPKI_GROUP; k++) {
                 for (uint64_t w = words[k]; w; w &= w - 1) {
-                    spki_deliver_row(net, tile, pop->first + k * 64 + (uint32_t)__builtin_ctzll(w), delay);
+                    spki_deliver_row(net, tile, pop->first + k * 64 + (uint32_t)__builtin_ctzll(w),
+                                     delay);
                 }
             }
         }
@@ -13042,7 +13436,8 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
 }
 
 /* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN
+void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t slot = (uint32_t)step & (net->ring - 1);
     uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
@@ -13080,7 +13475,8 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
-SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+SPKI_FN
+void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
 {
     uint32_t k = tile->tail[slot];
     if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -13102,7 +13498,9 @@ SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint3
 }
 
 /* Files the buckets of spikes of one step under the steps in which they arrive. */
-SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n, uint64_t step)
+SPKI_FN
+void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
+                      uint64_t step)
 {
     const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
     for (uint32_t k = 0; k < n; k++) {
@@ -13124,7 +13522,8 @@ SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_
 }
 
 /* Buckets of these spikes; reading them also brings their headers near. */
-SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
+SPKI_FN
+uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
     uint64_t buckets = 0;
     for (uint32_t k = 0; k < n; k++) {
@@ -13138,7 +13537,8 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
 
 /* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
    the free chunks (each arrival step may open one) is left to the history altogether. */
-SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
+SPKI_FN
+void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;
     for (uint32_t s = 0; tile->synapses && s < slice->steps; s++) {
@@ -13150,7 +13550,8 @@ SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *sl
             buckets += spki_count_buckets(tile, from->spike[parity] + at,
                                           from->spike_start[parity][s + 1] - at);
         }
-        if (SPKI_MIN(buckets, buckets / SPKI_CHUNK_ITEMS + tile->max_delay + 1) > tile->chunks_free) {
+        if (SPKI_MIN(buckets, buckets / SPKI_CHUNK_ITEMS + tile->max_delay + 1) >
+            tile->chunks_free) {
             tile->deferred[step & mask] = 1;
             tile->deferred_count++;
             continue;
@@ -13171,14 +13572,16 @@ SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *sl
 #define SPKI_FILE_BUFFER 65536u
 #define SPKI_RING_DEFAULT 65536u
 
-SPKI_FN size_t spki_rec_item_size(const struct spk_rec_data *rec)
+SPKI_FN
+size_t spki_rec_item_size(const struct spk_rec_data *rec)
 {
     return rec->kind == SPK_REC_SPIKES ? sizeof(spk_spike) : rec->width * sizeof(double);
 }
 
 /* -- making one -- */
 
-SPKI_FN void spki_free_recorder(spk_net *net, spk_rec rec)
+SPKI_FN
+void spki_free_recorder(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     if (rec->file) {
@@ -13196,34 +13599,39 @@ SPKI_FN void spki_free_recorder(spk_net *net, spk_rec rec)
 }
 
 /* Every population of the view must have the state or parameter. */
-SPKI_FN spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
+SPKI_FN
+spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
 {
     if (!name) {
         return spki_fail(net, SPK_ERR_NULL, "record: no state named");
     }
     for (uint32_t p = 0; p < net->populations; p++) {
         const spki_population *pop = &net->population[p];
-        if (spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first)
-            && spki_find_field(pop->model->state, pop->model->state_count, name) < 0
-            && spki_find_field(pop->model->param, pop->model->param_count, name) < 0) {
+        if (spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first) &&
+            spki_find_field(pop->model->state, pop->model->state_count, name) < 0 &&
+            spki_find_field(pop->model->param, pop->model->param_count, name) < 0) {
             return spki_unknown_name(net, pop, name);
         }
     }
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
+SPKI_FN
+spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
 {
     if (d->begin_sentinel || d->end_sentinel) {
         return spki_fail(net, SPK_ERR_UNINITIALISED,
                          "record: the descriptor's sentinels are not 0: start it with = {0}");
     }
-    if ((int)d->kind < 0 || d->kind > SPK_REC_WEIGHTS || (int)d->sink < 0 || d->sink > SPK_SINK_FILE) {
-        return spki_fail(net, SPK_ERR_RANGE, "record: kind %d or sink %d is none", (int)d->kind, (int)d->sink);
+    if ((int)d->kind < 0 || d->kind > SPK_REC_WEIGHTS || (int)d->sink < 0 ||
+        d->sink > SPK_SINK_FILE) {
+        return spki_fail(net, SPK_ERR_RANGE, "record: kind %d or sink %d is none", (int)d->kind,
+                         (int)d->sink);
     }
-    if (!(d->interval_ms >= 0.0) || !(d->interval_ms / net->desc.dt_ms < 9e15)
-        || (d->interval_ms > 0.0 && d->interval_ms / net->desc.dt_ms < 0.5)) {
-        return spki_fail(net, SPK_ERR_RANGE, "record: interval_ms = %g is less than a step (%g ms) or none",
+    if (!(d->interval_ms >= 0.0) || !(d->interval_ms / net->desc.dt_ms < 9e15) ||
+        (d->interval_ms > 0.0 && d->interval_ms / net->desc.dt_ms < 0.5)) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "record: interval_ms = %g is less than a step (%g ms) or none",
                          d->interval_ms, net->desc.dt_ms);
     }
     if (d->sink == SPK_SINK_CALLBACK && !d->callback) {
@@ -13239,7 +13647,8 @@ SPKI_FN spk_result spki_check_recorder(spk_net *net, const spki_view *view, cons
 }
 
 /* Memory that a sink needs from the start; `width` is known. */
-SPKI_FN spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
+SPKI_FN
+spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -13284,7 +13693,8 @@ SPKI_FN spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
+SPKI_FN
+spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
 {
     if (d->kind == SPK_REC_STATE && !(rec->state = spki_copy_string(&net->mem, d->state))) {
         return spki_no_memory(net, "a recorder");
@@ -13295,7 +13705,8 @@ SPKI_FN spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_d
         }
         rec->file = fopen(d->path, "wb");
         if (!rec->file) {
-            return spki_fail(net, SPK_ERR_IO, "record: \"%s\" cannot be opened: %s", d->path, strerror(errno));
+            return spki_fail(net, SPK_ERR_IO, "record: \"%s\" cannot be opened: %s", d->path,
+                             strerror(errno));
         }
         setvbuf(rec->file, NULL, _IONBF, 0); /* our buffer knows what was not written */
     }
@@ -13311,7 +13722,8 @@ SPKI_FN spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_d
     return spki_rec_allocate(net, rec);
 }
 
-SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
+SPIKELIB_API
+spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
 {
     spk_rec_desc none;
     memset(&none, 0, sizeof none);
@@ -13324,7 +13736,8 @@ SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_des
         return NULL;
     }
     void *items = net->recorder;
-    if (!spki_grow(&net->mem, &items, net->recorders, &net->recorder_capacity, sizeof *net->recorder)) {
+    if (!spki_grow(&net->mem, &items, net->recorders, &net->recorder_capacity,
+                   sizeof *net->recorder)) {
         (void)spki_no_memory(net, "a recorder");
         return NULL;
     }
@@ -13334,7 +13747,7 @@ SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_des
         (void)spki_no_memory(net, "a recorder");
         return NULL;
     }
-    const double interval = desc->interval_ms > 0.0 ? desc->interval_ms
+    const double interval = desc->interval_ms > 0.0      ? desc->interval_ms
                             : desc->kind == SPK_REC_RATE ? SPKI_MAX(1.0, net->desc.dt_ms)
                                                          : net->desc.dt_ms;
     rec->net = net;
@@ -13358,7 +13771,8 @@ SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_des
     return rec;
 }
 
-SPIKELIB_API spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
+SPIKELIB_API
+spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 {
     return spk_net_record(net, pop, NULL);
 }
@@ -13366,7 +13780,8 @@ SPIKELIB_API spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 /* -- sinks: each takes one item or refuses it, and loses none -- */
 
 /* Room for one more item in memory; only a recorder without a capacity grows. */
-SPKI_FN spk_result spki_rec_room(spk_rec rec, bool grows)
+SPKI_FN
+spk_result spki_rec_room(spk_rec rec, bool grows)
 {
     spk_net *net = rec->net;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -13401,7 +13816,8 @@ SPKI_FN spk_result spki_rec_room(spk_rec rec, bool grows)
 }
 
 /* Writes what is buffered; what the disk did not take stays. */
-SPKI_FN spk_result spki_rec_flush(spk_rec rec)
+SPKI_FN
+spk_result spki_rec_flush(spk_rec rec)
 {
     if (!rec->file || !rec->buffered) {
         return SPK_OK;
@@ -13417,10 +13833,11 @@ SPKI_FN spk_result spki_rec_flush(spk_rec rec)
 }
 
 /* Buffers a whole item, or refuses it: a full disk leaves it to be written again. */
-SPKI_FN spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
+SPKI_FN
+spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
 {
-    if (size > rec->buffer_size - rec->buffered && spki_rec_flush(rec) != SPK_OK
-        && size > rec->buffer_size - rec->buffered) {
+    if (size > rec->buffer_size - rec->buffered && spki_rec_flush(rec) != SPK_OK &&
+        size > rec->buffer_size - rec->buffered) {
         return SPK_ERR_IO;
     }
     memcpy(rec->buffer + rec->buffered, data, size);
@@ -13428,7 +13845,8 @@ SPKI_FN spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
     return SPK_OK;
 }
 
-SPKI_FN void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
+SPKI_FN
+void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
 {
     for (int k = 0; k < 8; k++) {
         out[k] = (unsigned char)(step >> (8 * k));
@@ -13439,7 +13857,8 @@ SPKI_FN void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neu
 }
 
 /* An item into memory (appended) or into a ring (which another thread may be emptying). */
-SPKI_FN spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
+SPKI_FN
+spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
 {
     const size_t size = spki_rec_item_size(rec);
     size_t at = rec->count;
@@ -13467,7 +13886,8 @@ SPKI_FN spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
+SPKI_FN
+spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
 {
     unsigned char bytes[12];
     spki_spike_bytes(bytes, stamp, neuron);
@@ -13488,7 +13908,8 @@ SPKI_FN spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
     return result;
 }
 
-SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
+SPKI_FN
+spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 {
     spk_result result = SPK_OK;
     if (rec->sink == SPK_SINK_CALLBACK) {
@@ -13504,7 +13925,8 @@ SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 
 /* -- from a finished slice to the sinks, on the caller's thread -- */
 
-SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
+SPKI_FN
+bool spki_in_view(const spki_view *view, uint32_t id)
 {
     for (uint32_t k = 0; k < view->ranges && view->range[k].first <= id; k++) {
         if (id - view->range[k].first < view->range[k].count) {
@@ -13515,7 +13937,8 @@ SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
 }
 
 /* All spikes of one step of a slice that the recorder wants, from its cursor on. */
-SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
+SPKI_FN
+spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
 {
     const spk_net *net = rec->net;
     const spki_view *view = &net->view[rec->view];
@@ -13561,18 +13984,21 @@ SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s
 }
 
 /* The row of a slice's staging that holds the sample taken at `stamp`. */
-SPKI_FN uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first, uint64_t stamp)
+SPKI_FN
+uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first, uint64_t stamp)
 {
     const uint64_t before = first < rec->start_step ? 0 : (first - rec->start_step) / rec->every;
     return (uint32_t)((stamp - rec->start_step) / rec->every - before - 1);
 }
 
-SPKI_FN bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
+SPKI_FN
+bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
 {
     return stamp > rec->start_step && (stamp - rec->start_step) % rec->every == 0;
 }
 
-SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
+SPKI_FN
+spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
 {
     const uint64_t stamp = first + s + 1;
     spk_result result = SPK_OK;
@@ -13599,7 +14025,8 @@ SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint6
 }
 
 /* Gives a slice to all recorders; goes on where an earlier attempt stopped. */
-SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
+SPKI_FN
+spk_result spki_record_slice(spk_net *net, uint32_t parity)
 {
     const uint64_t first = net->pending[parity].first;
     for (uint32_t r = 0; r < net->recorders; r++) {
@@ -13609,7 +14036,8 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
             const spk_result result = spki_rec_step(rec, parity, s, first);
             if (result != SPK_OK) {
                 return result == SPK_ERR_IO
-                           ? spki_fail(net, result, "record: \"%s\" cannot be written: %s", rec->path, strerror(errno))
+                           ? spki_fail(net, result, "record: \"%s\" cannot be written: %s",
+                                       rec->path, strerror(errno))
                        : result == SPK_ERR_OUT_OF_MEMORY
                            ? spki_no_memory(net, "recorded data")
                            : spki_fail(net, result, "a recorder of \"%s\" is full (%llu recorded)",
@@ -13625,7 +14053,8 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
 }
 
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
-SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice, uint64_t step)
+SPKI_FN
+void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice, uint64_t step)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         struct spk_rec_data *rec = net->recorder[r];
@@ -13633,13 +14062,14 @@ SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_sl
         if (rec->kind != SPK_REC_STATE || !spki_rec_due(rec, step + 1)) {
             continue;
         }
-        double *row = rec->staging[slice->parity]
-                      + (size_t)spki_rec_staging_row(rec, slice->first, step + 1) * rec->width;
+        double *row = rec->staging[slice->parity] +
+                      (size_t)spki_rec_staging_row(rec, slice->first, step + 1) * rec->width;
         for (uint32_t p = 0; p < tile->pieces; p++) {
             const spki_piece *piece = &tile->piece[p];
             const spki_population *pop = &net->population[piece->population];
             const uint32_t id = pop->first + piece->first;
-            const uint32_t lo = spki_view_below(view, id), hi = spki_view_below(view, id + piece->count);
+            const uint32_t lo = spki_view_below(view, id),
+                           hi = spki_view_below(view, id + piece->count);
             if (lo == hi) {
                 continue;
             }
@@ -13656,7 +14086,8 @@ SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_sl
 
 /* -- reading -- */
 
-SPIKELIB_API const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
+SPIKELIB_API
+const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
 {
     const bool have = rec && rec->kind == SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (count) {
@@ -13665,7 +14096,8 @@ SPIKELIB_API const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
     return have ? (const spk_spike *)rec->items : NULL;
 }
 
-SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
+SPIKELIB_API
+const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
 {
     const bool have = rec && rec->kind != SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (rows) {
@@ -13677,19 +14109,24 @@ SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *wi
     return have ? (const double *)rec->items : NULL;
 }
 
-SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
+SPIKELIB_API
+uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
 {
-    return rec && rec->row_step && rec->sink == SPK_SINK_MEMORY && row < rec->count ? rec->row_step[row] : 0;
+    return rec && rec->row_step && rec->sink == SPK_SINK_MEMORY && row < rec->count
+               ? rec->row_step[row]
+               : 0;
 }
 
-SPIKELIB_API void spk_rec_clear(spk_rec rec)
+SPIKELIB_API
+void spk_rec_clear(spk_rec rec)
 {
     if (rec && rec->sink == SPK_SINK_MEMORY) {
         rec->count = 0;
     }
 }
 
-SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count)
+SPIKELIB_API
+size_t spk_rec_read(spk_rec rec, void *items, size_t count)
 {
     if (!rec || !items || rec->sink != SPK_SINK_RING) {
         return 0;
@@ -13698,50 +14135,60 @@ SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count)
     const size_t have = __atomic_load_n(&rec->tail, __ATOMIC_ACQUIRE) - head;
     const size_t n = SPKI_MIN(count, have);
     for (size_t k = 0; k < n; k++) {
-        memcpy((char *)items + k * size, (const char *)rec->items + (head + k) % rec->capacity * size, size);
+        memcpy((char *)items + k * size,
+               (const char *)rec->items + (head + k) % rec->capacity * size, size);
     }
     __atomic_store_n(&rec->head, head + n, __ATOMIC_RELEASE);
     return n;
 }
 
-SPIKELIB_API uint64_t spk_rec_count(spk_rec rec)
+SPIKELIB_API
+uint64_t spk_rec_count(spk_rec rec)
 {
     return rec ? rec->total : 0;
 }
 
-SPIKELIB_API double spk_rec_rate_hz(spk_rec rec)
+SPIKELIB_API
+double spk_rec_rate_hz(spk_rec rec)
 {
-    if (!rec || rec->kind != SPK_REC_SPIKES || rec->next_step <= rec->start_step
-        || !rec->net->view[rec->view].size) {
+    if (!rec || rec->kind != SPK_REC_SPIKES || rec->next_step <= rec->start_step ||
+        !rec->net->view[rec->view].size) {
         return 0.0;
     }
     const double seconds = (double)(rec->next_step - rec->start_step) * rec->net->desc.dt_ms * 1e-3;
     return (double)rec->total / (seconds * (double)rec->net->view[rec->view].size);
 }
 
-SPIKELIB_API uint64_t spk_rec_digest(spk_rec rec)
+SPIKELIB_API
+uint64_t spk_rec_digest(spk_rec rec)
 {
     return rec ? spk_digest_value(&rec->digest) : 0;
 }
 
-SPIKELIB_API double spk_rec_dt_ms(spk_rec rec)
+SPIKELIB_API
+double spk_rec_dt_ms(spk_rec rec)
 {
     return rec ? rec->net->desc.dt_ms : 0.0;
 }
 
-SPIKELIB_API uint32_t spk_rec_first_id(spk_rec rec)
+SPIKELIB_API
+uint32_t spk_rec_first_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
     return view && view->ranges ? view->range[0].first : 0;
 }
 
-SPIKELIB_API uint32_t spk_rec_end_id(spk_rec rec)
+SPIKELIB_API
+uint32_t spk_rec_end_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
-    return view && view->ranges ? view->range[view->ranges - 1].first + view->range[view->ranges - 1].count : 0;
+    return view && view->ranges
+               ? view->range[view->ranges - 1].first + view->range[view->ranges - 1].count
+               : 0;
 }
 
-SPIKELIB_API size_t spk_rec_width(spk_rec rec)
+SPIKELIB_API
+size_t spk_rec_width(spk_rec rec)
 {
     return rec ? rec->kind == SPK_REC_SPIKES ? rec->net->view[rec->view].size : rec->width : 0;
 }
@@ -13758,7 +14205,8 @@ SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 
 /* -- what stepping needs, allocated once -- */
 
-SPKI_FN void spki_free_scratch(spk_net *net)
+SPKI_FN
+void spki_free_scratch(spk_net *net)
 {
     const spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -13771,14 +14219,16 @@ SPKI_FN void spki_free_scratch(spk_net *net)
         spki_free(mem, s->input_mask, x->inputs, sizeof *s->input_mask);
         spki_free(mem, s->buffer, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
         spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
-        spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK, sizeof *s->random);
+        spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                  sizeof *s->random);
         spki_free(mem, s->zero, 64, 1);
     }
     spki_free(mem, net->scratch, net->threads, sizeof *net->scratch);
     net->scratch = NULL;
 }
 
-SPKI_FN spk_result spki_make_scratch(spk_net *net)
+SPKI_FN
+spk_result spki_make_scratch(spk_net *net)
 {
     spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -13796,19 +14246,22 @@ SPKI_FN spk_result spki_make_scratch(spk_net *net)
         s->state = (char **)spki_alloc(mem, x->states, sizeof *s->state);
         s->input = (const char **)spki_alloc(mem, x->inputs, sizeof *s->input);
         s->input_mask = (size_t *)spki_alloc(mem, x->inputs, sizeof *s->input_mask);
-        s->buffer = (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        s->buffer =
+            (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
         s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
-        s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK, sizeof *s->random);
+        s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                                           sizeof *s->random);
         s->zero = (char *)spki_alloc(mem, 64, 1);
-        if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer
-            || !s->words || !s->random || !s->zero) {
+        if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
+            !s->words || !s->random || !s->zero) {
             return spki_no_memory(net, "a thread");
         }
     }
     return net->scratch ? SPK_OK : spki_no_memory(net, "threads");
 }
 
-SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
+SPKI_FN
+void spki_free_tile(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
@@ -13825,12 +14278,13 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
 }
 
-/* Buckets on their way: room for each bucket of the tile once, which is every neuron having
-   spiked once within the delays. Beyond that the history takes over. */
-SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
+/* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
+   spiked. Beyond that the history takes over. */
+SPKI_FN
+spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
-    const uint64_t most = tile->buckets / 32 + 2 * (uint64_t)net->ring + 8;
+    const uint64_t most = tile->buckets / 126 + 2 * (uint64_t)net->ring + 8;
     tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
     tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
     tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
@@ -13851,15 +14305,17 @@ SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
-SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
+SPKI_FN
+void spki_trim_words(spk_net *net, spki_tile *tile)
 {
-    if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096
-        && tile->words_used < (size_t)16 << 20) {
+    if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
+        tile->words_used < (size_t)16 << 20) {
         (void)spki_grow_words(net, tile, tile->words_used);
     }
 }
 
-SPKI_FN spk_result spki_make_run_memory(spk_net *net)
+SPKI_FN
+spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
     net->min_delay = UINT32_MAX;
@@ -13874,7 +14330,8 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     net->min_delay = net->min_delay == UINT32_MAX ? 0 : net->min_delay;
     for (net->ring = 2; net->ring < net->max_delay + net->slice_max + 1; net->ring *= 2) {
     }
-    net->history = (uint64_t *)spki_alloc(mem, (size_t)net->ring * (net->lanes / SPKI_GROUP), sizeof(uint64_t));
+    net->history = (uint64_t *)spki_alloc(mem, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+                                          sizeof(uint64_t));
     if (!net->history) {
         return spki_no_memory(net, "the spikes of the last steps");
     }
@@ -13883,8 +14340,10 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
         spki_trim_words(net, tile);
         tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
-        tile->spike[0] = (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
-        tile->spike[1] = (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        tile->spike[0] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        tile->spike[1] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
@@ -13896,7 +14355,8 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_finish_recorders(spk_net *net)
+SPKI_FN
+spk_result spki_finish_recorders(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         spk_rec rec = net->recorder[r];
@@ -13913,7 +14373,8 @@ SPKI_FN spk_result spki_finish_recorders(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_build_all(spk_net *net)
+SPKI_FN
+spk_result spki_build_all(spk_net *net)
 {
     spk_result result = SPK_OK;
     const char *fault = spki_arithmetic_check();
@@ -13957,7 +14418,8 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_build(spk_net *net)
+SPIKELIB_API
+spk_result spk_net_build(spk_net *net)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -13972,7 +14434,8 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
     return result;
 }
 
-SPIKELIB_API void spk_net_destroy(spk_net *net)
+SPIKELIB_API
+void spk_net_destroy(spk_net *net)
 {
     if (!net) {
         return;
@@ -13988,7 +14451,8 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         spki_free_tile(net, &net->tile[t]);
     }
     spki_free(&net->mem, net->tile, net->tiles, sizeof *net->tile);
-    spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP), sizeof(uint64_t));
+    spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+              sizeof(uint64_t));
     spki_free(&net->mem, net->part, net->part_capacity, sizeof *net->part);
     for (uint32_t d = 0; d < net->drives; d++) {
         spki_free_drive(net, &net->drive[d]);
@@ -14014,18 +14478,21 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 /* -- stepping -- */
 
 /* The tiles of thread k. */
-SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+SPKI_FN
+uint32_t spki_first_tile(const spk_net *net, uint32_t k)
 {
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN double spki_profile_clock(const spk_net *net)
+SPKI_FN
+double spki_profile_clock(const spk_net *net)
 {
     return net->profile ? spk_clock_seconds() : 0.0;
 }
 
 /* All steps of a slice for the tiles of thread k. */
-SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN
+void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     spki_scratch *scratch = &net->scratch[k];
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -14046,7 +14513,8 @@ SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     }
 }
 
-SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN
+void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -14056,13 +14524,15 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
 }
 
-SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
+SPKI_FN
+void spki_begin_slice(const spk_net *net, spki_slice *slice)
 {
     slice->steps = (uint32_t)SPKI_MIN(net->run_end - slice->first, (uint64_t)net->slice_max);
 }
 
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
-SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
+SPKI_FN
+void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
     net->step = slice->first + slice->steps;
@@ -14071,7 +14541,8 @@ SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
     }
 }
 
-SPKI_FN void spki_next_slice(spki_slice *slice)
+SPKI_FN
+void spki_next_slice(spki_slice *slice)
 {
     slice->first += slice->steps;
     slice->parity ^= 1;
@@ -14079,7 +14550,8 @@ SPKI_FN void spki_next_slice(spki_slice *slice)
 
 /* Our own threads: each walks through the whole run. A recorder that refuses sets `stop` before the
    next barrier, so that all see the same and leave together, one slice later. */
-SPKI_FN void spki_run_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_run_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_slice slice = net->slice;
@@ -14103,20 +14575,23 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
     }
 }
 
-SPKI_FN void spki_step_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_step_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_step_tiles(net, k, &net->slice);
 }
 
-SPKI_FN void spki_file_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_file_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_file_tiles(net, k, &net->slice);
 }
 
 /* The host's executor may run the parts of a loop one after the other: two loops a slice. */
-SPKI_FN void spki_run_loops(spk_net *net)
+SPKI_FN
+void spki_run_loops(spk_net *net)
 {
     while (net->slice.first < net->run_end && net->stop_result == SPK_OK) {
         spki_begin_slice(net, &net->slice);
@@ -14129,7 +14604,8 @@ SPKI_FN void spki_run_loops(spk_net *net)
 }
 
 /* Slices that an earlier run could not hand over, the older first. */
-SPKI_FN spk_result spki_record_pending(spk_net *net)
+SPKI_FN
+spk_result spki_record_pending(spk_net *net)
 {
     const uint32_t older = net->pending[0].first <= net->pending[1].first ? 0 : 1;
     spk_result result = spki_record_slice(net, older);
@@ -14139,7 +14615,8 @@ SPKI_FN spk_result spki_record_pending(spk_net *net)
     return result;
 }
 
-SPKI_FN spk_result spki_flush_files(spk_net *net)
+SPKI_FN
+spk_result spki_flush_files(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         if (spki_rec_flush(net->recorder[r]) != SPK_OK) {
@@ -14150,7 +14627,8 @@ SPKI_FN spk_result spki_flush_files(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
+SPIKELIB_API
+spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14160,7 +14638,8 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     if (steps > UINT64_MAX / 2 - net->step) {
-        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many", (unsigned long long)steps);
+        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
+                         (unsigned long long)steps);
     }
     const double start = spk_clock_seconds();
     net->stop_result = spki_record_pending(net);
@@ -14182,7 +14661,8 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
+SPIKELIB_API
+spk_result spk_net_run(spk_net *net, double duration_ms)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14193,12 +14673,14 @@ SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
     return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
 }
 
-SPIKELIB_API uint64_t spk_net_step(const spk_net *net)
+SPIKELIB_API
+uint64_t spk_net_step(const spk_net *net)
 {
     return net ? net->step : 0;
 }
 
-SPIKELIB_API double spk_net_time_ms(const spk_net *net)
+SPIKELIB_API
+double spk_net_time_ms(const spk_net *net)
 {
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }
@@ -14206,8 +14688,9 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net)
 /* ---- >>access: what the host reads, writes and injects between runs ---- */
 
 /* Common checks: a built network, a view, an array of the view's size. */
-SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
-                                     size_t count, const spki_view **view)
+SPKI_FN
+spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
+                             size_t count, const spki_view **view)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14224,14 +14707,15 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
         return spki_fail(net, SPK_ERR_NULL, "%s: the array is NULL", call);
     }
     if (count != (*view)->size) {
-        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call, count,
-                         (*view)->size, spki_view_name(net, *view));
+        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call,
+                         count, (*view)->size, spki_view_name(net, *view));
     }
     return SPK_OK;
 }
 
 /* The population and the neuron in it of element k of a view. */
-SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
+SPKI_FN
+spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
 {
     const uint32_t id = spki_view_id(view, k);
     spki_population *pop = &net->population[spki_population_of(net, id)];
@@ -14239,7 +14723,8 @@ SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, u
     return pop;
 }
 
-SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
+SPIKELIB_API
+spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "get", values, count, &view);
@@ -14251,15 +14736,17 @@ SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name,
         const spki_population *p = spki_view_neuron(net, view, k, &n);
         const int s = spki_find_field(p->model->state, p->model->state_count, name);
         const int q = spki_find_field(p->model->param, p->model->param_count, name);
-        values[k] = s >= 0 ? spki_get_state(net, p, (uint32_t)s, n) : spki_param_at(&p->param[q], n);
+        values[k] =
+            s >= 0 ? spki_get_state(net, p, (uint32_t)s, n) : spki_param_at(&p->param[q], n);
     }
     return result;
 }
 
 /* A parameter's array with some neurons changed; the population's derived values follow, or all
    stays as it was. States keep their stored (relative) values. */
-SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
-                                  const double *values)
+SPKI_FN
+spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
+                          const double *values)
 {
     spki_param old = pop->param[q], fresh;
     fresh.uniform = old.uniform;
@@ -14282,7 +14769,9 @@ SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values, size_t count)
+SPIKELIB_API
+spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values,
+                       size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "set", values, count, &view);
@@ -14296,8 +14785,8 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         const char *fault = state ? (spki_finite(values[k]) ? NULL : "is not a finite number")
                                   : spki_param_fault(name, values[k]);
         if (fault) {
-            result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name, name,
-                               values[k], n, fault);
+            result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name,
+                               name, values[k], n, fault);
         }
     }
     for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
@@ -14309,9 +14798,9 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
             continue;
         }
         if (s < 0) {
-            result = spki_set_param(net, at,
-                                    (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
-                                    view, values);
+            result = spki_set_param(
+                net, at, (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
+                view, values);
         }
         for (uint32_t k = lo; s >= 0 && k < hi; k++) {
             spki_set_state(net, at, (uint32_t)s, spki_view_id(view, k) - at->first, values[k]);
@@ -14320,15 +14809,18 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
 {
     const spki_view *view;
-    spk_result result = spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
-                                          spk_net_pop_size(net, pop), &view);
+    spk_result result =
+        spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
+                          spk_net_pop_size(net, pop), &view);
     for (size_t k = 0; k < count && result == SPK_OK; k++) {
         if (neurons[k] >= view->size) {
-            result = spki_fail(net, SPK_ERR_RANGE, "inject spikes: neuron %u of \"%s\", which has %u",
-                               neurons[k], spki_view_name(net, view), view->size);
+            result =
+                spki_fail(net, SPK_ERR_RANGE, "inject spikes: neuron %u of \"%s\", which has %u",
+                          neurons[k], spki_view_name(net, view), view->size);
             break;
         }
         uint32_t n;
@@ -14347,8 +14839,9 @@ SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const u
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
-                                             const double *amounts, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
+                                const double *amounts, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject input", amounts, count, &view);
@@ -14381,7 +14874,8 @@ SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const ch
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject current", currents, count, &view);
@@ -14408,7 +14902,8 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
 }
 
 /* Over the stored bits of all states, in order, without the padding. */
-SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
+SPIKELIB_API
+uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
@@ -14443,7 +14938,8 @@ SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
     return spk_digest_value(&digest);
 }
 
-SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
+SPIKELIB_API
+spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 {
     if (!net || !info) {
         return SPK_ERR_NULL;
@@ -14456,7 +14952,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         info->synapses += tile->synapses;
         info->spikes += tile->spikes;
         info->events += tile->events;
-        info->bytes_synapses += tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
+        info->bytes_synapses +=
+            tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
         info->deliver_s += net->scratch[k].deliver_s;
@@ -14477,7 +14974,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
+SPIKELIB_API
+spk_result spk_net_profile(spk_net *net, bool on)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14486,11 +14984,12 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     return SPK_OK;
 }
 
-SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
+SPIKELIB_API
+size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
-    static const char *const rule[] = {"one to one", "all to all", "Bernoulli", "fixed in-degree",
-                                       "fixed out-degree", "fixed total", "explicit (COO)",
-                                       "explicit (CSR)", "callback"};
+    static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
+                                       "fixed in-degree", "fixed out-degree", "fixed total",
+                                       "explicit (COO)",  "explicit (CSR)",   "callback"};
     spki_text text = {buffer, buffer ? size : 0, 0};
     char line[256];
     if (buffer && size) {
@@ -14501,8 +15000,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
     }
     for (uint32_t p = 0; p < net->populations; p++) {
         const spki_population *pop = &net->population[p];
-        snprintf(line, sizeof line, "population \"%.60s\": %u x %s, ids %u ..\n", pop->name, pop->count,
-                 pop->model->name, pop->first);
+        snprintf(line, sizeof line, "population \"%.60s\": %u x %s, ids %u ..\n", pop->name,
+                 pop->count, pop->model->name, pop->first);
         spki_text_add(&text, line);
     }
     for (uint32_t k = 0; k < net->projections; k++) {
@@ -14518,10 +15017,12 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
         snprintf(line, sizeof line,
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
                  tile->first_id, tile->end_id, (unsigned long long)tile->synapses,
-                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0, tile->max_delay);
+                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0,
+                 tile->max_delay);
         spki_text_add(&text, line);
     }
-    snprintf(line, sizeof line, "%s, %u threads, %u-bit weights, %u-bit accumulators, %u steps a slice\n",
+    snprintf(line, sizeof line,
+             "%s, %u threads, %u-bit weights, %u-bit accumulators, %u steps a slice\n",
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);

@@ -116,14 +116,6 @@ static void pd_describe(spk_net *net, double scale, bool dc_drive, spk_pop pop[P
         for (s = 0; s < PD_COUNT; s++) pd_connect(net, pop, t, s, scale);
 }
 
-static spk_pop pd_all(spk_net *net, const spk_pop pop[PD_COUNT])
-{
-    spk_pop all = pop[0];
-    int k;
-    for (k = 1; k < PD_COUNT; k++) all = spk_net_union(net, all, pop[k]);
-    return all;
-}
-
 #ifndef SPIKELIB_EXAMPLE_PART /* spkbench and the tests take the network without the program */
 
 /* -- the program -- */
@@ -286,6 +278,14 @@ static void print_costs(spk_net *net, spk_rec rec, double seconds, double ms)
            1000.0 * seconds / ms);
     printf("digest %016llx (%llu spikes, the warm-up included)\n",
            (unsigned long long)spk_rec_digest(rec), (unsigned long long)spk_rec_count(rec));
+}
+
+static spk_pop pd_all(spk_net *net, const spk_pop pop[PD_COUNT])
+{
+    spk_pop all = pop[0];
+    int k;
+    for (k = 1; k < PD_COUNT; k++) all = spk_net_union(net, all, pop[k]);
+    return all;
 }
 
 static spk_result simulate(spk_net *net, const options *o)

@@ -54,7 +54,7 @@ SPIKELIB_API const char *spk_result_text(spk_result result);
 SPIKELIB_API const char *spk_version(void);
 
 /* Memory. All three are called from the thread that called spikelib; blocks are aligned to `align`
-   (a power of two, at most 4096). `free` gets the size that was asked for. Zero: malloc and free. */
+   (a power of two, at most 4096), and `free` gets the `size` of its `alloc`. Zero: malloc, free. */
 typedef struct spk_allocator {
     void *ctx;
     void *(*alloc)(void *ctx, size_t size, size_t align);

@@ -302,7 +302,7 @@ SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *wi
 SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row);
 /* Forgets the spikes and samples, keeps the digest and the counts. */
 SPIKELIB_API void spk_rec_clear(spk_rec rec);
-/* Takes up to `count` spikes (rows) out of a ring. Thread: one reader beside the running network. */
+/* Takes up to `count` spikes (rows) out of a ring. Thread: one reader, also during a run. */
 SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count);
 /* Over all that was recorded since the start: spikes, mean rate in Hz, digest (XXH64). */
 SPIKELIB_API uint64_t spk_rec_count(spk_rec rec);

@@ -32,7 +32,8 @@ SPKI_TARGET_SCALAR __attribute__((unused)) static double spki_hh_gate(double u, 
     SPKI_NO_CONTRACT
     const double a[3] = {1.28 / spk_exprel((13.0 - u) / 4.0), 0.128 * spk_exp((17.0 - u) / 18.0),
                          0.16 / spk_exprel((15.0 - u) / 5.0)};
-    const double b[3] = {1.4 / spk_exprel((u - 40.0) / 5.0), 4.0 / (1.0 + spk_exp((40.0 - u) / 5.0)),
+    const double b[3] = {1.4 / spk_exprel((u - 40.0) / 5.0),
+                         4.0 / (1.0 + spk_exp((40.0 - u) / 5.0)),
                          0.5 * spk_exp((10.0 - u) / 40.0)};
     return a[gate] / (a[gate] + b[gate]);
 }

@@ -17,8 +17,8 @@
 #define SPKI_IZHIKEVICH_STATE(X) X(v, -65.0, "mV") X(u, b * (-65.0 - v_u), "mV/ms")
 #define SPKI_IZHIKEVICH_INPUTS(X) X(input, SPK_DELTA) X(i_ext, SPK_CURRENT)
 
-SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED, SPKI_IZHIKEVICH_STATE,
-                    SPKI_IZHIKEVICH_INPUTS,
+SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED,
+                    SPKI_IZHIKEVICH_STATE, SPKI_IZHIKEVICH_INPUTS,
     const real drive = input + i_dc + i_ext;
     const real before = v;
     v = v + h * ((k2 * v + k1) * v + k0 - u + drive);

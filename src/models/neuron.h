@@ -239,7 +239,8 @@ struct spk_model_def {
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
-#define SPKI_QUIET_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
+#define SPKI_QUIET_BEGIN                                                                          \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
 #define SPKI_QUIET_END _Pragma("GCC diagnostic pop")
 #else
 #define SPKI_QUIET_BEGIN

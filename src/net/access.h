@@ -5,8 +5,9 @@
 #include "engine.h"
 
 /* Common checks: a built network, a view, an array of the view's size. */
-SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
-                                     size_t count, const spki_view **view)
+SPKI_FN
+spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
+                             size_t count, const spki_view **view)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -23,14 +24,15 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
         return spki_fail(net, SPK_ERR_NULL, "%s: the array is NULL", call);
     }
     if (count != (*view)->size) {
-        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call, count,
-                         (*view)->size, spki_view_name(net, *view));
+        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call,
+                         count, (*view)->size, spki_view_name(net, *view));
     }
     return SPK_OK;
 }
 
 /* The population and the neuron in it of element k of a view. */
-SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
+SPKI_FN
+spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
 {
     const uint32_t id = spki_view_id(view, k);
     spki_population *pop = &net->population[spki_population_of(net, id)];
@@ -38,7 +40,8 @@ SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, u
     return pop;
 }
 
-SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
+SPIKELIB_API
+spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "get", values, count, &view);
@@ -50,15 +53,17 @@ SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name,
         const spki_population *p = spki_view_neuron(net, view, k, &n);
         const int s = spki_find_field(p->model->state, p->model->state_count, name);
         const int q = spki_find_field(p->model->param, p->model->param_count, name);
-        values[k] = s >= 0 ? spki_get_state(net, p, (uint32_t)s, n) : spki_param_at(&p->param[q], n);
+        values[k] =
+            s >= 0 ? spki_get_state(net, p, (uint32_t)s, n) : spki_param_at(&p->param[q], n);
     }
     return result;
 }
 
 /* A parameter's array with some neurons changed; the population's derived values follow, or all
    stays as it was. States keep their stored (relative) values. */
-SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
-                                  const double *values)
+SPKI_FN
+spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
+                          const double *values)
 {
     spki_param old = pop->param[q], fresh;
     fresh.uniform = old.uniform;
@@ -81,7 +86,9 @@ SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values, size_t count)
+SPIKELIB_API
+spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values,
+                       size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "set", values, count, &view);
@@ -95,8 +102,8 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         const char *fault = state ? (spki_finite(values[k]) ? NULL : "is not a finite number")
                                   : spki_param_fault(name, values[k]);
         if (fault) {
-            result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name, name,
-                               values[k], n, fault);
+            result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name,
+                               name, values[k], n, fault);
         }
     }
     for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
@@ -108,9 +115,9 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
             continue;
         }
         if (s < 0) {
-            result = spki_set_param(net, at,
-                                    (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
-                                    view, values);
+            result = spki_set_param(
+                net, at, (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
+                view, values);
         }
         for (uint32_t k = lo; s >= 0 && k < hi; k++) {
             spki_set_state(net, at, (uint32_t)s, spki_view_id(view, k) - at->first, values[k]);
@@ -119,15 +126,18 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
 {
     const spki_view *view;
-    spk_result result = spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
-                                          spk_net_pop_size(net, pop), &view);
+    spk_result result =
+        spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
+                          spk_net_pop_size(net, pop), &view);
     for (size_t k = 0; k < count && result == SPK_OK; k++) {
         if (neurons[k] >= view->size) {
-            result = spki_fail(net, SPK_ERR_RANGE, "inject spikes: neuron %u of \"%s\", which has %u",
-                               neurons[k], spki_view_name(net, view), view->size);
+            result =
+                spki_fail(net, SPK_ERR_RANGE, "inject spikes: neuron %u of \"%s\", which has %u",
+                          neurons[k], spki_view_name(net, view), view->size);
             break;
         }
         uint32_t n;
@@ -146,8 +156,9 @@ SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const u
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
-                                             const double *amounts, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
+                                const double *amounts, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject input", amounts, count, &view);
@@ -180,7 +191,8 @@ SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const ch
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
+SPIKELIB_API
+spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject current", currents, count, &view);
@@ -207,7 +219,8 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
 }
 
 /* Over the stored bits of all states, in order, without the padding. */
-SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
+SPIKELIB_API
+uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
@@ -242,7 +255,8 @@ SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
     return spk_digest_value(&digest);
 }
 
-SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
+SPIKELIB_API
+spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 {
     if (!net || !info) {
         return SPK_ERR_NULL;
@@ -255,7 +269,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         info->synapses += tile->synapses;
         info->spikes += tile->spikes;
         info->events += tile->events;
-        info->bytes_synapses += tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
+        info->bytes_synapses +=
+            tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
         info->deliver_s += net->scratch[k].deliver_s;
@@ -276,7 +291,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
+SPIKELIB_API
+spk_result spk_net_profile(spk_net *net, bool on)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -285,11 +301,12 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     return SPK_OK;
 }
 
-SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
+SPIKELIB_API
+size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
-    static const char *const rule[] = {"one to one", "all to all", "Bernoulli", "fixed in-degree",
-                                       "fixed out-degree", "fixed total", "explicit (COO)",
-                                       "explicit (CSR)", "callback"};
+    static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
+                                       "fixed in-degree", "fixed out-degree", "fixed total",
+                                       "explicit (COO)",  "explicit (CSR)",   "callback"};
     spki_text text = {buffer, buffer ? size : 0, 0};
     char line[256];
     if (buffer && size) {
@@ -300,8 +317,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
     }
     for (uint32_t p = 0; p < net->populations; p++) {
         const spki_population *pop = &net->population[p];
-        snprintf(line, sizeof line, "population \"%.60s\": %u x %s, ids %u ..\n", pop->name, pop->count,
-                 pop->model->name, pop->first);
+        snprintf(line, sizeof line, "population \"%.60s\": %u x %s, ids %u ..\n", pop->name,
+                 pop->count, pop->model->name, pop->first);
         spki_text_add(&text, line);
     }
     for (uint32_t k = 0; k < net->projections; k++) {
@@ -317,10 +334,12 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
         snprintf(line, sizeof line,
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
                  tile->first_id, tile->end_id, (unsigned long long)tile->synapses,
-                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0, tile->max_delay);
+                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0,
+                 tile->max_delay);
         spki_text_add(&text, line);
     }
-    snprintf(line, sizeof line, "%s, %u threads, %u-bit weights, %u-bit accumulators, %u steps a slice\n",
+    snprintf(line, sizeof line,
+             "%s, %u threads, %u-bit weights, %u-bit accumulators, %u steps a slice\n",
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);

@@ -6,13 +6,15 @@
 
 /* -- the common unit of each receptor's accumulator -- */
 
-SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
+SPKI_FN
+bool spki_view_meets(const spki_view *view, const spki_population *pop)
 {
     return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
 }
 
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
-SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
+SPKI_FN
+double spki_quantum_for(double largest, uint32_t bits)
 {
     const double most = bits == 16 ? 32767.0 : 2147483647.0;
     double q = 1.0;
@@ -30,7 +32,8 @@ SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 
 /* All receptors that one projection reaches share a quantum, and so do all projections that reach
    one receptor: the largest wins, until nothing changes. */
-SPKI_FN void spki_choose_quanta(spk_net *net)
+SPKI_FN
+void spki_choose_quanta(spk_net *net)
 {
     for (uint32_t p = 0; p < net->populations; p++) {
         for (uint32_t r = 0; r < 8; r++) {
@@ -47,9 +50,9 @@ SPKI_FN void spki_choose_quanta(spk_net *net)
                     spki_population *pop = &net->population[p];
                     uint32_t pos, neg;
                     bool magnitude;
-                    if (!spki_view_meets(&net->view[proj->target], pop)
-                        || spki_resolve_receptor(net, pop, proj->receptor, &pos, &neg, &magnitude)
-                               != SPK_OK) {
+                    if (!spki_view_meets(&net->view[proj->target], pop) ||
+                        spki_resolve_receptor(net, pop, proj->receptor, &pos, &neg, &magnitude) !=
+                            SPK_OK) {
                         continue;
                     }
                     if (pass == 0) {
@@ -68,14 +71,16 @@ SPKI_FN void spki_choose_quanta(spk_net *net)
 
 /* What a neuron costs a step, roughly, in synapses delivered once a second and neuron: its update
    and its incoming synapses. */
-SPKI_FN double spki_neuron_cost(const spk_net *net, uint32_t population)
+SPKI_FN
+double spki_neuron_cost(const spk_net *net, uint32_t population)
 {
     const spki_population *pop = &net->population[population];
     double cost = 1000.0;
     for (uint32_t k = 0; k < net->projections; k++) {
         const spki_view *view = &net->view[net->projection[k].target];
         if (view->size && spki_view_meets(view, pop)) {
-            const double all = spki_proj_expected_row_total(&net->projection[k].proj, 0, view->size);
+            const double all =
+                spki_proj_expected_row_total(&net->projection[k].proj, 0, view->size);
             cost += (spki_finite(all) ? all : 0.0) / (double)view->size;
         }
     }
@@ -93,7 +98,8 @@ typedef struct spki_cutter {
 } spki_cutter;
 
 /* Gives lanes [first, first + count) of a population to the current tile. */
-SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
+SPKI_FN
+void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
 {
     const spki_population *pop = &c->net->population[population];
     if (c->fill_in) {
@@ -120,7 +126,8 @@ SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first
     c->filled += c->cost[population] * (double)count;
 }
 
-SPKI_FN void spki_cutter_next(spki_cutter *c)
+SPKI_FN
+void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
@@ -129,7 +136,8 @@ SPKI_FN void spki_cutter_next(spki_cutter *c)
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
    its accumulators would outgrow 16 bits. The result does not depend on anything drawn. */
-SPKI_FN void spki_cut(spki_cutter *c)
+SPKI_FN
+void spki_cut(spki_cutter *c)
 {
     c->tiles = c->lanes = c->receptors = 0;
     c->filled = 0.0;
@@ -139,9 +147,8 @@ SPKI_FN void spki_cut(spki_cutter *c)
             const uint32_t count = SPKI_MIN(SPKI_GROUP, pop->count - first);
             const uint32_t receptors = SPKI_MAX(SPKI_MAX(c->receptors, pop->receptors), 1u);
             const double half = 0.5 * c->cost[p] * (double)count;
-            if (c->lanes
-                && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS
-                    || c->filled + half > c->share)) {
+            if (c->lanes && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS ||
+                             c->filled + half > c->share)) {
                 spki_cutter_next(c);
             }
             spki_cutter_add(c, p, first, count);
@@ -151,7 +158,8 @@ SPKI_FN void spki_cut(spki_cutter *c)
 }
 
 /* As many tiles as threads, or a multiple of that if the slots need more. */
-SPKI_FN spk_result spki_make_tiles(spk_net *net)
+SPKI_FN
+spk_result spki_make_tiles(spk_net *net)
 {
     spki_cutter c;
     memset(&c, 0, sizeof c);
@@ -180,7 +188,8 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         result = spki_no_memory(net, "tiles");
     }
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
-        net->tile[t].piece = (spki_piece *)spki_alloc(&net->mem, net->populations, sizeof(spki_piece));
+        net->tile[t].piece =
+            (spki_piece *)spki_alloc(&net->mem, net->populations, sizeof(spki_piece));
         if (!net->tile[t].piece) {
             result = spki_no_memory(net, "tiles");
         }
@@ -211,16 +220,17 @@ typedef struct spki_tile_build {
     spki_feed *feed;
     uint32_t feeds;
     spki_edges edges;
-    uint32_t *sorted;  /* start of each delay in the row being written */
+    uint32_t *sorted; /* start of each delay in the row being written */
     void *scratch;
     size_t scratch_bytes;
-    uint32_t next;     /* source to go on with */
+    uint32_t next; /* source to go on with */
     spk_result result;
     uint32_t failed_feed;
 } spki_tile_build;
 
 /* The slots of a view's targets that lie in this tile. */
-SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
+SPKI_FN
+bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 {
     const spki_view *view = &net->view[feed->projection->target];
     feed->t0 = spki_view_below(view, tile->first_id);
@@ -260,7 +270,8 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 }
 
 /* Words that a tile's rows will take, from what the rules promise. */
-SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
+SPKI_FN
+size_t spki_expected_words(const spki_tile_build *b)
 {
     const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
     double synapses = 0.0, sources = 0.0;
@@ -276,7 +287,8 @@ SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
-SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
+SPKI_FN
+bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 {
     uint32_t *words = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *words);
     if (!words) {
@@ -292,7 +304,8 @@ SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 }
 
 /* Draws the row of one source into `edges`. */
-SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
+SPKI_FN
+spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
     b->edges.count = 0;
     for (uint32_t f = 0; f < b->feeds; f++) {
@@ -318,7 +331,8 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
-SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
+SPKI_FN
+bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
@@ -377,7 +391,8 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
-SPKI_FN void spki_draw_rows(spki_tile_build *b)
+SPKI_FN
+void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
     for (; b->next < b->net->neurons; b->next++) {
@@ -398,7 +413,8 @@ typedef struct spki_build_job {
     uint32_t tiles, threads;
 } spki_build_job;
 
-SPKI_FN void spki_draw_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
     for (uint32_t t = k; t < job->tiles; t += job->threads) {
@@ -415,7 +431,8 @@ SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 }
 
 /* Runs task(arg, k) for k in [0, threads) on the host's executor, our own pool or right here. */
-SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
+SPKI_FN
+void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
 {
     if (net->desc.executor.run) {
         net->desc.executor.run(net->desc.executor.ctx, task, arg, net->threads);
@@ -428,12 +445,14 @@ SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), vo
     }
 }
 
-SPKI_FN bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
+SPKI_FN
+bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
 {
     return spki_edges_grow(&net->mem, e, capacity);
 }
 
-SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
+SPKI_FN
+spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     b->net = net;
@@ -443,8 +462,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
     b->sorted = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
-    tile->indegree = (uint32_t *)spki_alloc(mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u),
-                                            sizeof(uint32_t));
+    tile->indegree = (uint32_t *)spki_alloc(
+        mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
     if (!b->feed || !b->sorted || !tile->row || !tile->indegree) {
         return spki_no_memory(net, "a tile");
     }
@@ -459,7 +478,9 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
         const spki_proj *proj = &feed->projection->proj;
         const uint32_t size = net->view[feed->projection->target].size;
         if (size) {
-            row += (size_t)((double)spki_proj_max_row(proj) * (double)(feed->t1 - feed->t0) / (double)size * 1.1) + 64;
+            row += (size_t)((double)spki_proj_max_row(proj) * (double)(feed->t1 - feed->t0) /
+                            (double)size * 1.1) +
+                   64;
         }
         b->scratch_bytes = SPKI_MAX(b->scratch_bytes, spki_proj_scratch_size(proj));
         feed->index_bytes = spki_proj_index_bytes(proj, feed->t0, feed->t1);
@@ -471,8 +492,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
         }
     }
     b->scratch = spki_alloc(mem, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
-    if (!b->scratch || row > UINT32_MAX || !spki_grow_edges(net, &b->edges, (uint32_t)row)
-        || !spki_grow_words(net, tile, spki_expected_words(b))) {
+    if (!b->scratch || row > UINT32_MAX || !spki_grow_edges(net, &b->edges, (uint32_t)row) ||
+        !spki_grow_words(net, tile, spki_expected_words(b))) {
         return spki_no_memory(net, "synapses");
     }
     tile->words[0] = 0; /* the row of a source without synapses */
@@ -480,7 +501,8 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     return SPK_OK;
 }
 
-SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN
+void spki_end_tile(spk_net *net, spki_tile_build *b)
 {
     for (uint32_t f = 0; b->feed && f < b->feeds; f++) {
         const uint32_t n = b->feed[f].t1 - b->feed[f].t0;
@@ -500,7 +522,8 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
 }
 
 /* After a round of drawing: gives more room where it was short, reports what failed. */
-SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN
+spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
 {
     if (b->result == SPK_OK) {
         return SPK_OK;
@@ -512,8 +535,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
                          spki_view_name(net, &net->view[p->target]), spki_proj_row_why(b->scratch));
     }
     if (b->failed_feed != UINT32_MAX) {
-        if (b->edges.capacity > 0x40000000u
-            || !spki_grow_edges(net, &b->edges, b->edges.capacity * 2)) {
+        if (b->edges.capacity > 0x40000000u ||
+            !spki_grow_edges(net, &b->edges, b->edges.capacity * 2)) {
             return spki_no_memory(net, "a row of synapses");
         }
         return SPK_OK;
@@ -525,7 +548,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }
 
-SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
+SPKI_FN
+spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 {
     spk_result result = SPK_OK;
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
@@ -544,7 +568,8 @@ SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 
 /* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
    32-bit sum cannot overflow, whatever the weights are set to later. */
-SPKI_FN void spki_choose_accumulator(spk_net *net)
+SPKI_FN
+void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -556,7 +581,8 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
-SPKI_FN spk_result spki_build_synapses(spk_net *net)
+SPKI_FN
+spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
     for (uint32_t k = 0; k < net->projections; k++) {
@@ -576,7 +602,8 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
             uint32_t pos, neg;
             bool magnitude;
             if (spki_view_meets(&net->view[p->target], &net->population[n])) {
-                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg, &magnitude);
+                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg,
+                                            &magnitude);
                 spki_proj_set_quantum(&p->proj, net->population[n].quantum[pos],
                                       net->desc.weight_bits == 16 ? 32767 : 2147483647);
                 break;

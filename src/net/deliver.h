@@ -9,34 +9,45 @@
 
 /* -- the three forms of a synapse and its accumulator -- */
 
-SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
     uint32_t k = 0;
     for (; k + 8 <= n; k += 8) {
-        for (uint32_t j = 0; j < 8; j++) {
-            acc[s[k + j] & 0xffffu] += (int32_t)s[k + j] >> 16;
-        }
+        const uint32_t a = s[k], b = s[k + 1], c = s[k + 2], d = s[k + 3];
+        const uint32_t e = s[k + 4], f = s[k + 5], g = s[k + 6], h = s[k + 7];
+        acc[a & 0xffffu] += (int32_t)a >> 16;
+        acc[b & 0xffffu] += (int32_t)b >> 16;
+        acc[c & 0xffffu] += (int32_t)c >> 16;
+        acc[d & 0xffffu] += (int32_t)d >> 16;
+        acc[e & 0xffffu] += (int32_t)e >> 16;
+        acc[f & 0xffffu] += (int32_t)f >> 16;
+        acc[g & 0xffffu] += (int32_t)g >> 16;
+        acc[h & 0xffffu] += (int32_t)h >> 16;
     }
     for (; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN
+void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[2 * k]] += (int32_t)s[2 * k + 1];
     }
 }
 
-SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
+SPKI_INLINE
+void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
 {
     if (net->desc.weight_bits == 32) {
         spki_deliver_32((int64_t *)tile->acc, s, n);
@@ -48,7 +59,8 @@ SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const 
     tile->events += n;
 }
 
-SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
+SPKI_INLINE
+void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
     __builtin_prefetch(s);
@@ -60,7 +72,8 @@ SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 /* -- arrivals -- */
 
 /* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
-SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
+SPKI_FN
+void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
     const uint32_t *row = tile->words + tile->row[id];
     const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -74,7 +87,8 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     }
 }
 
-SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN
+void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t mask = net->ring - 1;
     for (uint32_t delay = 1; delay <= tile->max_delay && delay <= step; delay++) {
@@ -88,7 +102,8 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
             const uint64_t *words = row + pop->lane / SPKI_GROUP;
             for (uint32_t k = 0; k < pop->lanes / SPKI_GROUP; k++) {
                 for (uint64_t w = words[k]; w; w &= w - 1) {
-                    spki_deliver_row(net, tile, pop->first + k * 64 + (uint32_t)__builtin_ctzll(w), delay);
+                    spki_deliver_row(net, tile, pop->first + k * 64 + (uint32_t)__builtin_ctzll(w),
+                                     delay);
                 }
             }
         }
@@ -100,7 +115,8 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
 }
 
 /* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN
+void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t slot = (uint32_t)step & (net->ring - 1);
     uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
@@ -138,7 +154,8 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
-SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+SPKI_FN
+void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
 {
     uint32_t k = tile->tail[slot];
     if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -160,7 +177,9 @@ SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint3
 }
 
 /* Files the buckets of spikes of one step under the steps in which they arrive. */
-SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n, uint64_t step)
+SPKI_FN
+void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
+                      uint64_t step)
 {
     const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
     for (uint32_t k = 0; k < n; k++) {
@@ -182,7 +201,8 @@ SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_
 }
 
 /* Buckets of these spikes; reading them also brings their headers near. */
-SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
+SPKI_FN
+uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
     uint64_t buckets = 0;
     for (uint32_t k = 0; k < n; k++) {
@@ -196,7 +216,8 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
 
 /* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
    the free chunks (each arrival step may open one) is left to the history altogether. */
-SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
+SPKI_FN
+void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;
     for (uint32_t s = 0; tile->synapses && s < slice->steps; s++) {
@@ -208,7 +229,8 @@ SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *sl
             buckets += spki_count_buckets(tile, from->spike[parity] + at,
                                           from->spike_start[parity][s + 1] - at);
         }
-        if (SPKI_MIN(buckets, buckets / SPKI_CHUNK_ITEMS + tile->max_delay + 1) > tile->chunks_free) {
+        if (SPKI_MIN(buckets, buckets / SPKI_CHUNK_ITEMS + tile->max_delay + 1) >
+            tile->chunks_free) {
             tile->deferred[step & mask] = 1;
             tile->deferred_count++;
             continue;

@@ -4,7 +4,8 @@
 
 #include "net.h"
 
-SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
+SPIKELIB_API
+spk_result spk_net_desc_defaults(spk_net_desc *desc)
 {
     if (!desc) {
         return SPK_ERR_NULL;
@@ -19,12 +20,14 @@ SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_check_desc(spk_net *net)
+SPKI_FN
+spk_result spki_check_desc(spk_net *net)
 {
     const spk_net_desc *d = &net->desc;
     const char *why = "";
     if (!(d->dt_ms > 0.0) || !spki_finite(d->dt_ms) || d->dt_ms > 1000.0) {
-        return spki_fail(net, SPK_ERR_RANGE, "dt_ms = %g is not a step (0 < dt_ms <= 1000)", d->dt_ms);
+        return spki_fail(net, SPK_ERR_RANGE, "dt_ms = %g is not a step (0 < dt_ms <= 1000)",
+                         d->dt_ms);
     }
     if (d->threads > 1024) {
         return spki_fail(net, SPK_ERR_RANGE, "threads = %u is more than 1,024", d->threads);
@@ -33,7 +36,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
         return spki_fail(net, SPK_ERR_RANGE, "precision = %d is none", (int)d->precision);
     }
     if (d->weight_bits != 16 && d->weight_bits != 32) {
-        return spki_fail(net, SPK_ERR_RANGE, "weight_bits = %u is neither 16 nor 32", d->weight_bits);
+        return spki_fail(net, SPK_ERR_RANGE, "weight_bits = %u is neither 16 nor 32",
+                         d->weight_bits);
     }
     if (d->max_delay_steps > SPKI_MAX_DELAY) {
         return spki_fail(net, SPK_ERR_RANGE, "max_delay_steps = %u is more than %u",
@@ -46,7 +50,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
+SPIKELIB_API
+spk_net *spk_net_create(const spk_net_desc *desc)
 {
     static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
@@ -79,18 +84,21 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     return net;
 }
 
-SPIKELIB_API const char *spk_net_error(const spk_net *net)
+SPIKELIB_API
+const char *spk_net_error(const spk_net *net)
 {
     return net ? net->error : "the network is NULL (there was no memory to create it)";
 }
 
-SPIKELIB_API spk_result spk_net_status(const spk_net *net)
+SPIKELIB_API
+spk_result spk_net_status(const spk_net *net)
 {
     return net ? net->status : SPK_ERR_NULL;
 }
 
 /* Builder calls: do nothing after an error, and not on a network that is built. */
-SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
+SPKI_FN
+spk_result spki_may_describe(spk_net *net, const char *call)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -107,7 +115,8 @@ SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
 /* -- views -- */
 
 /* Takes over `range` (of `capacity` elements), freeing it on failure. */
-SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
+SPKI_FN
+spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
 {
     spk_pop none = {0, 0};
     void *items = net->view;
@@ -133,21 +142,25 @@ SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t rang
     return pop;
 }
 
-SPKI_FN const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
+SPKI_FN
+const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
 {
     const spki_view *view = spki_view_of(net, pop);
     if (!view) {
         (void)spki_fail(net, SPK_ERR_HANDLE,
                         pop.net == 0 ? "%s: no population given"
-                                     : "%s: the population belongs to another network", call);
+                                     : "%s: the population belongs to another network",
+                        call);
     }
     return view;
 }
 
-SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
+SPIKELIB_API
+spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
 {
     spk_pop none = {0, 0};
-    const spki_view *view = net && (net->status == SPK_OK) ? spki_check_view(net, pop, "slice") : NULL;
+    const spki_view *view =
+        net && (net->status == SPK_OK) ? spki_check_view(net, pop, "slice") : NULL;
     if (!view) {
         return none;
     }
@@ -178,7 +191,8 @@ SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size
     return result;
 }
 
-SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
+SPIKELIB_API
+spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
 {
     spk_pop none = {0, 0};
     const spki_view *va = net && net->status == SPK_OK ? spki_check_view(net, a, "union") : NULL;
@@ -194,12 +208,12 @@ SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     }
     uint32_t ranges = 0, i = 0, j = 0;
     while (i < va->ranges || j < vb->ranges) {
-        const bool from_a = j == vb->ranges
-                            || (i < va->ranges && va->range[i].first <= vb->range[j].first);
+        const bool from_a =
+            j == vb->ranges || (i < va->ranges && va->range[i].first <= vb->range[j].first);
         const spki_ids r = from_a ? va->range[i++] : vb->range[j++];
         if (ranges && r.first <= range[ranges - 1].first + range[ranges - 1].count) {
-            const uint32_t end = SPKI_MAX(range[ranges - 1].first + range[ranges - 1].count,
-                                          r.first + r.count);
+            const uint32_t end =
+                SPKI_MAX(range[ranges - 1].first + range[ranges - 1].count, r.first + r.count);
             range[ranges - 1].count = end - range[ranges - 1].first;
         } else {
             range[ranges++] = r;
@@ -210,13 +224,15 @@ SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     return result;
 }
 
-SPIKELIB_API size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
+SPIKELIB_API
+size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view ? view->size : 0;
 }
 
-SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
+SPIKELIB_API
+uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view && index < view->size ? spki_view_id(view, (uint32_t)index) : UINT32_MAX;
@@ -224,34 +240,36 @@ SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t ind
 
 /* -- populations -- */
 
-SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
+SPKI_FN
+bool spki_begins_with(const char *name, const char *prefix)
 {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
 /* What a parameter may be, by its name: see the top of >>models. */
-SPKI_FN const char *spki_param_fault(const char *name, double x)
+SPKI_FN
+const char *spki_param_fault(const char *name, double x)
 {
     if (!spki_finite(x)) {
         return "is not a finite number";
     }
-    if ((spki_begins_with(name, "tau") || spki_begins_with(name, "c_m")
-         || spki_begins_with(name, "delta_t"))
-        && !(x > 0.0)) {
+    if ((spki_begins_with(name, "tau") || spki_begins_with(name, "c_m") ||
+         spki_begins_with(name, "delta_t")) &&
+        !(x > 0.0)) {
         return "must be positive";
     }
-    if ((spki_begins_with(name, "t_ref") || spki_begins_with(name, "substeps")
-         || spki_begins_with(name, "rate"))
-        && !(x >= 0.0 && x <= 1e6)) {
+    if ((spki_begins_with(name, "t_ref") || spki_begins_with(name, "substeps") ||
+         spki_begins_with(name, "rate")) &&
+        !(x >= 0.0 && x <= 1e6)) {
         return "must lie within 0 and 1e6";
     }
     return NULL;
 }
 
 /* Draws a value for each neuron; equal ones become one. */
-SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
-                                   const spk_value *value, uint32_t stream, bool is_state,
-                                   spki_param *out)
+SPKI_FN
+spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
+                           const spk_value *value, uint32_t stream, bool is_state, spki_param *out)
 {
     char why[200] = "";
     const bool one = value->kind == SPK_VALUE_CONSTANT;
@@ -285,7 +303,8 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
     return result;
 }
 
-SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
+SPKI_FN
+spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
 {
     char list[320];
     spki_text text = {list, sizeof list, 0};
@@ -303,8 +322,8 @@ SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, c
                      pop->model->name, name, list);
 }
 
-SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number,
-                                const spk_set *set)
+SPKI_FN
+spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, const spk_set *set)
 {
     const int p = spki_find_field(pop->model->param, pop->model->param_count, set->name);
     const int s = spki_find_field(pop->model->state, pop->model->state_count, set->name);
@@ -320,7 +339,8 @@ SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t num
                            p >= 0 ? &pop->param[p] : &pop->initial[s]);
 }
 
-SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
+SPKI_FN
+void spki_free_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -356,7 +376,8 @@ SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
 }
 
 /* Allocates the arrays of pointers and fills in the model's defaults. */
-SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_init_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -368,8 +389,8 @@ SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
     pop->real_bytes = (size_t *)spki_alloc(mem, reals, sizeof *pop->real_bytes);
     pop->state = (char **)spki_alloc(mem, model->state_count, sizeof *pop->state);
     pop->state_offset = (double *)spki_alloc(mem, model->state_count, sizeof(double));
-    if (!pop->param || !pop->initial || !pop->real || !pop->real_mask || !pop->real_bytes
-        || !pop->state || !pop->state_offset || !pop->name) {
+    if (!pop->param || !pop->initial || !pop->real || !pop->real_mask || !pop->real_bytes ||
+        !pop->state || !pop->state_offset || !pop->name) {
         return spki_no_memory(net, "a population");
     }
     for (uint32_t k = 0; k < params; k++) {
@@ -386,8 +407,9 @@ SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
-                                 const spk_set *set)
+SPIKELIB_API
+spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
+                    const spk_set *set)
 {
     const spk_pop none = {0, 0};
     if (spki_may_describe(net, "add") != SPK_OK) {
@@ -398,8 +420,8 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
         return none;
     }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
-        (void)spki_fail(net, SPK_ERR_RANGE, "add \"%s\": %zu neurons are more than ids can tell apart",
-                        name, count);
+        (void)spki_fail(net, SPK_ERR_RANGE,
+                        "add \"%s\": %zu neurons are more than ids can tell apart", name, count);
         return none;
     }
     void *items = net->population;
@@ -440,20 +462,23 @@ typedef struct spki_self_context {
 } spki_self_context;
 
 /* Index in the target view of the neuron that is `source` in the source view. */
-SPKI_FN uint32_t spki_self_of(const void *ctx, uint32_t source)
+SPKI_FN
+uint32_t spki_self_of(const void *ctx, uint32_t source)
 {
     const spki_self_context *views = (const spki_self_context *)ctx;
     return spki_view_index(views->target, spki_view_id(views->source, source));
 }
 
 /* All populations under a target view must take the projection's weights the same way. */
-SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
-                                      bool *magnitude)
+SPKI_FN
+spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
+                              bool *magnitude)
 {
     bool first = true;
     for (uint32_t p = 0; p < net->populations; p++) {
         const spki_population *pop = &net->population[p];
-        if (spki_view_below(target, pop->first + pop->count) == spki_view_below(target, pop->first)) {
+        if (spki_view_below(target, pop->first + pop->count) ==
+            spki_view_below(target, pop->first)) {
             continue;
         }
         uint32_t pos, neg;
@@ -463,9 +488,9 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
             return result;
         }
         if (!first && m != *magnitude) {
-            return spki_fail(net, SPK_ERR_UNSUPPORTED,
-                             "\"%s\" and other targets take weights differently; connect them apart",
-                             pop->name);
+            return spki_fail(
+                net, SPK_ERR_UNSUPPORTED,
+                "\"%s\" and other targets take weights differently; connect them apart", pop->name);
         }
         *magnitude = m;
         first = false;
@@ -473,8 +498,8 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
-                                        const spk_conn_desc *desc)
+SPIKELIB_API
+spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const spk_conn_desc *desc)
 {
     spk_conn_desc none;
     spk_result result = spki_may_describe(net, "connect");
@@ -506,11 +531,10 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     }
     char why[256] = "";
     const spki_self_context self = {vs, vt};
-    result = spki_proj_create(&net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms,
-                              net->desc.max_delay_steps, net->desc.seed,
-                              SPKI_STREAM_PROJECTION | net->projections,
-                              source.index == target.index, spki_self_of, &self, NULL, why,
-                              sizeof why);
+    result = spki_proj_create(
+        &net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms, net->desc.max_delay_steps,
+        net->desc.seed, SPKI_STREAM_PROJECTION | net->projections, source.index == target.index,
+        spki_self_of, &self, spki_lanes(net->isa, 4)->fill, why, sizeof why);
     if (result != SPK_OK) {
         return spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                          spki_view_name(net, vt), why);
@@ -527,7 +551,8 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
 
 /* -- spike lists -- */
 
-SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
+SPKI_FN
+spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 {
     if (more <= list->capacity - list->count) {
         return SPK_OK;
@@ -553,7 +578,8 @@ SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t
 }
 
 /* Heap sort by (step, neuron): in place, no worst case. */
-SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
+SPKI_FN
+void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -561,13 +587,13 @@ SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
             return;
         }
         const size_t other = big + 1;
-        if (other < n
-            && (list->step[other] > list->step[big]
-                || (list->step[other] == list->step[big] && list->neuron[other] > list->neuron[big]))) {
+        if (other < n &&
+            (list->step[other] > list->step[big] ||
+             (list->step[other] == list->step[big] && list->neuron[other] > list->neuron[big]))) {
             big = other;
         }
-        if (list->step[k] > list->step[big]
-            || (list->step[k] == list->step[big] && list->neuron[k] >= list->neuron[big])) {
+        if (list->step[k] > list->step[big] ||
+            (list->step[k] == list->step[big] && list->neuron[k] >= list->neuron[big])) {
             return;
         }
         const uint64_t s = list->step[k];
@@ -580,7 +606,8 @@ SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
     }
 }
 
-SPKI_FN void spki_list_sort(spki_spike_list *list)
+SPKI_FN
+void spki_list_sort(spki_spike_list *list)
 {
     const size_t n = list->count;
     for (size_t k = n / 2; k-- > 0;) {
@@ -597,8 +624,9 @@ SPKI_FN void spki_list_sort(spki_spike_list *list)
     }
 }
 
-SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
-                                           const double *times_ms, size_t count)
+SPIKELIB_API
+spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                              const double *times_ms, size_t count)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -614,22 +642,26 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
         return spki_fail(net, SPK_ERR_NULL, "spike list: an array is NULL");
     }
     if (view->ranges != 1) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "spike list: the view spans several populations");
+        return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                         "spike list: the view spans several populations");
     }
     spki_population *p = &net->population[spki_population_of(net, view->range[0].first)];
     if (p->first + p->count < view->range[0].first + view->size) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "spike list: the view spans several populations");
+        return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                         "spike list: the view spans several populations");
     }
     const double dt = net->desc.dt_ms;
     for (size_t k = 0; k < count; k++) {
         if (neurons[k] >= view->size) {
-            return spki_fail(net, SPK_ERR_RANGE, "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
+            return spki_fail(net, SPK_ERR_RANGE,
+                             "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
                              p->name, neurons[k], k, view->size);
         }
         if (!(times_ms[k] / dt < 9e15) || !(times_ms[k] / dt + 0.5 >= (double)(net->step + 1))) {
-            return spki_fail(net, SPK_ERR_RANGE,
-                             "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
-                             p->name, times_ms[k], k, (double)net->step * dt);
+            return spki_fail(
+                net, SPK_ERR_RANGE,
+                "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
+                p->name, times_ms[k], k, (double)net->step * dt);
         }
     }
     const spk_result result = spki_list_reserve(net, &p->list, count);

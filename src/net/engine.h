@@ -17,7 +17,8 @@
 
 /* -- what stepping needs, allocated once -- */
 
-SPKI_FN void spki_free_scratch(spk_net *net)
+SPKI_FN
+void spki_free_scratch(spk_net *net)
 {
     const spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -30,14 +31,16 @@ SPKI_FN void spki_free_scratch(spk_net *net)
         spki_free(mem, s->input_mask, x->inputs, sizeof *s->input_mask);
         spki_free(mem, s->buffer, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
         spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
-        spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK, sizeof *s->random);
+        spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                  sizeof *s->random);
         spki_free(mem, s->zero, 64, 1);
     }
     spki_free(mem, net->scratch, net->threads, sizeof *net->scratch);
     net->scratch = NULL;
 }
 
-SPKI_FN spk_result spki_make_scratch(spk_net *net)
+SPKI_FN
+spk_result spki_make_scratch(spk_net *net)
 {
     spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -55,19 +58,22 @@ SPKI_FN spk_result spki_make_scratch(spk_net *net)
         s->state = (char **)spki_alloc(mem, x->states, sizeof *s->state);
         s->input = (const char **)spki_alloc(mem, x->inputs, sizeof *s->input);
         s->input_mask = (size_t *)spki_alloc(mem, x->inputs, sizeof *s->input_mask);
-        s->buffer = (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        s->buffer =
+            (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
         s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
-        s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK, sizeof *s->random);
+        s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                                           sizeof *s->random);
         s->zero = (char *)spki_alloc(mem, 64, 1);
-        if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer
-            || !s->words || !s->random || !s->zero) {
+        if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
+            !s->words || !s->random || !s->zero) {
             return spki_no_memory(net, "a thread");
         }
     }
     return net->scratch ? SPK_OK : spki_no_memory(net, "threads");
 }
 
-SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
+SPKI_FN
+void spki_free_tile(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
@@ -84,12 +90,13 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
 }
 
-/* Buckets on their way: room for each bucket of the tile once, which is every neuron having
-   spiked once within the delays. Beyond that the history takes over. */
-SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
+/* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
+   spiked. Beyond that the history takes over. */
+SPKI_FN
+spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
-    const uint64_t most = tile->buckets / 32 + 2 * (uint64_t)net->ring + 8;
+    const uint64_t most = tile->buckets / 126 + 2 * (uint64_t)net->ring + 8;
     tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
     tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
     tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
@@ -110,15 +117,17 @@ SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
-SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
+SPKI_FN
+void spki_trim_words(spk_net *net, spki_tile *tile)
 {
-    if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096
-        && tile->words_used < (size_t)16 << 20) {
+    if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
+        tile->words_used < (size_t)16 << 20) {
         (void)spki_grow_words(net, tile, tile->words_used);
     }
 }
 
-SPKI_FN spk_result spki_make_run_memory(spk_net *net)
+SPKI_FN
+spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
     net->min_delay = UINT32_MAX;
@@ -133,7 +142,8 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     net->min_delay = net->min_delay == UINT32_MAX ? 0 : net->min_delay;
     for (net->ring = 2; net->ring < net->max_delay + net->slice_max + 1; net->ring *= 2) {
     }
-    net->history = (uint64_t *)spki_alloc(mem, (size_t)net->ring * (net->lanes / SPKI_GROUP), sizeof(uint64_t));
+    net->history = (uint64_t *)spki_alloc(mem, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+                                          sizeof(uint64_t));
     if (!net->history) {
         return spki_no_memory(net, "the spikes of the last steps");
     }
@@ -142,8 +152,10 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
         spki_trim_words(net, tile);
         tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
-        tile->spike[0] = (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
-        tile->spike[1] = (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        tile->spike[0] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        tile->spike[1] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
@@ -155,7 +167,8 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_finish_recorders(spk_net *net)
+SPKI_FN
+spk_result spki_finish_recorders(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         spk_rec rec = net->recorder[r];
@@ -172,7 +185,8 @@ SPKI_FN spk_result spki_finish_recorders(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_build_all(spk_net *net)
+SPKI_FN
+spk_result spki_build_all(spk_net *net)
 {
     spk_result result = SPK_OK;
     const char *fault = spki_arithmetic_check();
@@ -216,7 +230,8 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_build(spk_net *net)
+SPIKELIB_API
+spk_result spk_net_build(spk_net *net)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -231,7 +246,8 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
     return result;
 }
 
-SPIKELIB_API void spk_net_destroy(spk_net *net)
+SPIKELIB_API
+void spk_net_destroy(spk_net *net)
 {
     if (!net) {
         return;
@@ -247,7 +263,8 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         spki_free_tile(net, &net->tile[t]);
     }
     spki_free(&net->mem, net->tile, net->tiles, sizeof *net->tile);
-    spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP), sizeof(uint64_t));
+    spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+              sizeof(uint64_t));
     spki_free(&net->mem, net->part, net->part_capacity, sizeof *net->part);
     for (uint32_t d = 0; d < net->drives; d++) {
         spki_free_drive(net, &net->drive[d]);
@@ -273,18 +290,21 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 /* -- stepping -- */
 
 /* The tiles of thread k. */
-SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+SPKI_FN
+uint32_t spki_first_tile(const spk_net *net, uint32_t k)
 {
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN double spki_profile_clock(const spk_net *net)
+SPKI_FN
+double spki_profile_clock(const spk_net *net)
 {
     return net->profile ? spk_clock_seconds() : 0.0;
 }
 
 /* All steps of a slice for the tiles of thread k. */
-SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN
+void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     spki_scratch *scratch = &net->scratch[k];
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -305,7 +325,8 @@ SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     }
 }
 
-SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN
+void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -315,13 +336,15 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
 }
 
-SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
+SPKI_FN
+void spki_begin_slice(const spk_net *net, spki_slice *slice)
 {
     slice->steps = (uint32_t)SPKI_MIN(net->run_end - slice->first, (uint64_t)net->slice_max);
 }
 
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
-SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
+SPKI_FN
+void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
     net->step = slice->first + slice->steps;
@@ -330,7 +353,8 @@ SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
     }
 }
 
-SPKI_FN void spki_next_slice(spki_slice *slice)
+SPKI_FN
+void spki_next_slice(spki_slice *slice)
 {
     slice->first += slice->steps;
     slice->parity ^= 1;
@@ -338,7 +362,8 @@ SPKI_FN void spki_next_slice(spki_slice *slice)
 
 /* Our own threads: each walks through the whole run. A recorder that refuses sets `stop` before the
    next barrier, so that all see the same and leave together, one slice later. */
-SPKI_FN void spki_run_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_run_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_slice slice = net->slice;
@@ -362,20 +387,23 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
     }
 }
 
-SPKI_FN void spki_step_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_step_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_step_tiles(net, k, &net->slice);
 }
 
-SPKI_FN void spki_file_task(void *arg, uint32_t k)
+SPKI_FN
+void spki_file_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_file_tiles(net, k, &net->slice);
 }
 
 /* The host's executor may run the parts of a loop one after the other: two loops a slice. */
-SPKI_FN void spki_run_loops(spk_net *net)
+SPKI_FN
+void spki_run_loops(spk_net *net)
 {
     while (net->slice.first < net->run_end && net->stop_result == SPK_OK) {
         spki_begin_slice(net, &net->slice);
@@ -388,7 +416,8 @@ SPKI_FN void spki_run_loops(spk_net *net)
 }
 
 /* Slices that an earlier run could not hand over, the older first. */
-SPKI_FN spk_result spki_record_pending(spk_net *net)
+SPKI_FN
+spk_result spki_record_pending(spk_net *net)
 {
     const uint32_t older = net->pending[0].first <= net->pending[1].first ? 0 : 1;
     spk_result result = spki_record_slice(net, older);
@@ -398,7 +427,8 @@ SPKI_FN spk_result spki_record_pending(spk_net *net)
     return result;
 }
 
-SPKI_FN spk_result spki_flush_files(spk_net *net)
+SPKI_FN
+spk_result spki_flush_files(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         if (spki_rec_flush(net->recorder[r]) != SPK_OK) {
@@ -409,7 +439,8 @@ SPKI_FN spk_result spki_flush_files(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
+SPIKELIB_API
+spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -419,7 +450,8 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     if (steps > UINT64_MAX / 2 - net->step) {
-        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many", (unsigned long long)steps);
+        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
+                         (unsigned long long)steps);
     }
     const double start = spk_clock_seconds();
     net->stop_result = spki_record_pending(net);
@@ -441,7 +473,8 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
+SPIKELIB_API
+spk_result spk_net_run(spk_net *net, double duration_ms)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -452,12 +485,14 @@ SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
     return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
 }
 
-SPIKELIB_API uint64_t spk_net_step(const spk_net *net)
+SPIKELIB_API
+uint64_t spk_net_step(const spk_net *net)
 {
     return net ? net->step : 0;
 }
 
-SPIKELIB_API double spk_net_time_ms(const spk_net *net)
+SPIKELIB_API
+double spk_net_time_ms(const spk_net *net)
 {
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }

@@ -5,6 +5,13 @@
 #include "../core/base.h"
 #include "../simd/types.h"
 
+/* The distribution of a Poisson count of one rate, in units of 2^-32. */
+typedef struct spki_poisson_table {
+    double rate;
+    uint32_t base, count, common; /* counts start at base; `common` of the thresholds are likely */
+    int32_t *threshold;           /* as unsigned numbers with the top bit flipped */
+} spki_poisson_table;
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
@@ -89,20 +96,23 @@ typedef struct spki_lane_ops {
                   uint32_t stream, uint64_t seed);
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
-    void (*poisson)(const uint32_t *words, void *out, size_t n, const int32_t *threshold,
-                    uint32_t count, uint32_t base, double weight);
+    void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
+                    double weight);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
+    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0, uint32_t n,
+                 uint32_t *out);
 } spki_lane_ops;
 
-#define SPKI_OPS(lanes, S)                                                                        \
-    {                                                                                             \
-        spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,      \
-            spki_normal_##S                                                                       \
+#define SPKI_OPS(lanes, S)                                                                         \
+    {                                                                                              \
+        spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,       \
+            spki_normal_##S, spki_fill_##lanes                                                                        \
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN
+const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC

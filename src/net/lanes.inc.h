@@ -13,9 +13,11 @@
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
+#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
+#define SPKI_COUNT_REACHED(hits, mask) hits += mask
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -49,33 +51,30 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
 }
 
 /* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The loop ends with the
-   largest count of the vector. */
+   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
+   are compared by all, without a branch; the rest while any lane still reaches them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const int32_t *threshold, uint32_t count, uint32_t base,
-                                    double weight)
+                                    const spki_poisson_table *table, double weight)
 {
     SPKI_NO_CONTRACT
+    const int32_t *threshold = table->threshold;
+    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
     const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
     for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)base;
+        SPKI_WORD u, hits = none + (int32_t)table->base;
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
-        for (uint32_t t = 0; t < count; t++) {
-#if SPKI_LANES == 1
-            if (u < threshold[t]) {
-                break;
-            }
-            hits++;
-#else
+        for (uint32_t t = 0; t < common; t++) {
+            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+        }
+        for (uint32_t t = common; t < count; t++) {
             const SPKI_WORD reached = u >= (none + threshold[t]);
             if (!SPKI_ANY_WORD(reached)) {
                 break;
             }
-            hits -= reached;
-#endif
+            SPKI_COUNT_REACHED(hits, reached);
         }
         const SPKI_R x = SPKI_TO_REAL(hits) * w;
         memcpy(to + k, &x, sizeof x);
@@ -92,8 +91,8 @@ SPKI_LOOP void SPKI_F(spki_uniform)(const uint32_t *words, void *out, size_t n)
         SPKI_WORD u;
         memcpy(&u, words + k, sizeof u);
         const SPKI_R high = SPKI_TO_REAL((u >> 16) & 0xffff), low = SPKI_TO_REAL(u & 0xffff);
-        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5)))
-                         * (zero + (SPKI_E)2.3283064365386963e-10);
+        const SPKI_R x = (high * (zero + (SPKI_E)65536.0) + (low + (zero + (SPKI_E)0.5))) *
+                         (zero + (SPKI_E)2.3283064365386963e-10);
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -112,19 +111,21 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
         memcpy(&u, words + k, sizeof u);
         /* the side from the top bit, the distance from the rest: exact in both tails */
         const SPKI_WORD m = u ^ (u >> 31);
-        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0)
-                             + (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5)))
-                            * SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
+        const SPKI_R tail = (SPKI_TO_REAL((m >> 16) & 0xffff) * SPKI_C(65536.0) +
+                             (SPKI_TO_REAL(m & 0xffff) + SPKI_C(0.5))) *
+                            SPKI_C(2.3283064365386963e-10); /* in (0, 1/2] */
         const SPKI_R q = SPKI_C(0.5) - tail, r = SPKI_C(0.180625) - q * q;
-        const SPKI_R mid = q
-                           * (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r
-                               + SPKI_C(50.434271938)) * r + SPKI_C(3.3871327179))
-                           / (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r
-                               + SPKI_C(17.895169469)) * r + SPKI_C(1.0));
+        const SPKI_R mid =
+            q *
+            (((SPKI_C(59.109374720) * r + SPKI_C(159.29113202)) * r + SPKI_C(50.434271938)) * r +
+             SPKI_C(3.3871327179)) /
+            (((SPKI_C(67.187563600) * r + SPKI_C(78.757757664)) * r + SPKI_C(17.895169469)) * r +
+             SPKI_C(1.0));
         const SPKI_R s = SPKI_F(spki_sqrt)(-SPKI_F(spki_log)(tail)) - SPKI_C(1.6);
-        const SPKI_R wing = (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s
-                             + SPKI_C(2.7568153900)) * s + SPKI_C(1.4234372777))
-                           / ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
+        const SPKI_R wing =
+            (((SPKI_C(0.17023821103) * s + SPKI_C(1.3067284816)) * s + SPKI_C(2.7568153900)) * s +
+             SPKI_C(1.4234372777)) /
+            ((SPKI_C(0.12021132975) * s + SPKI_C(0.73700164250)) * s + SPKI_C(1.0));
         const SPKI_R z = SPKI_F(spki_select)(q <= SPKI_C(0.425), mid, wing) * SPKI_C(sd);
 #if SPKI_LANES == 1
         const SPKI_R x = u < 0 ? z : -z;
@@ -144,6 +145,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_WORD
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
+#undef SPKI_COUNT_REACHED
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
 #undef SPKI_S

@@ -9,6 +9,7 @@
 #include "../core/fenv.h"
 #include "../core/pool.h"
 #include "../models/table.h"
+#include "lanes.h"
 #include "projection.h"
 #include "value.h"
 
@@ -55,8 +56,8 @@ typedef struct spki_spike_list {
 typedef struct spki_population {
     char *name;
     spk_model model;
-    uint32_t first, count;      /* neuron ids */
-    uint32_t lane;              /* first of its lanes: ids padded to groups of 64 a population */
+    uint32_t first, count; /* neuron ids */
+    uint32_t lane;         /* first of its lanes: ids padded to groups of 64 a population */
     uint32_t lanes;
     uint32_t receptors;         /* inputs of the model that synapses reach, in order */
     uint32_t receptor_input[8]; /* receptor -> input */
@@ -66,12 +67,12 @@ typedef struct spki_population {
     char **real;                /* parameters and derived in the network's precision */
     size_t *real_mask;          /* 0: one block of 64 bytes, ~0: `lanes` of them */
     size_t *real_bytes;
-    char **state;               /* lanes elements each */
-    double *state_offset;       /* 16-bit storage */
+    char **state;         /* lanes elements each */
+    double *state_offset; /* 16-bit storage */
     spki_spike_list list;
-    double *current;            /* injected, NULL: none */
-    double *amount[8];          /* injected input of the coming step, a receptor each */
-    uint64_t *forced;           /* spikes injected into the coming step */
+    double *current;   /* injected, NULL: none */
+    double *amount[8]; /* injected input of the coming step, a receptor each */
+    uint64_t *forced;  /* spikes injected into the coming step */
     bool has_amount, has_forced;
 } spki_population;
 
@@ -84,12 +85,6 @@ typedef struct spki_projection {
 } spki_projection;
 
 typedef enum spki_drive_kind { SPKI_DRIVE_POISSON, SPKI_DRIVE_CURRENT } spki_drive_kind;
-
-typedef struct spki_poisson_table {
-    double rate;
-    uint32_t base, count; /* counts start at base; `count` thresholds, biased for signed compares */
-    int32_t *threshold;
-} spki_poisson_table;
 
 typedef struct spki_drive {
     spki_drive_kind kind;
@@ -153,7 +148,7 @@ typedef struct spki_tile {
     uint32_t *head, *tail; /* ring of arrival steps */
     uint8_t *deferred;     /* ring of spike steps whose rows did not fit into the chunks */
     uint32_t deferred_count;
-    uint32_t *spike[2];         /* ids, by parity of the slice */
+    uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
     uint64_t events, spikes;
 } spki_tile;
@@ -176,7 +171,7 @@ struct spk_rec_data {
     void *items; /* memory and ring: spk_spike or rows of doubles */
     size_t count, head, tail;
     uint64_t *row_step;
-    double *staging[2]; /* sampled states of a slice */
+    double *staging[2];        /* sampled states of a slice */
     uint64_t total, next_step; /* next_step: first step not yet recorded */
     size_t cursor;             /* items of that step already taken */
     uint64_t bin_spikes, start_step;
@@ -239,7 +234,7 @@ struct spk_net {
     spki_pool *pool;
     spki_scratch *scratch; /* one a thread */
     spki_extent extent;
-    bool stop[2];          /* by parity: a recorder asked to stop */
+    bool stop[2]; /* by parity: a recorder asked to stop */
     spk_result stop_result;
     uint64_t run_end;
     spki_slice slice, next_slice;
@@ -273,14 +268,16 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
     return code;
 }
 
-SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
+SPKI_FN
+spk_result spki_no_memory(spk_net *net, const char *what)
 {
     return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
                      net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */
-SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
+SPKI_FN
+bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
 {
     if (used < *capacity) {
         return true;
@@ -299,7 +296,8 @@ SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *cap
     return true;
 }
 
-SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
+SPKI_FN
+char *spki_copy_string(spki_mem *mem, const char *text)
 {
     const size_t n = strlen(text) + 1;
     char *copy = (char *)spki_alloc(mem, n, 1);
@@ -309,14 +307,16 @@ SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
     return copy;
 }
 
-SPKI_FN void spki_free_string(spki_mem *mem, char *text)
+SPKI_FN
+void spki_free_string(spki_mem *mem, char *text)
 {
     if (text) {
         spki_free(mem, text, strlen(text) + 1, 1);
     }
 }
 
-SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
+SPKI_FN
+void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 {
     spki_free(mem, param->each, count, sizeof(double));
     param->each = NULL;
@@ -324,7 +324,8 @@ SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 
 /* -- views -- */
 
-SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
+SPKI_FN
+const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 {
     return pop.net == net->id && pop.index >= 1 && pop.index <= net->views
                ? &net->view[pop.index - 1]
@@ -332,7 +333,8 @@ SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 }
 
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
-SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
+SPKI_FN
+uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
     for (uint32_t k = 0; k < view->ranges; k++) {
         if (index < view->range[k].count) {
@@ -344,7 +346,8 @@ SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 }
 
 /* How many neurons of the view have ids below `id`. */
-SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
+SPKI_FN
+uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
     uint32_t below = 0;
     for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
@@ -353,13 +356,15 @@ SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
     return below;
 }
 
-SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
+SPKI_FN
+uint32_t spki_view_index(const spki_view *view, uint32_t id)
 {
     const uint32_t below = spki_view_below(view, id);
     return below < view->size && spki_view_id(view, below) == id ? below : UINT32_MAX;
 }
 
-SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
+SPKI_FN
+uint32_t spki_population_of(const spk_net *net, uint32_t id)
 {
     uint32_t lo = 0, hi = net->populations;
     while (hi - lo > 1) {
@@ -374,13 +379,15 @@ SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
 }
 
 /* The name a view is called by in errors: of the population it begins in. */
-SPKI_FN const char *spki_view_name(const spk_net *net, const spki_view *view)
+SPKI_FN
+const char *spki_view_name(const spk_net *net, const spki_view *view)
 {
     return view->size ? net->population[spki_population_of(net, view->range[0].first)].name
                       : "(empty)";
 }
 
-SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
+SPKI_FN
+int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (strcmp(field[k].name, name) == 0) {
@@ -391,7 +398,8 @@ SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const
 }
 
 /* The receptor of a name, or -1. */
-SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
+SPKI_FN
+int spki_find_receptor(const spki_population *pop, const char *name)
 {
     for (uint32_t r = 0; r < pop->receptors; r++) {
         if (strcmp(pop->model->input[pop->receptor_input[r]].name, name) == 0) {
@@ -402,9 +410,9 @@ SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
 }
 
 /* Which receptors positive and negative weights reach, and whether as magnitudes. */
-SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop,
-                                         const char *name, uint32_t *pos, uint32_t *neg,
-                                         bool *magnitude)
+SPKI_FN
+spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
+                                 uint32_t *pos, uint32_t *neg, bool *magnitude)
 {
     *pos = *neg = 0;
     *magnitude = false;
@@ -415,12 +423,12 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
     if (name) {
         const int r = spki_find_receptor(pop, name);
         if (r < 0) {
-            return spki_fail(net, SPK_ERR_NAME, "\"%s\" (%s) has no receptor \"%s\"; it has \"%s\"%s%s%s",
-                             pop->name, pop->model->name, name,
-                             pop->model->input[pop->receptor_input[0]].name,
-                             pop->receptors > 1 ? ", \"" : "",
-                             pop->receptors > 1 ? pop->model->input[pop->receptor_input[1]].name : "",
-                             pop->receptors > 1 ? "\"" : "");
+            return spki_fail(
+                net, SPK_ERR_NAME, "\"%s\" (%s) has no receptor \"%s\"; it has \"%s\"%s%s%s",
+                pop->name, pop->model->name, name, pop->model->input[pop->receptor_input[0]].name,
+                pop->receptors > 1 ? ", \"" : "",
+                pop->receptors > 1 ? pop->model->input[pop->receptor_input[1]].name : "",
+                pop->receptors > 1 ? "\"" : "");
         }
         *pos = *neg = (uint32_t)r;
         *magnitude = pop->model->input[pop->receptor_input[r]].value > 0.5;

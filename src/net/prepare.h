@@ -4,19 +4,22 @@
 
 #include "describe.h"
 
-SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
+SPKI_FN
+double spki_param_at(const spki_param *param, uint32_t k)
 {
     return param->each ? param->each[k] : param->uniform;
 }
 
-SPKI_FN void spki_params_of(const spki_population *pop, uint32_t k, double *out)
+SPKI_FN
+void spki_params_of(const spki_population *pop, uint32_t k, double *out)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         out[p] = spki_param_at(&pop->param[p], k);
     }
 }
 
-SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
+SPKI_FN
+void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 {
     if (net->real_size == 8) {
         memcpy(at + 8 * k, &x, 8);
@@ -29,14 +32,16 @@ SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
 /* What the stored state s of neuron k is relative to. */
-SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN
+double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
 {
-    const int p = spki_find_field(pop->model->param, pop->model->param_count,
-                                  pop->model->state[s].relative);
+    const int p =
+        spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
     return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
 }
 
-SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN
+double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
 {
     const double base = spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT64) {
@@ -54,7 +59,8 @@ SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, ui
     return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
 }
 
-SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
+SPKI_FN
+void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
 {
     x -= spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
@@ -67,10 +73,12 @@ SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s
 }
 
 /* The states as the model and the user's settings begin. Padding lanes copy the last neuron. */
-SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_make_states(spk_net *net, spki_population *pop)
 {
     const spk_model model = pop->model;
-    double *param = (double *)spki_alloc(&net->mem, model->param_count + model->state_count, sizeof(double));
+    double *param =
+        (double *)spki_alloc(&net->mem, model->param_count + model->state_count, sizeof(double));
     if (!param) {
         return spki_no_memory(net, "states");
     }
@@ -88,8 +96,8 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
             if (k == 0 && !model->state[s].relative[0]) {
                 pop->state_offset[s] = 0.0;
             }
-            if (k == 0 && strcmp(model->state[s].relative, "spki_absolute") == 0
-                && strcmp(model->state[s].unit, "mV") == 0) {
+            if (k == 0 && strcmp(model->state[s].relative, "spki_absolute") == 0 &&
+                strcmp(model->state[s].unit, "mV") == 0) {
                 pop->state_offset[s] = init[s];
             }
             const double set = spki_param_at(&pop->initial[s], n);
@@ -110,7 +118,8 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
 
 /* -- parameters and what is derived from them -- */
 
-SPKI_FN bool spki_all_uniform(const spki_population *pop)
+SPKI_FN
+bool spki_all_uniform(const spki_population *pop)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         if (pop->param[p].each) {
@@ -126,8 +135,9 @@ typedef struct spki_reals {
 } spki_reals;
 
 /* One array of the kernels: `values` has n = 1 or one number a neuron. */
-SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const double *values,
-                            size_t n, spki_reals *out, uint32_t item)
+SPKI_FN
+bool spki_make_real(spk_net *net, const spki_population *pop, const double *values, size_t n,
+                    spki_reals *out, uint32_t item)
 {
     bool same = true;
     for (size_t k = 1; k < n && same; k++) {
@@ -147,7 +157,8 @@ SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const doub
     return true;
 }
 
-SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
+SPKI_FN
+spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 {
     const spk_model model = pop->model;
     const uint32_t params = model->param_count, derived = model->derived_count;
@@ -157,7 +168,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
     bool ok = param && all;
     for (uint32_t p = 0; p < params && ok; p++) {
         const spki_param *v = &pop->param[p];
-        ok = spki_make_real(net, pop, v->each ? v->each : &v->uniform, v->each ? pop->count : 1, out, p);
+        ok = spki_make_real(net, pop, v->each ? v->each : &v->uniform, v->each ? pop->count : 1,
+                            out, p);
     }
     spk_result result = ok ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
     for (size_t k = 0; k < n && ok; k++) {
@@ -181,7 +193,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
 }
 
 /* Makes all of a population's arrays anew, or leaves the old ones. */
-SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
+SPKI_FN
+spk_result spki_make_reals(spk_net *net, spki_population *pop)
 {
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     spki_mem *mem = &net->mem;
@@ -209,7 +222,8 @@ SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
 
 /* -- drives -- */
 
-SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
+SPKI_FN
+void spki_free_drive(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     spki_free_param(&net->mem, &drive->value, n);
@@ -225,15 +239,20 @@ SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
 
 /* Thresholds of the distribution function in units of 2^-32: the number of thresholds that a
    32-bit word reaches, plus base, is a Poisson variate of mean `m` (exact to 2^-32). */
-SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
+SPKI_FN
+bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 {
     for (int fill = 0; fill < 2; fill++) {
         double p = spk_exp(-m), cdf = p;
         uint32_t count = 0, base = 0;
+        table->common = 0;
         for (uint32_t k = 0; k < 100000; k++) {
             const double scaled = cdf * 4294967296.0 + 0.5;
             if (scaled >= 4294967296.0) {
                 break;
+            }
+            if (scaled >= 1.0 && cdf < 1.0 - 1.0 / 1024.0) {
+                table->common++; /* one vector in 60 goes on */
             }
             if (scaled < 1.0) {
                 base++;
@@ -258,7 +277,8 @@ SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double 
 }
 
 /* One table a distinct rate. */
-SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
+SPKI_FN
+spk_result spki_make_tables(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     const double per_step = 1e-3 * net->desc.dt_ms;
@@ -271,7 +291,8 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
         }
         distinct = n;
     }
-    spki_poisson_table *table = (spki_poisson_table *)spki_alloc(&net->mem, distinct, sizeof *table);
+    spki_poisson_table *table =
+        (spki_poisson_table *)spki_alloc(&net->mem, distinct, sizeof *table);
     if (!table) {
         return spki_no_memory(net, "a Poisson drive");
     }
@@ -298,7 +319,8 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     return result;
 }
 
-SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
+SPKI_FN
+spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 {
     const spki_view *view = spki_check_view(net, target, call);
     void *items = net->drive;
@@ -317,11 +339,14 @@ SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *cal
 }
 
 /* [start, stop) in steps; stop 0: never. */
-SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
+SPKI_FN
+spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
 {
     const double dt = net->desc.dt_ms;
-    if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) || (stop != 0.0 && stop < start)) {
-        return spki_fail(net, SPK_ERR_RANGE, "drive: the window from %g to %g ms is none", start, stop);
+    if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) ||
+        (stop != 0.0 && stop < start)) {
+        return spki_fail(net, SPK_ERR_RANGE, "drive: the window from %g to %g ms is none", start,
+                         stop);
     }
     drive->start = (uint64_t)(start / dt + 0.5);
     drive->stop = stop == 0.0 || stop / dt >= 9e15 ? UINT64_MAX : (uint64_t)(stop / dt + 0.5);
@@ -329,9 +354,10 @@ SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double sta
 }
 
 /* A value for each neuron of the drive's view. */
-SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
-                                    const spk_value *value, double fallback, double lowest,
-                                    double highest, uint32_t item, spki_param *out)
+SPKI_FN
+spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
+                            const spk_value *value, double fallback, double lowest, double highest,
+                            uint32_t item, spki_param *out)
 {
     const uint32_t n = net->view[drive->view].size;
     const char *name = spki_view_name(net, &net->view[drive->view]);
@@ -344,8 +370,9 @@ SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const
     if (!each) {
         return spki_no_memory(net, what);
     }
-    spk_result result = spki_value_sample(value, n, net->desc.seed,
-                                          SPKI_STREAM_VALUE | net->drives << 2 | item, each, why, sizeof why);
+    spk_result result =
+        spki_value_sample(value, n, net->desc.seed, SPKI_STREAM_VALUE | net->drives << 2 | item,
+                          each, why, sizeof why);
     if (result != SPK_OK) {
         (void)spki_fail(net, result, "drive of \"%s\": %s %s", name, what, why);
     }
@@ -366,7 +393,8 @@ SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const
     return result;
 }
 
-SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
+SPIKELIB_API
+spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -394,13 +422,14 @@ SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, cons
                                   600.0 / (1e-3 * net->desc.dt_ms), 0, &drive->rate);
     }
     if (result == SPK_OK) {
-        result = spki_drive_value(net, drive, "weight", &desc->weight, 1.0, -1e30, 1e30, 1, &drive->value);
+        result = spki_drive_value(net, drive, "weight", &desc->weight, 1.0, -1e30, 1e30, 1,
+                                  &drive->value);
     }
     if (result == SPK_OK) {
         result = spki_make_tables(net, drive);
     }
-    if (result == SPK_OK && desc->receptor
-        && !(drive->receptor = spki_copy_string(&net->mem, desc->receptor))) {
+    if (result == SPK_OK && desc->receptor &&
+        !(drive->receptor = spki_copy_string(&net->mem, desc->receptor))) {
         result = spki_no_memory(net, "a drive");
     }
     if (result != SPK_OK) {
@@ -411,7 +440,8 @@ SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, cons
     return SPK_OK;
 }
 
-SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
+SPIKELIB_API
+spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -427,7 +457,8 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, cons
     const double every = desc->noise_dt_ms == 0.0 ? 1.0 : desc->noise_dt_ms / net->desc.dt_ms;
     drive->kind = SPKI_DRIVE_CURRENT;
     drive->noise_sd = desc->noise_sd;
-    if (!(desc->noise_sd >= 0.0) || !spki_finite(desc->noise_sd) || !(every >= 0.5) || !(every < 9e15)) {
+    if (!(desc->noise_sd >= 0.0) || !spki_finite(desc->noise_sd) || !(every >= 0.5) ||
+        !(every < 9e15)) {
         result = spki_fail(net, SPK_ERR_RANGE, "drive: noise of %g every %g ms is none",
                            desc->noise_sd, desc->noise_dt_ms);
     }
@@ -448,7 +479,8 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target, cons
 }
 
 /* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN spk_result spki_make_parts(spk_net *net)
+SPKI_FN
+spk_result spki_make_parts(spk_net *net)
 {
     net->part_capacity = 0;
     for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */
@@ -477,8 +509,9 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
                 if (net->drive[d].kind == SPKI_DRIVE_POISSON) {
-                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor, &part->receptor_pos,
-                                                &part->receptor_neg, &part->magnitude);
+                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor,
+                                                &part->receptor_pos, &part->receptor_neg,
+                                                &part->magnitude);
                 }
                 net->parts++;
             }

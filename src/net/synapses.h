@@ -13,8 +13,9 @@ typedef struct spki_synapse_at {
 } spki_synapse_at;
 
 /* The neuron and receptor behind a slot of a tile. */
-SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile,
-                                                uint32_t slot, uint32_t *id, uint32_t *receptor)
+SPKI_FN
+const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile, uint32_t slot,
+                                        uint32_t *id, uint32_t *receptor)
 {
     const uint32_t lane = slot % tile->lanes;
     uint32_t p = 0;
@@ -28,8 +29,9 @@ SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_t
 }
 
 /* The synapses of one source in one tile that reach the view; writes at most `room`. */
-SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source,
-                                 const spki_view *post, spki_synapse_at *out, size_t room)
+SPKI_FN
+size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const spki_view *post,
+                         spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
     const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -41,8 +43,8 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
         for (uint32_t k = 0; k < count; k++, at += per) {
             const uint32_t word = tile->words[at];
             uint32_t id, receptor;
-            const spki_population *pop = spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu,
-                                                          &id, &receptor);
+            const spki_population *pop =
+                spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu, &id, &receptor);
             if (spki_view_index(post, id) == UINT32_MAX) {
                 continue;
             }
@@ -67,7 +69,8 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     return n;
 }
 
-SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
+SPKI_FN
+bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
 {
     const spk_synapse *x = &a->synapse, *y = &b->synapse;
     return x->source != y->source             ? x->source < y->source
@@ -77,7 +80,8 @@ SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at
                                               : a->word < b->word;
 }
 
-SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
+SPKI_FN
+void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -95,7 +99,8 @@ SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
     }
 }
 
-SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
+SPKI_FN
+void spki_sort_synapses(spki_synapse_at *s, size_t n)
 {
     for (size_t k = n / 2; k-- > 0;) {
         spki_synapse_sift(s, k, n);
@@ -109,8 +114,9 @@ SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
 }
 
 /* All synapses between two views in order: how many (with `out` NULL), or filled in. */
-SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
-                                  spki_synapse_at *out, size_t room)
+SPKI_FN
+size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
+                          spki_synapse_at *out, size_t room)
 {
     size_t n = 0;
     for (uint32_t r = 0; r < pre->ranges; r++) {
@@ -127,8 +133,9 @@ SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, cons
     return n;
 }
 
-SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target,
-                                       const spki_view **pre, const spki_view **post)
+SPKI_FN
+spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, const spki_view **pre,
+                               const spki_view **post)
 {
     if (!net->built) {
         return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
@@ -138,8 +145,9 @@ SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop tar
     return *post ? SPK_OK : SPK_ERR_HANDLE;
 }
 
-SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
-                                         spk_synapse *synapses, size_t capacity, size_t *count)
+SPIKELIB_API
+spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_synapse *synapses,
+                            size_t capacity, size_t *count)
 {
     const spki_view *pre, *post;
     if (!net || !count) {
@@ -168,14 +176,15 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
 }
 
 /* What a weight becomes in storage; false: it does not fit there. */
-SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
+SPKI_FN
+bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
     const spki_tile *tile = &net->tile[s->tile];
     const uint32_t word = tile->words[s->word];
-    const spki_population *pop = spki_slot_target(net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu,
-                                                  &id, &receptor);
+    const spki_population *pop = spki_slot_target(
+        net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu, &id, &receptor);
     const double kind = pop->model->input[pop->receptor_input[receptor]].value;
     double q = w / s->quantum;
     if ((kind > 0.5 && q < 0.0) || !(q <= most && q >= -most)) {
@@ -186,8 +195,9 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
     return true;
 }
 
-SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
-                                            const double *weights, size_t count)
+SPIKELIB_API
+spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, const double *weights,
+                               size_t count)
 {
     const spki_view *pre, *post;
     if (!net) {
@@ -213,7 +223,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         int32_t stored = 0;
         if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
             result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %zu (%u -> %u) does not fit its receptor or %u bits of %g",
+                               "set weights: %g of synapse %zu (%u -> %u) does not fit its "
+                               "receptor or %u bits of %g",
                                weights[k], k, at[k].synapse.source, at[k].synapse.target,
                                net->desc.weight_bits, at[k].quantum);
         }
@@ -233,7 +244,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
 
 /* -- for recorders of weights -- */
 
-SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
+SPKI_FN
+spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
@@ -245,13 +257,15 @@ SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
+SPKI_FN
+void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 {
     const spk_net *net = rec->net;
     for (size_t k = 0; k < rec->width; k++) {
         const spki_synapse_at *s = &rec->synapse[k];
         const uint32_t *word = &net->tile[s->tile].words[s->word];
-        const int32_t stored = net->desc.weight_bits == 32 ? (int32_t)word[1] : (int32_t)word[0] >> 16;
+        const int32_t stored =
+            net->desc.weight_bits == 32 ? (int32_t)word[1] : (int32_t)word[0] >> 16;
         out[k] = (double)stored * s->quantum + 0.0;
     }
 }

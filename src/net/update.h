@@ -18,12 +18,14 @@ typedef struct spki_block {
     spki_scratch *scratch;
 } spki_block;
 
-SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
+SPKI_FN
+char *spki_block_buffer(const spki_block *b, uint32_t k)
 {
     return b->scratch->buffer + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
 }
 
-SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
+SPKI_FN
+double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 {
     if (b->net->real_size == 8) {
         double x;
@@ -36,7 +38,8 @@ SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 }
 
 /* out[k] += x in the network's precision. */
-SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
+SPKI_FN
+void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 {
     if (b->net->real_size == 8) {
         spki_put_real(b->net, out, k, spki_get_real(b, out, k) + x);
@@ -49,7 +52,8 @@ SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 }
 
 /* 64-bit accumulators: rare, so plain code. Each sum is converted with one rounding. */
-SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
+SPKI_FN
+void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
 {
     for (uint32_t k = 0; k < b->lanes; k++) {
         if (b->net->real_size == 8) {
@@ -63,7 +67,8 @@ SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double
 }
 
 /* The lanes [lo, hi) of the block that a part of a drive covers; false: none. */
-SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
+SPKI_FN
+bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
 {
     const uint32_t end = b->first + b->count, part_end = part->first + part->count;
     *lo = SPKI_MAX(part->first, b->first);
@@ -77,7 +82,8 @@ SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, u
 }
 
 /* Adds a buffer's lanes: whole vectors where the drive covers the block (its padding is masked). */
-SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
+SPKI_FN
+void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
 {
     if (lo == 0 && hi == b->count) {
         b->ops->add(out, add, b->lanes);
@@ -88,14 +94,16 @@ SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uin
     }
 }
 
-SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
+SPKI_FN
+void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
                   b->population << 16, stream, b->net->desc.seed);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
-SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
+SPKI_FN
+void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
     const bool plain = !drive->value.each && !drive->table_of;
@@ -115,7 +123,7 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t->threshold, t->count, t->base, w);
+        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
@@ -141,7 +149,8 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
 }
 
 /* What synapses, Poisson drives and the host bring to receptor r. */
-SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
+SPKI_FN
+void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 {
     const size_t at = (size_t)r * b->tile->lanes + b->lane;
     if (b->net->accumulator_bits == 32) {
@@ -152,8 +161,8 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     for (uint32_t k = 0; k < b->net->parts; k++) {
         const spki_drive_part *part = &b->net->part[k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON
-            && b->step >= drive->start && b->step < drive->stop) {
+        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON &&
+            b->step >= drive->start && b->step < drive->stop) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -164,7 +173,8 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 }
 
 /* The sum of all currents into `out`; false: there is none. */
-SPKI_FN bool spki_current_input(const spki_block *b, char *out)
+SPKI_FN
+bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
@@ -172,18 +182,20 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
         const spki_drive_part *part = &b->net->part[k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT
-            || b->step < drive->start || b->step >= drive->stop
-            || !spki_part_lanes(b, part, &lo, &hi)) {
+        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT ||
+            b->step < drive->start || b->step >= drive->stop ||
+            !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }
         any = true;
         for (uint32_t j = lo; j < hi; j++) {
-            spki_add_real(b, out, j, spki_param_at(&drive->value, part->index + b->first + j - part->first));
+            spki_add_real(b, out, j,
+                          spki_param_at(&drive->value, part->index + b->first + j - part->first));
         }
         if (drive->noise_sd > 0.0) {
             char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-            spki_block_words(b, (b->step - drive->start) / drive->noise_steps, SPKI_STREAM_DRIVE | part->drive);
+            spki_block_words(b, (b->step - drive->start) / drive->noise_steps,
+                             SPKI_STREAM_DRIVE | part->drive);
             b->ops->normal(b->scratch->words, tmp, b->lanes, drive->noise_sd);
             spki_add_lanes(b, out, tmp, lo, hi);
         }
@@ -194,7 +206,8 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
-SPKI_FN void spki_gather_inputs(const spki_block *b)
+SPKI_FN
+void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -217,7 +230,8 @@ SPKI_FN void spki_gather_inputs(const spki_block *b)
 }
 
 /* Random bits that round the 16-bit states: a word for each two of them. */
-SPKI_FN void spki_gather_random(const spki_block *b)
+SPKI_FN
+void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
@@ -228,7 +242,8 @@ SPKI_FN void spki_gather_random(const spki_block *b)
 }
 
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN
+void spki_update_block(const spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -260,7 +275,8 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
-SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
+SPKI_FN
+void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
 {
     spki_population *pop = &net->population[piece->population];
     const uint64_t stamp = step + 1;
@@ -281,8 +297,9 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
 }
 
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
-SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
-                                  uint64_t step, uint32_t *out)
+SPKI_FN
+uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch, uint64_t step,
+                          uint32_t *out)
 {
     uint64_t *row = net->history + (size_t)(step & (net->ring - 1)) * (net->lanes / SPKI_GROUP);
     uint32_t n = 0;

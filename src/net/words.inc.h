@@ -51,6 +51,37 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
+/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
+                                   uint32_t *w3)
+{
+    const SPKI_U none = {0};
+    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
+#if SPKI_LANES > 1
+    static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    SPKI_U lane;
+    memcpy(&lane, count, sizeof lane);
+    x0 += lane;
+#endif
+    for (int round = 0; round < 10; round++) {
+        SPKI_U l0, l1;
+        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(w0, &x0, sizeof x0);
+    memcpy(w1, &x1, sizeof x1);
+    memcpy(w2, &x2, sizeof x2);
+    memcpy(w3, &x3, sizeof x3);
+}
+
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
 SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
@@ -58,31 +89,27 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
-            const SPKI_U none = {0};
-            SPKI_U x0 = none + ((group + (uint32_t)g) * 16u + l), x1 = none + (uint32_t)step;
-            SPKI_U x2 = none + ((uint32_t)(step >> 32) ^ tag), x3 = none + stream;
-            uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-#if SPKI_LANES > 1
-            static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-            SPKI_U lane;
-            memcpy(&lane, count, sizeof lane);
-            x0 += lane;
-#endif
-            for (int round = 0; round < 10; round++) {
-                SPKI_U l0, l1;
-                const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-                const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-                x0 = h1 ^ x1 ^ k0;
-                x1 = l1;
-                x2 = h0 ^ x3 ^ k1;
-                x3 = l0;
-                k0 += 0x9E3779B9u;
-                k1 += 0xBB67AE85u;
+            uint32_t *to = out + g * 64 + l;
+            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
+                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
+                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+        }
+    }
+}
+
+/* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
+SPKI_TARGET __attribute__((unused)) static void
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+                                 uint32_t c0, uint32_t n, uint32_t *out)
+{
+    uint32_t at[4][SPKI_LANES];
+    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
+        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
+        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        for (uint32_t j = 0; j < have; j++) {
+            for (uint32_t w = 0; w < 4; w++) {
+                out[(k + j) * 4 + w] = at[w][j];
             }
-            memcpy(out + g * 64 + l, &x0, sizeof x0);
-            memcpy(out + g * 64 + 16 + l, &x1, sizeof x1);
-            memcpy(out + g * 64 + 32 + l, &x2, sizeof x2);
-            memcpy(out + g * 64 + 48 + l, &x3, sizeof x3);
         }
     }
 }

@@ -315,9 +315,22 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
 #else
     for (int k = 0; k < SPKI_LANES; k++) {
-        x[k] = (SPKI_E)__builtin_sqrt((double)x[k]); /* double holds a float's root exactly enough */
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
     }
     return x;
 #endif
@@ -341,7 +354,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 #endif
     const SPKI_R zero = {0};
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
-    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, SPKI_F(spki_select)((h & 0x8000) != 0, -x, x));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
 }
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)

@@ -181,7 +181,8 @@ typedef spki_id8 spki_md8;
 #define SPKI_TYPES_F(fn) float : fn##f1 SPKI_BASE_F(fn) SPKI_AVX2_F(fn) SPKI_AVX512_F(fn)
 #define SPKI_TYPES_D(fn) , double : fn##d1 SPKI_BASE_D(fn) SPKI_AVX2_D(fn) SPKI_AVX512_D(fn)
 #define SPKI_TYPES_M(fn) int : fn##f1 SPKI_BASE_M(fn) SPKI_AVX2_M(fn) SPKI_AVX512_M(fn)
-#define SPKI_BY_TYPE(name, x) _Generic((x), SPKI_TYPES_F(spki_##name##_) SPKI_TYPES_D(spki_##name##_))
+#define SPKI_BY_TYPE(name, x)                                                                     \
+    _Generic((x), SPKI_TYPES_F(spki_##name##_) SPKI_TYPES_D(spki_##name##_))
 #define SPKI_BY_FLOAT(name, x) _Generic((x), SPKI_TYPES_F(spki_##name##_))
 #define SPKI_BY_MASK(name, x) _Generic((x), SPKI_TYPES_M(spki_##name##_))
 #endif

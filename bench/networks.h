@@ -1,0 +1,80 @@
+/* ---- >>networks: the published networks, described by the examples and measured here ---- */
+#ifndef SPKBENCH_NETWORKS_H
+#define SPKBENCH_NETWORKS_H
+
+#define SPIKELIB_EXAMPLE_PART
+#include "../examples/brunel.c"
+#include "../examples/coba.c"
+#include "../examples/cuba.c"
+#include "../examples/izhikevich1000.c"
+#include "../examples/microcircuit.c"
+
+#include "statistics.h"
+
+/* What was run and what came out. */
+typedef struct measurement {
+    spk_net *net;
+    spk_pop pop[GROUPS_MAX];
+    size_t groups;
+    double dt_ms, sim_s;
+    spk_rec rec;
+    spk_net_info built, done; /* after building, after running */
+    uint64_t events;          /* within the measured time */
+    statistics stats;
+} measurement;
+
+typedef void (*progress_fn)(const char *what, double done);
+
+static spk_pop union_of(spk_net *net, const spk_pop *pop, size_t count)
+{
+    spk_pop all = pop[0];
+    size_t k;
+    for (k = 1; k < count; k++) all = spk_net_union(net, all, pop[k]);
+    return all;
+}
+
+/* Runs in pieces, forgetting the spikes of each once they are counted; only the runs are timed. */
+static spk_result measure_piecewise(measurement *m, const char *what, double ms, bool counting,
+                                    progress_fn progress)
+{
+    double done = 0.0;
+    while (done < ms) {
+        double piece = ms - done < 100.0 ? ms - done : 100.0, start = spk_clock_seconds();
+        spk_result result = spk_net_run(m->net, piece);
+        size_t count;
+        const spk_spike *spikes;
+        if (result != SPK_OK) return result;
+        if (counting) m->sim_s += spk_clock_seconds() - start;
+        spikes = spk_rec_spikes(m->rec, &count);
+        if (counting) statistics_add(&m->stats, spikes, count);
+        spk_rec_clear(m->rec);
+        done += piece;
+        if (progress) progress(what, done / ms);
+    }
+    return SPK_OK;
+}
+
+/* Builds the network that was described, warms it up, measures. The caller destroys the network
+   and frees the statistics. */
+static spk_result measure(measurement *m, double warmup_ms, double ms, progress_fn progress)
+{
+    spk_net_info before;
+    spk_result result;
+    m->rec = spk_net_record_spikes(m->net, union_of(m->net, m->pop, m->groups));
+    if (progress) progress("building", 0.0);
+    result = spk_net_build(m->net);
+    if (result != SPK_OK) return result;
+    spk_net_get_info(m->net, &m->built);
+    result = measure_piecewise(m, "warm-up", warmup_ms, false, progress);
+    if (result != SPK_OK) return result;
+    if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms, ms))
+        return SPK_ERR_OUT_OF_MEMORY;
+    spk_net_get_info(m->net, &before);
+    result = measure_piecewise(m, "running", ms, true, progress);
+    spk_net_get_info(m->net, &m->done);
+    m->events = m->done.events - before.events;
+    statistics_end(&m->stats);
+    return result;
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* ---- >>options: the command line ---- */
+#ifndef SPKBENCH_OPTIONS_H
+#define SPKBENCH_OPTIONS_H
+
+#include "../spikelib.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum {
+    IN_NEURONS = 1,
+    IN_MICROCIRCUIT = 2,
+    IN_BRUNEL = 4,
+    IN_COBA = 8,
+    IN_CUBA = 16,
+    IN_IZHIKEVICH = 32,
+    IN_BUILD = 64,
+    IN_INFO = 128,
+    IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
+    IN_ALL = 255
+};
+
+typedef struct options {
+    bool json, help, profile;
+    double scale, ms, warmup_ms;
+    double threads, seed, weight_bits, n, steps; /* whole numbers */
+    spk_isa isa;
+    spk_precision precision;
+    const char *drive, *model, *state, *form, *precision_text, *isa_text;
+} options;
+
+typedef enum option_kind { OPTION_FLAG, OPTION_REAL, OPTION_WHOLE, OPTION_TEXT } option_kind;
+
+/* `words`: the values that a text may have, NULL for any. */
+typedef struct option_def {
+    const char *name;
+    int commands;
+    option_kind kind;
+    size_t offset;
+    double low, high;
+    const char *words, *help;
+} option_def;
+
+#define AT(field) offsetof(options, field)
+static const option_def option_defs[] = {
+    {"--json", IN_ALL, OPTION_FLAG, AT(json), 0, 0, NULL, "one JSON object a result, nothing else"},
+    {"--help", IN_ALL, OPTION_FLAG, AT(help), 0, 0, NULL, "this text"},
+    {"--profile", IN_NETWORKS, OPTION_FLAG, AT(profile), 0, 0, NULL,
+     "adds deliver_s and update_s, summed over threads"},
+    {"--scale", IN_MICROCIRCUIT | IN_BUILD, OPTION_REAL, AT(scale), 0.01, 1.0, NULL,
+     "size of the microcircuit, 0.01 to 1 (default 1)"},
+    {"--threads", IN_ALL, OPTION_WHOLE, AT(threads), 1, 1024, NULL, "default: all CPUs"},
+    {"--ms", IN_NETWORKS, OPTION_REAL, AT(ms), 1, 1e8, NULL, "measured time (default 1000)"},
+    {"--warmup-ms", IN_NETWORKS, OPTION_REAL, AT(warmup_ms), 0, 1e8, NULL,
+     "time before it (default 500)"},
+    {"--drive", IN_MICROCIRCUIT | IN_BUILD, OPTION_TEXT, AT(drive), 0, 0, "poisson dc",
+     "poisson (default) or dc"},
+    {"--state", IN_BRUNEL, OPTION_TEXT, AT(state), 0, 0, "A B C D", "A, B, C (default) or D"},
+    {"--form", IN_COBA | IN_CUBA, OPTION_TEXT, AT(form), 0, 0, "brian nest auryn",
+     "brian (default), nest, or auryn (coba only)"},
+    {"--seed", IN_ALL, OPTION_WHOLE, AT(seed), 0, 9e15, NULL, "default 1"},
+    {"--isa", IN_ALL, OPTION_TEXT, AT(isa_text), 0, 0, "auto scalar sse2 avx2 avx512 neon generic",
+     "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
+    {"--precision", IN_NEURONS | IN_NETWORKS, OPTION_TEXT, AT(precision_text), 0, 0, "16 32 64",
+     "of the state: 16, 32 (default) or 64 bits"},
+    {"--weight-bits", IN_NETWORKS | IN_BUILD, OPTION_WHOLE, AT(weight_bits), 16, 32, NULL,
+     "16 (default) or 32"},
+    {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
+    {"--n", IN_NEURONS, OPTION_WHOLE, AT(n), 1, 1e9, NULL, "neurons (default 16384)"},
+    {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"}};
+enum { OPTION_COUNT = sizeof option_defs / sizeof option_defs[0] };
+
+static bool is_word(const char *words, const char *value)
+{
+    size_t n = strlen(value);
+    for (; words && *words && n; words += strcspn(words, " "), words += *words == ' ')
+        if (strcspn(words, " ") == n && strncmp(words, value, n) == 0) return true;
+    return words == NULL;
+}
+
+static bool option_set(options *o, const option_def *def, const char *value)
+{
+    char *field = (char *)o + def->offset, *end;
+    double x;
+    if (def->kind == OPTION_TEXT) {
+        memcpy(field, &value, sizeof value);
+        return is_word(def->words, value);
+    }
+    x = strtod(value, &end);
+    if (end == value || *end || !(x >= def->low && x <= def->high)) return false;
+    if (def->kind == OPTION_WHOLE && x != (double)(uint64_t)x) return false;
+    memcpy(field, &x, sizeof x);
+    return true;
+}
+
+/* Whatever is wrong is one line on standard error. */
+static bool options_fail(const char *command, const char *option, const char *what)
+{
+    fprintf(stderr, "spkbench %s: %s%s%s\n", command, option, *option ? ": " : "", what);
+    return false;
+}
+
+static bool options_parse(options *o, const char *command, int bit, int argc, char **argv)
+{
+    int i, k;
+    for (i = 0; i < argc; i++) {
+        for (k = 0; k < OPTION_COUNT; k++)
+            if (option_defs[k].commands & bit && !strcmp(argv[i], option_defs[k].name)) break;
+        if (k == OPTION_COUNT) return options_fail(command, argv[i], "no such option (--help)");
+        if (option_defs[k].kind == OPTION_FLAG) {
+            *((bool *)((char *)o + option_defs[k].offset)) = true;
+            continue;
+        }
+        if (i + 1 == argc) return options_fail(command, argv[i], "needs a value");
+        if (!option_set(o, &option_defs[k], argv[i + 1])) {
+            fprintf(stderr, "spkbench %s: %s %s is not possible: %s\n", command, argv[i],
+                    argv[i + 1], option_defs[k].help);
+            return false;
+        }
+        i++;
+    }
+    if (o->weight_bits != 16.0 && o->weight_bits != 32.0)
+        return options_fail(command, "--weight-bits", "16 or 32");
+    if (bit == IN_CUBA && !strcmp(o->form, "auryn"))
+        return options_fail(command, "--form", "brian or nest");
+    o->isa = spk_isa_from_name(o->isa_text);
+    if (o->isa != SPK_ISA_AUTO && !spk_isa_available(o->isa))
+        return options_fail(command, o->isa_text, "this machine or build has no such instructions");
+    o->precision = !strcmp(o->precision_text, "64")   ? SPK_FLOAT64
+                   : !strcmp(o->precision_text, "16") ? SPK_FLOAT16
+                                                      : SPK_FLOAT32;
+    return true;
+}
+
+static void options_help(const char *command, int bit)
+{
+    int k;
+    printf("spkbench %s [options]\n", command);
+    for (k = 0; k < OPTION_COUNT; k++)
+        if (option_defs[k].commands & bit)
+            printf("  %-14s %s\n", option_defs[k].name, option_defs[k].help);
+    if (bit & IN_NETWORKS)
+        puts("rates_hz, cv_isi (neurons of 3 spikes and more) and synchrony (variance by mean of\n"
+             "3 ms counts of the first 1000 neurons) are those of the measured time, a number for\n"
+             "each population; spikes and digest are those of the whole run, warm-up included.\n"
+             "bytes_per_synapse is all that the network holds, divided by its synapses.");
+}
+
+#endif

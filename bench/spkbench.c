@@ -1,0 +1,222 @@
+/* cc -O2 spkbench.c -o spkbench -lm -lpthread */
+
+/* One program that measures spikelib: `spkbench SUBCOMMAND [options] [--json]`. Results go to
+   standard output, progress to standard error if that is a terminal. Exit status 0, or 2 with one
+   line that says what was wrong. */
+#define SPIKELIB_IMPLEMENTATION
+#include "../spikelib.h"
+
+#include "networks.h"
+#include "neurons.h"
+#include "options.h"
+#include "report.h"
+
+static int fail(const char *command, const char *why)
+{
+    fprintf(stderr, "spkbench %s: %s\n", command, why);
+    return 2;
+}
+
+static spk_net *new_net(const options *o, double dt_ms)
+{
+    spk_net_desc d = {0};
+    d.dt_ms = dt_ms;
+    d.threads = (uint32_t)o->threads;
+    d.seed = (uint64_t)o->seed;
+    d.isa = o->isa;
+    d.precision = o->precision;
+    d.weight_bits = (uint32_t)o->weight_bits;
+    return spk_net_create(&d);
+}
+
+static void report_build(report *r, const spk_net_info *built)
+{
+    double synapses = (double)built->synapses;
+    report_integer(r, "neurons", built->neurons);
+    report_integer(r, "synapses", built->synapses);
+    report_integer(r, "weight_bits", built->weight_bits);
+    report_number(r, "build_s", built->build_s);
+    report_number(r, "bytes_per_synapse", (double)built->bytes_now / synapses);
+}
+
+static void report_network(report *r, const options *o, const measurement *m)
+{
+    report_integer(r, "precision_bits", (uint64_t)atoi(o->precision_text));
+    report_number(r, "dt_ms", m->dt_ms);
+    report_number(r, "warmup_ms", o->warmup_ms);
+    report_number(r, "ms", o->ms);
+    report_build(r, &m->built);
+    report_number(r, "sim_s", m->sim_s);
+    report_number(r, "rtf", 1000.0 * m->sim_s / o->ms);
+    report_number(r, "events_per_s", (double)m->events / m->sim_s);
+    report_number(r, "peak_rss_mb", peak_rss_mb());
+    if (o->profile) {
+        report_number(r, "deliver_s", m->done.deliver_s);
+        report_number(r, "update_s", m->done.update_s);
+    }
+    report_array(r, "rates_hz", m->stats.rates_hz, m->groups);
+    report_array(r, "cv_isi", m->stats.cv_isi, m->groups);
+    report_array(r, "synchrony", m->stats.synchrony, m->groups);
+    report_integer(r, "spikes", spk_rec_count(m->rec));
+    report_digest(r, spk_rec_digest(m->rec));
+}
+
+/* Describes the network of a subcommand. */
+static void describe(measurement *m, const options *o, int bit)
+{
+    int k;
+    m->groups = bit == IN_MICROCIRCUIT ? PD_COUNT : 2;
+    m->dt_ms = bit == IN_IZHIKEVICH ? 1.0 : 0.1;
+    m->net = new_net(o, m->dt_ms);
+    if (bit == IN_MICROCIRCUIT) pd_describe(m->net, o->scale, !strcmp(o->drive, "dc"), m->pop);
+    if (bit == IN_IZHIKEVICH) izhikevich_describe(m->net, (uint64_t)o->seed, m->pop);
+    if (bit == IN_CUBA)
+        cuba_describe(m->net, strcmp(o->form, "nest") ? CUBA_BRIAN : CUBA_NEST, m->pop);
+    for (k = 0; bit == IN_COBA && k < 3; k++)
+        if (!strcmp(o->form, coba_forms[k].name)) coba_describe(m->net, &coba_forms[k], m->pop);
+    for (k = 0; bit == IN_BRUNEL && k < 4; k++)
+        if (!strcmp(o->state, brunel_states[k].name))
+            brunel_describe(m->net, brunel_states[k].g, brunel_states[k].eta, 10.0, m->pop);
+}
+
+static int run_network(const char *command, int bit, const options *o)
+{
+    report r = {0};
+    measurement m = {0};
+    spk_result result;
+    int status = 0;
+    describe(&m, o, bit);
+    if (o->profile) spk_net_profile(m.net, true);
+    result = measure(&m, o->warmup_ms, o->ms, progress);
+    r.json = o->json;
+    if (result == SPK_OK) {
+        report_begin(&r, command, m.done.isa, m.done.threads, (uint64_t)o->seed);
+        if (bit == IN_MICROCIRCUIT) {
+            report_number(&r, "scale", o->scale);
+            report_text(&r, "drive", o->drive);
+        }
+        if (bit == IN_BRUNEL) report_text(&r, "state", o->state);
+        if (bit == IN_COBA || bit == IN_CUBA) report_text(&r, "form", o->form);
+        report_network(&r, o, &m);
+        report_end(&r);
+    } else {
+        status = fail(command, m.net ? spk_net_error(m.net) : spk_result_text(result));
+    }
+    statistics_free(&m.stats);
+    spk_net_destroy(m.net);
+    return status;
+}
+
+static int run_build(const options *o)
+{
+    report r = {0};
+    spk_pop pop[PD_COUNT];
+    spk_net_info info;
+    spk_net *net = new_net(o, 0.1);
+    spk_result result;
+    int status = 0;
+    pd_describe(net, o->scale, !strcmp(o->drive, "dc"), pop);
+    result = spk_net_build(net);
+    r.json = o->json;
+    if (result == SPK_OK) {
+        spk_net_get_info(net, &info);
+        report_begin(&r, "build", info.isa, info.threads, (uint64_t)o->seed);
+        report_number(&r, "scale", o->scale);
+        report_build(&r, &info);
+        report_number(&r, "synapses_per_s", (double)info.synapses / info.build_s);
+        report_number(&r, "peak_rss_mb", peak_rss_mb());
+        report_end(&r);
+    } else {
+        status = fail("build", spk_net_error(net));
+    }
+    spk_net_destroy(net);
+    return status;
+}
+
+static int run_neurons(const options *o)
+{
+    report r = {0};
+    bool found = false;
+    int id;
+    r.json = o->json;
+    r.row = !o->json;
+    for (id = 0; id < SPK_MODEL_COUNT; id++) {
+        spk_model model = spk_model_builtin((spk_model_id)id);
+        const char *error = "";
+        if (o->model && strcmp(o->model, spk_model_name(model))) continue;
+        found = true;
+        if (neurons_measure(&r, o, model, &error) != SPK_OK) return fail("neurons", error);
+    }
+    return found ? 0 : fail("neurons", "--model: no built-in model has that name");
+}
+
+static int run_info(const options *o)
+{
+    report r = {0};
+    char list[128] = "";
+    int isa;
+    r.json = o->json;
+    for (isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++)
+        if (spk_isa_available((spk_isa)isa))
+            report_append(list, sizeof list, "%s%s", *list ? " " : "", spk_isa_name((spk_isa)isa));
+    report_begin(&r, "info", o->isa == SPK_ISA_AUTO ? spk_isa_best() : o->isa,
+                 (uint32_t)o->threads, (uint64_t)o->seed);
+    report_text(&r, "isas", list);
+    report_integer(&r, "cpus", spk_cpu_count());
+    report_integer(&r, "pointer_bits", 8 * sizeof(void *));
+    report_end(&r);
+    return 0;
+}
+
+static const struct {
+    const char *name, *text;
+    int bit;
+} commands[] = {{"neurons", "neuron-steps per second of each model", IN_NEURONS},
+                {"microcircuit", "Potjans-Diesmann cortical microcircuit", IN_MICROCIRCUIT},
+                {"brunel", "Brunel's sparse network, states A to D", IN_BRUNEL},
+                {"coba", "Vogels-Abbott, conductance-based", IN_COBA},
+                {"cuba", "Vogels-Abbott, current-based", IN_CUBA},
+                {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
+                {"build", "construction of the microcircuit", IN_BUILD},
+                {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static int usage(void)
+{
+    int k;
+    puts("spkbench SUBCOMMAND [options] [--json]; spkbench SUBCOMMAND --help");
+    for (k = 0; k < COMMAND_COUNT; k++) printf("  %-14s %s\n", commands[k].name, commands[k].text);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {0};
+    int k;
+    if (argc == 2 && !strcmp(argv[1], "--help")) return usage();
+    if (argc < 2) return fail("SUBCOMMAND", "none was given (--help lists them)");
+    for (k = 0; k < COMMAND_COUNT && strcmp(argv[1], commands[k].name); k++) continue;
+    if (k == COMMAND_COUNT) return fail(argv[1], "no such subcommand (--help lists them)");
+    o.scale = 1.0;
+    o.ms = 1000.0;
+    o.warmup_ms = 500.0;
+    o.threads = spk_cpu_count();
+    o.seed = 1.0;
+    o.weight_bits = 16.0;
+    o.n = 16384.0;
+    o.steps = 20000.0;
+    o.drive = "poisson";
+    o.state = "C";
+    o.form = "brian";
+    o.precision_text = "32";
+    o.isa_text = "auto";
+    if (!options_parse(&o, argv[1], commands[k].bit, argc - 2, argv + 2)) return 2;
+    if (o.help) {
+        options_help(argv[1], commands[k].bit);
+        return 0;
+    }
+    if (commands[k].bit == IN_NEURONS) return run_neurons(&o);
+    if (commands[k].bit == IN_BUILD) return run_build(&o);
+    if (commands[k].bit == IN_INFO) return run_info(&o);
+    return run_network(argv[1], commands[k].bit, &o);
+}
