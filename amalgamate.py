@@ -65,6 +65,8 @@ IMPLEMENTATION = [
     "net/quantile.h",
     "net/value.h",
     "net/projection.h",
+    "net/rows.h",
+    "net/projections.h",
     "net/lanes.h",
     "net/net.h",
     "net/describe.h",

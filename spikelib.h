@@ -45,6 +45,8 @@
     >>quantile        distributions as tables and inverse functions, without libm
     >>values          constants, arrays, distributions and functions
     >>connect         drawing the synapses of a projection, row by row
+    >>rows            the synapses of one source, by every rule
+    >>projections     checking and compiling a description, and what the engine asks of it
     >>lanes-table     the engine's vector loops by instruction set
     >>words           Philox4x32-10 for many neurons, at one vector width (pasted once per width)
     >>lanes           the engine's own vector loops, for one real type (pasted once per type)
@@ -5597,7 +5599,8 @@ SPKI_FN bool spki_takes_roots(void)
 SPKI_FN const char *spki_arithmetic_check(void)
 {
     if (!spki_rounds_to_nearest() || !spki_rounds_to_nearest_f())
-        return "the rounding mode of this thread is not to nearest (call fesetround(FE_TONEAREST)), "
+        return "the rounding mode of this thread is not to nearest (call "
+               "fesetround(FE_TONEAREST)), "
                "or -fsingle-precision-constant is on";
     if (spki_contracts() || spki_contracts_f())
         return "a * b + c is rounded once, not twice: compile with -ffp-contract=off";
@@ -7397,6 +7400,8 @@ SPKI_FN spk_result spki_emit_list(spki_emit *e, uint32_t r, uint32_t place, uint
     return spki_commit(e, r, skip == SPKI_NO_SELF && t[0] >= e->t0 && t[r - 1] < e->t1);
 }
 
+/* ---- >>rows: the synapses of one source, by every rule ---- */
+
 /* -- rows with a given number of synapses, multapses allowed -- */
 
 SPKI_FN void spki_leaf_targets(spki_emit *e, uint32_t leaf, uint32_t first, uint32_t r)
@@ -7876,6 +7881,8 @@ SPKI_FN const char *spki_proj_row_why(const void *scratch)
 {
     return ((const spki_row_scratch *)scratch)->why;
 }
+
+/* ---- >>projections: checking and compiling a description, and what the engine asks of it ---- */
 
 /* -- how many -- */
 
@@ -8749,9 +8756,9 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
-            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
-                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
-                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
+             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
         }
     }
 }
@@ -8764,7 +8771,8 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
     uint32_t at[4][SPKI_LANES];
     for (uint32_t k = 0; k < n; k += SPKI_LANES) {
         const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        SPKI_CAT(spki_rounds_, SPKI_LANES)
+        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
         for (uint32_t j = 0; j < have; j++) {
             for (uint32_t w = 0; w < 4; w++) {
                 out[(k + j) * 4 + w] = at[w][j];
@@ -9187,9 +9195,9 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
-            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
-                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
-                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
+             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
         }
     }
 }
@@ -9202,7 +9210,8 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
     uint32_t at[4][SPKI_LANES];
     for (uint32_t k = 0; k < n; k += SPKI_LANES) {
         const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        SPKI_CAT(spki_rounds_, SPKI_LANES)
+        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
         for (uint32_t j = 0; j < have; j++) {
             for (uint32_t w = 0; w < 4; w++) {
                 out[(k + j) * 4 + w] = at[w][j];
@@ -9626,9 +9635,9 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
-            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
-                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
-                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
+             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
         }
     }
 }
@@ -9641,7 +9650,8 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
     uint32_t at[4][SPKI_LANES];
     for (uint32_t k = 0; k < n; k += SPKI_LANES) {
         const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        SPKI_CAT(spki_rounds_, SPKI_LANES)
+        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
         for (uint32_t j = 0; j < have; j++) {
             for (uint32_t w = 0; w < 4; w++) {
                 out[(k + j) * 4 + w] = at[w][j];
@@ -10065,9 +10075,9 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
-            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
-                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
-                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
+             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
         }
     }
 }
@@ -10080,7 +10090,8 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
     uint32_t at[4][SPKI_LANES];
     for (uint32_t k = 0; k < n; k += SPKI_LANES) {
         const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        SPKI_CAT(spki_rounds_, SPKI_LANES)
+        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
         for (uint32_t j = 0; j < have; j++) {
             for (uint32_t w = 0; w < 4; w++) {
                 out[(k + j) * 4 + w] = at[w][j];
@@ -10422,19 +10433,18 @@ typedef struct spki_lane_ops {
                     double weight);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
-    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0, uint32_t n,
-                 uint32_t *out);
+    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
+                 uint32_t n, uint32_t *out);
 } spki_lane_ops;
 
 #define SPKI_OPS(lanes, S)                                                                         \
     {                                                                                              \
         spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,       \
-            spki_normal_##S, spki_fill_##lanes                                                                        \
+            spki_normal_##S, spki_fill_##lanes                                                     \
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN
-const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
@@ -10716,16 +10726,14 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
     return code;
 }
 
-SPKI_FN
-spk_result spki_no_memory(spk_net *net, const char *what)
+SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
 {
     return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
                      net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */
-SPKI_FN
-bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
+SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
 {
     if (used < *capacity) {
         return true;
@@ -10744,8 +10752,7 @@ bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, s
     return true;
 }
 
-SPKI_FN
-char *spki_copy_string(spki_mem *mem, const char *text)
+SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
 {
     const size_t n = strlen(text) + 1;
     char *copy = (char *)spki_alloc(mem, n, 1);
@@ -10755,16 +10762,14 @@ char *spki_copy_string(spki_mem *mem, const char *text)
     return copy;
 }
 
-SPKI_FN
-void spki_free_string(spki_mem *mem, char *text)
+SPKI_FN void spki_free_string(spki_mem *mem, char *text)
 {
     if (text) {
         spki_free(mem, text, strlen(text) + 1, 1);
     }
 }
 
-SPKI_FN
-void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
+SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 {
     spki_free(mem, param->each, count, sizeof(double));
     param->each = NULL;
@@ -10772,8 +10777,7 @@ void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 
 /* -- views -- */
 
-SPKI_FN
-const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
+SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 {
     return pop.net == net->id && pop.index >= 1 && pop.index <= net->views
                ? &net->view[pop.index - 1]
@@ -10781,8 +10785,7 @@ const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 }
 
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
-SPKI_FN
-uint32_t spki_view_id(const spki_view *view, uint32_t index)
+SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
     for (uint32_t k = 0; k < view->ranges; k++) {
         if (index < view->range[k].count) {
@@ -10794,8 +10797,7 @@ uint32_t spki_view_id(const spki_view *view, uint32_t index)
 }
 
 /* How many neurons of the view have ids below `id`. */
-SPKI_FN
-uint32_t spki_view_below(const spki_view *view, uint32_t id)
+SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
     uint32_t below = 0;
     for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
@@ -10804,15 +10806,13 @@ uint32_t spki_view_below(const spki_view *view, uint32_t id)
     return below;
 }
 
-SPKI_FN
-uint32_t spki_view_index(const spki_view *view, uint32_t id)
+SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
 {
     const uint32_t below = spki_view_below(view, id);
     return below < view->size && spki_view_id(view, below) == id ? below : UINT32_MAX;
 }
 
-SPKI_FN
-uint32_t spki_population_of(const spk_net *net, uint32_t id)
+SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
 {
     uint32_t lo = 0, hi = net->populations;
     while (hi - lo > 1) {
@@ -10827,15 +10827,13 @@ uint32_t spki_population_of(const spk_net *net, uint32_t id)
 }
 
 /* The name a view is called by in errors: of the population it begins in. */
-SPKI_FN
-const char *spki_view_name(const spk_net *net, const spki_view *view)
+SPKI_FN const char *spki_view_name(const spk_net *net, const spki_view *view)
 {
     return view->size ? net->population[spki_population_of(net, view->range[0].first)].name
                       : "(empty)";
 }
 
-SPKI_FN
-int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
+SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (strcmp(field[k].name, name) == 0) {
@@ -10846,8 +10844,7 @@ int spki_find_field(const spki_model_field *field, uint32_t count, const char *n
 }
 
 /* The receptor of a name, or -1. */
-SPKI_FN
-int spki_find_receptor(const spki_population *pop, const char *name)
+SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
 {
     for (uint32_t r = 0; r < pop->receptors; r++) {
         if (strcmp(pop->model->input[pop->receptor_input[r]].name, name) == 0) {
@@ -10858,9 +10855,8 @@ int spki_find_receptor(const spki_population *pop, const char *name)
 }
 
 /* Which receptors positive and negative weights reach, and whether as magnitudes. */
-SPKI_FN
-spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
-                                 uint32_t *pos, uint32_t *neg, bool *magnitude)
+SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
+                                         uint32_t *pos, uint32_t *neg, bool *magnitude)
 {
     *pos = *neg = 0;
     *magnitude = false;
@@ -10899,8 +10895,7 @@ spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const
 
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
-SPIKELIB_API
-spk_result spk_net_desc_defaults(spk_net_desc *desc)
+SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
 {
     if (!desc) {
         return SPK_ERR_NULL;
@@ -10915,8 +10910,7 @@ spk_result spk_net_desc_defaults(spk_net_desc *desc)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_check_desc(spk_net *net)
+SPKI_FN spk_result spki_check_desc(spk_net *net)
 {
     const spk_net_desc *d = &net->desc;
     const char *why = "";
@@ -10945,8 +10939,7 @@ spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_net *spk_net_create(const spk_net_desc *desc)
+SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
 {
     static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
@@ -10979,21 +10972,18 @@ spk_net *spk_net_create(const spk_net_desc *desc)
     return net;
 }
 
-SPIKELIB_API
-const char *spk_net_error(const spk_net *net)
+SPIKELIB_API const char *spk_net_error(const spk_net *net)
 {
     return net ? net->error : "the network is NULL (there was no memory to create it)";
 }
 
-SPIKELIB_API
-spk_result spk_net_status(const spk_net *net)
+SPIKELIB_API spk_result spk_net_status(const spk_net *net)
 {
     return net ? net->status : SPK_ERR_NULL;
 }
 
 /* Builder calls: do nothing after an error, and not on a network that is built. */
-SPKI_FN
-spk_result spki_may_describe(spk_net *net, const char *call)
+SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -11010,8 +11000,7 @@ spk_result spki_may_describe(spk_net *net, const char *call)
 /* -- views -- */
 
 /* Takes over `range` (of `capacity` elements), freeing it on failure. */
-SPKI_FN
-spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
+SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
 {
     spk_pop none = {0, 0};
     void *items = net->view;
@@ -11037,8 +11026,7 @@ spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
     return pop;
 }
 
-SPKI_FN
-const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
+SPKI_FN const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
 {
     const spki_view *view = spki_view_of(net, pop);
     if (!view) {
@@ -11050,8 +11038,7 @@ const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
     return view;
 }
 
-SPIKELIB_API
-spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
+SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
 {
     spk_pop none = {0, 0};
     const spki_view *view =
@@ -11086,8 +11073,7 @@ spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
     return result;
 }
 
-SPIKELIB_API
-spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
+SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
 {
     spk_pop none = {0, 0};
     const spki_view *va = net && net->status == SPK_OK ? spki_check_view(net, a, "union") : NULL;
@@ -11119,15 +11105,13 @@ spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     return result;
 }
 
-SPIKELIB_API
-size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
+SPIKELIB_API size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view ? view->size : 0;
 }
 
-SPIKELIB_API
-uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
+SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view && index < view->size ? spki_view_id(view, (uint32_t)index) : UINT32_MAX;
@@ -11135,15 +11119,13 @@ uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 
 /* -- populations -- */
 
-SPKI_FN
-bool spki_begins_with(const char *name, const char *prefix)
+SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
 {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
 /* What a parameter may be, by its name: see the top of >>models. */
-SPKI_FN
-const char *spki_param_fault(const char *name, double x)
+SPKI_FN const char *spki_param_fault(const char *name, double x)
 {
     if (!spki_finite(x)) {
         return "is not a finite number";
@@ -11162,9 +11144,9 @@ const char *spki_param_fault(const char *name, double x)
 }
 
 /* Draws a value for each neuron; equal ones become one. */
-SPKI_FN
-spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
-                           const spk_value *value, uint32_t stream, bool is_state, spki_param *out)
+SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
+                                   const spk_value *value, uint32_t stream, bool is_state,
+                                   spki_param *out)
 {
     char why[200] = "";
     const bool one = value->kind == SPK_VALUE_CONSTANT;
@@ -11198,8 +11180,7 @@ spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char 
     return result;
 }
 
-SPKI_FN
-spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
+SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
 {
     char list[320];
     spki_text text = {list, sizeof list, 0};
@@ -11217,8 +11198,8 @@ spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const cha
                      pop->model->name, name, list);
 }
 
-SPKI_FN
-spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, const spk_set *set)
+SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number,
+                                const spk_set *set)
 {
     const int p = spki_find_field(pop->model->param, pop->model->param_count, set->name);
     const int s = spki_find_field(pop->model->state, pop->model->state_count, set->name);
@@ -11234,8 +11215,7 @@ spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, con
                            p >= 0 ? &pop->param[p] : &pop->initial[s]);
 }
 
-SPKI_FN
-void spki_free_population(spk_net *net, spki_population *pop)
+SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -11271,8 +11251,7 @@ void spki_free_population(spk_net *net, spki_population *pop)
 }
 
 /* Allocates the arrays of pointers and fills in the model's defaults. */
-SPKI_FN
-spk_result spki_init_population(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -11302,9 +11281,8 @@ spk_result spki_init_population(spk_net *net, spki_population *pop)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
-                    const spk_set *set)
+SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
+                                 const spk_set *set)
 {
     const spk_pop none = {0, 0};
     if (spki_may_describe(net, "add") != SPK_OK) {
@@ -11357,17 +11335,15 @@ typedef struct spki_self_context {
 } spki_self_context;
 
 /* Index in the target view of the neuron that is `source` in the source view. */
-SPKI_FN
-uint32_t spki_self_of(const void *ctx, uint32_t source)
+SPKI_FN uint32_t spki_self_of(const void *ctx, uint32_t source)
 {
     const spki_self_context *views = (const spki_self_context *)ctx;
     return spki_view_index(views->target, spki_view_id(views->source, source));
 }
 
 /* All populations under a target view must take the projection's weights the same way. */
-SPKI_FN
-spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
-                              bool *magnitude)
+SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
+                                      bool *magnitude)
 {
     bool first = true;
     for (uint32_t p = 0; p < net->populations; p++) {
@@ -11393,8 +11369,8 @@ spk_result spki_check_targets(spk_net *net, const spki_view *target, const char 
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const spk_conn_desc *desc)
+SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
+                                        const spk_conn_desc *desc)
 {
     spk_conn_desc none;
     spk_result result = spki_may_describe(net, "connect");
@@ -11446,8 +11422,7 @@ spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const s
 
 /* -- spike lists -- */
 
-SPKI_FN
-spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
+SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 {
     if (more <= list->capacity - list->count) {
         return SPK_OK;
@@ -11473,8 +11448,7 @@ spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 }
 
 /* Heap sort by (step, neuron): in place, no worst case. */
-SPKI_FN
-void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
+SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -11501,8 +11475,7 @@ void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
     }
 }
 
-SPKI_FN
-void spki_list_sort(spki_spike_list *list)
+SPKI_FN void spki_list_sort(spki_spike_list *list)
 {
     const size_t n = list->count;
     for (size_t k = n / 2; k-- > 0;) {
@@ -11519,9 +11492,8 @@ void spki_list_sort(spki_spike_list *list)
     }
 }
 
-SPIKELIB_API
-spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
-                              const double *times_ms, size_t count)
+SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                                           const double *times_ms, size_t count)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -11578,22 +11550,19 @@ spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons
 
 /* ---- >>prepare: parameters, states and drives in the form the kernels read ---- */
 
-SPKI_FN
-double spki_param_at(const spki_param *param, uint32_t k)
+SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
 {
     return param->each ? param->each[k] : param->uniform;
 }
 
-SPKI_FN
-void spki_params_of(const spki_population *pop, uint32_t k, double *out)
+SPKI_FN void spki_params_of(const spki_population *pop, uint32_t k, double *out)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         out[p] = spki_param_at(&pop->param[p], k);
     }
 }
 
-SPKI_FN
-void spki_put_real(const spk_net *net, char *at, size_t k, double x)
+SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 {
     if (net->real_size == 8) {
         memcpy(at + 8 * k, &x, 8);
@@ -11606,16 +11575,15 @@ void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
 /* What the stored state s of neuron k is relative to. */
-SPKI_FN
-double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
 {
     const int p =
         spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
     return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
 }
 
-SPKI_FN
-double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s,
+                              uint32_t k)
 {
     const double base = spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT64) {
@@ -11633,8 +11601,8 @@ double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s
     return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
 }
 
-SPKI_FN
-void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
+SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k,
+                            double x)
 {
     x -= spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
@@ -11647,8 +11615,7 @@ void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32
 }
 
 /* The states as the model and the user's settings begin. Padding lanes copy the last neuron. */
-SPKI_FN
-spk_result spki_make_states(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
 {
     const spk_model model = pop->model;
     double *param =
@@ -11692,8 +11659,7 @@ spk_result spki_make_states(spk_net *net, spki_population *pop)
 
 /* -- parameters and what is derived from them -- */
 
-SPKI_FN
-bool spki_all_uniform(const spki_population *pop)
+SPKI_FN bool spki_all_uniform(const spki_population *pop)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         if (pop->param[p].each) {
@@ -11709,9 +11675,8 @@ typedef struct spki_reals {
 } spki_reals;
 
 /* One array of the kernels: `values` has n = 1 or one number a neuron. */
-SPKI_FN
-bool spki_make_real(spk_net *net, const spki_population *pop, const double *values, size_t n,
-                    spki_reals *out, uint32_t item)
+SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const double *values,
+                            size_t n, spki_reals *out, uint32_t item)
 {
     bool same = true;
     for (size_t k = 1; k < n && same; k++) {
@@ -11731,8 +11696,7 @@ bool spki_make_real(spk_net *net, const spki_population *pop, const double *valu
     return true;
 }
 
-SPKI_FN
-spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
+SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 {
     const spk_model model = pop->model;
     const uint32_t params = model->param_count, derived = model->derived_count;
@@ -11767,8 +11731,7 @@ spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 }
 
 /* Makes all of a population's arrays anew, or leaves the old ones. */
-SPKI_FN
-spk_result spki_make_reals(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
 {
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     spki_mem *mem = &net->mem;
@@ -11796,8 +11759,7 @@ spk_result spki_make_reals(spk_net *net, spki_population *pop)
 
 /* -- drives -- */
 
-SPKI_FN
-void spki_free_drive(spk_net *net, spki_drive *drive)
+SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     spki_free_param(&net->mem, &drive->value, n);
@@ -11813,8 +11775,7 @@ void spki_free_drive(spk_net *net, spki_drive *drive)
 
 /* Thresholds of the distribution function in units of 2^-32: the number of thresholds that a
    32-bit word reaches, plus base, is a Poisson variate of mean `m` (exact to 2^-32). */
-SPKI_FN
-bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
+SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 {
     for (int fill = 0; fill < 2; fill++) {
         double p = spk_exp(-m), cdf = p;
@@ -11851,8 +11812,7 @@ bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 }
 
 /* One table a distinct rate. */
-SPKI_FN
-spk_result spki_make_tables(spk_net *net, spki_drive *drive)
+SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     const double per_step = 1e-3 * net->desc.dt_ms;
@@ -11893,8 +11853,7 @@ spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     return result;
 }
 
-SPKI_FN
-spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
+SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 {
     const spki_view *view = spki_check_view(net, target, call);
     void *items = net->drive;
@@ -11913,8 +11872,7 @@ spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 }
 
 /* [start, stop) in steps; stop 0: never. */
-SPKI_FN
-spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
+SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
 {
     const double dt = net->desc.dt_ms;
     if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) ||
@@ -11928,10 +11886,9 @@ spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, doub
 }
 
 /* A value for each neuron of the drive's view. */
-SPKI_FN
-spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
-                            const spk_value *value, double fallback, double lowest, double highest,
-                            uint32_t item, spki_param *out)
+SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
+                                    const spk_value *value, double fallback, double lowest,
+                                    double highest, uint32_t item, spki_param *out)
 {
     const uint32_t n = net->view[drive->view].size;
     const char *name = spki_view_name(net, &net->view[drive->view]);
@@ -11967,8 +11924,8 @@ spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *w
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
+SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
+                                              const spk_poisson_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -12014,8 +11971,8 @@ spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
+SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
+                                              const spk_current_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -12053,8 +12010,7 @@ spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current
 }
 
 /* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN
-spk_result spki_make_parts(spk_net *net)
+SPKI_FN spk_result spki_make_parts(spk_net *net)
 {
     net->part_capacity = 0;
     for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */
@@ -12105,9 +12061,8 @@ typedef struct spki_synapse_at {
 } spki_synapse_at;
 
 /* The neuron and receptor behind a slot of a tile. */
-SPKI_FN
-const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile, uint32_t slot,
-                                        uint32_t *id, uint32_t *receptor)
+SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile,
+                                                uint32_t slot, uint32_t *id, uint32_t *receptor)
 {
     const uint32_t lane = slot % tile->lanes;
     uint32_t p = 0;
@@ -12121,9 +12076,8 @@ const spki_population *spki_slot_target(const spk_net *net, const spki_tile *til
 }
 
 /* The synapses of one source in one tile that reach the view; writes at most `room`. */
-SPKI_FN
-size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const spki_view *post,
-                         spki_synapse_at *out, size_t room)
+SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source,
+                                 const spki_view *post, spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
     const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -12161,8 +12115,7 @@ size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const 
     return n;
 }
 
-SPKI_FN
-bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
+SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
 {
     const spk_synapse *x = &a->synapse, *y = &b->synapse;
     return x->source != y->source             ? x->source < y->source
@@ -12172,8 +12125,7 @@ bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
                                               : a->word < b->word;
 }
 
-SPKI_FN
-void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
+SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -12191,8 +12143,7 @@ void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
     }
 }
 
-SPKI_FN
-void spki_sort_synapses(spki_synapse_at *s, size_t n)
+SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
 {
     for (size_t k = n / 2; k-- > 0;) {
         spki_synapse_sift(s, k, n);
@@ -12206,9 +12157,8 @@ void spki_sort_synapses(spki_synapse_at *s, size_t n)
 }
 
 /* All synapses between two views in order: how many (with `out` NULL), or filled in. */
-SPKI_FN
-size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
-                          spki_synapse_at *out, size_t room)
+SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
+                                  spki_synapse_at *out, size_t room)
 {
     size_t n = 0;
     for (uint32_t r = 0; r < pre->ranges; r++) {
@@ -12225,9 +12175,8 @@ size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_v
     return n;
 }
 
-SPKI_FN
-spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, const spki_view **pre,
-                               const spki_view **post)
+SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                       const spki_view **pre, const spki_view **post)
 {
     if (!net->built) {
         return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
@@ -12237,9 +12186,8 @@ spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, con
     return *post ? SPK_OK : SPK_ERR_HANDLE;
 }
 
-SPIKELIB_API
-spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_synapse *synapses,
-                            size_t capacity, size_t *count)
+SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                         spk_synapse *synapses, size_t capacity, size_t *count)
 {
     const spki_view *pre, *post;
     if (!net || !count) {
@@ -12268,8 +12216,8 @@ spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_sy
 }
 
 /* What a weight becomes in storage; false: it does not fit there. */
-SPKI_FN
-bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
+SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w,
+                               int32_t *stored)
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
@@ -12287,9 +12235,8 @@ bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, i
     return true;
 }
 
-SPIKELIB_API
-spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, const double *weights,
-                               size_t count)
+SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
+                                            const double *weights, size_t count)
 {
     const spki_view *pre, *post;
     if (!net) {
@@ -12336,8 +12283,7 @@ spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, con
 
 /* -- for recorders of weights -- */
 
-SPKI_FN
-spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
+SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
@@ -12349,8 +12295,7 @@ spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
+SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 {
     const spk_net *net = rec->net;
     for (size_t k = 0; k < rec->width; k++) {
@@ -12366,15 +12311,13 @@ void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 
 /* -- the common unit of each receptor's accumulator -- */
 
-SPKI_FN
-bool spki_view_meets(const spki_view *view, const spki_population *pop)
+SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
 {
     return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
 }
 
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
-SPKI_FN
-double spki_quantum_for(double largest, uint32_t bits)
+SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 {
     const double most = bits == 16 ? 32767.0 : 2147483647.0;
     double q = 1.0;
@@ -12392,8 +12335,7 @@ double spki_quantum_for(double largest, uint32_t bits)
 
 /* All receptors that one projection reaches share a quantum, and so do all projections that reach
    one receptor: the largest wins, until nothing changes. */
-SPKI_FN
-void spki_choose_quanta(spk_net *net)
+SPKI_FN void spki_choose_quanta(spk_net *net)
 {
     for (uint32_t p = 0; p < net->populations; p++) {
         for (uint32_t r = 0; r < 8; r++) {
@@ -12431,8 +12373,7 @@ void spki_choose_quanta(spk_net *net)
 
 /* What a neuron costs a step, roughly, in synapses delivered once a second and neuron: its update
    and its incoming synapses. */
-SPKI_FN
-double spki_neuron_cost(const spk_net *net, uint32_t population)
+SPKI_FN double spki_neuron_cost(const spk_net *net, uint32_t population)
 {
     const spki_population *pop = &net->population[population];
     double cost = 1000.0;
@@ -12458,8 +12399,7 @@ typedef struct spki_cutter {
 } spki_cutter;
 
 /* Gives lanes [first, first + count) of a population to the current tile. */
-SPKI_FN
-void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
+SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
 {
     const spki_population *pop = &c->net->population[population];
     if (c->fill_in) {
@@ -12486,8 +12426,7 @@ void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32
     c->filled += c->cost[population] * (double)count;
 }
 
-SPKI_FN
-void spki_cutter_next(spki_cutter *c)
+SPKI_FN void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
@@ -12496,8 +12435,7 @@ void spki_cutter_next(spki_cutter *c)
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
    its accumulators would outgrow 16 bits. The result does not depend on anything drawn. */
-SPKI_FN
-void spki_cut(spki_cutter *c)
+SPKI_FN void spki_cut(spki_cutter *c)
 {
     c->tiles = c->lanes = c->receptors = 0;
     c->filled = 0.0;
@@ -12518,8 +12456,7 @@ void spki_cut(spki_cutter *c)
 }
 
 /* As many tiles as threads, or a multiple of that if the slots need more. */
-SPKI_FN
-spk_result spki_make_tiles(spk_net *net)
+SPKI_FN spk_result spki_make_tiles(spk_net *net)
 {
     spki_cutter c;
     memset(&c, 0, sizeof c);
@@ -12589,8 +12526,7 @@ typedef struct spki_tile_build {
 } spki_tile_build;
 
 /* The slots of a view's targets that lie in this tile. */
-SPKI_FN
-bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
+SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 {
     const spki_view *view = &net->view[feed->projection->target];
     feed->t0 = spki_view_below(view, tile->first_id);
@@ -12630,8 +12566,7 @@ bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 }
 
 /* Words that a tile's rows will take, from what the rules promise. */
-SPKI_FN
-size_t spki_expected_words(const spki_tile_build *b)
+SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
     const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
     double synapses = 0.0, sources = 0.0;
@@ -12647,8 +12582,7 @@ size_t spki_expected_words(const spki_tile_build *b)
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
-SPKI_FN
-bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
+SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 {
     uint32_t *words = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *words);
     if (!words) {
@@ -12664,8 +12598,7 @@ bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 }
 
 /* Draws the row of one source into `edges`. */
-SPKI_FN
-spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
+SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
     b->edges.count = 0;
     for (uint32_t f = 0; f < b->feeds; f++) {
@@ -12691,8 +12624,7 @@ spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
-SPKI_FN
-bool spki_write_row(spki_tile_build *b, uint32_t id)
+SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
@@ -12751,8 +12683,7 @@ bool spki_write_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
-SPKI_FN
-void spki_draw_rows(spki_tile_build *b)
+SPKI_FN void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
     for (; b->next < b->net->neurons; b->next++) {
@@ -12773,8 +12704,7 @@ typedef struct spki_build_job {
     uint32_t tiles, threads;
 } spki_build_job;
 
-SPKI_FN
-void spki_draw_task(void *arg, uint32_t k)
+SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
     for (uint32_t t = k; t < job->tiles; t += job->threads) {
@@ -12791,8 +12721,7 @@ void spki_draw_task(void *arg, uint32_t k)
 }
 
 /* Runs task(arg, k) for k in [0, threads) on the host's executor, our own pool or right here. */
-SPKI_FN
-void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
+SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
 {
     if (net->desc.executor.run) {
         net->desc.executor.run(net->desc.executor.ctx, task, arg, net->threads);
@@ -12805,14 +12734,12 @@ void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
     }
 }
 
-SPKI_FN
-bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
+SPKI_FN bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
 {
     return spki_edges_grow(&net->mem, e, capacity);
 }
 
-SPKI_FN
-spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
+SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     b->net = net;
@@ -12861,8 +12788,7 @@ spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_end_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
 {
     for (uint32_t f = 0; b->feed && f < b->feeds; f++) {
         const uint32_t n = b->feed[f].t1 - b->feed[f].t0;
@@ -12882,8 +12808,7 @@ void spki_end_tile(spk_net *net, spki_tile_build *b)
 }
 
 /* After a round of drawing: gives more room where it was short, reports what failed. */
-SPKI_FN
-spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
 {
     if (b->result == SPK_OK) {
         return SPK_OK;
@@ -12908,8 +12833,7 @@ spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }
 
-SPKI_FN
-spk_result spki_draw_all(spk_net *net, spki_build_job *job)
+SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 {
     spk_result result = SPK_OK;
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
@@ -12928,8 +12852,7 @@ spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 
 /* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
    32-bit sum cannot overflow, whatever the weights are set to later. */
-SPKI_FN
-void spki_choose_accumulator(spk_net *net)
+SPKI_FN void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -12941,8 +12864,7 @@ void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
-SPKI_FN
-spk_result spki_build_synapses(spk_net *net)
+SPKI_FN spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
     for (uint32_t k = 0; k < net->projections; k++) {
@@ -13003,14 +12925,12 @@ typedef struct spki_block {
     spki_scratch *scratch;
 } spki_block;
 
-SPKI_FN
-char *spki_block_buffer(const spki_block *b, uint32_t k)
+SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
 {
     return b->scratch->buffer + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
 }
 
-SPKI_FN
-double spki_get_real(const spki_block *b, const char *at, uint32_t k)
+SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 {
     if (b->net->real_size == 8) {
         double x;
@@ -13023,8 +12943,7 @@ double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 }
 
 /* out[k] += x in the network's precision. */
-SPKI_FN
-void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
+SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 {
     if (b->net->real_size == 8) {
         spki_put_real(b->net, out, k, spki_get_real(b, out, k) + x);
@@ -13037,8 +12956,7 @@ void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 }
 
 /* 64-bit accumulators: rare, so plain code. Each sum is converted with one rounding. */
-SPKI_FN
-void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
+SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
 {
     for (uint32_t k = 0; k < b->lanes; k++) {
         if (b->net->real_size == 8) {
@@ -13052,8 +12970,8 @@ void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum
 }
 
 /* The lanes [lo, hi) of the block that a part of a drive covers; false: none. */
-SPKI_FN
-bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
+SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo,
+                             uint32_t *hi)
 {
     const uint32_t end = b->first + b->count, part_end = part->first + part->count;
     *lo = SPKI_MAX(part->first, b->first);
@@ -13067,8 +12985,8 @@ bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t 
 }
 
 /* Adds a buffer's lanes: whole vectors where the drive covers the block (its padding is masked). */
-SPKI_FN
-void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
+SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo,
+                            uint32_t hi)
 {
     if (lo == 0 && hi == b->count) {
         b->ops->add(out, add, b->lanes);
@@ -13079,16 +12997,15 @@ void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo
     }
 }
 
-SPKI_FN
-void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
+SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
                   b->population << 16, stream, b->net->desc.seed);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
-SPKI_FN
-void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
+SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r,
+                              char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
     const bool plain = !drive->value.each && !drive->table_of;
@@ -13134,8 +13051,7 @@ void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t
 }
 
 /* What synapses, Poisson drives and the host bring to receptor r. */
-SPKI_FN
-void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
+SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 {
     const size_t at = (size_t)r * b->tile->lanes + b->lane;
     if (b->net->accumulator_bits == 32) {
@@ -13158,8 +13074,7 @@ void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 }
 
 /* The sum of all currents into `out`; false: there is none. */
-SPKI_FN
-bool spki_current_input(const spki_block *b, char *out)
+SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
@@ -13191,8 +13106,7 @@ bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
-SPKI_FN
-void spki_gather_inputs(const spki_block *b)
+SPKI_FN void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -13215,8 +13129,7 @@ void spki_gather_inputs(const spki_block *b)
 }
 
 /* Random bits that round the 16-bit states: a word for each two of them. */
-SPKI_FN
-void spki_gather_random(const spki_block *b)
+SPKI_FN void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
@@ -13227,8 +13140,7 @@ void spki_gather_random(const spki_block *b)
 }
 
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN
-void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -13260,8 +13172,7 @@ void spki_update_block(const spki_block *b, uint64_t *spikes)
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
-SPKI_FN
-void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
+SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
 {
     spki_population *pop = &net->population[piece->population];
     const uint64_t stamp = step + 1;
@@ -13282,9 +13193,8 @@ void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spi
 }
 
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
-SPKI_FN
-uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch, uint64_t step,
-                          uint32_t *out)
+SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
+                                  uint64_t step, uint32_t *out)
 {
     uint64_t *row = net->history + (size_t)(step & (net->ring - 1)) * (net->lanes / SPKI_GROUP);
     uint32_t n = 0;
@@ -13330,8 +13240,7 @@ uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch, 
 
 /* -- the three forms of a synapse and its accumulator -- */
 
-SPKI_FN
-void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
     uint32_t k = 0;
     for (; k + 8 <= n; k += 8) {
@@ -13351,24 +13260,22 @@ void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
     }
 }
 
-SPKI_FN
-void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN
-void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[2 * k]] += (int32_t)s[2 * k + 1];
     }
 }
 
-SPKI_INLINE
-void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
+SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s,
+                                     uint32_t n)
 {
     if (net->desc.weight_bits == 32) {
         spki_deliver_32((int64_t *)tile->acc, s, n);
@@ -13380,8 +13287,7 @@ void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s,
     tile->events += n;
 }
 
-SPKI_INLINE
-void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
+SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
     __builtin_prefetch(s);
@@ -13393,8 +13299,7 @@ void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 /* -- arrivals -- */
 
 /* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
-SPKI_FN
-void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
+SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
     const uint32_t *row = tile->words + tile->row[id];
     const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -13408,8 +13313,7 @@ void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t
     }
 }
 
-SPKI_FN
-void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t mask = net->ring - 1;
     for (uint32_t delay = 1; delay <= tile->max_delay && delay <= step; delay++) {
@@ -13436,8 +13340,7 @@ void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 }
 
 /* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN
-void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t slot = (uint32_t)step & (net->ring - 1);
     uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
@@ -13475,8 +13378,7 @@ void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 
 /* -- departures -- */
 
-SPKI_FN
-void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
 {
     uint32_t k = tile->tail[slot];
     if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -13498,9 +13400,8 @@ void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t coun
 }
 
 /* Files the buckets of spikes of one step under the steps in which they arrive. */
-SPKI_FN
-void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
-                      uint64_t step)
+SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
+                              uint64_t step)
 {
     const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
     for (uint32_t k = 0; k < n; k++) {
@@ -13522,8 +13423,7 @@ void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, u
 }
 
 /* Buckets of these spikes; reading them also brings their headers near. */
-SPKI_FN
-uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
+SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
     uint64_t buckets = 0;
     for (uint32_t k = 0; k < n; k++) {
@@ -13537,8 +13437,7 @@ uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t 
 
 /* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
    the free chunks (each arrival step may open one) is left to the history altogether. */
-SPKI_FN
-void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
+SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;
     for (uint32_t s = 0; tile->synapses && s < slice->steps; s++) {
@@ -13572,16 +13471,14 @@ void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 #define SPKI_FILE_BUFFER 65536u
 #define SPKI_RING_DEFAULT 65536u
 
-SPKI_FN
-size_t spki_rec_item_size(const struct spk_rec_data *rec)
+SPKI_FN size_t spki_rec_item_size(const struct spk_rec_data *rec)
 {
     return rec->kind == SPK_REC_SPIKES ? sizeof(spk_spike) : rec->width * sizeof(double);
 }
 
 /* -- making one -- */
 
-SPKI_FN
-void spki_free_recorder(spk_net *net, spk_rec rec)
+SPKI_FN void spki_free_recorder(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     if (rec->file) {
@@ -13599,8 +13496,7 @@ void spki_free_recorder(spk_net *net, spk_rec rec)
 }
 
 /* Every population of the view must have the state or parameter. */
-SPKI_FN
-spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
+SPKI_FN spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
 {
     if (!name) {
         return spki_fail(net, SPK_ERR_NULL, "record: no state named");
@@ -13616,8 +13512,7 @@ spk_result spki_check_state(spk_net *net, const spki_view *view, const char *nam
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
+SPKI_FN spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
 {
     if (d->begin_sentinel || d->end_sentinel) {
         return spki_fail(net, SPK_ERR_UNINITIALISED,
@@ -13647,8 +13542,7 @@ spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_re
 }
 
 /* Memory that a sink needs from the start; `width` is known. */
-SPKI_FN
-spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
+SPKI_FN spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -13693,8 +13587,7 @@ spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
+SPKI_FN spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
 {
     if (d->kind == SPK_REC_STATE && !(rec->state = spki_copy_string(&net->mem, d->state))) {
         return spki_no_memory(net, "a recorder");
@@ -13722,8 +13615,7 @@ spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
     return spki_rec_allocate(net, rec);
 }
 
-SPIKELIB_API
-spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
+SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
 {
     spk_rec_desc none;
     memset(&none, 0, sizeof none);
@@ -13771,8 +13663,7 @@ spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
     return rec;
 }
 
-SPIKELIB_API
-spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
+SPIKELIB_API spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 {
     return spk_net_record(net, pop, NULL);
 }
@@ -13780,8 +13671,7 @@ spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 /* -- sinks: each takes one item or refuses it, and loses none -- */
 
 /* Room for one more item in memory; only a recorder without a capacity grows. */
-SPKI_FN
-spk_result spki_rec_room(spk_rec rec, bool grows)
+SPKI_FN spk_result spki_rec_room(spk_rec rec, bool grows)
 {
     spk_net *net = rec->net;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -13816,8 +13706,7 @@ spk_result spki_rec_room(spk_rec rec, bool grows)
 }
 
 /* Writes what is buffered; what the disk did not take stays. */
-SPKI_FN
-spk_result spki_rec_flush(spk_rec rec)
+SPKI_FN spk_result spki_rec_flush(spk_rec rec)
 {
     if (!rec->file || !rec->buffered) {
         return SPK_OK;
@@ -13833,8 +13722,7 @@ spk_result spki_rec_flush(spk_rec rec)
 }
 
 /* Buffers a whole item, or refuses it: a full disk leaves it to be written again. */
-SPKI_FN
-spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
+SPKI_FN spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
 {
     if (size > rec->buffer_size - rec->buffered && spki_rec_flush(rec) != SPK_OK &&
         size > rec->buffer_size - rec->buffered) {
@@ -13845,8 +13733,7 @@ spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
+SPKI_FN void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
 {
     for (int k = 0; k < 8; k++) {
         out[k] = (unsigned char)(step >> (8 * k));
@@ -13857,8 +13744,7 @@ void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
 }
 
 /* An item into memory (appended) or into a ring (which another thread may be emptying). */
-SPKI_FN
-spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
+SPKI_FN spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
 {
     const size_t size = spki_rec_item_size(rec);
     size_t at = rec->count;
@@ -13886,8 +13772,7 @@ spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
+SPKI_FN spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
 {
     unsigned char bytes[12];
     spki_spike_bytes(bytes, stamp, neuron);
@@ -13908,8 +13793,7 @@ spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
     return result;
 }
 
-SPKI_FN
-spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
+SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 {
     spk_result result = SPK_OK;
     if (rec->sink == SPK_SINK_CALLBACK) {
@@ -13925,8 +13809,7 @@ spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 
 /* -- from a finished slice to the sinks, on the caller's thread -- */
 
-SPKI_FN
-bool spki_in_view(const spki_view *view, uint32_t id)
+SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
 {
     for (uint32_t k = 0; k < view->ranges && view->range[k].first <= id; k++) {
         if (id - view->range[k].first < view->range[k].count) {
@@ -13937,8 +13820,7 @@ bool spki_in_view(const spki_view *view, uint32_t id)
 }
 
 /* All spikes of one step of a slice that the recorder wants, from its cursor on. */
-SPKI_FN
-spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
+SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
 {
     const spk_net *net = rec->net;
     const spki_view *view = &net->view[rec->view];
@@ -13984,21 +13866,19 @@ spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64
 }
 
 /* The row of a slice's staging that holds the sample taken at `stamp`. */
-SPKI_FN
-uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first, uint64_t stamp)
+SPKI_FN uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first,
+                                      uint64_t stamp)
 {
     const uint64_t before = first < rec->start_step ? 0 : (first - rec->start_step) / rec->every;
     return (uint32_t)((stamp - rec->start_step) / rec->every - before - 1);
 }
 
-SPKI_FN
-bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
+SPKI_FN bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
 {
     return stamp > rec->start_step && (stamp - rec->start_step) % rec->every == 0;
 }
 
-SPKI_FN
-spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
+SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
 {
     const uint64_t stamp = first + s + 1;
     spk_result result = SPK_OK;
@@ -14025,8 +13905,7 @@ spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t firs
 }
 
 /* Gives a slice to all recorders; goes on where an earlier attempt stopped. */
-SPKI_FN
-spk_result spki_record_slice(spk_net *net, uint32_t parity)
+SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
 {
     const uint64_t first = net->pending[parity].first;
     for (uint32_t r = 0; r < net->recorders; r++) {
@@ -14053,8 +13932,8 @@ spk_result spki_record_slice(spk_net *net, uint32_t parity)
 }
 
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
-SPKI_FN
-void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice, uint64_t step)
+SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice,
+                              uint64_t step)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         struct spk_rec_data *rec = net->recorder[r];
@@ -14086,8 +13965,7 @@ void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *sli
 
 /* -- reading -- */
 
-SPIKELIB_API
-const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
+SPIKELIB_API const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
 {
     const bool have = rec && rec->kind == SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (count) {
@@ -14096,8 +13974,7 @@ const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
     return have ? (const spk_spike *)rec->items : NULL;
 }
 
-SPIKELIB_API
-const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
+SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
 {
     const bool have = rec && rec->kind != SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (rows) {
@@ -14109,24 +13986,21 @@ const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
     return have ? (const double *)rec->items : NULL;
 }
 
-SPIKELIB_API
-uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
+SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
 {
     return rec && rec->row_step && rec->sink == SPK_SINK_MEMORY && row < rec->count
                ? rec->row_step[row]
                : 0;
 }
 
-SPIKELIB_API
-void spk_rec_clear(spk_rec rec)
+SPIKELIB_API void spk_rec_clear(spk_rec rec)
 {
     if (rec && rec->sink == SPK_SINK_MEMORY) {
         rec->count = 0;
     }
 }
 
-SPIKELIB_API
-size_t spk_rec_read(spk_rec rec, void *items, size_t count)
+SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count)
 {
     if (!rec || !items || rec->sink != SPK_SINK_RING) {
         return 0;
@@ -14142,14 +14016,12 @@ size_t spk_rec_read(spk_rec rec, void *items, size_t count)
     return n;
 }
 
-SPIKELIB_API
-uint64_t spk_rec_count(spk_rec rec)
+SPIKELIB_API uint64_t spk_rec_count(spk_rec rec)
 {
     return rec ? rec->total : 0;
 }
 
-SPIKELIB_API
-double spk_rec_rate_hz(spk_rec rec)
+SPIKELIB_API double spk_rec_rate_hz(spk_rec rec)
 {
     if (!rec || rec->kind != SPK_REC_SPIKES || rec->next_step <= rec->start_step ||
         !rec->net->view[rec->view].size) {
@@ -14159,27 +14031,23 @@ double spk_rec_rate_hz(spk_rec rec)
     return (double)rec->total / (seconds * (double)rec->net->view[rec->view].size);
 }
 
-SPIKELIB_API
-uint64_t spk_rec_digest(spk_rec rec)
+SPIKELIB_API uint64_t spk_rec_digest(spk_rec rec)
 {
     return rec ? spk_digest_value(&rec->digest) : 0;
 }
 
-SPIKELIB_API
-double spk_rec_dt_ms(spk_rec rec)
+SPIKELIB_API double spk_rec_dt_ms(spk_rec rec)
 {
     return rec ? rec->net->desc.dt_ms : 0.0;
 }
 
-SPIKELIB_API
-uint32_t spk_rec_first_id(spk_rec rec)
+SPIKELIB_API uint32_t spk_rec_first_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
     return view && view->ranges ? view->range[0].first : 0;
 }
 
-SPIKELIB_API
-uint32_t spk_rec_end_id(spk_rec rec)
+SPIKELIB_API uint32_t spk_rec_end_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
     return view && view->ranges
@@ -14187,8 +14055,7 @@ uint32_t spk_rec_end_id(spk_rec rec)
                : 0;
 }
 
-SPIKELIB_API
-size_t spk_rec_width(spk_rec rec)
+SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 {
     return rec ? rec->kind == SPK_REC_SPIKES ? rec->net->view[rec->view].size : rec->width : 0;
 }
@@ -14205,8 +14072,7 @@ size_t spk_rec_width(spk_rec rec)
 
 /* -- what stepping needs, allocated once -- */
 
-SPKI_FN
-void spki_free_scratch(spk_net *net)
+SPKI_FN void spki_free_scratch(spk_net *net)
 {
     const spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -14227,8 +14093,7 @@ void spki_free_scratch(spk_net *net)
     net->scratch = NULL;
 }
 
-SPKI_FN
-spk_result spki_make_scratch(spk_net *net)
+SPKI_FN spk_result spki_make_scratch(spk_net *net)
 {
     spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -14260,8 +14125,7 @@ spk_result spki_make_scratch(spk_net *net)
     return net->scratch ? SPK_OK : spki_no_memory(net, "threads");
 }
 
-SPKI_FN
-void spki_free_tile(spk_net *net, spki_tile *tile)
+SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
@@ -14280,8 +14144,7 @@ void spki_free_tile(spk_net *net, spki_tile *tile)
 
 /* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
    spiked. Beyond that the history takes over. */
-SPKI_FN
-spk_result spki_make_queue(spk_net *net, spki_tile *tile)
+SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const uint64_t most = tile->buckets / 126 + 2 * (uint64_t)net->ring + 8;
@@ -14305,8 +14168,7 @@ spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
-SPKI_FN
-void spki_trim_words(spk_net *net, spki_tile *tile)
+SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
 {
     if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
         tile->words_used < (size_t)16 << 20) {
@@ -14314,8 +14176,7 @@ void spki_trim_words(spk_net *net, spki_tile *tile)
     }
 }
 
-SPKI_FN
-spk_result spki_make_run_memory(spk_net *net)
+SPKI_FN spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
     net->min_delay = UINT32_MAX;
@@ -14355,8 +14216,7 @@ spk_result spki_make_run_memory(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_finish_recorders(spk_net *net)
+SPKI_FN spk_result spki_finish_recorders(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         spk_rec rec = net->recorder[r];
@@ -14373,8 +14233,7 @@ spk_result spki_finish_recorders(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_build_all(spk_net *net)
+SPKI_FN spk_result spki_build_all(spk_net *net)
 {
     spk_result result = SPK_OK;
     const char *fault = spki_arithmetic_check();
@@ -14418,8 +14277,7 @@ spk_result spki_build_all(spk_net *net)
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_build(spk_net *net)
+SPIKELIB_API spk_result spk_net_build(spk_net *net)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14434,8 +14292,7 @@ spk_result spk_net_build(spk_net *net)
     return result;
 }
 
-SPIKELIB_API
-void spk_net_destroy(spk_net *net)
+SPIKELIB_API void spk_net_destroy(spk_net *net)
 {
     if (!net) {
         return;
@@ -14478,21 +14335,18 @@ void spk_net_destroy(spk_net *net)
 /* -- stepping -- */
 
 /* The tiles of thread k. */
-SPKI_FN
-uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
 {
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN
-double spki_profile_clock(const spk_net *net)
+SPKI_FN double spki_profile_clock(const spk_net *net)
 {
     return net->profile ? spk_clock_seconds() : 0.0;
 }
 
 /* All steps of a slice for the tiles of thread k. */
-SPKI_FN
-void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     spki_scratch *scratch = &net->scratch[k];
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -14513,8 +14367,7 @@ void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     }
 }
 
-SPKI_FN
-void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -14524,15 +14377,13 @@ void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
 }
 
-SPKI_FN
-void spki_begin_slice(const spk_net *net, spki_slice *slice)
+SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 {
     slice->steps = (uint32_t)SPKI_MIN(net->run_end - slice->first, (uint64_t)net->slice_max);
 }
 
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
-SPKI_FN
-void spki_end_slice(spk_net *net, const spki_slice *slice)
+SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
     net->step = slice->first + slice->steps;
@@ -14541,8 +14392,7 @@ void spki_end_slice(spk_net *net, const spki_slice *slice)
     }
 }
 
-SPKI_FN
-void spki_next_slice(spki_slice *slice)
+SPKI_FN void spki_next_slice(spki_slice *slice)
 {
     slice->first += slice->steps;
     slice->parity ^= 1;
@@ -14550,8 +14400,7 @@ void spki_next_slice(spki_slice *slice)
 
 /* Our own threads: each walks through the whole run. A recorder that refuses sets `stop` before the
    next barrier, so that all see the same and leave together, one slice later. */
-SPKI_FN
-void spki_run_task(void *arg, uint32_t k)
+SPKI_FN void spki_run_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_slice slice = net->slice;
@@ -14575,23 +14424,20 @@ void spki_run_task(void *arg, uint32_t k)
     }
 }
 
-SPKI_FN
-void spki_step_task(void *arg, uint32_t k)
+SPKI_FN void spki_step_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_step_tiles(net, k, &net->slice);
 }
 
-SPKI_FN
-void spki_file_task(void *arg, uint32_t k)
+SPKI_FN void spki_file_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_file_tiles(net, k, &net->slice);
 }
 
 /* The host's executor may run the parts of a loop one after the other: two loops a slice. */
-SPKI_FN
-void spki_run_loops(spk_net *net)
+SPKI_FN void spki_run_loops(spk_net *net)
 {
     while (net->slice.first < net->run_end && net->stop_result == SPK_OK) {
         spki_begin_slice(net, &net->slice);
@@ -14604,8 +14450,7 @@ void spki_run_loops(spk_net *net)
 }
 
 /* Slices that an earlier run could not hand over, the older first. */
-SPKI_FN
-spk_result spki_record_pending(spk_net *net)
+SPKI_FN spk_result spki_record_pending(spk_net *net)
 {
     const uint32_t older = net->pending[0].first <= net->pending[1].first ? 0 : 1;
     spk_result result = spki_record_slice(net, older);
@@ -14615,8 +14460,7 @@ spk_result spki_record_pending(spk_net *net)
     return result;
 }
 
-SPKI_FN
-spk_result spki_flush_files(spk_net *net)
+SPKI_FN spk_result spki_flush_files(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         if (spki_rec_flush(net->recorder[r]) != SPK_OK) {
@@ -14627,8 +14471,7 @@ spk_result spki_flush_files(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
+SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14661,8 +14504,7 @@ spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_run(spk_net *net, double duration_ms)
+SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14673,14 +14515,12 @@ spk_result spk_net_run(spk_net *net, double duration_ms)
     return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
 }
 
-SPIKELIB_API
-uint64_t spk_net_step(const spk_net *net)
+SPIKELIB_API uint64_t spk_net_step(const spk_net *net)
 {
     return net ? net->step : 0;
 }
 
-SPIKELIB_API
-double spk_net_time_ms(const spk_net *net)
+SPIKELIB_API double spk_net_time_ms(const spk_net *net)
 {
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }
@@ -14688,9 +14528,8 @@ double spk_net_time_ms(const spk_net *net)
 /* ---- >>access: what the host reads, writes and injects between runs ---- */
 
 /* Common checks: a built network, a view, an array of the view's size. */
-SPKI_FN
-spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
-                             size_t count, const spki_view **view)
+SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
+                                     size_t count, const spki_view **view)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14714,8 +14553,8 @@ spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const 
 }
 
 /* The population and the neuron in it of element k of a view. */
-SPKI_FN
-spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
+SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k,
+                                          uint32_t *n)
 {
     const uint32_t id = spki_view_id(view, k);
     spki_population *pop = &net->population[spki_population_of(net, id)];
@@ -14723,8 +14562,8 @@ spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t 
     return pop;
 }
 
-SPIKELIB_API
-spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
+SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values,
+                                    size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "get", values, count, &view);
@@ -14744,9 +14583,8 @@ spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *valu
 
 /* A parameter's array with some neurons changed; the population's derived values follow, or all
    stays as it was. States keep their stored (relative) values. */
-SPKI_FN
-spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
-                          const double *values)
+SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q,
+                                  const spki_view *view, const double *values)
 {
     spki_param old = pop->param[q], fresh;
     fresh.uniform = old.uniform;
@@ -14769,9 +14607,8 @@ spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const 
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values,
-                       size_t count)
+SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
+                                    const double *values, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "set", values, count, &view);
@@ -14809,8 +14646,8 @@ spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
+SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                                              size_t count)
 {
     const spki_view *view;
     spk_result result =
@@ -14839,9 +14676,8 @@ spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neur
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
-                                const double *amounts, size_t count)
+SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
+                                             const double *amounts, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject input", amounts, count, &view);
@@ -14874,8 +14710,8 @@ spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
+SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents,
+                                               size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject current", currents, count, &view);
@@ -14902,8 +14738,7 @@ spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *curre
 }
 
 /* Over the stored bits of all states, in order, without the padding. */
-SPIKELIB_API
-uint64_t spk_net_state_digest(spk_net *net)
+SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
@@ -14938,8 +14773,7 @@ uint64_t spk_net_state_digest(spk_net *net)
     return spk_digest_value(&digest);
 }
 
-SPIKELIB_API
-spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
+SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 {
     if (!net || !info) {
         return SPK_ERR_NULL;
@@ -14974,8 +14808,7 @@ spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_profile(spk_net *net, bool on)
+SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -14984,8 +14817,7 @@ spk_result spk_net_profile(spk_net *net, bool on)
     return SPK_OK;
 }
 
-SPIKELIB_API
-size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
+SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
     static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
                                        "fixed in-degree", "fixed out-degree", "fixed total",
@@ -15778,9 +15610,10 @@ SPKI_FN void spki_raster_marks(const spki_raster *r, spki_svg *svg, const spk_pl
                                uint64_t row0, uint32_t rgb)
 {
     double pitch = r->axes.height * 10.0 / (double)(r->rows ? r->rows : 1);
-    double high = pitch * 0.8 < 11.0 ? 11.0 : pitch * 0.8 > 120.0 ? 120.0 : pitch * 0.8;
     size_t drawn = r->shown / r->stride;
-    double thick = drawn > 30000 ? 9.0 : drawn > 5000 ? 11.0 : 13.0;
+    double least = drawn > 5000 ? 11.0 : drawn > 1500 ? 16.0 : 24.0;
+    double high = pitch * 0.8 < least ? least : pitch * 0.8 > 120.0 ? 120.0 : pitch * 0.8;
+    double thick = drawn > 30000 ? 9.0 : drawn > 5000 ? 11.0 : 14.0;
     long x0 = 0, y0 = 0, tall = (long)high;
     size_t i, seen = 0;
     spki_svg_print(svg, "<path stroke=\"%c\" stroke-width=\"%n\" fill=\"none\" d=\"M0 0",
@@ -16245,7 +16078,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
     rows = (count + columns - 1) / columns;
     result = spki_plot_resolve(&d, desc);
     if (result != SPK_OK) return result;
-    if (width == 0.0) d.width = 24.0 + 210.0 * (double)columns;
+    if (width == 0.0) d.width = 24.0 + 225.0 * (double)columns;
     if (height == 0.0) d.height = 60.0 + 140.0 * (double)(rows ? rows : 1);
     if (!path || (count != 0 && !panels)) return SPK_ERR_NULL;
     for (i = 0; i < count && result == SPK_OK; i++) {

@@ -84,7 +84,7 @@ static size_t run_pattern(const pattern *p, double *v, double *input, uint64_t *
     spk_pop cell = add_pattern(net, p);
     spk_rec rec = spk_net_record_spikes(net, cell);
     size_t n = 0, steps = (size_t)(p->end / p->dt + 0.5), i;
-    double top = 1e-9;
+    double top = 1e-9, rest;
     for (; n < steps && n < SAMPLES; n++) {
         uint64_t before = spk_rec_count(rec);
         input[n] = input_at(p, (double)n * p->dt);
@@ -95,12 +95,13 @@ static size_t run_pattern(const pattern *p, double *v, double *input, uint64_t *
         if (spk_rec_count(rec) > before) v[n] = 30.0;
     }
     if (n == 0) fprintf(stderr, "%s: %s\n", p->name, spk_net_error(net));
+    rest = n ? input[0] : 0.0;
     for (i = 0; i < n; i++) {
-        double size = input[i] - input[0];
+        double size = input[i] - rest;
         if (size < 0.0) size = -size;
         if (size > top) top = size;
     }
-    for (i = 0; i < n; i++) input[i] = -92.0 + 8.0 * (input[i] - input[0]) / top;
+    for (i = 0; i < n; i++) input[i] = -88.0 + 6.0 * (input[i] - rest) / top;
     *spikes = spk_rec_count(rec);
     spk_net_destroy(net);
     return n;

@@ -51,12 +51,13 @@ static double pd_log_1_minus(double x)
 }
 
 /* Synapses of a projection at full scale: as many as make the pairwise probability what it is when
-   source and target of each are drawn independently. */
+   source and target of each are drawn independently. (pairs - 1) / pairs is rounded to a double
+   first, as everybody's scripts have it: 298,880,968 in all. */
 static double pd_synapses(int target, int source)
 {
     double pairs = (double)pd_size[target] * (double)pd_size[source];
-    return floor(pd_log_1_minus(pd_probability[target][source]) / pd_log_1_minus(1.0 / pairs) +
-                 0.5);
+    double one_pair = 1.0 - (pairs - 1.0) / pairs;
+    return floor(pd_log_1_minus(pd_probability[target][source]) / pd_log_1_minus(one_pair) + 0.5);
 }
 
 static double pd_weight(int target, int source)

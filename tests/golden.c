@@ -208,8 +208,8 @@ static void one_model(spk_model_id id)
     golden g = begin(spk_model_name(spk_model_builtin(id)), SPK_FLOAT32, 16, 0.1);
     (void)add_ensemble(&g, id, 150);
     start(&g);
-    advance(&g, 400);
-    finish(&g, 100, false);
+    advance(&g, 700);
+    finish(&g, 400, false);
 }
 
 /* Every model in one network, each driving the next, with sources and parrots. */
@@ -233,8 +233,8 @@ static void all_models(const char *name, spk_precision precision, uint32_t bits)
                   spk_lognormal(-0.5, 0.5), spk_uniform(0.1, 20));
     }
     start(&g);
-    advance(&g, 137);
-    advance(&g, 113);
+    advance(&g, 237);
+    advance(&g, 213);
     finish(&g, 500, true);
 }
 
@@ -309,7 +309,7 @@ static void rules(void)
     record(&g, a);
     record(&g, b);
     start(&g);
-    advance(&g, 500);
+    advance(&g, 700);
     finish(&g, 500, true);
 }
 
@@ -322,7 +322,7 @@ static void delays(void)
     record(&g, pop);
     start(&g);
     advance(&g, 1);
-    advance(&g, 1499);
+    advance(&g, 1999);
     finish(&g, 1000, false);
 }
 
@@ -353,7 +353,6 @@ static void told(void)
         (void)spk_net_inject_current(g.net, some, amount, 50);
         (void)spk_net_inject_spikes(g.net, k % 2 ? cells : list, who + k, 20);
         if (k == 6) {
-            (void)spk_net_set(g.net, some, "tau_m", amount + 20, 0);
             for (uint32_t j = 0; j < 50; j++) {
                 amount[j] = 5.0 + 0.1 * (double)j;
             }

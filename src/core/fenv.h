@@ -112,7 +112,8 @@ SPKI_FN bool spki_takes_roots(void)
 SPKI_FN const char *spki_arithmetic_check(void)
 {
     if (!spki_rounds_to_nearest() || !spki_rounds_to_nearest_f())
-        return "the rounding mode of this thread is not to nearest (call fesetround(FE_TONEAREST)), "
+        return "the rounding mode of this thread is not to nearest (call "
+               "fesetround(FE_TONEAREST)), "
                "or -fsingle-precision-constant is on";
     if (spki_contracts() || spki_contracts_f())
         return "a * b + c is rounded once, not twice: compile with -ffp-contract=off";

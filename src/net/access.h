@@ -5,9 +5,8 @@
 #include "engine.h"
 
 /* Common checks: a built network, a view, an array of the view's size. */
-SPKI_FN
-spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
-                             size_t count, const spki_view **view)
+SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const void *array,
+                                     size_t count, const spki_view **view)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -31,8 +30,8 @@ spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call, const 
 }
 
 /* The population and the neuron in it of element k of a view. */
-SPKI_FN
-spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k, uint32_t *n)
+SPKI_FN spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t k,
+                                          uint32_t *n)
 {
     const uint32_t id = spki_view_id(view, k);
     spki_population *pop = &net->population[spki_population_of(net, id)];
@@ -40,8 +39,8 @@ spki_population *spki_view_neuron(spk_net *net, const spki_view *view, uint32_t 
     return pop;
 }
 
-SPIKELIB_API
-spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values, size_t count)
+SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values,
+                                    size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "get", values, count, &view);
@@ -61,9 +60,8 @@ spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *valu
 
 /* A parameter's array with some neurons changed; the population's derived values follow, or all
    stays as it was. States keep their stored (relative) values. */
-SPKI_FN
-spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const spki_view *view,
-                          const double *values)
+SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q,
+                                  const spki_view *view, const double *values)
 {
     spki_param old = pop->param[q], fresh;
     fresh.uniform = old.uniform;
@@ -86,9 +84,8 @@ spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q, const 
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double *values,
-                       size_t count)
+SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
+                                    const double *values, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "set", values, count, &view);
@@ -126,8 +123,8 @@ spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name, const double
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons, size_t count)
+SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                                              size_t count)
 {
     const spki_view *view;
     spk_result result =
@@ -156,9 +153,8 @@ spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neur
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
-                                const double *amounts, size_t count)
+SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
+                                             const double *amounts, size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject input", amounts, count, &view);
@@ -191,8 +187,8 @@ spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents, size_t count)
+SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents,
+                                               size_t count)
 {
     const spki_view *view;
     spk_result result = spki_check_access(net, pop, "inject current", currents, count, &view);
@@ -219,8 +215,7 @@ spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *curre
 }
 
 /* Over the stored bits of all states, in order, without the padding. */
-SPIKELIB_API
-uint64_t spk_net_state_digest(spk_net *net)
+SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
@@ -255,8 +250,7 @@ uint64_t spk_net_state_digest(spk_net *net)
     return spk_digest_value(&digest);
 }
 
-SPIKELIB_API
-spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
+SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 {
     if (!net || !info) {
         return SPK_ERR_NULL;
@@ -291,8 +285,7 @@ spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_profile(spk_net *net, bool on)
+SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -301,8 +294,7 @@ spk_result spk_net_profile(spk_net *net, bool on)
     return SPK_OK;
 }
 
-SPIKELIB_API
-size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
+SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
     static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
                                        "fixed in-degree", "fixed out-degree", "fixed total",

@@ -6,15 +6,13 @@
 
 /* -- the common unit of each receptor's accumulator -- */
 
-SPKI_FN
-bool spki_view_meets(const spki_view *view, const spki_population *pop)
+SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
 {
     return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
 }
 
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
-SPKI_FN
-double spki_quantum_for(double largest, uint32_t bits)
+SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 {
     const double most = bits == 16 ? 32767.0 : 2147483647.0;
     double q = 1.0;
@@ -32,8 +30,7 @@ double spki_quantum_for(double largest, uint32_t bits)
 
 /* All receptors that one projection reaches share a quantum, and so do all projections that reach
    one receptor: the largest wins, until nothing changes. */
-SPKI_FN
-void spki_choose_quanta(spk_net *net)
+SPKI_FN void spki_choose_quanta(spk_net *net)
 {
     for (uint32_t p = 0; p < net->populations; p++) {
         for (uint32_t r = 0; r < 8; r++) {
@@ -71,8 +68,7 @@ void spki_choose_quanta(spk_net *net)
 
 /* What a neuron costs a step, roughly, in synapses delivered once a second and neuron: its update
    and its incoming synapses. */
-SPKI_FN
-double spki_neuron_cost(const spk_net *net, uint32_t population)
+SPKI_FN double spki_neuron_cost(const spk_net *net, uint32_t population)
 {
     const spki_population *pop = &net->population[population];
     double cost = 1000.0;
@@ -98,8 +94,7 @@ typedef struct spki_cutter {
 } spki_cutter;
 
 /* Gives lanes [first, first + count) of a population to the current tile. */
-SPKI_FN
-void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
+SPKI_FN void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32_t count)
 {
     const spki_population *pop = &c->net->population[population];
     if (c->fill_in) {
@@ -126,8 +121,7 @@ void spki_cutter_add(spki_cutter *c, uint32_t population, uint32_t first, uint32
     c->filled += c->cost[population] * (double)count;
 }
 
-SPKI_FN
-void spki_cutter_next(spki_cutter *c)
+SPKI_FN void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
@@ -136,8 +130,7 @@ void spki_cutter_next(spki_cutter *c)
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
    its accumulators would outgrow 16 bits. The result does not depend on anything drawn. */
-SPKI_FN
-void spki_cut(spki_cutter *c)
+SPKI_FN void spki_cut(spki_cutter *c)
 {
     c->tiles = c->lanes = c->receptors = 0;
     c->filled = 0.0;
@@ -158,8 +151,7 @@ void spki_cut(spki_cutter *c)
 }
 
 /* As many tiles as threads, or a multiple of that if the slots need more. */
-SPKI_FN
-spk_result spki_make_tiles(spk_net *net)
+SPKI_FN spk_result spki_make_tiles(spk_net *net)
 {
     spki_cutter c;
     memset(&c, 0, sizeof c);
@@ -229,8 +221,7 @@ typedef struct spki_tile_build {
 } spki_tile_build;
 
 /* The slots of a view's targets that lie in this tile. */
-SPKI_FN
-bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
+SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 {
     const spki_view *view = &net->view[feed->projection->target];
     feed->t0 = spki_view_below(view, tile->first_id);
@@ -270,8 +261,7 @@ bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *feed)
 }
 
 /* Words that a tile's rows will take, from what the rules promise. */
-SPKI_FN
-size_t spki_expected_words(const spki_tile_build *b)
+SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
     const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
     double synapses = 0.0, sources = 0.0;
@@ -287,8 +277,7 @@ size_t spki_expected_words(const spki_tile_build *b)
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
-SPKI_FN
-bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
+SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 {
     uint32_t *words = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *words);
     if (!words) {
@@ -304,8 +293,7 @@ bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
 }
 
 /* Draws the row of one source into `edges`. */
-SPKI_FN
-spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
+SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
     b->edges.count = 0;
     for (uint32_t f = 0; f < b->feeds; f++) {
@@ -331,8 +319,7 @@ spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
-SPKI_FN
-bool spki_write_row(spki_tile_build *b, uint32_t id)
+SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
@@ -391,8 +378,7 @@ bool spki_write_row(spki_tile_build *b, uint32_t id)
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
-SPKI_FN
-void spki_draw_rows(spki_tile_build *b)
+SPKI_FN void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
     for (; b->next < b->net->neurons; b->next++) {
@@ -413,8 +399,7 @@ typedef struct spki_build_job {
     uint32_t tiles, threads;
 } spki_build_job;
 
-SPKI_FN
-void spki_draw_task(void *arg, uint32_t k)
+SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
     for (uint32_t t = k; t < job->tiles; t += job->threads) {
@@ -431,8 +416,7 @@ void spki_draw_task(void *arg, uint32_t k)
 }
 
 /* Runs task(arg, k) for k in [0, threads) on the host's executor, our own pool or right here. */
-SPKI_FN
-void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
+SPKI_FN void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
 {
     if (net->desc.executor.run) {
         net->desc.executor.run(net->desc.executor.ctx, task, arg, net->threads);
@@ -445,14 +429,12 @@ void spki_parallel(spk_net *net, void (*task)(void *arg, uint32_t k), void *arg)
     }
 }
 
-SPKI_FN
-bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
+SPKI_FN bool spki_grow_edges(spk_net *net, spki_edges *e, uint32_t capacity)
 {
     return spki_edges_grow(&net->mem, e, capacity);
 }
 
-SPKI_FN
-spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
+SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     b->net = net;
@@ -501,8 +483,7 @@ spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *tile)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_end_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
 {
     for (uint32_t f = 0; b->feed && f < b->feeds; f++) {
         const uint32_t n = b->feed[f].t1 - b->feed[f].t0;
@@ -522,8 +503,7 @@ void spki_end_tile(spk_net *net, spki_tile_build *b)
 }
 
 /* After a round of drawing: gives more room where it was short, reports what failed. */
-SPKI_FN
-spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
+SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
 {
     if (b->result == SPK_OK) {
         return SPK_OK;
@@ -548,8 +528,7 @@ spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }
 
-SPKI_FN
-spk_result spki_draw_all(spk_net *net, spki_build_job *job)
+SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 {
     spk_result result = SPK_OK;
     for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
@@ -568,8 +547,7 @@ spk_result spki_draw_all(spk_net *net, spki_build_job *job)
 
 /* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
    32-bit sum cannot overflow, whatever the weights are set to later. */
-SPKI_FN
-void spki_choose_accumulator(spk_net *net)
+SPKI_FN void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -581,8 +559,7 @@ void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
-SPKI_FN
-spk_result spki_build_synapses(spk_net *net)
+SPKI_FN spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
     for (uint32_t k = 0; k < net->projections; k++) {

@@ -9,8 +9,7 @@
 
 /* -- the three forms of a synapse and its accumulator -- */
 
-SPKI_FN
-void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
     uint32_t k = 0;
     for (; k + 8 <= n; k += 8) {
@@ -30,24 +29,22 @@ void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
     }
 }
 
-SPKI_FN
-void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_16_wide(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
     }
 }
 
-SPKI_FN
-void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
+SPKI_FN void spki_deliver_32(int64_t *acc, const uint32_t *s, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
         acc[s[2 * k]] += (int32_t)s[2 * k + 1];
     }
 }
 
-SPKI_INLINE
-void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n)
+SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s,
+                                     uint32_t n)
 {
     if (net->desc.weight_bits == 32) {
         spki_deliver_32((int64_t *)tile->acc, s, n);
@@ -59,8 +56,7 @@ void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const uint32_t *s,
     tile->events += n;
 }
 
-SPKI_INLINE
-void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
+SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
     __builtin_prefetch(s);
@@ -72,8 +68,7 @@ void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 /* -- arrivals -- */
 
 /* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
-SPKI_FN
-void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
+SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
     const uint32_t *row = tile->words + tile->row[id];
     const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -87,8 +82,7 @@ void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t
     }
 }
 
-SPKI_FN
-void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t mask = net->ring - 1;
     for (uint32_t delay = 1; delay <= tile->max_delay && delay <= step; delay++) {
@@ -115,8 +109,7 @@ void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t step)
 }
 
 /* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN
-void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     const uint32_t slot = (uint32_t)step & (net->ring - 1);
     uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
@@ -154,8 +147,7 @@ void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 
 /* -- departures -- */
 
-SPKI_FN
-void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
 {
     uint32_t k = tile->tail[slot];
     if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -177,9 +169,8 @@ void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t coun
 }
 
 /* Files the buckets of spikes of one step under the steps in which they arrive. */
-SPKI_FN
-void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
-                      uint64_t step)
+SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
+                              uint64_t step)
 {
     const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
     for (uint32_t k = 0; k < n; k++) {
@@ -201,8 +192,7 @@ void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, u
 }
 
 /* Buckets of these spikes; reading them also brings their headers near. */
-SPKI_FN
-uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
+SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
     uint64_t buckets = 0;
     for (uint32_t k = 0; k < n; k++) {
@@ -216,8 +206,7 @@ uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t 
 
 /* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
    the free chunks (each arrival step may open one) is left to the history altogether. */
-SPKI_FN
-void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
+SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;
     for (uint32_t s = 0; tile->synapses && s < slice->steps; s++) {

@@ -4,8 +4,7 @@
 
 #include "net.h"
 
-SPIKELIB_API
-spk_result spk_net_desc_defaults(spk_net_desc *desc)
+SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
 {
     if (!desc) {
         return SPK_ERR_NULL;
@@ -20,8 +19,7 @@ spk_result spk_net_desc_defaults(spk_net_desc *desc)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_check_desc(spk_net *net)
+SPKI_FN spk_result spki_check_desc(spk_net *net)
 {
     const spk_net_desc *d = &net->desc;
     const char *why = "";
@@ -50,8 +48,7 @@ spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_net *spk_net_create(const spk_net_desc *desc)
+SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
 {
     static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
@@ -84,21 +81,18 @@ spk_net *spk_net_create(const spk_net_desc *desc)
     return net;
 }
 
-SPIKELIB_API
-const char *spk_net_error(const spk_net *net)
+SPIKELIB_API const char *spk_net_error(const spk_net *net)
 {
     return net ? net->error : "the network is NULL (there was no memory to create it)";
 }
 
-SPIKELIB_API
-spk_result spk_net_status(const spk_net *net)
+SPIKELIB_API spk_result spk_net_status(const spk_net *net)
 {
     return net ? net->status : SPK_ERR_NULL;
 }
 
 /* Builder calls: do nothing after an error, and not on a network that is built. */
-SPKI_FN
-spk_result spki_may_describe(spk_net *net, const char *call)
+SPKI_FN spk_result spki_may_describe(spk_net *net, const char *call)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -115,8 +109,7 @@ spk_result spki_may_describe(spk_net *net, const char *call)
 /* -- views -- */
 
 /* Takes over `range` (of `capacity` elements), freeing it on failure. */
-SPKI_FN
-spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
+SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
 {
     spk_pop none = {0, 0};
     void *items = net->view;
@@ -142,8 +135,7 @@ spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t ranges)
     return pop;
 }
 
-SPKI_FN
-const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
+SPKI_FN const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
 {
     const spki_view *view = spki_view_of(net, pop);
     if (!view) {
@@ -155,8 +147,7 @@ const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
     return view;
 }
 
-SPIKELIB_API
-spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
+SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
 {
     spk_pop none = {0, 0};
     const spki_view *view =
@@ -191,8 +182,7 @@ spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count)
     return result;
 }
 
-SPIKELIB_API
-spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
+SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
 {
     spk_pop none = {0, 0};
     const spki_view *va = net && net->status == SPK_OK ? spki_check_view(net, a, "union") : NULL;
@@ -224,15 +214,13 @@ spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b)
     return result;
 }
 
-SPIKELIB_API
-size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
+SPIKELIB_API size_t spk_net_pop_size(const spk_net *net, spk_pop pop)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view ? view->size : 0;
 }
 
-SPIKELIB_API
-uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
+SPIKELIB_API uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 {
     const spki_view *view = net ? spki_view_of(net, pop) : NULL;
     return view && index < view->size ? spki_view_id(view, (uint32_t)index) : UINT32_MAX;
@@ -240,15 +228,13 @@ uint32_t spk_net_pop_id(const spk_net *net, spk_pop pop, size_t index)
 
 /* -- populations -- */
 
-SPKI_FN
-bool spki_begins_with(const char *name, const char *prefix)
+SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
 {
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
 /* What a parameter may be, by its name: see the top of >>models. */
-SPKI_FN
-const char *spki_param_fault(const char *name, double x)
+SPKI_FN const char *spki_param_fault(const char *name, double x)
 {
     if (!spki_finite(x)) {
         return "is not a finite number";
@@ -267,9 +253,9 @@ const char *spki_param_fault(const char *name, double x)
 }
 
 /* Draws a value for each neuron; equal ones become one. */
-SPKI_FN
-spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
-                           const spk_value *value, uint32_t stream, bool is_state, spki_param *out)
+SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char *name,
+                                   const spk_value *value, uint32_t stream, bool is_state,
+                                   spki_param *out)
 {
     char why[200] = "";
     const bool one = value->kind == SPK_VALUE_CONSTANT;
@@ -303,8 +289,7 @@ spk_result spki_draw_param(spk_net *net, const spki_population *pop, const char 
     return result;
 }
 
-SPKI_FN
-spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
+SPKI_FN spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const char *name)
 {
     char list[320];
     spki_text text = {list, sizeof list, 0};
@@ -322,8 +307,8 @@ spk_result spki_unknown_name(spk_net *net, const spki_population *pop, const cha
                      pop->model->name, name, list);
 }
 
-SPKI_FN
-spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, const spk_set *set)
+SPKI_FN spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number,
+                                const spk_set *set)
 {
     const int p = spki_find_field(pop->model->param, pop->model->param_count, set->name);
     const int s = spki_find_field(pop->model->state, pop->model->state_count, set->name);
@@ -339,8 +324,7 @@ spk_result spki_set_one(spk_net *net, spki_population *pop, uint32_t number, con
                            p >= 0 ? &pop->param[p] : &pop->initial[s]);
 }
 
-SPKI_FN
-void spki_free_population(spk_net *net, spki_population *pop)
+SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -376,8 +360,7 @@ void spki_free_population(spk_net *net, spki_population *pop)
 }
 
 /* Allocates the arrays of pointers and fills in the model's defaults. */
-SPKI_FN
-spk_result spki_init_population(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_init_population(spk_net *net, spki_population *pop)
 {
     spki_mem *mem = &net->mem;
     const spk_model model = pop->model;
@@ -407,9 +390,8 @@ spk_result spki_init_population(spk_net *net, spki_population *pop)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
-                    const spk_set *set)
+SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
+                                 const spk_set *set)
 {
     const spk_pop none = {0, 0};
     if (spki_may_describe(net, "add") != SPK_OK) {
@@ -462,17 +444,15 @@ typedef struct spki_self_context {
 } spki_self_context;
 
 /* Index in the target view of the neuron that is `source` in the source view. */
-SPKI_FN
-uint32_t spki_self_of(const void *ctx, uint32_t source)
+SPKI_FN uint32_t spki_self_of(const void *ctx, uint32_t source)
 {
     const spki_self_context *views = (const spki_self_context *)ctx;
     return spki_view_index(views->target, spki_view_id(views->source, source));
 }
 
 /* All populations under a target view must take the projection's weights the same way. */
-SPKI_FN
-spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
-                              bool *magnitude)
+SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, const char *receptor,
+                                      bool *magnitude)
 {
     bool first = true;
     for (uint32_t p = 0; p < net->populations; p++) {
@@ -498,8 +478,8 @@ spk_result spki_check_targets(spk_net *net, const spki_view *target, const char 
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const spk_conn_desc *desc)
+SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
+                                        const spk_conn_desc *desc)
 {
     spk_conn_desc none;
     spk_result result = spki_may_describe(net, "connect");
@@ -551,8 +531,7 @@ spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target, const s
 
 /* -- spike lists -- */
 
-SPKI_FN
-spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
+SPKI_FN spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 {
     if (more <= list->capacity - list->count) {
         return SPK_OK;
@@ -578,8 +557,7 @@ spk_result spki_list_reserve(spk_net *net, spki_spike_list *list, size_t more)
 }
 
 /* Heap sort by (step, neuron): in place, no worst case. */
-SPKI_FN
-void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
+SPKI_FN void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -606,8 +584,7 @@ void spki_list_sift(spki_spike_list *list, size_t k, size_t n)
     }
 }
 
-SPKI_FN
-void spki_list_sort(spki_spike_list *list)
+SPKI_FN void spki_list_sort(spki_spike_list *list)
 {
     const size_t n = list->count;
     for (size_t k = n / 2; k-- > 0;) {
@@ -624,9 +601,8 @@ void spki_list_sort(spki_spike_list *list)
     }
 }
 
-SPIKELIB_API
-spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
-                              const double *times_ms, size_t count)
+SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
+                                           const double *times_ms, size_t count)
 {
     if (!net) {
         return SPK_ERR_NULL;

@@ -17,8 +17,7 @@
 
 /* -- what stepping needs, allocated once -- */
 
-SPKI_FN
-void spki_free_scratch(spk_net *net)
+SPKI_FN void spki_free_scratch(spk_net *net)
 {
     const spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -39,8 +38,7 @@ void spki_free_scratch(spk_net *net)
     net->scratch = NULL;
 }
 
-SPKI_FN
-spk_result spki_make_scratch(spk_net *net)
+SPKI_FN spk_result spki_make_scratch(spk_net *net)
 {
     spki_extent *x = &net->extent;
     spki_mem *mem = &net->mem;
@@ -72,8 +70,7 @@ spk_result spki_make_scratch(spk_net *net)
     return net->scratch ? SPK_OK : spki_no_memory(net, "threads");
 }
 
-SPKI_FN
-void spki_free_tile(spk_net *net, spki_tile *tile)
+SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
@@ -92,8 +89,7 @@ void spki_free_tile(spk_net *net, spki_tile *tile)
 
 /* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
    spiked. Beyond that the history takes over. */
-SPKI_FN
-spk_result spki_make_queue(spk_net *net, spki_tile *tile)
+SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
     const uint64_t most = tile->buckets / 126 + 2 * (uint64_t)net->ring + 8;
@@ -117,8 +113,7 @@ spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
-SPKI_FN
-void spki_trim_words(spk_net *net, spki_tile *tile)
+SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
 {
     if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
         tile->words_used < (size_t)16 << 20) {
@@ -126,8 +121,7 @@ void spki_trim_words(spk_net *net, spki_tile *tile)
     }
 }
 
-SPKI_FN
-spk_result spki_make_run_memory(spk_net *net)
+SPKI_FN spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
     net->min_delay = UINT32_MAX;
@@ -167,8 +161,7 @@ spk_result spki_make_run_memory(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_finish_recorders(spk_net *net)
+SPKI_FN spk_result spki_finish_recorders(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         spk_rec rec = net->recorder[r];
@@ -185,8 +178,7 @@ spk_result spki_finish_recorders(spk_net *net)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_build_all(spk_net *net)
+SPKI_FN spk_result spki_build_all(spk_net *net)
 {
     spk_result result = SPK_OK;
     const char *fault = spki_arithmetic_check();
@@ -230,8 +222,7 @@ spk_result spki_build_all(spk_net *net)
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_build(spk_net *net)
+SPIKELIB_API spk_result spk_net_build(spk_net *net)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -246,8 +237,7 @@ spk_result spk_net_build(spk_net *net)
     return result;
 }
 
-SPIKELIB_API
-void spk_net_destroy(spk_net *net)
+SPIKELIB_API void spk_net_destroy(spk_net *net)
 {
     if (!net) {
         return;
@@ -290,21 +280,18 @@ void spk_net_destroy(spk_net *net)
 /* -- stepping -- */
 
 /* The tiles of thread k. */
-SPKI_FN
-uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
 {
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN
-double spki_profile_clock(const spk_net *net)
+SPKI_FN double spki_profile_clock(const spk_net *net)
 {
     return net->profile ? spk_clock_seconds() : 0.0;
 }
 
 /* All steps of a slice for the tiles of thread k. */
-SPKI_FN
-void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     spki_scratch *scratch = &net->scratch[k];
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -325,8 +312,7 @@ void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     }
 }
 
-SPKI_FN
-void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
+SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
@@ -336,15 +322,13 @@ void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
 }
 
-SPKI_FN
-void spki_begin_slice(const spk_net *net, spki_slice *slice)
+SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 {
     slice->steps = (uint32_t)SPKI_MIN(net->run_end - slice->first, (uint64_t)net->slice_max);
 }
 
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
-SPKI_FN
-void spki_end_slice(spk_net *net, const spki_slice *slice)
+SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
     net->step = slice->first + slice->steps;
@@ -353,8 +337,7 @@ void spki_end_slice(spk_net *net, const spki_slice *slice)
     }
 }
 
-SPKI_FN
-void spki_next_slice(spki_slice *slice)
+SPKI_FN void spki_next_slice(spki_slice *slice)
 {
     slice->first += slice->steps;
     slice->parity ^= 1;
@@ -362,8 +345,7 @@ void spki_next_slice(spki_slice *slice)
 
 /* Our own threads: each walks through the whole run. A recorder that refuses sets `stop` before the
    next barrier, so that all see the same and leave together, one slice later. */
-SPKI_FN
-void spki_run_task(void *arg, uint32_t k)
+SPKI_FN void spki_run_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_slice slice = net->slice;
@@ -387,23 +369,20 @@ void spki_run_task(void *arg, uint32_t k)
     }
 }
 
-SPKI_FN
-void spki_step_task(void *arg, uint32_t k)
+SPKI_FN void spki_step_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_step_tiles(net, k, &net->slice);
 }
 
-SPKI_FN
-void spki_file_task(void *arg, uint32_t k)
+SPKI_FN void spki_file_task(void *arg, uint32_t k)
 {
     spk_net *net = (spk_net *)arg;
     spki_file_tiles(net, k, &net->slice);
 }
 
 /* The host's executor may run the parts of a loop one after the other: two loops a slice. */
-SPKI_FN
-void spki_run_loops(spk_net *net)
+SPKI_FN void spki_run_loops(spk_net *net)
 {
     while (net->slice.first < net->run_end && net->stop_result == SPK_OK) {
         spki_begin_slice(net, &net->slice);
@@ -416,8 +395,7 @@ void spki_run_loops(spk_net *net)
 }
 
 /* Slices that an earlier run could not hand over, the older first. */
-SPKI_FN
-spk_result spki_record_pending(spk_net *net)
+SPKI_FN spk_result spki_record_pending(spk_net *net)
 {
     const uint32_t older = net->pending[0].first <= net->pending[1].first ? 0 : 1;
     spk_result result = spki_record_slice(net, older);
@@ -427,8 +405,7 @@ spk_result spki_record_pending(spk_net *net)
     return result;
 }
 
-SPKI_FN
-spk_result spki_flush_files(spk_net *net)
+SPKI_FN spk_result spki_flush_files(spk_net *net)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         if (spki_rec_flush(net->recorder[r]) != SPK_OK) {
@@ -439,8 +416,7 @@ spk_result spki_flush_files(spk_net *net)
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
+SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -473,8 +449,7 @@ spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_run(spk_net *net, double duration_ms)
+SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
 {
     if (!net) {
         return SPK_ERR_NULL;
@@ -485,14 +460,12 @@ spk_result spk_net_run(spk_net *net, double duration_ms)
     return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
 }
 
-SPIKELIB_API
-uint64_t spk_net_step(const spk_net *net)
+SPIKELIB_API uint64_t spk_net_step(const spk_net *net)
 {
     return net ? net->step : 0;
 }
 
-SPIKELIB_API
-double spk_net_time_ms(const spk_net *net)
+SPIKELIB_API double spk_net_time_ms(const spk_net *net)
 {
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }

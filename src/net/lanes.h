@@ -100,19 +100,18 @@ typedef struct spki_lane_ops {
                     double weight);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
-    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0, uint32_t n,
-                 uint32_t *out);
+    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
+                 uint32_t n, uint32_t *out);
 } spki_lane_ops;
 
 #define SPKI_OPS(lanes, S)                                                                         \
     {                                                                                              \
         spki_words_##lanes, spki_take_##S, spki_add_##S, spki_poisson_##S, spki_uniform_##S,       \
-            spki_normal_##S, spki_fill_##lanes                                                                        \
+            spki_normal_##S, spki_fill_##lanes                                                     \
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN
-const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC

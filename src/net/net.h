@@ -10,7 +10,7 @@
 #include "../core/pool.h"
 #include "../models/table.h"
 #include "lanes.h"
-#include "projection.h"
+#include "projections.h"
 #include "value.h"
 
 #include <stdarg.h>
@@ -268,16 +268,14 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
     return code;
 }
 
-SPKI_FN
-spk_result spki_no_memory(spk_net *net, const char *what)
+SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
 {
     return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
                      net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */
-SPKI_FN
-bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
+SPKI_FN bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, size_t size)
 {
     if (used < *capacity) {
         return true;
@@ -296,8 +294,7 @@ bool spki_grow(spki_mem *mem, void **items, uint32_t used, uint32_t *capacity, s
     return true;
 }
 
-SPKI_FN
-char *spki_copy_string(spki_mem *mem, const char *text)
+SPKI_FN char *spki_copy_string(spki_mem *mem, const char *text)
 {
     const size_t n = strlen(text) + 1;
     char *copy = (char *)spki_alloc(mem, n, 1);
@@ -307,16 +304,14 @@ char *spki_copy_string(spki_mem *mem, const char *text)
     return copy;
 }
 
-SPKI_FN
-void spki_free_string(spki_mem *mem, char *text)
+SPKI_FN void spki_free_string(spki_mem *mem, char *text)
 {
     if (text) {
         spki_free(mem, text, strlen(text) + 1, 1);
     }
 }
 
-SPKI_FN
-void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
+SPKI_FN void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 {
     spki_free(mem, param->each, count, sizeof(double));
     param->each = NULL;
@@ -324,8 +319,7 @@ void spki_free_param(spki_mem *mem, spki_param *param, size_t count)
 
 /* -- views -- */
 
-SPKI_FN
-const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
+SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 {
     return pop.net == net->id && pop.index >= 1 && pop.index <= net->views
                ? &net->view[pop.index - 1]
@@ -333,8 +327,7 @@ const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
 }
 
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
-SPKI_FN
-uint32_t spki_view_id(const spki_view *view, uint32_t index)
+SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
     for (uint32_t k = 0; k < view->ranges; k++) {
         if (index < view->range[k].count) {
@@ -346,8 +339,7 @@ uint32_t spki_view_id(const spki_view *view, uint32_t index)
 }
 
 /* How many neurons of the view have ids below `id`. */
-SPKI_FN
-uint32_t spki_view_below(const spki_view *view, uint32_t id)
+SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
     uint32_t below = 0;
     for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
@@ -356,15 +348,13 @@ uint32_t spki_view_below(const spki_view *view, uint32_t id)
     return below;
 }
 
-SPKI_FN
-uint32_t spki_view_index(const spki_view *view, uint32_t id)
+SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
 {
     const uint32_t below = spki_view_below(view, id);
     return below < view->size && spki_view_id(view, below) == id ? below : UINT32_MAX;
 }
 
-SPKI_FN
-uint32_t spki_population_of(const spk_net *net, uint32_t id)
+SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)
 {
     uint32_t lo = 0, hi = net->populations;
     while (hi - lo > 1) {
@@ -379,15 +369,13 @@ uint32_t spki_population_of(const spk_net *net, uint32_t id)
 }
 
 /* The name a view is called by in errors: of the population it begins in. */
-SPKI_FN
-const char *spki_view_name(const spk_net *net, const spki_view *view)
+SPKI_FN const char *spki_view_name(const spk_net *net, const spki_view *view)
 {
     return view->size ? net->population[spki_population_of(net, view->range[0].first)].name
                       : "(empty)";
 }
 
-SPKI_FN
-int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
+SPKI_FN int spki_find_field(const spki_model_field *field, uint32_t count, const char *name)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (strcmp(field[k].name, name) == 0) {
@@ -398,8 +386,7 @@ int spki_find_field(const spki_model_field *field, uint32_t count, const char *n
 }
 
 /* The receptor of a name, or -1. */
-SPKI_FN
-int spki_find_receptor(const spki_population *pop, const char *name)
+SPKI_FN int spki_find_receptor(const spki_population *pop, const char *name)
 {
     for (uint32_t r = 0; r < pop->receptors; r++) {
         if (strcmp(pop->model->input[pop->receptor_input[r]].name, name) == 0) {
@@ -410,9 +397,8 @@ int spki_find_receptor(const spki_population *pop, const char *name)
 }
 
 /* Which receptors positive and negative weights reach, and whether as magnitudes. */
-SPKI_FN
-spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
-                                 uint32_t *pos, uint32_t *neg, bool *magnitude)
+SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *pop, const char *name,
+                                         uint32_t *pos, uint32_t *neg, bool *magnitude)
 {
     *pos = *neg = 0;
     *magnitude = false;

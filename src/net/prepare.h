@@ -4,22 +4,19 @@
 
 #include "describe.h"
 
-SPKI_FN
-double spki_param_at(const spki_param *param, uint32_t k)
+SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
 {
     return param->each ? param->each[k] : param->uniform;
 }
 
-SPKI_FN
-void spki_params_of(const spki_population *pop, uint32_t k, double *out)
+SPKI_FN void spki_params_of(const spki_population *pop, uint32_t k, double *out)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         out[p] = spki_param_at(&pop->param[p], k);
     }
 }
 
-SPKI_FN
-void spki_put_real(const spk_net *net, char *at, size_t k, double x)
+SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 {
     if (net->real_size == 8) {
         memcpy(at + 8 * k, &x, 8);
@@ -32,16 +29,15 @@ void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
 /* What the stored state s of neuron k is relative to. */
-SPKI_FN
-double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
 {
     const int p =
         spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
     return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
 }
 
-SPKI_FN
-double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s, uint32_t k)
+SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s,
+                              uint32_t k)
 {
     const double base = spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT64) {
@@ -59,8 +55,8 @@ double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s
     return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
 }
 
-SPKI_FN
-void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k, double x)
+SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k,
+                            double x)
 {
     x -= spki_state_base(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
@@ -73,8 +69,7 @@ void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32
 }
 
 /* The states as the model and the user's settings begin. Padding lanes copy the last neuron. */
-SPKI_FN
-spk_result spki_make_states(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
 {
     const spk_model model = pop->model;
     double *param =
@@ -118,8 +113,7 @@ spk_result spki_make_states(spk_net *net, spki_population *pop)
 
 /* -- parameters and what is derived from them -- */
 
-SPKI_FN
-bool spki_all_uniform(const spki_population *pop)
+SPKI_FN bool spki_all_uniform(const spki_population *pop)
 {
     for (uint32_t p = 0; p < pop->model->param_count; p++) {
         if (pop->param[p].each) {
@@ -135,9 +129,8 @@ typedef struct spki_reals {
 } spki_reals;
 
 /* One array of the kernels: `values` has n = 1 or one number a neuron. */
-SPKI_FN
-bool spki_make_real(spk_net *net, const spki_population *pop, const double *values, size_t n,
-                    spki_reals *out, uint32_t item)
+SPKI_FN bool spki_make_real(spk_net *net, const spki_population *pop, const double *values,
+                            size_t n, spki_reals *out, uint32_t item)
 {
     bool same = true;
     for (size_t k = 1; k < n && same; k++) {
@@ -157,8 +150,7 @@ bool spki_make_real(spk_net *net, const spki_population *pop, const double *valu
     return true;
 }
 
-SPKI_FN
-spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
+SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 {
     const spk_model model = pop->model;
     const uint32_t params = model->param_count, derived = model->derived_count;
@@ -193,8 +185,7 @@ spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_reals *out)
 }
 
 /* Makes all of a population's arrays anew, or leaves the old ones. */
-SPKI_FN
-spk_result spki_make_reals(spk_net *net, spki_population *pop)
+SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
 {
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     spki_mem *mem = &net->mem;
@@ -222,8 +213,7 @@ spk_result spki_make_reals(spk_net *net, spki_population *pop)
 
 /* -- drives -- */
 
-SPKI_FN
-void spki_free_drive(spk_net *net, spki_drive *drive)
+SPKI_FN void spki_free_drive(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     spki_free_param(&net->mem, &drive->value, n);
@@ -239,8 +229,7 @@ void spki_free_drive(spk_net *net, spki_drive *drive)
 
 /* Thresholds of the distribution function in units of 2^-32: the number of thresholds that a
    32-bit word reaches, plus base, is a Poisson variate of mean `m` (exact to 2^-32). */
-SPKI_FN
-bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
+SPKI_FN bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 {
     for (int fill = 0; fill < 2; fill++) {
         double p = spk_exp(-m), cdf = p;
@@ -277,8 +266,7 @@ bool spki_make_poisson(spki_mem *mem, spki_poisson_table *table, double m)
 }
 
 /* One table a distinct rate. */
-SPKI_FN
-spk_result spki_make_tables(spk_net *net, spki_drive *drive)
+SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
 {
     const uint32_t n = net->view[drive->view].size;
     const double per_step = 1e-3 * net->desc.dt_ms;
@@ -319,8 +307,7 @@ spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     return result;
 }
 
-SPKI_FN
-spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
+SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 {
     const spki_view *view = spki_check_view(net, target, call);
     void *items = net->drive;
@@ -339,8 +326,7 @@ spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
 }
 
 /* [start, stop) in steps; stop 0: never. */
-SPKI_FN
-spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
+SPKI_FN spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, double stop)
 {
     const double dt = net->desc.dt_ms;
     if (!(start >= 0.0) || !(stop >= 0.0) || !(start / dt < 9e15) ||
@@ -354,10 +340,9 @@ spk_result spki_drive_window(spk_net *net, spki_drive *drive, double start, doub
 }
 
 /* A value for each neuron of the drive's view. */
-SPKI_FN
-spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
-                            const spk_value *value, double fallback, double lowest, double highest,
-                            uint32_t item, spki_param *out)
+SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *what,
+                                    const spk_value *value, double fallback, double lowest,
+                                    double highest, uint32_t item, spki_param *out)
 {
     const uint32_t n = net->view[drive->view].size;
     const char *name = spki_view_name(net, &net->view[drive->view]);
@@ -393,8 +378,8 @@ spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const char *w
     return result;
 }
 
-SPIKELIB_API
-spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson_desc *desc)
+SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
+                                              const spk_poisson_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -440,8 +425,8 @@ spk_result spk_net_drive_poisson(spk_net *net, spk_pop target, const spk_poisson
     return SPK_OK;
 }
 
-SPIKELIB_API
-spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current_desc *desc)
+SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
+                                              const spk_current_desc *desc)
 {
     spk_result result = spki_may_describe(net, "drive");
     if (result != SPK_OK) {
@@ -479,8 +464,7 @@ spk_result spk_net_drive_current(spk_net *net, spk_pop target, const spk_current
 }
 
 /* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN
-spk_result spki_make_parts(spk_net *net)
+SPKI_FN spk_result spki_make_parts(spk_net *net)
 {
     net->part_capacity = 0;
     for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */

@@ -10,16 +10,14 @@
 #define SPKI_FILE_BUFFER 65536u
 #define SPKI_RING_DEFAULT 65536u
 
-SPKI_FN
-size_t spki_rec_item_size(const struct spk_rec_data *rec)
+SPKI_FN size_t spki_rec_item_size(const struct spk_rec_data *rec)
 {
     return rec->kind == SPK_REC_SPIKES ? sizeof(spk_spike) : rec->width * sizeof(double);
 }
 
 /* -- making one -- */
 
-SPKI_FN
-void spki_free_recorder(spk_net *net, spk_rec rec)
+SPKI_FN void spki_free_recorder(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     if (rec->file) {
@@ -37,8 +35,7 @@ void spki_free_recorder(spk_net *net, spk_rec rec)
 }
 
 /* Every population of the view must have the state or parameter. */
-SPKI_FN
-spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
+SPKI_FN spk_result spki_check_state(spk_net *net, const spki_view *view, const char *name)
 {
     if (!name) {
         return spki_fail(net, SPK_ERR_NULL, "record: no state named");
@@ -54,8 +51,7 @@ spk_result spki_check_state(spk_net *net, const spki_view *view, const char *nam
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
+SPKI_FN spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_rec_desc *d)
 {
     if (d->begin_sentinel || d->end_sentinel) {
         return spki_fail(net, SPK_ERR_UNINITIALISED,
@@ -85,8 +81,7 @@ spk_result spki_check_recorder(spk_net *net, const spki_view *view, const spk_re
 }
 
 /* Memory that a sink needs from the start; `width` is known. */
-SPKI_FN
-spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
+SPKI_FN spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
 {
     spki_mem *mem = &net->mem;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -131,8 +126,7 @@ spk_result spki_rec_allocate(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
+SPKI_FN spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
 {
     if (d->kind == SPK_REC_STATE && !(rec->state = spki_copy_string(&net->mem, d->state))) {
         return spki_no_memory(net, "a recorder");
@@ -160,8 +154,7 @@ spk_result spki_open_recorder(spk_net *net, spk_rec rec, const spk_rec_desc *d)
     return spki_rec_allocate(net, rec);
 }
 
-SPIKELIB_API
-spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
+SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
 {
     spk_rec_desc none;
     memset(&none, 0, sizeof none);
@@ -209,8 +202,7 @@ spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc)
     return rec;
 }
 
-SPIKELIB_API
-spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
+SPIKELIB_API spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 {
     return spk_net_record(net, pop, NULL);
 }
@@ -218,8 +210,7 @@ spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop)
 /* -- sinks: each takes one item or refuses it, and loses none -- */
 
 /* Room for one more item in memory; only a recorder without a capacity grows. */
-SPKI_FN
-spk_result spki_rec_room(spk_rec rec, bool grows)
+SPKI_FN spk_result spki_rec_room(spk_rec rec, bool grows)
 {
     spk_net *net = rec->net;
     const size_t size = SPKI_MAX(spki_rec_item_size(rec), (size_t)1);
@@ -254,8 +245,7 @@ spk_result spki_rec_room(spk_rec rec, bool grows)
 }
 
 /* Writes what is buffered; what the disk did not take stays. */
-SPKI_FN
-spk_result spki_rec_flush(spk_rec rec)
+SPKI_FN spk_result spki_rec_flush(spk_rec rec)
 {
     if (!rec->file || !rec->buffered) {
         return SPK_OK;
@@ -271,8 +261,7 @@ spk_result spki_rec_flush(spk_rec rec)
 }
 
 /* Buffers a whole item, or refuses it: a full disk leaves it to be written again. */
-SPKI_FN
-spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
+SPKI_FN spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
 {
     if (size > rec->buffer_size - rec->buffered && spki_rec_flush(rec) != SPK_OK &&
         size > rec->buffer_size - rec->buffered) {
@@ -283,8 +272,7 @@ spk_result spki_rec_write(spk_rec rec, const void *data, size_t size)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
+SPKI_FN void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
 {
     for (int k = 0; k < 8; k++) {
         out[k] = (unsigned char)(step >> (8 * k));
@@ -295,8 +283,7 @@ void spki_spike_bytes(unsigned char out[12], uint64_t step, uint32_t neuron)
 }
 
 /* An item into memory (appended) or into a ring (which another thread may be emptying). */
-SPKI_FN
-spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
+SPKI_FN spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
 {
     const size_t size = spki_rec_item_size(rec);
     size_t at = rec->count;
@@ -324,8 +311,7 @@ spk_result spki_rec_keep(spk_rec rec, uint64_t step, const void *item)
     return SPK_OK;
 }
 
-SPKI_FN
-spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
+SPKI_FN spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
 {
     unsigned char bytes[12];
     spki_spike_bytes(bytes, stamp, neuron);
@@ -346,8 +332,7 @@ spk_result spki_rec_spike(spk_rec rec, uint64_t stamp, uint32_t neuron)
     return result;
 }
 
-SPKI_FN
-spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
+SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 {
     spk_result result = SPK_OK;
     if (rec->sink == SPK_SINK_CALLBACK) {
@@ -363,8 +348,7 @@ spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 
 /* -- from a finished slice to the sinks, on the caller's thread -- */
 
-SPKI_FN
-bool spki_in_view(const spki_view *view, uint32_t id)
+SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
 {
     for (uint32_t k = 0; k < view->ranges && view->range[k].first <= id; k++) {
         if (id - view->range[k].first < view->range[k].count) {
@@ -375,8 +359,7 @@ bool spki_in_view(const spki_view *view, uint32_t id)
 }
 
 /* All spikes of one step of a slice that the recorder wants, from its cursor on. */
-SPKI_FN
-spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
+SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
 {
     const spk_net *net = rec->net;
     const spki_view *view = &net->view[rec->view];
@@ -422,21 +405,19 @@ spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64
 }
 
 /* The row of a slice's staging that holds the sample taken at `stamp`. */
-SPKI_FN
-uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first, uint64_t stamp)
+SPKI_FN uint32_t spki_rec_staging_row(const struct spk_rec_data *rec, uint64_t first,
+                                      uint64_t stamp)
 {
     const uint64_t before = first < rec->start_step ? 0 : (first - rec->start_step) / rec->every;
     return (uint32_t)((stamp - rec->start_step) / rec->every - before - 1);
 }
 
-SPKI_FN
-bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
+SPKI_FN bool spki_rec_due(const struct spk_rec_data *rec, uint64_t stamp)
 {
     return stamp > rec->start_step && (stamp - rec->start_step) % rec->every == 0;
 }
 
-SPKI_FN
-spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
+SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t first)
 {
     const uint64_t stamp = first + s + 1;
     spk_result result = SPK_OK;
@@ -463,8 +444,7 @@ spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint64_t firs
 }
 
 /* Gives a slice to all recorders; goes on where an earlier attempt stopped. */
-SPKI_FN
-spk_result spki_record_slice(spk_net *net, uint32_t parity)
+SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
 {
     const uint64_t first = net->pending[parity].first;
     for (uint32_t r = 0; r < net->recorders; r++) {
@@ -491,8 +471,8 @@ spk_result spki_record_slice(spk_net *net, uint32_t parity)
 }
 
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
-SPKI_FN
-void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice, uint64_t step)
+SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice,
+                              uint64_t step)
 {
     for (uint32_t r = 0; r < net->recorders; r++) {
         struct spk_rec_data *rec = net->recorder[r];
@@ -524,8 +504,7 @@ void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *sli
 
 /* -- reading -- */
 
-SPIKELIB_API
-const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
+SPIKELIB_API const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
 {
     const bool have = rec && rec->kind == SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (count) {
@@ -534,8 +513,7 @@ const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count)
     return have ? (const spk_spike *)rec->items : NULL;
 }
 
-SPIKELIB_API
-const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
+SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
 {
     const bool have = rec && rec->kind != SPK_REC_SPIKES && rec->sink == SPK_SINK_MEMORY;
     if (rows) {
@@ -547,24 +525,21 @@ const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width)
     return have ? (const double *)rec->items : NULL;
 }
 
-SPIKELIB_API
-uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
+SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row)
 {
     return rec && rec->row_step && rec->sink == SPK_SINK_MEMORY && row < rec->count
                ? rec->row_step[row]
                : 0;
 }
 
-SPIKELIB_API
-void spk_rec_clear(spk_rec rec)
+SPIKELIB_API void spk_rec_clear(spk_rec rec)
 {
     if (rec && rec->sink == SPK_SINK_MEMORY) {
         rec->count = 0;
     }
 }
 
-SPIKELIB_API
-size_t spk_rec_read(spk_rec rec, void *items, size_t count)
+SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count)
 {
     if (!rec || !items || rec->sink != SPK_SINK_RING) {
         return 0;
@@ -580,14 +555,12 @@ size_t spk_rec_read(spk_rec rec, void *items, size_t count)
     return n;
 }
 
-SPIKELIB_API
-uint64_t spk_rec_count(spk_rec rec)
+SPIKELIB_API uint64_t spk_rec_count(spk_rec rec)
 {
     return rec ? rec->total : 0;
 }
 
-SPIKELIB_API
-double spk_rec_rate_hz(spk_rec rec)
+SPIKELIB_API double spk_rec_rate_hz(spk_rec rec)
 {
     if (!rec || rec->kind != SPK_REC_SPIKES || rec->next_step <= rec->start_step ||
         !rec->net->view[rec->view].size) {
@@ -597,27 +570,23 @@ double spk_rec_rate_hz(spk_rec rec)
     return (double)rec->total / (seconds * (double)rec->net->view[rec->view].size);
 }
 
-SPIKELIB_API
-uint64_t spk_rec_digest(spk_rec rec)
+SPIKELIB_API uint64_t spk_rec_digest(spk_rec rec)
 {
     return rec ? spk_digest_value(&rec->digest) : 0;
 }
 
-SPIKELIB_API
-double spk_rec_dt_ms(spk_rec rec)
+SPIKELIB_API double spk_rec_dt_ms(spk_rec rec)
 {
     return rec ? rec->net->desc.dt_ms : 0.0;
 }
 
-SPIKELIB_API
-uint32_t spk_rec_first_id(spk_rec rec)
+SPIKELIB_API uint32_t spk_rec_first_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
     return view && view->ranges ? view->range[0].first : 0;
 }
 
-SPIKELIB_API
-uint32_t spk_rec_end_id(spk_rec rec)
+SPIKELIB_API uint32_t spk_rec_end_id(spk_rec rec)
 {
     const spki_view *view = rec ? &rec->net->view[rec->view] : NULL;
     return view && view->ranges
@@ -625,8 +594,7 @@ uint32_t spk_rec_end_id(spk_rec rec)
                : 0;
 }
 
-SPIKELIB_API
-size_t spk_rec_width(spk_rec rec)
+SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 {
     return rec ? rec->kind == SPK_REC_SPIKES ? rec->net->view[rec->view].size : rec->width : 0;
 }

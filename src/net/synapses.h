@@ -13,9 +13,8 @@ typedef struct spki_synapse_at {
 } spki_synapse_at;
 
 /* The neuron and receptor behind a slot of a tile. */
-SPKI_FN
-const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile, uint32_t slot,
-                                        uint32_t *id, uint32_t *receptor)
+SPKI_FN const spki_population *spki_slot_target(const spk_net *net, const spki_tile *tile,
+                                                uint32_t slot, uint32_t *id, uint32_t *receptor)
 {
     const uint32_t lane = slot % tile->lanes;
     uint32_t p = 0;
@@ -29,9 +28,8 @@ const spki_population *spki_slot_target(const spk_net *net, const spki_tile *til
 }
 
 /* The synapses of one source in one tile that reach the view; writes at most `room`. */
-SPKI_FN
-size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const spki_view *post,
-                         spki_synapse_at *out, size_t room)
+SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source,
+                                 const spki_view *post, spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
     const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
@@ -69,8 +67,7 @@ size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source, const 
     return n;
 }
 
-SPKI_FN
-bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
+SPKI_FN bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
 {
     const spk_synapse *x = &a->synapse, *y = &b->synapse;
     return x->source != y->source             ? x->source < y->source
@@ -80,8 +77,7 @@ bool spki_synapse_before(const spki_synapse_at *a, const spki_synapse_at *b)
                                               : a->word < b->word;
 }
 
-SPKI_FN
-void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
+SPKI_FN void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
 {
     for (;;) {
         size_t big = 2 * k + 1;
@@ -99,8 +95,7 @@ void spki_synapse_sift(spki_synapse_at *s, size_t k, size_t n)
     }
 }
 
-SPKI_FN
-void spki_sort_synapses(spki_synapse_at *s, size_t n)
+SPKI_FN void spki_sort_synapses(spki_synapse_at *s, size_t n)
 {
     for (size_t k = n / 2; k-- > 0;) {
         spki_synapse_sift(s, k, n);
@@ -114,9 +109,8 @@ void spki_sort_synapses(spki_synapse_at *s, size_t n)
 }
 
 /* All synapses between two views in order: how many (with `out` NULL), or filled in. */
-SPKI_FN
-size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
-                          spki_synapse_at *out, size_t room)
+SPKI_FN size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_view *post,
+                                  spki_synapse_at *out, size_t room)
 {
     size_t n = 0;
     for (uint32_t r = 0; r < pre->ranges; r++) {
@@ -133,9 +127,8 @@ size_t spki_find_synapses(const spk_net *net, const spki_view *pre, const spki_v
     return n;
 }
 
-SPKI_FN
-spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, const spki_view **pre,
-                               const spki_view **post)
+SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                       const spki_view **pre, const spki_view **post)
 {
     if (!net->built) {
         return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
@@ -145,9 +138,8 @@ spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop target, con
     return *post ? SPK_OK : SPK_ERR_HANDLE;
 }
 
-SPIKELIB_API
-spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_synapse *synapses,
-                            size_t capacity, size_t *count)
+SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
+                                         spk_synapse *synapses, size_t capacity, size_t *count)
 {
     const spki_view *pre, *post;
     if (!net || !count) {
@@ -176,8 +168,8 @@ spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target, spk_sy
 }
 
 /* What a weight becomes in storage; false: it does not fit there. */
-SPKI_FN
-bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, int32_t *stored)
+SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w,
+                               int32_t *stored)
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
@@ -195,9 +187,8 @@ bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w, i
     return true;
 }
 
-SPIKELIB_API
-spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, const double *weights,
-                               size_t count)
+SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
+                                            const double *weights, size_t count)
 {
     const spki_view *pre, *post;
     if (!net) {
@@ -244,8 +235,7 @@ spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target, con
 
 /* -- for recorders of weights -- */
 
-SPKI_FN
-spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
+SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
@@ -257,8 +247,7 @@ spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
     return SPK_OK;
 }
 
-SPKI_FN
-void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
+SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 {
     const spk_net *net = rec->net;
     for (size_t k = 0; k < rec->width; k++) {

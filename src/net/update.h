@@ -18,14 +18,12 @@ typedef struct spki_block {
     spki_scratch *scratch;
 } spki_block;
 
-SPKI_FN
-char *spki_block_buffer(const spki_block *b, uint32_t k)
+SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
 {
     return b->scratch->buffer + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
 }
 
-SPKI_FN
-double spki_get_real(const spki_block *b, const char *at, uint32_t k)
+SPKI_FN double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 {
     if (b->net->real_size == 8) {
         double x;
@@ -38,8 +36,7 @@ double spki_get_real(const spki_block *b, const char *at, uint32_t k)
 }
 
 /* out[k] += x in the network's precision. */
-SPKI_FN
-void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
+SPKI_FN void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 {
     if (b->net->real_size == 8) {
         spki_put_real(b->net, out, k, spki_get_real(b, out, k) + x);
@@ -52,8 +49,7 @@ void spki_add_real(const spki_block *b, char *out, uint32_t k, double x)
 }
 
 /* 64-bit accumulators: rare, so plain code. Each sum is converted with one rounding. */
-SPKI_FN
-void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
+SPKI_FN void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum)
 {
     for (uint32_t k = 0; k < b->lanes; k++) {
         if (b->net->real_size == 8) {
@@ -67,8 +63,8 @@ void spki_take_wide(const spki_block *b, int64_t *acc, char *out, double quantum
 }
 
 /* The lanes [lo, hi) of the block that a part of a drive covers; false: none. */
-SPKI_FN
-bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo, uint32_t *hi)
+SPKI_FN bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t *lo,
+                             uint32_t *hi)
 {
     const uint32_t end = b->first + b->count, part_end = part->first + part->count;
     *lo = SPKI_MAX(part->first, b->first);
@@ -82,8 +78,8 @@ bool spki_part_lanes(const spki_block *b, const spki_drive_part *part, uint32_t 
 }
 
 /* Adds a buffer's lanes: whole vectors where the drive covers the block (its padding is masked). */
-SPKI_FN
-void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo, uint32_t hi)
+SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo,
+                            uint32_t hi)
 {
     if (lo == 0 && hi == b->count) {
         b->ops->add(out, add, b->lanes);
@@ -94,16 +90,15 @@ void spki_add_lanes(const spki_block *b, char *out, const char *add, uint32_t lo
     }
 }
 
-SPKI_FN
-void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
+SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
                   b->population << 16, stream, b->net->desc.seed);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
-SPKI_FN
-void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r, char *out)
+SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r,
+                              char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
     const bool plain = !drive->value.each && !drive->table_of;
@@ -149,8 +144,7 @@ void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t
 }
 
 /* What synapses, Poisson drives and the host bring to receptor r. */
-SPKI_FN
-void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
+SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 {
     const size_t at = (size_t)r * b->tile->lanes + b->lane;
     if (b->net->accumulator_bits == 32) {
@@ -173,8 +167,7 @@ void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 }
 
 /* The sum of all currents into `out`; false: there is none. */
-SPKI_FN
-bool spki_current_input(const spki_block *b, char *out)
+SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
@@ -206,8 +199,7 @@ bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
-SPKI_FN
-void spki_gather_inputs(const spki_block *b)
+SPKI_FN void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -230,8 +222,7 @@ void spki_gather_inputs(const spki_block *b)
 }
 
 /* Random bits that round the 16-bit states: a word for each two of them. */
-SPKI_FN
-void spki_gather_random(const spki_block *b)
+SPKI_FN void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
@@ -242,8 +233,7 @@ void spki_gather_random(const spki_block *b)
 }
 
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN
-void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -275,8 +265,7 @@ void spki_update_block(const spki_block *b, uint64_t *spikes)
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
-SPKI_FN
-void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
+SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spikes)
 {
     spki_population *pop = &net->population[piece->population];
     const uint64_t stamp = step + 1;
@@ -297,9 +286,8 @@ void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint64_t *spi
 }
 
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
-SPKI_FN
-uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch, uint64_t step,
-                          uint32_t *out)
+SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
+                                  uint64_t step, uint32_t *out)
 {
     uint64_t *row = net->history + (size_t)(step & (net->ring - 1)) * (net->lanes / SPKI_GROUP);
     uint32_t n = 0;

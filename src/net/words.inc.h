@@ -90,9 +90,9 @@ SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, 
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
-            SPKI_CAT(spki_rounds_, SPKI_LANES)((group + (uint32_t)g) * 16u + l, (uint32_t)step,
-                                               (uint32_t)(step >> 32) ^ tag, stream, (uint32_t)seed,
-                                               (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
+             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
         }
     }
 }
@@ -105,7 +105,8 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
     uint32_t at[4][SPKI_LANES];
     for (uint32_t k = 0; k < n; k += SPKI_LANES) {
         const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)(c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
+        SPKI_CAT(spki_rounds_, SPKI_LANES)
+        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
         for (uint32_t j = 0; j < have; j++) {
             for (uint32_t w = 0; w < 4; w++) {
                 out[(k + j) * 4 + w] = at[w][j];

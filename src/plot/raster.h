@@ -37,9 +37,10 @@ SPKI_FN void spki_raster_marks(const spki_raster *r, spki_svg *svg, const spk_pl
                                uint64_t row0, uint32_t rgb)
 {
     double pitch = r->axes.height * 10.0 / (double)(r->rows ? r->rows : 1);
-    double high = pitch * 0.8 < 11.0 ? 11.0 : pitch * 0.8 > 120.0 ? 120.0 : pitch * 0.8;
     size_t drawn = r->shown / r->stride;
-    double thick = drawn > 30000 ? 9.0 : drawn > 5000 ? 11.0 : 13.0;
+    double least = drawn > 5000 ? 11.0 : drawn > 1500 ? 16.0 : 24.0;
+    double high = pitch * 0.8 < least ? least : pitch * 0.8 > 120.0 ? 120.0 : pitch * 0.8;
+    double thick = drawn > 30000 ? 9.0 : drawn > 5000 ? 11.0 : 14.0;
     long x0 = 0, y0 = 0, tall = (long)high;
     size_t i, seen = 0;
     spki_svg_print(svg, "<path stroke=\"%c\" stroke-width=\"%n\" fill=\"none\" d=\"M0 0",

@@ -74,7 +74,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
     rows = (count + columns - 1) / columns;
     result = spki_plot_resolve(&d, desc);
     if (result != SPK_OK) return result;
-    if (width == 0.0) d.width = 24.0 + 210.0 * (double)columns;
+    if (width == 0.0) d.width = 24.0 + 225.0 * (double)columns;
     if (height == 0.0) d.height = 60.0 + 140.0 * (double)(rows ? rows : 1);
     if (!path || (count != 0 && !panels)) return SPK_ERR_NULL;
     for (i = 0; i < count && result == SPK_OK; i++) {
