@@ -743,7 +743,9 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #include <malloc.h>
 #include <process.h>
 #else
+#if !defined(SPIKELIB_NO_THREADS)
 #include <pthread.h>
+#endif
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -798,7 +800,7 @@ extern int spki_os_gettime(int clock, struct timespec *now) __asm__("clock_getti
 
 /* SPKI_HAVE_x is 1 where code for x is compiled in, 0 elsewhere; whether the CPU has it is asked at
    run time (spk_isa_available). Scalar code is always there.
-   SPIKELIB_NO_AVX2, SPIKELIB_NO_AVX512: leave that code out.
+   SPIKELIB_NO_AVX512 leaves AVX-512 out, SPIKELIB_NO_AVX2 both (the one uses the other).
    GCC for Windows cannot align the Win64 stack for 32-byte spills (GCC bug 54412), so that its
    programs would crash in AVX code; Clang for Windows aligns it. */
 #if defined(__x86_64__)
@@ -820,7 +822,7 @@ extern int spki_os_gettime(int clock, struct timespec *now) __asm__("clock_getti
 #else
 #define SPKI_HAVE_AVX2 0
 #endif
-#if SPKI_HAVE_SSE2 && (!defined(_WIN32) || defined(__clang__)) && !defined(SPIKELIB_NO_AVX512)
+#if SPKI_HAVE_AVX2 && !defined(SPIKELIB_NO_AVX512)
 #define SPKI_HAVE_AVX512 1
 #else
 #define SPKI_HAVE_AVX512 0
@@ -1229,9 +1231,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -1679,9 +1681,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -2131,9 +2133,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -2581,9 +2583,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -3034,9 +3036,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -3484,9 +3486,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -3937,9 +3939,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -4387,9 +4389,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
@@ -5614,6 +5616,43 @@ SPKI_FN const char *spki_arithmetic_check(void)
 
 /* ---- >>pool: own threads and the barrier between steps ---- */
 
+#if defined(SPIKELIB_NO_THREADS)
+/* Without threads a network asks for a pool in vain: the caller's thread does all parts in turn. */
+typedef struct spki_pool {
+    uint32_t unused;
+} spki_pool;
+typedef struct spki_barrier {
+    uint32_t unused;
+} spki_barrier;
+
+SPKI_FN spk_result spki_pool_create(spki_mem *mem, uint32_t threads, spki_pool **out)
+{
+    (void)mem;
+    (void)threads;
+    *out = NULL;
+    return SPK_OK;
+}
+
+SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k), void *arg)
+{
+    (void)pool;
+    task(arg, 0);
+}
+
+SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
+{
+    (void)mem;
+    (void)pool;
+}
+
+SPKI_FN void spki_barrier_init(spki_barrier *barrier, uint32_t threads)
+{
+    barrier->unused = threads;
+}
+
+SPKI_FN void spki_barrier_free(spki_barrier *barrier) { (void)barrier; }
+SPKI_FN void spki_barrier_wait(spki_barrier *barrier) { (void)barrier; }
+#else
 /* SPKI_USE_FUTEX 0 (for tests) parks with a lock and a condition variable as on other systems. */
 #if !defined(SPKI_USE_FUTEX)
 #if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
@@ -5971,6 +6010,7 @@ SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k),
     task(arg, 0);
     if (pool->threads > 1) spki_barrier_wait(&pool->end);
 }
+#endif
 
 /* ---- >>propagators: exact integration of linear membranes, in double ---- */
 
@@ -8685,23 +8725,21 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     *low = (uint32_t)p;
     return (uint32_t)(p >> 32);
 #else
+    const SPKI_U2 none = {0}, factor = none + (uint64_t)m;
     SPKI_U2 pairs, even, odd;
     memcpy(&pairs, &a, sizeof pairs);
 #if SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    const __m512i mm = _mm512_set1_epi32((int)m);
-    even = (SPKI_U2)_mm512_mul_epu32((__m512i)pairs, mm);
-    odd = (SPKI_U2)_mm512_mul_epu32((__m512i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)pairs, (__m512i)factor);
+    odd = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)(pairs >> 32), (__m512i)factor);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
-    const __m256i mm = _mm256_set1_epi32((int)m);
-    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, mm);
-    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, (__m256i)factor);
+    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), (__m256i)factor);
 #elif SPKI_HAVE_SSE2
-    const __m128i mm = _mm_set1_epi32((int)m);
-    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, mm);
-    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, (__m128i)factor);
+    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), (__m128i)factor);
 #else
-    even = (pairs & 0xffffffffu) * (uint64_t)m;
-    odd = (pairs >> 32) * (uint64_t)m;
+    even = (pairs & 0xffffffffu) * factor;
+    odd = (pairs >> 32) * factor;
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
@@ -9124,23 +9162,21 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     *low = (uint32_t)p;
     return (uint32_t)(p >> 32);
 #else
+    const SPKI_U2 none = {0}, factor = none + (uint64_t)m;
     SPKI_U2 pairs, even, odd;
     memcpy(&pairs, &a, sizeof pairs);
 #if SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    const __m512i mm = _mm512_set1_epi32((int)m);
-    even = (SPKI_U2)_mm512_mul_epu32((__m512i)pairs, mm);
-    odd = (SPKI_U2)_mm512_mul_epu32((__m512i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)pairs, (__m512i)factor);
+    odd = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)(pairs >> 32), (__m512i)factor);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
-    const __m256i mm = _mm256_set1_epi32((int)m);
-    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, mm);
-    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, (__m256i)factor);
+    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), (__m256i)factor);
 #elif SPKI_HAVE_SSE2
-    const __m128i mm = _mm_set1_epi32((int)m);
-    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, mm);
-    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, (__m128i)factor);
+    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), (__m128i)factor);
 #else
-    even = (pairs & 0xffffffffu) * (uint64_t)m;
-    odd = (pairs >> 32) * (uint64_t)m;
+    even = (pairs & 0xffffffffu) * factor;
+    odd = (pairs >> 32) * factor;
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
@@ -9564,23 +9600,21 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     *low = (uint32_t)p;
     return (uint32_t)(p >> 32);
 #else
+    const SPKI_U2 none = {0}, factor = none + (uint64_t)m;
     SPKI_U2 pairs, even, odd;
     memcpy(&pairs, &a, sizeof pairs);
 #if SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    const __m512i mm = _mm512_set1_epi32((int)m);
-    even = (SPKI_U2)_mm512_mul_epu32((__m512i)pairs, mm);
-    odd = (SPKI_U2)_mm512_mul_epu32((__m512i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)pairs, (__m512i)factor);
+    odd = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)(pairs >> 32), (__m512i)factor);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
-    const __m256i mm = _mm256_set1_epi32((int)m);
-    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, mm);
-    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, (__m256i)factor);
+    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), (__m256i)factor);
 #elif SPKI_HAVE_SSE2
-    const __m128i mm = _mm_set1_epi32((int)m);
-    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, mm);
-    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, (__m128i)factor);
+    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), (__m128i)factor);
 #else
-    even = (pairs & 0xffffffffu) * (uint64_t)m;
-    odd = (pairs >> 32) * (uint64_t)m;
+    even = (pairs & 0xffffffffu) * factor;
+    odd = (pairs >> 32) * factor;
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
@@ -10004,23 +10038,21 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     *low = (uint32_t)p;
     return (uint32_t)(p >> 32);
 #else
+    const SPKI_U2 none = {0}, factor = none + (uint64_t)m;
     SPKI_U2 pairs, even, odd;
     memcpy(&pairs, &a, sizeof pairs);
 #if SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    const __m512i mm = _mm512_set1_epi32((int)m);
-    even = (SPKI_U2)_mm512_mul_epu32((__m512i)pairs, mm);
-    odd = (SPKI_U2)_mm512_mul_epu32((__m512i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)pairs, (__m512i)factor);
+    odd = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)(pairs >> 32), (__m512i)factor);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
-    const __m256i mm = _mm256_set1_epi32((int)m);
-    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, mm);
-    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, (__m256i)factor);
+    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), (__m256i)factor);
 #elif SPKI_HAVE_SSE2
-    const __m128i mm = _mm_set1_epi32((int)m);
-    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, mm);
-    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, (__m128i)factor);
+    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), (__m128i)factor);
 #else
-    even = (pairs & 0xffffffffu) * (uint64_t)m;
-    odd = (pairs >> 32) * (uint64_t)m;
+    even = (pairs & 0xffffffffu) * factor;
+    odd = (pairs >> 32) * factor;
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
@@ -10489,6 +10521,8 @@ SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 #define SPKI_STREAM_STORAGE 0x50000000u
 #define SPKI_STREAM_VALUE 0x60000000u
 
+typedef unsigned long long spki_llu; /* what every printf can print */
+
 typedef struct spki_ids {
     uint32_t first, count; /* neuron ids */
 } spki_ids;
@@ -10728,8 +10762,8 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
 
 SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
 {
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
-                     net->mem.now, net->mem.limit ? ", a limit is set" : "");
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%llu bytes in use%s)", what,
+                     (spki_llu)net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */
@@ -10939,9 +10973,16 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
+/* Tells networks apart, so that a handle of another one, or of one that is gone, is refused. */
+SPKI_FN uint32_t spki_net_tag(const spk_net *net)
+{
+    const uint64_t parts[2] = {(uint64_t)(uintptr_t)net, (uint64_t)(spk_clock_seconds() * 1e9)};
+    const uint32_t tag = (uint32_t)spk_xxh64(parts, sizeof parts, 0);
+    return tag ? tag : 1;
+}
+
 SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
 {
-    static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
     spki_mem mem;
     memset(&d, 0, sizeof d);
@@ -10956,7 +10997,7 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     }
     net->mem = mem;
     net->desc = d;
-    net->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+    net->id = spki_net_tag(net);
     (void)spk_net_desc_defaults(&net->desc);
     net->threads = net->desc.threads;
     if (garbage) {
@@ -11047,8 +11088,9 @@ SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size
         return none;
     }
     if (first > view->size || count > view->size - first) {
-        (void)spki_fail(net, SPK_ERR_RANGE, "slice of \"%s\": neurons %zu .. %zu of %u",
-                        spki_view_name(net, view), first, first + count, view->size);
+        (void)spki_fail(net, SPK_ERR_RANGE, "slice of \"%s\": neurons %llu .. %llu of %u",
+                        spki_view_name(net, view), (spki_llu)first, (spki_llu)(first + count),
+                        view->size);
         return none;
     }
     spki_ids *range = (spki_ids *)spki_alloc(&net->mem, view->ranges + 1, sizeof *range);
@@ -11164,8 +11206,8 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
         const char *fault = is_state ? (spki_finite(each[k]) ? NULL : "is not a finite number")
                                      : spki_param_fault(name, each[k]);
         if (fault) {
-            result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %zu %s", pop->name,
-                               name, each[k], k, fault);
+            result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %llu %s", pop->name,
+                               name, each[k], (spki_llu)k, fault);
         }
         same = same && each[k] == each[0];
     }
@@ -11294,7 +11336,8 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
     }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
         (void)spki_fail(net, SPK_ERR_RANGE,
-                        "add \"%s\": %zu neurons are more than ids can tell apart", name, count);
+                        "add \"%s\": %llu neurons are more than ids can tell apart", name,
+                        (spki_llu)count);
         return none;
     }
     void *items = net->population;
@@ -11521,14 +11564,14 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     for (size_t k = 0; k < count; k++) {
         if (neurons[k] >= view->size) {
             return spki_fail(net, SPK_ERR_RANGE,
-                             "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
-                             p->name, neurons[k], k, view->size);
+                             "spike list of \"%s\": neuron %u of entry %llu, the view has %u",
+                             p->name, neurons[k], (spki_llu)k, view->size);
         }
         if (!(times_ms[k] / dt < 9e15) || !(times_ms[k] / dt + 0.5 >= (double)(net->step + 1))) {
             return spki_fail(
                 net, SPK_ERR_RANGE,
-                "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
-                p->name, times_ms[k], k, (double)net->step * dt);
+                "spike list of \"%s\": %g ms of entry %llu is not after the network's time, %g ms",
+                p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
     const spk_result result = spki_list_reserve(net, &p->list, count);
@@ -11716,8 +11759,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
         for (uint32_t d = 0; d < derived; d++) {
             if (!spki_finite(param[params + d]) && result == SPK_OK) {
                 result = spki_fail(net, SPK_ERR_RANGE,
-                                   "\"%s\": %s of neuron %zu is not finite with these parameters",
-                                   pop->name, model->derived[d], k);
+                                   "\"%s\": %s of neuron %llu is not finite with these parameters",
+                                   pop->name, model->derived[d], (spki_llu)k);
             }
             all[d * n + k] = param[params + d];
         }
@@ -12251,7 +12294,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         return spki_fail(net, SPK_ERR_NULL, "set weights: the array is NULL");
     }
     if (count != n) {
-        return spki_fail(net, SPK_ERR_RANGE, "set weights: %zu weights for %zu synapses", count, n);
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: %llu weights for %llu synapses",
+                         (spki_llu)count, (spki_llu)n);
     }
     spki_synapse_at *at = (spki_synapse_at *)spki_alloc_raw(&net->mem, n, sizeof *at);
     if (!at) {
@@ -12262,9 +12306,9 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         int32_t stored = 0;
         if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
             result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %zu (%u -> %u) does not fit its "
+                               "set weights: %g of synapse %llu (%u -> %u) does not fit its "
                                "receptor or %u bits of %g",
-                               weights[k], k, at[k].synapse.source, at[k].synapse.target,
+                               weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
                                net->desc.weight_bits, at[k].quantum);
         }
         at[k].stored = stored;
@@ -13921,7 +13965,7 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
                            ? spki_no_memory(net, "recorded data")
                            : spki_fail(net, result, "a recorder of \"%s\" is full (%llu recorded)",
                                        spki_view_name(net, &net->view[rec->view]),
-                                       (unsigned long long)rec->total);
+                                       (spki_llu)rec->total);
             }
             rec->cursor = 0;
             rec->next_step = first + s + 1;
@@ -14273,7 +14317,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     if (result == SPK_OK) {
         result = spki_finish_recorders(net);
     }
-    spki_barrier_init(&net->barrier, net->threads);
+    if (result == SPK_OK) {
+        spki_barrier_init(&net->barrier, net->threads);
+    }
     return result;
 }
 
@@ -14298,6 +14344,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         return;
     }
     spki_pool_destroy(&net->mem, net->pool);
+    if (net->built) {
+        spki_barrier_free(&net->barrier);
+    }
     for (uint32_t r = 0; r < net->recorders; r++) {
         (void)spki_rec_flush(net->recorder[r]);
         spki_free_recorder(net, net->recorder[r]);
@@ -14482,7 +14531,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     }
     if (steps > UINT64_MAX / 2 - net->step) {
         return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
-                         (unsigned long long)steps);
+                         (spki_llu)steps);
     }
     const double start = spk_clock_seconds();
     net->stop_result = spki_record_pending(net);
@@ -14546,8 +14595,8 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
         return spki_fail(net, SPK_ERR_NULL, "%s: the array is NULL", call);
     }
     if (count != (*view)->size) {
-        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call,
-                         count, (*view)->size, spki_view_name(net, *view));
+        return spki_fail(net, SPK_ERR_RANGE, "%s: %llu values for the %u neurons of \"%s\"", call,
+                         (spki_llu)count, (*view)->size, spki_view_name(net, *view));
     }
     return SPK_OK;
 }
@@ -14848,9 +14897,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
         const spki_tile *tile = &net->tile[t];
         snprintf(line, sizeof line,
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
-                 tile->first_id, tile->end_id, (unsigned long long)tile->synapses,
-                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0,
-                 tile->max_delay);
+                 tile->first_id, tile->end_id, (spki_llu)tile->synapses, (spki_llu)tile->buckets,
+                 tile->synapses ? tile->min_delay : 0, tile->max_delay);
         spki_text_add(&text, line);
     }
     snprintf(line, sizeof line,

@@ -22,7 +22,9 @@
 #include <malloc.h>
 #include <process.h>
 #else
+#if !defined(SPIKELIB_NO_THREADS)
 #include <pthread.h>
+#endif
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>

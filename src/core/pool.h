@@ -7,6 +7,43 @@
 #include "clock.h"
 #include "cpu.h"
 
+#if defined(SPIKELIB_NO_THREADS)
+/* Without threads a network asks for a pool in vain: the caller's thread does all parts in turn. */
+typedef struct spki_pool {
+    uint32_t unused;
+} spki_pool;
+typedef struct spki_barrier {
+    uint32_t unused;
+} spki_barrier;
+
+SPKI_FN spk_result spki_pool_create(spki_mem *mem, uint32_t threads, spki_pool **out)
+{
+    (void)mem;
+    (void)threads;
+    *out = NULL;
+    return SPK_OK;
+}
+
+SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k), void *arg)
+{
+    (void)pool;
+    task(arg, 0);
+}
+
+SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
+{
+    (void)mem;
+    (void)pool;
+}
+
+SPKI_FN void spki_barrier_init(spki_barrier *barrier, uint32_t threads)
+{
+    barrier->unused = threads;
+}
+
+SPKI_FN void spki_barrier_free(spki_barrier *barrier) { (void)barrier; }
+SPKI_FN void spki_barrier_wait(spki_barrier *barrier) { (void)barrier; }
+#else
 /* SPKI_USE_FUTEX 0 (for tests) parks with a lock and a condition variable as on other systems. */
 #if !defined(SPKI_USE_FUTEX)
 #if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
@@ -364,5 +401,6 @@ SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k),
     task(arg, 0);
     if (pool->threads > 1) spki_barrier_wait(&pool->end);
 }
+#endif
 
 #endif

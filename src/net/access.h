@@ -23,8 +23,8 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
         return spki_fail(net, SPK_ERR_NULL, "%s: the array is NULL", call);
     }
     if (count != (*view)->size) {
-        return spki_fail(net, SPK_ERR_RANGE, "%s: %zu values for the %u neurons of \"%s\"", call,
-                         count, (*view)->size, spki_view_name(net, *view));
+        return spki_fail(net, SPK_ERR_RANGE, "%s: %llu values for the %u neurons of \"%s\"", call,
+                         (spki_llu)count, (*view)->size, spki_view_name(net, *view));
     }
     return SPK_OK;
 }
@@ -325,9 +325,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
         const spki_tile *tile = &net->tile[t];
         snprintf(line, sizeof line,
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
-                 tile->first_id, tile->end_id, (unsigned long long)tile->synapses,
-                 (unsigned long long)tile->buckets, tile->synapses ? tile->min_delay : 0,
-                 tile->max_delay);
+                 tile->first_id, tile->end_id, (spki_llu)tile->synapses, (spki_llu)tile->buckets,
+                 tile->synapses ? tile->min_delay : 0, tile->max_delay);
         spki_text_add(&text, line);
     }
     snprintf(line, sizeof line,

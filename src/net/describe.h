@@ -48,9 +48,16 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
     return SPK_OK;
 }
 
+/* Tells networks apart, so that a handle of another one, or of one that is gone, is refused. */
+SPKI_FN uint32_t spki_net_tag(const spk_net *net)
+{
+    const uint64_t parts[2] = {(uint64_t)(uintptr_t)net, (uint64_t)(spk_clock_seconds() * 1e9)};
+    const uint32_t tag = (uint32_t)spk_xxh64(parts, sizeof parts, 0);
+    return tag ? tag : 1;
+}
+
 SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
 {
-    static uint32_t last_id; /* only tells networks apart, so that a foreign handle is refused */
     spk_net_desc d;
     spki_mem mem;
     memset(&d, 0, sizeof d);
@@ -65,7 +72,7 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     }
     net->mem = mem;
     net->desc = d;
-    net->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+    net->id = spki_net_tag(net);
     (void)spk_net_desc_defaults(&net->desc);
     net->threads = net->desc.threads;
     if (garbage) {
@@ -156,8 +163,9 @@ SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size
         return none;
     }
     if (first > view->size || count > view->size - first) {
-        (void)spki_fail(net, SPK_ERR_RANGE, "slice of \"%s\": neurons %zu .. %zu of %u",
-                        spki_view_name(net, view), first, first + count, view->size);
+        (void)spki_fail(net, SPK_ERR_RANGE, "slice of \"%s\": neurons %llu .. %llu of %u",
+                        spki_view_name(net, view), (spki_llu)first, (spki_llu)(first + count),
+                        view->size);
         return none;
     }
     spki_ids *range = (spki_ids *)spki_alloc(&net->mem, view->ranges + 1, sizeof *range);
@@ -273,8 +281,8 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
         const char *fault = is_state ? (spki_finite(each[k]) ? NULL : "is not a finite number")
                                      : spki_param_fault(name, each[k]);
         if (fault) {
-            result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %zu %s", pop->name,
-                               name, each[k], k, fault);
+            result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %llu %s", pop->name,
+                               name, each[k], (spki_llu)k, fault);
         }
         same = same && each[k] == each[0];
     }
@@ -403,7 +411,8 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
     }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
         (void)spki_fail(net, SPK_ERR_RANGE,
-                        "add \"%s\": %zu neurons are more than ids can tell apart", name, count);
+                        "add \"%s\": %llu neurons are more than ids can tell apart", name,
+                        (spki_llu)count);
         return none;
     }
     void *items = net->population;
@@ -630,14 +639,14 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     for (size_t k = 0; k < count; k++) {
         if (neurons[k] >= view->size) {
             return spki_fail(net, SPK_ERR_RANGE,
-                             "spike list of \"%s\": neuron %u of entry %zu, the view has %u",
-                             p->name, neurons[k], k, view->size);
+                             "spike list of \"%s\": neuron %u of entry %llu, the view has %u",
+                             p->name, neurons[k], (spki_llu)k, view->size);
         }
         if (!(times_ms[k] / dt < 9e15) || !(times_ms[k] / dt + 0.5 >= (double)(net->step + 1))) {
             return spki_fail(
                 net, SPK_ERR_RANGE,
-                "spike list of \"%s\": %g ms of entry %zu is not after the network's time, %g ms",
-                p->name, times_ms[k], k, (double)net->step * dt);
+                "spike list of \"%s\": %g ms of entry %llu is not after the network's time, %g ms",
+                p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
     const spk_result result = spki_list_reserve(net, &p->list, count);

@@ -218,7 +218,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     if (result == SPK_OK) {
         result = spki_finish_recorders(net);
     }
-    spki_barrier_init(&net->barrier, net->threads);
+    if (result == SPK_OK) {
+        spki_barrier_init(&net->barrier, net->threads);
+    }
     return result;
 }
 
@@ -243,6 +245,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         return;
     }
     spki_pool_destroy(&net->mem, net->pool);
+    if (net->built) {
+        spki_barrier_free(&net->barrier);
+    }
     for (uint32_t r = 0; r < net->recorders; r++) {
         (void)spki_rec_flush(net->recorder[r]);
         spki_free_recorder(net, net->recorder[r]);
@@ -427,7 +432,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     }
     if (steps > UINT64_MAX / 2 - net->step) {
         return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
-                         (unsigned long long)steps);
+                         (spki_llu)steps);
     }
     const double start = spk_clock_seconds();
     net->stop_result = spki_record_pending(net);

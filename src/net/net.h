@@ -31,6 +31,8 @@
 #define SPKI_STREAM_STORAGE 0x50000000u
 #define SPKI_STREAM_VALUE 0x60000000u
 
+typedef unsigned long long spki_llu; /* what every printf can print */
+
 typedef struct spki_ids {
     uint32_t first, count; /* neuron ids */
 } spki_ids;
@@ -270,8 +272,8 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
 
 SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
 {
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%zu bytes in use%s)", what,
-                     net->mem.now, net->mem.limit ? ", a limit is set" : "");
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "no memory for %s (%llu bytes in use%s)", what,
+                     (spki_llu)net->mem.now, net->mem.limit ? ", a limit is set" : "");
 }
 
 /* Makes room for one more item of a growing array. */

@@ -170,8 +170,8 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
         for (uint32_t d = 0; d < derived; d++) {
             if (!spki_finite(param[params + d]) && result == SPK_OK) {
                 result = spki_fail(net, SPK_ERR_RANGE,
-                                   "\"%s\": %s of neuron %zu is not finite with these parameters",
-                                   pop->name, model->derived[d], k);
+                                   "\"%s\": %s of neuron %llu is not finite with these parameters",
+                                   pop->name, model->derived[d], (spki_llu)k);
             }
             all[d * n + k] = param[params + d];
         }

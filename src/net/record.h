@@ -460,7 +460,7 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
                            ? spki_no_memory(net, "recorded data")
                            : spki_fail(net, result, "a recorder of \"%s\" is full (%llu recorded)",
                                        spki_view_name(net, &net->view[rec->view]),
-                                       (unsigned long long)rec->total);
+                                       (spki_llu)rec->total);
             }
             rec->cursor = 0;
             rec->next_step = first + s + 1;

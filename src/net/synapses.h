@@ -203,7 +203,8 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         return spki_fail(net, SPK_ERR_NULL, "set weights: the array is NULL");
     }
     if (count != n) {
-        return spki_fail(net, SPK_ERR_RANGE, "set weights: %zu weights for %zu synapses", count, n);
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: %llu weights for %llu synapses",
+                         (spki_llu)count, (spki_llu)n);
     }
     spki_synapse_at *at = (spki_synapse_at *)spki_alloc_raw(&net->mem, n, sizeof *at);
     if (!at) {
@@ -214,9 +215,9 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         int32_t stored = 0;
         if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
             result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %zu (%u -> %u) does not fit its "
+                               "set weights: %g of synapse %llu (%u -> %u) does not fit its "
                                "receptor or %u bits of %g",
-                               weights[k], k, at[k].synapse.source, at[k].synapse.target,
+                               weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
                                net->desc.weight_bits, at[k].quantum);
         }
         at[k].stored = stored;

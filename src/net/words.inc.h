@@ -19,23 +19,21 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     *low = (uint32_t)p;
     return (uint32_t)(p >> 32);
 #else
+    const SPKI_U2 none = {0}, factor = none + (uint64_t)m;
     SPKI_U2 pairs, even, odd;
     memcpy(&pairs, &a, sizeof pairs);
 #if SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    const __m512i mm = _mm512_set1_epi32((int)m);
-    even = (SPKI_U2)_mm512_mul_epu32((__m512i)pairs, mm);
-    odd = (SPKI_U2)_mm512_mul_epu32((__m512i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)pairs, (__m512i)factor);
+    odd = (SPKI_U2)_mm512_maskz_mul_epu32(0xff, (__m512i)(pairs >> 32), (__m512i)factor);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
-    const __m256i mm = _mm256_set1_epi32((int)m);
-    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, mm);
-    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm256_mul_epu32((__m256i)pairs, (__m256i)factor);
+    odd = (SPKI_U2)_mm256_mul_epu32((__m256i)(pairs >> 32), (__m256i)factor);
 #elif SPKI_HAVE_SSE2
-    const __m128i mm = _mm_set1_epi32((int)m);
-    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, mm);
-    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), mm);
+    even = (SPKI_U2)_mm_mul_epu32((__m128i)pairs, (__m128i)factor);
+    odd = (SPKI_U2)_mm_mul_epu32((__m128i)(pairs >> 32), (__m128i)factor);
 #else
-    even = (pairs & 0xffffffffu) * (uint64_t)m;
-    odd = (pairs >> 32) * (uint64_t)m;
+    even = (pairs & 0xffffffffu) * factor;
+    odd = (pairs >> 32) * factor;
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);

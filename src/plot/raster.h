@@ -38,7 +38,7 @@ SPKI_FN void spki_raster_marks(const spki_raster *r, spki_svg *svg, const spk_pl
 {
     double pitch = r->axes.height * 10.0 / (double)(r->rows ? r->rows : 1);
     size_t drawn = r->shown / r->stride;
-    double least = drawn > 5000 ? 11.0 : drawn > 1500 ? 16.0 : 24.0;
+    double least = drawn > 5000 ? 11.0 : drawn > 1500 ? 16.0 : 45.0;
     double high = pitch * 0.8 < least ? least : pitch * 0.8 > 120.0 ? 120.0 : pitch * 0.8;
     double thick = drawn > 30000 ? 9.0 : drawn > 5000 ? 11.0 : 14.0;
     long x0 = 0, y0 = 0, tall = (long)high;

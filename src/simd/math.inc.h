@@ -316,9 +316,9 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
-    return (SPKI_R)_mm512_sqrt_ps((__m512)x);
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
-    return (SPKI_R)_mm512_sqrt_pd((__m512d)x);
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
     return (SPKI_R)_mm256_sqrt_ps((__m256)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE

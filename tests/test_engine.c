@@ -1,0 +1,452 @@
+/* ---- >>test_engine: every spike of an independent simulator, whatever the threads ---- */
+
+/* check: threads */
+#include "check.h"
+#include "spikelib.h"
+
+#include <math.h>
+
+/* -- the reference: double precision, a dense queue of arrivals, no tiles, no buckets -- */
+
+enum { SOURCE, DELTA, EXP2 }; /* what a neuron of the reference is */
+
+typedef struct edge {
+    uint32_t source, target; /* network-wide ids */
+    uint32_t delay;
+    double weight;
+} edge;
+
+typedef struct spikes {
+    uint64_t *step;
+    uint32_t *neuron;
+    size_t count, capacity;
+} spikes;
+
+typedef struct model_network {
+    uint32_t neurons, longest;
+    int *kind;
+    double *i_dc, *v0;
+    edge *edges; /* sorted by source */
+    size_t edge_count;
+    size_t *first; /* of each source's edges, and the end */
+    spikes told;   /* of the sources, in order of steps */
+} model_network;
+
+static uint64_t random_state;
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((random_state >> 33) % n);
+}
+
+static void spikes_add(spikes *s, uint64_t step, uint32_t neuron)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? 2 * s->capacity : 1024;
+        s->step = (uint64_t *)realloc(s->step, s->capacity * sizeof *s->step);
+        s->neuron = (uint32_t *)realloc(s->neuron, s->capacity * sizeof *s->neuron);
+    }
+    s->step[s->count] = step;
+    s->neuron[s->count++] = neuron;
+}
+
+static void spikes_free(spikes *s)
+{
+    free(s->step);
+    free(s->neuron);
+    memset(s, 0, sizeof *s);
+}
+
+static int edge_order(const void *a, const void *b)
+{
+    const edge *x = (const edge *)a, *y = (const edge *)b;
+    return x->source != y->source ? (x->source < y->source ? -1 : 1) : 0;
+}
+
+static void model_begin(model_network *m, uint32_t neurons, size_t edges)
+{
+    memset(m, 0, sizeof *m);
+    m->neurons = neurons;
+    m->kind = (int *)calloc(neurons, sizeof *m->kind);
+    m->i_dc = (double *)calloc(neurons, sizeof *m->i_dc);
+    m->v0 = (double *)calloc(neurons, sizeof *m->v0);
+    m->edges = (edge *)calloc(edges, sizeof *m->edges);
+    m->first = (size_t *)calloc((size_t)neurons + 1, sizeof *m->first);
+}
+
+static void model_edge(model_network *m, uint32_t source, uint32_t target, uint32_t delay,
+                       double weight)
+{
+    edge *e = &m->edges[m->edge_count++];
+    e->source = source;
+    e->target = target;
+    e->delay = delay;
+    e->weight = weight;
+    m->longest = delay > m->longest ? delay : m->longest;
+}
+
+static void model_end(model_network *m)
+{
+    size_t k = 0;
+    qsort(m->edges, m->edge_count, sizeof *m->edges, edge_order);
+    for (uint32_t n = 0; n <= m->neurons; n++) {
+        while (k < m->edge_count && m->edges[k].source < n) k++;
+        m->first[n] = k;
+    }
+}
+
+static void model_free(model_network *m)
+{
+    free(m->kind);
+    free(m->i_dc);
+    free(m->v0);
+    free(m->edges);
+    free(m->first);
+    spikes_free(&m->told);
+}
+
+/* Defaults of lif_delta and lif_exp2, with tau_syn_ex 2 ms and tau_syn_in 5 ms. */
+static spikes model_run(const model_network *m, double dt, uint64_t steps)
+{
+    const uint32_t ring = m->longest + 1, n = m->neurons;
+    double *ex = (double *)calloc((size_t)ring * n, sizeof *ex);
+    double *in = (double *)calloc((size_t)ring * n, sizeof *in);
+    double *v = (double *)calloc(n, sizeof *v), *iex = (double *)calloc(n, sizeof *iex);
+    double *iin = (double *)calloc(n, sizeof *iin);
+    int *wait = (int *)calloc(n, sizeof *wait);
+    const double c = 250.0;
+    const double delta_vv = exp(-dt / 20.0), delta_vc = 20.0 / c * (1.0 - delta_vv);
+    const double vv = exp(-dt / 10.0), vc = 10.0 / c * (1.0 - vv);
+    const double ee = exp(-dt / 2.0), nn = exp(-dt / 5.0);
+    const double ve = 10.0 * 2.0 / (c * (10.0 - 2.0)) * (vv - ee);
+    const double vn = 10.0 * 5.0 / (c * (10.0 - 5.0)) * (vv - nn);
+    const int t_ref = (int)floor(2.0 / dt + 0.5);
+    spikes out;
+    size_t told = 0;
+    memset(&out, 0, sizeof out);
+    for (uint32_t k = 0; k < n; k++) v[k] = m->v0[k];
+    for (uint64_t step = 0; step < steps; step++) {
+        double *now_ex = ex + (step % ring) * n, *now_in = in + (step % ring) * n;
+        const size_t before = out.count;
+        for (; told < m->told.count && m->told.step[told] <= step + 1; told++)
+            spikes_add(&out, step + 1, m->told.neuron[told]);
+        for (uint32_t k = 0; k < n; k++) {
+            int fired = 0;
+            if (m->kind[k] == SOURCE) {
+                continue;
+            } else if (m->kind[k] == DELTA) {
+                if (wait[k] == 0)
+                    v[k] = delta_vv * v[k] + delta_vc * m->i_dc[k] + now_ex[k] - now_in[k];
+                fired = v[k] >= 20.0;
+                if (fired) v[k] = 10.0;
+            } else {
+                if (wait[k] == 0)
+                    v[k] = vv * v[k] + ve * iex[k] - vn * iin[k] + vc * m->i_dc[k];
+                iex[k] = ee * iex[k] + now_ex[k];
+                iin[k] = nn * iin[k] + now_in[k];
+                fired = v[k] >= 15.0; /* relative to e_l = -70 */
+                if (fired) v[k] = 0.0;
+            }
+            wait[k] = fired ? t_ref : wait[k] > 0 ? wait[k] - 1 : 0;
+            if (fired) spikes_add(&out, step + 1, k);
+        }
+        memset(now_ex, 0, n * sizeof *now_ex);
+        memset(now_in, 0, n * sizeof *now_in);
+        for (size_t k = before; k < out.count; k++) {
+            const uint32_t s = out.neuron[k];
+            for (size_t e = m->first[s]; e < m->first[s + 1]; e++) {
+                const edge *at = &m->edges[e];
+                const size_t slot = (size_t)((step + at->delay) % ring) * n + at->target;
+                if (at->weight >= 0.0) ex[slot] += at->weight;
+                else in[slot] -= at->weight;
+            }
+        }
+    }
+    free(ex);
+    free(in);
+    free(v);
+    free(iex);
+    free(iin);
+    free(wait);
+    return out;
+}
+
+/* -- the same network for spikelib -- */
+
+typedef struct setup {
+    uint32_t threads, weight_bits;
+    int executor; /* 0: own threads, 1: the host's, in order, 2: in reversed order */
+    int chunks;   /* 0: in one go, 1: step by step, 2: in odd pieces */
+} setup;
+
+static void run_in_order(void *ctx, void (*task)(void *, uint32_t), void *arg, uint32_t count)
+{
+    (void)ctx;
+    for (uint32_t k = 0; k < count; k++) task(arg, k);
+}
+
+static void run_reversed(void *ctx, void (*task)(void *, uint32_t), void *arg, uint32_t count)
+{
+    (void)ctx;
+    for (uint32_t k = count; k-- > 0;) task(arg, k);
+}
+
+static spk_net *create(const setup *s)
+{
+    spk_net_desc d = {0};
+    d.threads = s->threads;
+    d.weight_bits = s->weight_bits;
+    d.precision = SPK_FLOAT64;
+    if (s->executor) d.executor.run = s->executor == 1 ? run_in_order : run_reversed;
+    return spk_net_create(&d);
+}
+
+/* Runs of one kind become populations. */
+static spk_pop add_neurons(spk_net *net, const model_network *m)
+{
+    spk_pop all = {0, 0};
+    for (uint32_t k = 0, end; k < m->neurons; k = end) {
+        double *v = (double *)malloc(m->neurons * sizeof *v);
+        for (end = k; end < m->neurons && m->kind[end] == m->kind[k]; end++)
+            v[end - k] = m->v0[end] + (m->kind[k] == EXP2 ? -70.0 : 0.0);
+        const spk_set set[] = {{"i_dc", spk_array(m->i_dc + k, end - k)},
+                               {"v", spk_array(v, end - k)},
+                               {m->kind[k] == EXP2 ? "tau_syn_in" : NULL, spk_constant(5.0)},
+                               {NULL, spk_constant(0.0)}};
+        const spk_model model = m->kind[k] == SOURCE  ? SPK_SPIKE_LIST
+                                : m->kind[k] == DELTA ? SPK_LIF_DELTA
+                                                      : SPK_LIF_EXP2;
+        const char *name = m->kind[k] == SOURCE ? "src" : m->kind[k] == DELTA ? "delta" : "exp2";
+        spk_pop pop = spk_net_add(net, name, end - k, model, m->kind[k] == SOURCE ? NULL : set);
+        all = k ? spk_net_union(net, all, pop) : pop;
+        if (m->kind[k] == SOURCE && m->told.count) {
+            double *ms = (double *)malloc(m->told.count * sizeof *ms);
+            for (size_t i = 0; i < m->told.count; i++) ms[i] = 0.1 * (double)m->told.step[i];
+            spk_net_spike_list(net, pop, m->told.neuron, ms, m->told.count); /* sources come first */
+            free(ms);
+        }
+        free(v);
+    }
+    return all;
+}
+
+/* One explicit list a kind of target: "by sign" means one thing to each. */
+static void add_edges(spk_net *net, const model_network *m, spk_pop all)
+{
+    uint32_t *s = (uint32_t *)malloc((m->edge_count + 1) * sizeof *s);
+    uint32_t *t = (uint32_t *)malloc((m->edge_count + 1) * sizeof *t);
+    double *w = (double *)malloc((m->edge_count + 1) * sizeof *w);
+    double *ms = (double *)malloc((m->edge_count + 1) * sizeof *ms);
+    for (int kind = DELTA; kind <= EXP2; kind++) {
+        spk_conn_desc c = {0};
+        uint32_t lo = m->neurons, hi = 0;
+        size_t n = 0;
+        for (uint32_t k = 0; k < m->neurons; k++) {
+            if (m->kind[k] != kind) continue;
+            lo = k < lo ? k : lo;
+            hi = k + 1;
+        }
+        if (lo >= hi) continue;
+        for (size_t k = 0; k < m->edge_count; k++) {
+            const edge *e = &m->edges[k];
+            if (m->kind[e->target] != kind) continue;
+            s[n] = e->source;
+            t[n] = e->target - lo;
+            w[n] = e->weight;
+            ms[n++] = 0.1 * e->delay;
+        }
+        c.rule = SPK_COO;
+        c.total = n;
+        c.sources = s;
+        c.targets = t;
+        c.weight = spk_array(w, n);
+        c.delay_ms = spk_array(ms, n);
+        spk_net_connect(net, all, spk_net_slice(net, all, lo, hi - lo), &c);
+    }
+    free(s);
+    free(t);
+    free(w);
+    free(ms);
+}
+
+static spk_result run_in_chunks(spk_net *net, uint64_t steps, int chunks)
+{
+    static const uint64_t odd[] = {1, 7, 2, 31, 33, 64, 5, 3};
+    spk_result result = spk_net_build(net);
+    for (uint64_t done = 0, k = 0; done < steps && result == SPK_OK; k++) {
+        uint64_t n = chunks == 0 ? steps : chunks == 1 ? 1 : odd[k % 8];
+        n = n < steps - done ? n : steps - done;
+        result = spk_net_run_steps(net, n);
+        done += n;
+    }
+    return result;
+}
+
+static void check_spikes(spk_rec rec, const spikes *expected, const char *what)
+{
+    size_t n = 0;
+    const spk_spike *got = spk_rec_spikes(rec, &n);
+    char text[200];
+    for (size_t k = 0; k < n && k < expected->count; k++) {
+        if (got[k].step == expected->step[k] && got[k].neuron == expected->neuron[k]) continue;
+        snprintf(text, sizeof text, "%s: spike %zu is (%llu, %u), not (%llu, %u)", what, k,
+                 (unsigned long long)got[k].step, got[k].neuron,
+                 (unsigned long long)expected->step[k], expected->neuron[k]);
+        check_fail(__FILE__, __LINE__, text);
+        return;
+    }
+    if (n != expected->count) {
+        snprintf(text, sizeof text, "%s: %zu spikes, not %zu", what, n, expected->count);
+        check_fail(__FILE__, __LINE__, text);
+    }
+}
+
+static void check_setup(const model_network *m, const spikes *expected, uint64_t steps, setup s,
+                        uint32_t at_least_tiles)
+{
+    char what[120];
+    spk_net_info info;
+    spk_net *net = create(&s);
+    spk_pop all = add_neurons(net, m);
+    add_edges(net, m, all);
+    spk_rec rec = spk_net_record_spikes(net, all);
+    snprintf(what, sizeof what, "%u threads, %u bits, executor %d, chunks %d", s.threads,
+             s.weight_bits, s.executor, s.chunks);
+    if (run_in_chunks(net, steps, s.chunks) != SPK_OK)
+        check_fail(__FILE__, __LINE__, spk_net_error(net));
+    check_spikes(rec, expected, what);
+    spk_net_get_info(net, &info);
+    CHECK_EQ(info.synapses, m->edge_count);
+    CHECK(info.tiles >= at_least_tiles);
+    CHECK_EQ(spk_net_step(net), steps);
+    spk_net_destroy(net);
+}
+
+/* The source list is in (step, neuron) order, as the neurons are numbered. */
+static int by_step(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void tell_sources(model_network *m, uint32_t sources, size_t count, uint64_t steps)
+{
+    uint64_t *at = (uint64_t *)malloc(count * sizeof *at);
+    for (size_t k = 0; k < count; k++)
+        at[k] = (uint64_t)(1 + random_below((uint32_t)steps - 1)) * 1000 + random_below(sources);
+    qsort(at, count, sizeof *at, by_step);
+    for (size_t k = 0; k < count; k++)
+        if (k == 0 || at[k] != at[k - 1])
+            spikes_add(&m->told, at[k] / 1000, (uint32_t)(at[k] % 1000));
+    free(at);
+}
+
+/* 300 neurons of two models and 40 sources; autapses and multapses occur; weights are multiples of
+   2^-6 mV or 2^-3 pA, which 16 bits hold exactly. */
+static void mixed_network(model_network *m, uint32_t shortest, uint64_t steps)
+{
+    const uint32_t n = 340;
+    random_state = 12345 + shortest;
+    model_begin(m, n, 9000 + 41);
+    for (uint32_t k = 0; k < n; k++) {
+        m->kind[k] = k < 40 ? SOURCE : k < 170 ? DELTA : EXP2;
+        m->i_dc[k] = m->kind[k] == DELTA ? 240.0 + random_below(100)
+                     : k < 40            ? 0.0
+                                         : 360.0 + random_below(100);
+        m->v0[k] = k < 40 ? 0.0 : random_below(10);
+    }
+    for (int k = 0; k < 9000; k++) {
+        const uint32_t t = 40 + random_below(n - 40), s = k % 30 ? random_below(n) : t;
+        const uint32_t d = shortest + random_below(k % 3 ? 30 : 1025 - shortest);
+        const double w = m->kind[t] == DELTA ? ((double)random_below(128) - 70.0) / 64.0
+                                             : ((double)random_below(1024) - 600.0) / 8.0;
+        model_edge(m, s, t, d, w);
+        if (k % 225 == 0) model_edge(m, s, t, d, w); /* the same synapse twice */
+    }
+    model_edge(m, 0, 40, 1024, 1.0);
+    model_end(m);
+    tell_sources(m, 40, 800, steps);
+}
+
+TEST(mixed_delays_and_receptors_give_every_spike_of_the_reference)
+{
+    const uint64_t steps = 2500;
+    static const uint32_t threads[] = {1, 2, 3, 8};
+    for (uint32_t shortest = 1; shortest <= 6; shortest += 5) {
+        model_network m;
+        mixed_network(&m, shortest, steps);
+        spikes expected = model_run(&m, 0.1, steps);
+        printf("    %zu spikes\n", expected.count);
+        CHECK(expected.count > 3000 && expected.count < 60000);
+        for (int k = 0; k < 4; k++) {
+            const setup narrow = {threads[k], 16, 0, 0}, wide = {threads[k], 32, 0, 2};
+            check_setup(&m, &expected, steps, narrow, 1);
+            check_setup(&m, &expected, steps, wide, 1);
+        }
+        const setup single = {1, 16, 0, 1}, pairs = {2, 16, 0, 1}, odd = {3, 16, 0, 2};
+        const setup serial = {3, 16, 1, 2}, reversed = {4, 16, 2, 0};
+        check_setup(&m, &expected, steps, single, 1);
+        check_setup(&m, &expected, steps, pairs, 1);
+        check_setup(&m, &expected, steps, odd, 1);
+        check_setup(&m, &expected, steps, serial, 1);
+        check_setup(&m, &expected, steps, reversed, 1);
+        spikes_free(&expected);
+        model_free(&m);
+    }
+}
+
+/* More buckets on their way than there are places for: 30 sources that spike in every step, with
+   delays of up to 1,024 steps. */
+TEST(a_flood_of_spikes_on_their_way_loses_none)
+{
+    const uint64_t steps = 1600;
+    model_network m;
+    random_state = 99;
+    model_begin(&m, 130, 30 * 40);
+    for (uint32_t k = 0; k < 130; k++) m.kind[k] = k < 30 ? SOURCE : DELTA;
+    for (uint32_t k = 0; k < 30 * 40; k++)
+        model_edge(&m, k / 40, 30 + random_below(100), k % 40 ? 800 + random_below(225) : 1024,
+                   ((double)random_below(128) - 50.0) / 64.0);
+    model_end(&m);
+    for (uint64_t s = 1; s <= steps; s++)
+        for (uint32_t k = 0; k < 30; k++)
+            if (s % 97 > k % 3) spikes_add(&m.told, s, k);
+    spikes expected = model_run(&m, 0.1, steps);
+    CHECK(expected.count > m.told.count + 100);
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        const setup narrow = {threads, 16, 0, 0}, odd = {threads, 32, 0, 2};
+        check_setup(&m, &expected, steps, narrow, 1);
+        check_setup(&m, &expected, steps, odd, 1);
+    }
+    spikes_free(&expected);
+    model_free(&m);
+}
+
+/* 150,000 neurons are more than two tiles hold: each thread has several. */
+TEST(many_tiles_a_thread_give_every_spike_of_the_reference)
+{
+    const uint32_t n = 150000;
+    const uint64_t steps = 120;
+    model_network m;
+    random_state = 7;
+    model_begin(&m, n, 2 * (size_t)n);
+    for (uint32_t k = 0; k < n; k++) m.kind[k] = k < 500 ? SOURCE : DELTA;
+    for (uint32_t k = 0; k < n; k++) { /* far jumps: every tile reaches every other */
+        model_edge(&m, k, 500 + random_below(n - 500), 2 + random_below(9), 24.0);
+        model_edge(&m, k, 500 + random_below(n - 500), 2 + random_below(9), k % 3 ? 21.5 : -7.25);
+    }
+    model_end(&m);
+    tell_sources(&m, 500, 1500, 20);
+    spikes expected = model_run(&m, 0.1, steps);
+    printf("    %zu spikes\n", expected.count);
+    CHECK(expected.count > 20000);
+    const setup one = {1, 16, 0, 0}, two = {2, 16, 0, 2}, three = {3, 32, 0, 0};
+    const setup host = {2, 32, 2, 0};
+    check_setup(&m, &expected, steps, one, 3);
+    check_setup(&m, &expected, steps, two, 4);
+    check_setup(&m, &expected, steps, three, 3);
+    check_setup(&m, &expected, steps, host, 4);
+    spikes_free(&expected);
+    model_free(&m);
+}
+TEST_MAIN()
