@@ -91,12 +91,13 @@ static void report_array(report *r, const char *key, const double *values, size_
 {
     char text[512] = "";
     size_t i;
+    if (r->json) report_append(text, sizeof text, "[");
     for (i = 0; i < count; i++) {
         char one[64];
         report_format(r, one, sizeof one, values[i]);
-        report_append(text, sizeof text, "%s%s%s", i ? (r->json ? "," : "  ") : (r->json ? "[" : ""),
-                      one, r->json && i + 1 == count ? "]" : "");
+        report_append(text, sizeof text, "%s%s", i == 0 ? "" : r->json ? "," : "  ", one);
     }
+    if (r->json) report_append(text, sizeof text, "]");
     report_value(r, key, text, false);
 }
 

@@ -34,7 +34,8 @@ static const pattern patterns[IZHIKEVICH_COUNT] = {
     {"E  mixed mode", .02, .2, -55, 4, -70, .25, 160, {{16, END, 10, 0}}},
     {"F  spike frequency adaptation", .01, .2, -65, 8, -70, .25, 85, {{8.5, END, 30, 0}}},
     {"G  class 1 excitable", .02, -.1, -55, 6, -60, .25, 300, {{30, END, 0, .075}}},
-    {"H  class 2 excitable", .2, .26, -65, 0, -64, .25, 300, {{0, END, -.5, 0}, {30, END, 0, .015}}},
+    {"H  class 2 excitable", .2, .26, -65, 0, -64, .25, 300,
+     {{0, END, -.5, 0}, {30, END, 0, .015}}},
     {"I  spike latency", .02, .2, -65, 6, -70, .2, 100, {{10.1, 13, 7.04, 0}}},
     {"J  subthreshold oscillation", .05, .26, -60, 0, -62, .25, 200, {{20.1, 25, 2, 0}}},
     {"K  resonator", .1, .26, -60, -1, -62, .25, 400,
@@ -60,7 +61,8 @@ static spk_pop add_pattern(spk_net *net, const pattern *p)
 {
     bool other = p->name[0] == 'G' || p->name[0] == 'L', grows = p->name[0] == 'R';
     return spk_net_add(net, "cell", 1, SPK_IZHIKEVICH, SPK_SET(
-        {"a", spk_constant(grows ? 1e-6 : p->a)}, {"b", spk_constant(grows ? 1e6 * p->a * p->b : p->b)},
+        {"a", spk_constant(grows ? 1e-6 : p->a)},
+        {"b", spk_constant(grows ? 1e6 * p->a * p->b : p->b)},
         {"c", SPK_MV(p->c)}, {"d", spk_constant(p->d)}, {"v", SPK_MV(p->v0)},
         {"u", spk_constant(grows ? -16.0 : p->b * p->v0)}, {"v_u", SPK_MV(grows ? -65.0 : 0.0)},
         {"k1", spk_constant(other ? 4.1 : 5.0)}, {"k0", spk_constant(other ? 108.0 : 140.0)},
@@ -131,7 +133,8 @@ static size_t run_adex(double v[ADEX_COUNT][SAMPLES], uint64_t spikes[ADEX_COUNT
         {"a", EACH(adex_a)}, {"tau_w", EACH(adex_tau_w)}, {"b", EACH(adex_b)},
         {"v_reset", EACH(adex_v_reset)}, {"i_dc", EACH(adex_i_dc)}, {"v", EACH(adex_e_l)},
         {"v_t", SPK_MV(-50)}, {"delta_t", SPK_MV(2)}, {"v_peak", SPK_MV(0)}));
-    spk_rec rec = spk_net_record(net, cells, &(spk_rec_desc){ .kind = SPK_REC_STATE, .state = "v" });
+    spk_rec rec = spk_net_record(net, cells,
+                                 &(spk_rec_desc){ .kind = SPK_REC_STATE, .state = "v" });
     spk_rec fired = spk_net_record_spikes(net, cells);
     size_t rows = 0, width = 0, count = 0, i, k;
     if (spk_net_run(net, 500.0) != SPK_OK) fprintf(stderr, "AdEx: %s\n", spk_net_error(net));

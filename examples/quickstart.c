@@ -17,11 +17,12 @@ int main(void)
         .weight = spk_constant(-270.0), .delay_ms = spk_constant(0.8) });
     spk_rec spikes = spk_net_record_spikes(net, all);
 
-    if (spk_net_run(net, 1000.0) != SPK_OK) { /* builds on first use; the first error of all the calls above */
+    if (spk_net_run(net, 1000.0) != SPK_OK) { /* builds; the first error of all calls above */
         fprintf(stderr, "%s\n", spk_net_error(net));
         return 1;
     }
-    printf("%.1f Hz, digest %016llx\n", spk_rec_rate_hz(spikes), (unsigned long long)spk_rec_digest(spikes));
+    printf("%.1f Hz, digest %016llx\n", spk_rec_rate_hz(spikes),
+           (unsigned long long)spk_rec_digest(spikes));
     spk_plot_raster(spikes, "raster.svg");
     spk_net_destroy(net);
 }

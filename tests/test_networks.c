@@ -122,9 +122,11 @@ TEST(brunel_c_is_asynchronous)
     check_brunel(2, 1000.0, (window){36.8, 38.4}, (window){36.8, 38.6}, (window){0.38, 0.46});
 }
 
+/* Slow oscillations make the rate of 10 s scatter by 2 % between seeds; 5 % are allowed around the
+   published 5.72 to 5.75 Hz. */
 TEST(brunel_d_is_slow)
 {
-    check_brunel(3, 3000.0, (window){5.60, 5.87}, (window){5.64, 5.90}, (window){0.55, 0.70});
+    check_brunel(3, 10000.0, (window){5.45, 6.02}, (window){5.48, 6.06}, (window){0.62, 0.76});
 }
 
 TEST(izhikevich_1000_has_its_rates)
@@ -151,7 +153,7 @@ TEST(microcircuit_of_a_tenth_has_its_rates)
     }
 }
 
-/* The parameters themselves: the published total, and the currents that stand in for Poisson input. */
+/* The parameters: the published total, and the currents that stand in for Poisson input. */
 TEST(the_microcircuit_has_the_published_size)
 {
     double synapses = 0.0;

@@ -86,8 +86,8 @@ TEST(a_raster_of_60000_spikes_is_complete_and_small)
 {
     spk_spike *spikes = make_spikes(60000, 5000);
     REQUIRE(spikes != NULL);
-    CHECK(spk_plot_raster_desc(spikes, 60000, 0.1, NULL, check_tmp("raster.svg", path, sizeof path)) ==
-          SPK_OK);
+    check_tmp("raster.svg", path, sizeof path);
+    CHECK(spk_plot_raster_desc(spikes, 60000, 0.1, NULL, path) == SPK_OK);
     free(spikes);
     CHECK(slurp(path) < 800000);
     CHECK(well_formed());
@@ -116,7 +116,8 @@ TEST(a_thinned_raster_draws_one_of_n_evenly_and_says_so)
 TEST(groups_are_drawn_top_to_bottom_with_names_and_colours)
 {
     spk_spike spikes[3] = {{100, 0, 0}, {200, 15, 0}, {300, 29, 0}};
-    spk_plot_group groups[3] = {{"L2/3E", 0, 10, 0x112233}, {"L4 <I>", 10, 20, 0}, {"L6", 20, 30, 0}};
+    spk_plot_group groups[3] = {
+        {"L2/3E", 0, 10, 0x112233}, {"L4 <I>", 10, 20, 0}, {"L6", 20, 30, 0}};
     spk_plot_desc d = {0};
     d.groups = groups;
     d.group_count = 3;
@@ -212,7 +213,7 @@ TEST(a_histogram_counts_the_closed_last_bin)
 
 TEST(rates_are_spikes_per_second_and_neuron)
 {
-    /* 10 neurons, each one spike in each of 5 bins of 10 ms: 100 Hz, on the last step of the bin. */
+    /* 10 neurons, each a spike in each of 5 bins of 10 ms, on the bin's last step: 100 Hz. */
     spk_spike spikes[50];
     spk_plot_group g = {"all", 0, 10, 0};
     spk_plot_desc d = {0};
