@@ -466,7 +466,7 @@ TEST(hodgkin_huxley_spikes_as_often_as_a_converged_integration)
         const size_t want = hh_reference(current, pulsed ? &p : NULL, ms);
         const size_t f32 = hh_spikes(current, pulsed ? &p : NULL, ms, SPK_FLOAT32);
         const size_t f64 = hh_spikes(current, pulsed ? &p : NULL, ms, SPK_FLOAT64);
-        const double allowed = 0.01 * (double)want < 1 && want < 100 ? 0.5 : 0.01 * (double)want;
+        const double allowed = want < 100 ? 1.0 : 0.01 * (double)want;
         printf("    %s %6g pA: %zu and %zu spikes (32, 64 bits), reference %zu\n",
                pulsed ? "pulses" : "steady", current, f32, f64, want);
         CHECK(!pulsed || want > 50);
@@ -499,4 +499,494 @@ TEST(hodgkin_huxley_is_finite_at_the_singular_voltages_of_its_rates)
     /* the gates at rest exactly at a singularity: the limits of the fractions */
     CHECK_NEAR(spki_hh_gate(13.0, 0), 1.28 / (1.28 + 0.28 * -27 / expm1(-27.0 / 5)), 1e-14);
     CHECK_NEAR(spki_hh_gate(15.0, 2), 0.16 / (0.16 + 0.5 * exp(-5.0 / 40)), 1e-14);
+}
+
+/* -- Izhikevich: twenty patterns -- */
+
+typedef struct pattern {
+    const char *name;
+    double a, b, c, d, v0, tau, end;
+    size_t spikes;
+    double time[8];
+} pattern;
+
+/* Izhikevich (2004), figure 1, as its author's program runs it: counts and first times (ms). */
+static const pattern patterns[20] = {
+    {"A tonic spiking", .02, .2, -65, 6, -70, .25, 100, 5, {13, 17, 31.5, 59.25, 86.75}},
+    {"B phasic spiking", .02, .25, -65, 6, -64, .25, 200, 1, {43.75}},
+    {"C tonic bursting", .02, .2, -50, 2, -70, .25, 220, 28,
+     {25, 26.5, 28.25, 30, 32, 34, 36.25, 38.75}},
+    {"D phasic bursting", .02, .25, -55, .05, -64, .2, 200, 6, {39, 42.8, 47, 51.8, 57.6, 67.2}},
+    {"E mixed mode", .02, .2, -55, 4, -70, .25, 160, 6, {20, 22.75, 27.25, 67, 99.25, 131.5}},
+    {"F frequency adaptation", .01, .2, -65, 8, -70, .25, 85, 6,
+     {10.25, 12.25, 15, 19.75, 42.5, 71.5}},
+    {"G class 1", .02, -.1, -55, 6, -60, .25, 300, 10,
+     {84.5, 125, 155.75, 181, 203.5, 223.75, 242, 259.25}},
+    {"H class 2", .2, .26, -65, 0, -64, .25, 300, 14,
+     {105.75, 126.5, 145.25, 162.25, 178, 192.75, 206.75, 220.5}},
+    {"I spike latency", .02, .2, -65, 6, -70, .2, 100, 1, {26.6}},
+    {"J subthreshold oscillation", .05, .26, -60, 0, -62, .25, 200, 1, {26.5}},
+    {"K resonator", .1, .26, -60, -1, -62, .25, 400, 1, {338}},
+    {"L integrator", .02, -.1, -55, 6, -60, .25, 100, 1, {20}},
+    {"M rebound spike", .03, .25, -60, 4, -64, .2, 200, 1, {68}},
+    {"N rebound burst", .03, .25, -52, 0, -64, .2, 200, 7,
+     {68, 71, 74.2, 77.8, 81.8, 86.4, 92.2}},
+    {"O threshold variability", .03, .25, -60, 4, -64, .25, 100, 1, {93.25}},
+    {"P bistability", .1, .26, -60, 0, -61, .25, 300, 5, {45.25, 86, 126.5, 167.25, 208}},
+    {"Q depolarising after-potential", 1, .2, -60, -21, -70, .1, 50, 1, {11.3}},
+    {"R accommodation", .02, 1, -55, 4, -65, .5, 400, 1, {311.5}},
+    {"S inhibition-induced spiking", -.02, -1, -60, 8, -63.8, .5, 350, 3, {94.5, 166, 236}},
+    {"T inhibition-induced bursting", -.026, -1, -45, -2, -63.8, .5, 350, 12,
+     {86.5, 88.5, 90.5, 93, 95.5, 98.5, 103, 191.5}},
+};
+
+static double pulse(double t, double start, double length)
+{
+    return t > start && t < start + length ? 1 : 0;
+}
+
+static double pattern_input(char which, double t)
+{
+    switch (which) {
+    case 'A': return t > 10 ? 14 : 0;
+    case 'B': return t > 20 ? .5 : 0;
+    case 'C': return t > 22 ? 15 : 0;
+    case 'D': return t > 20 ? .6 : 0;
+    case 'E': return t > 16 ? 10 : 0;
+    case 'F': return t > 8.5 ? 30 : 0;
+    case 'G': return t > 30 ? .075 * (t - 30) : 0;
+    case 'H': return t > 30 ? -.5 + .015 * (t - 30) : -.5;
+    case 'I': return 7.04 * pulse(t, 10, 3);
+    case 'J': return 2 * pulse(t, 20, 5);
+    case 'K': return .65 * (pulse(t, 40, 4) + pulse(t, 60, 4) + pulse(t, 280, 4) +
+                            pulse(t, 320, 4));
+    case 'L': return 9 * (pulse(t, 100 / 11.0, 2) + pulse(t, 100 / 11.0 + 5, 2) +
+                          pulse(t, 70, 2) + pulse(t, 80, 2));
+    case 'M':
+    case 'N': return -15 * pulse(t, 20, 5);
+    case 'O': return pulse(t, 10, 5) + pulse(t, 80, 5) - 6 * pulse(t, 70, 5);
+    case 'P': return .24 + pulse(t, 37.5, 5) + pulse(t, 216, 5);
+    case 'Q': return fabs(t - 10) < 1 ? 20 : 0;
+    case 'R': return t < 200 ? t / 25 : t < 300 ? 0 : t < 312.5 ? (t - 300) / 12.5 * 4 : 0;
+    default: return t < 50 || t > 250 ? 80 : 75;
+    }
+}
+
+/* The spike times, as figure 1's program counts them: the beginning of the step. */
+static size_t run_pattern(const pattern *p, spk_precision precision, double *time, size_t capacity)
+{
+    const char which = p->name[0];
+    const bool other = which == 'G' || which == 'L', accommodates = which == 'R';
+    spk_net *net = net_of(precision, p->tau, 1);
+    /* R: du = a b (v + 65) has no leak: a small a and a large b with the same product */
+    spk_pop pop = spk_net_add(net, p->name, 1, SPK_IZHIKEVICH,
+        SPK_SET({"a", spk_constant(accommodates ? p->a * 1e-9 : p->a)},
+                {"b", spk_constant(accommodates ? p->b * 1e9 : p->b)}, {"c", spk_constant(p->c)},
+                {"d", spk_constant(p->d)}, {"k1", spk_constant(other ? 4.1 : 5)},
+                {"k0", spk_constant(other ? 108 : 140)}, {"substeps", spk_constant(1)},
+                {"v_u", spk_constant(accommodates ? -65 : 0)}, {"v", spk_constant(p->v0)},
+                {"u", spk_constant(accommodates ? -16 : p->b * p->v0)}));
+    spk_rec rec = spk_net_record_spikes(net, pop);
+    for (int k = 0; k <= (int)(p->end / p->tau + 0.5); k++) {
+        const double current = pattern_input(which, k * p->tau);
+        spk_net_inject_current(net, pop, &current, 1);
+        run(net, 1);
+    }
+    size_t count;
+    const spk_spike *s = spk_rec_spikes(rec, &count);
+    for (size_t k = 0; k < count && k < capacity; k++) time[k] = (double)(s[k].step - 1) * p->tau;
+    spk_net_destroy(net);
+    return count;
+}
+
+TEST(izhikevich_shows_all_twenty_patterns)
+{
+    for (size_t k = 0; k < 20; k++) {
+        const pattern *p = &patterns[k];
+        double time[8];
+        const size_t f64 = run_pattern(p, SPK_FLOAT64, time, 8);
+        char text[120];
+        if (f64 != p->spikes) {
+            snprintf(text, sizeof text, "%s: %zu spikes, not %zu", p->name, f64, p->spikes);
+            check_fail(__FILE__, __LINE__, text);
+        }
+        for (size_t j = 0; j < 8 && j < p->spikes && j < f64; j++) {
+            if (fabs(time[j] - p->time[j]) <= p->tau * 1.001) continue;
+            snprintf(text, sizeof text, "%s: spike %zu at %.2f, not %.2f", p->name, j + 1, time[j],
+                     p->time[j]);
+            check_fail(__FILE__, __LINE__, text);
+        }
+        const size_t f32 = run_pattern(p, SPK_FLOAT32, time, 8);
+        if (f32 + 1 < p->spikes || f32 > p->spikes + 1) {
+            snprintf(text, sizeof text, "%s: %zu spikes with 32 bits, not %zu", p->name, f32,
+                     p->spikes);
+            check_fail(__FILE__, __LINE__, text);
+        }
+    }
+}
+
+/* -- AdEx: nine patterns -- */
+
+typedef struct adex_row {
+    const char *name;
+    double c, g, e_l, v_t, delta, a, tau_w, b, v_reset, i;
+    size_t euler; /* spikes in 500 ms with Euler steps of 0.1 ms */
+    double first; /* ms, converged */
+} adex_row;
+
+static const adex_row adex_rows[9] = {
+    {"tonic spiking", 200, 10, -70, -50, 2, 2, 30, 0, -58, 500, 50, 14.223},
+    {"adaptation", 200, 12, -70, -50, 2, 2, 300, 60, -58, 500, 10, 14.904},
+    {"initial burst", 130, 18, -58, -50, 2, 4, 150, 120, -50, 400, 10, 5.464},
+    {"regular bursting", 200, 10, -58, -50, 2, 2, 120, 100, -46, 210, 9, 16.158},
+    {"delayed accelerating", 200, 12, -70, -50, 2, -10, 300, 0, -58, 300, 35, 33.574},
+    {"delayed regular bursting", 100, 10, -65, -50, 2, -10, 90, 30, -47, 110, 28, 57.180},
+    {"transient", 100, 10, -65, -50, 2, 10, 90, 100, -47, 180, 1, 30.290},
+    {"irregular (chaotic)", 100, 12, -60, -50, 2, -11, 130, 30, -48, 160, 28, 15.645},
+    {"Brette and Gerstner, 1 nA", 281, 30, -70.6, -50.4, 2, 4, 144, 80.5, -70.6, 1000, 17, 11.792},
+};
+
+static size_t run_adex(const adex_row *r, spk_precision precision, double dt, double *first)
+{
+    spk_net *net = net_of(precision, dt, 1);
+    spk_pop pop = spk_net_add(net, r->name, 1, SPK_ADEX,
+        SPK_SET({"c_m", SPK_PF(r->c)}, {"g_l", SPK_NS(r->g)}, {"e_l", SPK_MV(r->e_l)},
+                {"v_t", SPK_MV(r->v_t)}, {"delta_t", SPK_MV(r->delta)}, {"a", SPK_NS(r->a)},
+                {"tau_w", SPK_MS(r->tau_w)}, {"b", SPK_PA(r->b)}, {"v_reset", SPK_MV(r->v_reset)},
+                {"i_dc", SPK_PA(r->i)}));
+    spk_rec rec = spk_net_record_spikes(net, pop);
+    spk_net_run(net, 500);
+    size_t count;
+    const spk_spike *s = spk_rec_spikes(rec, &count);
+    *first = count ? (double)s[0].step * dt : -1;
+    spk_net_destroy(net);
+    return count;
+}
+
+/* Euler's counts at 0.1 ms are the table's. Its first spikes come 0.2 to 0.4 ms late there, a plain
+   double program's too: the upstroke is faster than the step. At 0.025 ms they are within 0.2. */
+TEST(adex_shows_all_nine_patterns)
+{
+    for (size_t k = 0; k < 9; k++) {
+        const adex_row *r = &adex_rows[k];
+        double first, first32, fine;
+        const size_t f64 = run_adex(r, SPK_FLOAT64, 0.1, &first);
+        const size_t f32 = run_adex(r, SPK_FLOAT32, 0.1, &first32);
+        (void)run_adex(r, SPK_FLOAT64, 0.025, &fine);
+        printf("    %-26s %zu and %zu spikes (64, 32 bits), expected %zu; first at %.1f, %.3f with "
+               "finer steps, converged %.3f\n", r->name, f64, f32, r->euler, first, fine, r->first);
+        CHECK_EQ(f64, r->euler);
+        CHECK_NEAR(first, r->first, 0.45);
+        CHECK_NEAR(fine, r->first, 0.2);
+        CHECK_NEAR(f32, r->euler, k == 7 ? 3 : 1);
+    }
+}
+
+TEST(adex_stays_finite_whatever_its_parameters)
+{
+    enum { N = 4000 };
+    static double p[8][N], x[N];
+    static const double low[8] = {20, 1, -90, 0.05, 5, 0, -120, -1e5};
+    static const double high[8] = {2000, 100, 20, 20, 1000, 1000, 40, 1e6};
+    uint64_t seed = 99;
+    for (size_t k = 0; k < 8; k++) {
+        for (size_t n = 0; n < N; n++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            const double u = (double)(seed >> 40) / 16777216.0;
+            p[k][n] = u < 0.1 ? low[k] : u > 0.9 ? high[k] : low[k] + u * (high[k] - low[k]);
+        }
+    }
+    for (int precision = 0; precision < 3; precision++) {
+        spk_net *net = net_of((spk_precision)precision, 0.1, 1);
+        spk_pop pop = spk_net_add(net, "n", N, SPK_ADEX,
+            SPK_SET({"c_m", spk_array(p[0], N)}, {"g_l", spk_array(p[1], N)},
+                    {"v_t", spk_array(p[2], N)}, {"delta_t", spk_array(p[3], N)},
+                    {"tau_w", spk_array(p[4], N)}, {"b", spk_array(p[5], N)},
+                    {"v_reset", spk_array(p[6], N)}, {"i_dc", spk_array(p[7], N)}));
+        run(net, 500);
+        CHECK(spk_net_get(net, pop, "v", x, N) == SPK_OK);
+        for (size_t n = 0; n < N; n++) CHECK(x[n] > -1e8 && x[n] <= 1e8);
+        CHECK(spk_net_get(net, pop, "w", x, N) == SPK_OK);
+        for (size_t n = 0; n < N; n++) CHECK(x[n] > -1e9 && x[n] <= 1e9);
+        spk_net_destroy(net);
+    }
+}
+
+/* -- sources and drives against their distributions -- */
+
+/* The upper tail of chi-squared, by Wilson and Hilferty's normal approximation. */
+static double chi_squared_p(double x, double df)
+{
+    const double z = (cbrt(x / df) - (1 - 2 / (9 * df))) / sqrt(2 / (9 * df));
+    return 0.5 * erfc(z / sqrt(2.0));
+}
+
+/* Observed counts of 0, 1, 2 ... (the last: that or more) against probabilities. Cells expected
+   below 8 are joined with the next. */
+static double chi_squared_test(const uint64_t *seen, const double *p, size_t cells, double n)
+{
+    double x = 0, expect = 0, got = 0;
+    size_t used = 0;
+    for (size_t k = 0; k < cells; k++) {
+        double rest = 0;
+        expect += n * p[k];
+        got += (double)seen[k];
+        for (size_t j = k + 1; j < cells; j++) rest += n * p[j];
+        if (expect < 8 || (rest < 8 && k + 1 < cells)) continue;
+        x += (got - expect) * (got - expect) / expect;
+        expect = got = 0;
+        used++;
+    }
+    return used > 1 ? chi_squared_p(x, (double)used - 1) : 0;
+}
+
+TEST(poisson_source_has_its_rate_and_geometric_intervals)
+{
+    enum { N = 100, CELLS = 400 };
+    const double rates[3] = {5, 80, 900}, dt = 0.1;
+    for (int k = 0; k < 3; k++) {
+        const uint64_t steps = 50000;
+        const double p = -expm1(-rates[k] * dt * 1e-3);
+        spk_net *net = net_of(k == 1 ? SPK_FLOAT64 : SPK_FLOAT32, dt, 3);
+        spk_pop pop = spk_net_add(net, "n", N, SPK_POISSON, SPK_SET({"rate", SPK_HZ(rates[k])}));
+        spk_rec rec = spk_net_record_spikes(net, pop);
+        run(net, steps);
+        size_t count;
+        const spk_spike *s = spk_rec_spikes(rec, &count);
+        const double mean = (double)N * (double)steps * p, sd = sqrt(mean * (1 - p));
+        static uint64_t seen[CELLS], each[N], last[N];
+        double prob[CELLS], dispersion = 0;
+        uint64_t width = (uint64_t)(1 / p / 20) + 1, intervals = 0;
+        memset(seen, 0, sizeof seen);
+        memset(each, 0, sizeof each);
+        memset(last, 0, sizeof last);
+        for (size_t j = 0; j < count; j++) {
+            const uint32_t n = s[j].neuron;
+            if (last[n]) {
+                const uint64_t cell = (s[j].step - last[n] - 1) / width;
+                seen[cell < CELLS ? cell : CELLS - 1]++;
+                intervals++;
+            }
+            last[n] = s[j].step;
+            each[n]++;
+        }
+        for (size_t j = 0; j < CELLS; j++) {
+            prob[j] = pow(1 - p, (double)(j * width)) *
+                      (j + 1 < CELLS ? 1 - pow(1 - p, (double)width) : 1);
+        }
+        for (size_t j = 0; j < N; j++) {
+            const double d = (double)each[j] - mean / N;
+            dispersion += d * d / (mean / N * (1 - p));
+        }
+        const double pi = chi_squared_test(seen, prob, CELLS, (double)intervals);
+        const double pd = chi_squared_p(dispersion, N);
+        printf("    %g Hz: %zu spikes (%.2f sd), intervals p %.3f, counts p %.3f\n", rates[k], count,
+               ((double)count - mean) / sd, pi, pd);
+        CHECK_NEAR(count, mean, 3.5 * sd);
+        CHECK(k == 0 || (pi > 1e-3 && pi < 1 - 1e-6)); /* long intervals do not fit into 5 s */
+        CHECK(pd > 1e-3 && pd < 0.999);
+        spk_net_destroy(net);
+    }
+}
+
+/* Keeps what arrives, so that a recorder sees it. */
+#define PROBE_STATE(X) X(got, 0.0, "") X(current, 0.0, "pA")
+#define PROBE_INPUTS(X) X(input, SPK_DELTA) X(i_ext, SPK_CURRENT)
+SPIKELIB_NEURON(probe, SPK_NONE, SPK_NONE, PROBE_STATE, PROBE_INPUTS,
+    got = input;
+    current = i_ext;
+)
+
+static void check_poisson_drive(double mean, int each, spk_precision precision, double weight)
+{
+    enum { N = 64, STEPS = 2000, CELLS = 400 };
+    static uint64_t seen[CELLS];
+    static double prob[CELLS];
+    const double dt = 0.5;
+    spk_net *net = net_of(precision, dt, 11);
+    spk_pop pop = spk_net_add(net, "n", N + 7, probe, NULL), in = spk_net_slice(net, pop, 5, N);
+    spk_poisson_desc d = {0};
+    double rates[N], sum = 0, squares = 0, lag = 0;
+    for (int k = 0; k < N; k++) rates[k] = mean / dt * 1000 * (each && k % 2 ? 0.5 : 1);
+    d.rate_hz = spk_array(rates, N);
+    d.weight = spk_constant(weight);
+    spk_net_drive_poisson(net, in, &d);
+    spk_rec rec = record(net, pop, "got");
+    run(net, STEPS);
+    size_t rows, width;
+    const double *x = spk_rec_samples(rec, &rows, &width);
+    memset(seen, 0, sizeof seen);
+    uint64_t samples = 0;
+    int outside = 0, odd = 0;
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t k = 0; k < width; k++) {
+            const double n = x[r * width + k] / weight;
+            if (k < 5 || k >= 5 + N) {
+                outside += n != 0;
+            } else if (!(each && (k - 5) % 2)) {
+                const size_t cell = (size_t)(n + 0.5);
+                odd += fabs(n - (double)cell) > 1e-5;
+                seen[cell < CELLS ? cell : CELLS - 1]++;
+                samples++;
+                sum += n;
+                squares += (n - mean) * (n - mean);
+                if (r) lag += (n - mean) * (x[(r - 1) * width + k] / weight - mean);
+            }
+        }
+    }
+    const double n = (double)samples;
+    for (size_t k = 0; k < CELLS; k++) {
+        prob[k] = exp((double)k * log(mean) - mean - lgamma((double)k + 1));
+    }
+    const double p = chi_squared_test(seen, prob, CELLS, n);
+    const double z = (sum / n - mean) / sqrt(mean / n), r = lag / squares * sqrt(n);
+    printf("    mean %g%s: off by %.2f sd, variance / mean %.4f, chi-squared p %.3f, "
+           "correlation of steps %.2f sd\n", mean, each ? " (a table each)" : "", z,
+           squares / n / mean, p, r);
+    CHECK(rows == STEPS && width == N + 7);
+    CHECK(outside == 0 && odd == 0);
+    CHECK(p > 1e-3);
+    CHECK(fabs(z) < 3.5 && fabs(r) < 3.5);
+    spk_net_destroy(net);
+}
+
+TEST(poisson_drive_follows_the_poisson_distribution)
+{
+    check_poisson_drive(0.05, 0, SPK_FLOAT32, 1);
+    check_poisson_drive(0.8, 0, SPK_FLOAT64, 87.8);
+    check_poisson_drive(2.3, 0, SPK_FLOAT32, -0.25);
+    check_poisson_drive(2.3, 1, SPK_FLOAT32, 3);
+    check_poisson_drive(80, 0, SPK_FLOAT32, 0.1);
+    check_poisson_drive(80, 1, SPK_FLOAT64, 2);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+TEST(noise_current_is_gaussian)
+{
+    enum { N = 96, STEPS = 2000, EVERY = 4 };
+    static double z[N * STEPS / EVERY];
+    for (int precision = 0; precision < 2; precision++) {
+        const double dt = 0.1, mean = 35, sd = 12;
+        spk_net *net = net_of((spk_precision)precision, dt, 5);
+        spk_pop pop = spk_net_add(net, "n", N, probe, NULL);
+        spk_current_desc c = {0};
+        c.amplitude = spk_constant(mean);
+        c.noise_sd = sd;
+        c.noise_dt_ms = EVERY * dt;
+        spk_net_drive_current(net, pop, &c);
+        spk_rec rec = record(net, pop, "current");
+        run(net, STEPS);
+        size_t rows, width, n = 0;
+        const double *x = spk_rec_samples(rec, &rows, &width);
+        REQUIRE(rows == STEPS && width == N);
+        double sum = 0, squares = 0, cubes = 0, fourth = 0, lag = 0, d = 0;
+        int changed = 0;
+        for (size_t r = 0; r < rows; r++) {
+            for (size_t k = 0; k < N; k++) {
+                const double y = (x[r * N + k] - mean) / sd;
+                if (r % EVERY) {
+                    changed += x[r * N + k] != x[(r - 1) * N + k];
+                    continue;
+                }
+                z[n++] = y;
+                sum += y;
+                squares += y * y;
+                cubes += y * y * y;
+                fourth += y * y * y * y;
+                if (r) lag += y * (x[(r - 1) * N + k] - mean) / sd;
+            }
+        }
+        qsort(z, n, sizeof *z, compare_doubles);
+        for (size_t k = 0; k < n; k++) {
+            const double f = 0.5 * erfc(-z[k] / sqrt(2.0));
+            const double a = fabs(f - (double)k / (double)n);
+            const double b = fabs(f - (double)(k + 1) / (double)n);
+            d = a > d ? a : d;
+            d = b > d ? b : d;
+        }
+        const double m = (double)n;
+        printf("    %d bits: mean %.4f, variance %.4f, skewness %.4f, kurtosis %.4f, KS %.2f, "
+               "extremes %.2f %.2f\n", precision ? 64 : 32, sum / m, squares / m, cubes / m,
+               fourth / m, d * sqrt(m), z[0], z[n - 1]);
+        CHECK(changed == 0);
+        CHECK_NEAR(sum / m, 0, 3.5 / sqrt(m));
+        CHECK_NEAR(squares / m, 1, 3.5 * sqrt(2 / m));
+        CHECK_NEAR(cubes / m, 0, 3.5 * sqrt(15 / m));
+        CHECK_NEAR(fourth / m, 3, 3.5 * sqrt(96 / m));
+        CHECK_NEAR(lag / m, 0, 3.5 / sqrt(m));
+        CHECK(d * sqrt(m) < 1.95); /* p = 0.001 */
+        spk_net_destroy(net);
+    }
+}
+
+/* The tails, word by word: Phi(z) must be (word + 1/2) / 2^32 within Wichura's 1e-7 of z. */
+TEST(normal_deviates_invert_the_distribution_function)
+{
+    uint32_t word[64];
+    double d[64], worst = 0;
+    float f[64];
+    for (uint32_t round = 0; round < 400; round++) {
+        for (uint32_t k = 0; k < 64; k++) {
+            word[k] = round < 4 ? (k < 32 ? k << (8 * round) : ~(k << (8 * round)))
+                                : (round * 64 + k) * 2654435761u;
+        }
+        spki_normal_d1(word, d, 64, 1.0);
+        spki_normal_f1(word, f, 64, 1.0);
+        for (uint32_t k = 0; k < 64; k++) {
+            const double u = ((double)word[k] + 0.5) / 4294967296.0;
+            const double tail = u < 0.5 ? u : 1 - u, a = fabs(d[k]);
+            /* one step of Newton's method from d gives the distance to the exact quantile */
+            const double density = exp(-a * a / 2) / sqrt(2 * 3.14159265358979323846);
+            const double error = fabs((0.5 * erfc(a / sqrt(2.0)) - tail) / density);
+            worst = error / (1 + a) > worst ? error / (1 + a) : worst;
+            CHECK((u < 0.5) == (d[k] < 0));
+            CHECK_NEAR(f[k], d[k], 2e-6 * (1 + a));
+        }
+    }
+    printf("    quantiles within %.2g\n", worst);
+    CHECK(worst < 2e-7);
+}
+
+/* -- times -- */
+
+TEST(spike_list_parrot_and_delays_keep_their_times)
+{
+    static const double times[5] = {0.1, 0.2, 3.0, 7.7, 7.8};
+    static const uint32_t who[5] = {0, 0, 0, 0, 0};
+    static const double delays[4] = {0.1, 0.2, 1.5, 102.4};
+    static const uint32_t from[4] = {0, 0, 0, 0}, to[4] = {0, 1, 2, 3};
+    spk_net *net = net_of(SPK_FLOAT32, 0.1, 1);
+    spk_pop list = spk_net_add(net, "list", 1, SPK_SPIKE_LIST, NULL);
+    spk_pop parrot = spk_net_add(net, "parrot", 4, SPK_PARROT, NULL);
+    spk_conn_desc c = {0};
+    c.rule = SPK_COO;
+    c.sources = from;
+    c.targets = to;
+    c.total = 4;
+    c.delay_ms = spk_array(delays, 4);
+    spk_net_connect(net, list, parrot, &c);
+    spk_net_spike_list(net, list, who, times, 5);
+    spk_rec a = spk_net_record_spikes(net, list), b = spk_net_record_spikes(net, parrot);
+    run(net, 1200);
+    size_t na, nb;
+    const spk_spike *sa = spk_rec_spikes(a, &na), *sb = spk_rec_spikes(b, &nb);
+    CHECK_EQ(na, 5);
+    CHECK_EQ(nb, 20);
+    for (size_t k = 0; k < na && k < 5; k++) CHECK_EQ(sa[k].step, (uint64_t)(times[k] * 10 + 0.5));
+    for (size_t j = 0; j < 4; j++) {
+        size_t n = 0;
+        for (size_t k = 0; k < nb; k++) {
+            if (sb[k].neuron != 1 + j) continue;
+            const uint64_t delay = (uint64_t)(delays[j] * 10 + 0.5);
+            CHECK(n < 5 && sb[k].step == (uint64_t)(times[n] * 10 + 0.5) + delay);
+            n++;
+        }
+        CHECK_EQ(n, 5);
+    }
+    spk_net_destroy(net);
 }

@@ -5,6 +5,10 @@
 #include "check.h"
 
 #include <locale.h>
+#ifndef _WIN32
+#include <signal.h>
+#include <sys/resource.h>
+#endif
 
 static char path[1024], text[4u << 20];
 
@@ -269,8 +273,10 @@ TEST(numbers_do_not_depend_on_the_locale)
     REQUIRE(n < sizeof plain);
     memcpy(plain, text, n + 1);
     if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8") &&
-        !setlocale(LC_ALL, "de_DE"))
+        !setlocale(LC_ALL, "de_DE")) {
+        remove(path);
         SKIP("no locale with a decimal comma is installed");
+    }
     CHECK(spk_plot_curves(&c, 1, NULL, path) == SPK_OK);
     setlocale(LC_ALL, "C");
     slurp(path);
@@ -290,6 +296,37 @@ TEST(failures_leave_nothing_behind)
     CHECK(spk_plot_rates(&s, 1, 0.1, -1.0, NULL, "x.svg") == SPK_ERR_RANGE);
     CHECK(spk_plot_sheet(NULL, 0, 0, NULL, "x.svg") == SPK_ERR_RANGE);
     CHECK(!exists("x.svg") && !exists("x.svg.part"));
+}
+
+/* A limit on the size of files stands in for a disk that fills up half way. */
+TEST(a_picture_cut_short_leaves_the_old_one_alone)
+{
+#if defined(RLIMIT_FSIZE) && defined(SIGXFSZ)
+    struct rlimit before, small;
+    spk_spike *spikes = make_spikes(20000, 100);
+    spk_result result;
+    char part[1100];
+    REQUIRE(spikes && getrlimit(RLIMIT_FSIZE, &before) == 0);
+    check_tmp("cut.svg", path, sizeof path);
+    snprintf(part, sizeof part, "%s.part", path);
+    CHECK(spk_plot_raster_desc(spikes, 5, 0.1, NULL, path) == SPK_OK);
+    small = before;
+    small.rlim_cur = 20000;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    result = spk_plot_raster_desc(spikes, 20000, 0.1, NULL, path);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    free(spikes);
+    CHECK(result == SPK_ERR_IO);
+    CHECK(!exists(part));
+    slurp(path);
+    CHECK(well_formed());
+    CHECK_EQ(marks(), 5);
+    remove(path);
+#else
+    SKIP("this system has no limit on the size of files");
+#endif
 }
 
 TEST(a_full_disk_is_an_error)

@@ -11,7 +11,10 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
     if (!net) {
         return SPK_ERR_NULL;
     }
-    const spk_result result = spk_net_build(net);
+    spk_result result = spk_net_build(net);
+    if (result == SPK_OK) {
+        result = spki_may_change(net, call);
+    }
     if (result != SPK_OK) {
         return result;
     }
@@ -58,30 +61,63 @@ SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name,
     return result;
 }
 
-/* A parameter's array with some neurons changed; the population's derived values follow, or all
-   stays as it was. States keep their stored (relative) values. */
-SPKI_FN spk_result spki_set_param(spk_net *net, spki_population *pop, uint32_t q,
-                                  const spki_view *view, const double *values)
+/* A parameter of one population as it will be, and what is derived from it. */
+typedef struct spki_change {
+    spki_param param;
+    spki_reals reals;
+    bool made;
+} spki_change;
+
+SPKI_FN spk_result spki_draft_change(spk_net *net, spki_population *pop, uint32_t q,
+                                     const spki_view *view, const double *values,
+                                     spki_change *change)
 {
-    spki_param old = pop->param[q], fresh;
-    fresh.uniform = old.uniform;
-    fresh.each = (double *)spki_alloc(&net->mem, pop->count, sizeof(double));
-    if (!fresh.each) {
+    const spki_param old = pop->param[q];
+    change->param.uniform = old.uniform;
+    change->param.each = (double *)spki_alloc(&net->mem, pop->count, sizeof(double));
+    if (!change->param.each) {
         return spki_no_memory(net, pop->model->param[q].name);
     }
     for (uint32_t n = 0; n < pop->count; n++) {
         const uint32_t k = spki_view_index(view, pop->first + n);
-        fresh.each[n] = k == UINT32_MAX ? spki_param_at(&old, n) : values[k];
+        change->param.each[n] = k == UINT32_MAX ? spki_param_at(&old, n) : values[k];
     }
-    pop->param[q] = fresh;
-    const spk_result result = spki_make_reals(net, pop);
-    if (result != SPK_OK) {
-        pop->param[q] = old;
-        spki_free_param(&net->mem, &fresh, pop->count);
-        return result;
+    pop->param[q] = change->param;
+    const spk_result result = spki_draft_reals(net, pop, &change->reals);
+    pop->param[q] = old;
+    change->made = result == SPK_OK;
+    return result;
+}
+
+/* Sets a parameter of some neurons of all populations that have it; what is derived follows, or
+   all stays as it was. States keep their stored (relative) values. */
+SPKI_FN spk_result spki_set_param(spk_net *net, const spki_view *view, const char *name,
+                                  const double *values)
+{
+    spki_change *change =
+        (spki_change *)spki_alloc(&net->mem, net->populations, sizeof *change);
+    spk_result result = change ? SPK_OK : spki_no_memory(net, name);
+    for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
+        if (q >= 0 && spki_view_meets(view, pop)) {
+            result = spki_draft_change(net, pop, (uint32_t)q, view, values, &change[p]);
+        }
     }
-    spki_free_param(&net->mem, &old, pop->count);
-    return SPK_OK;
+    for (uint32_t p = 0; change && p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
+        if (result == SPK_OK && change[p].made) {
+            const spki_param old = pop->param[q];
+            pop->param[q] = change[p].param;
+            change[p].param = old;
+            spki_swap_reals(pop, &change[p].reals);
+        }
+        spki_free_reals(net, pop, &change[p].reals);
+        spki_free_param(&net->mem, &change[p].param, pop->count);
+    }
+    spki_free(&net->mem, change, net->populations, sizeof *change);
+    return result;
 }
 
 SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
@@ -103,21 +139,15 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
                                name, values[k], n, fault);
         }
     }
-    for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
-        spki_population *at = &net->population[p];
-        const uint32_t lo = spki_view_below(view, at->first);
-        const uint32_t hi = spki_view_below(view, at->first + at->count);
-        const int s = spki_find_field(at->model->state, at->model->state_count, name);
-        if (lo == hi) {
-            continue;
-        }
-        if (s < 0) {
-            result = spki_set_param(
-                net, at, (uint32_t)spki_find_field(at->model->param, at->model->param_count, name),
-                view, values);
-        }
-        for (uint32_t k = lo; s >= 0 && k < hi; k++) {
-            spki_set_state(net, at, (uint32_t)s, spki_view_id(view, k) - at->first, values[k]);
+    if (result == SPK_OK) {
+        result = spki_set_param(net, view, name, values);
+    }
+    for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
+        uint32_t n;
+        spki_population *p = spki_view_neuron(net, view, k, &n);
+        const int s = spki_find_field(p->model->state, p->model->state_count, name);
+        if (s >= 0) {
+            spki_set_state(net, p, (uint32_t)s, n, values[k]);
         }
     }
     return result;
@@ -128,8 +158,10 @@ SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const u
 {
     const spki_view *view;
     spk_result result =
-        spki_check_access(net, pop, "inject spikes", count ? (const void *)neurons : "",
-                          spk_net_pop_size(net, pop), &view);
+        spki_check_access(net, pop, "inject spikes", "", spk_net_pop_size(net, pop), &view);
+    if (result == SPK_OK && !neurons && count) {
+        return spki_fail(net, SPK_ERR_NULL, "inject spikes: the array is NULL");
+    }
     for (size_t k = 0; k < count && result == SPK_OK; k++) {
         if (neurons[k] >= view->size) {
             result =
@@ -200,6 +232,10 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
                 return spki_fail(net, SPK_ERR_RANGE, "inject current: %g for neuron %u of \"%s\"",
                                  currents[k], n, p->name);
             }
+            result = spki_check_current(net, p);
+            if (result != SPK_OK) {
+                return result;
+            }
             if (!p->current) {
                 p->current = (double *)spki_alloc(&net->mem, p->count, sizeof(double));
                 if (!p->current) {
@@ -219,7 +255,7 @@ SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
-    if (!net || spk_net_build(net) != SPK_OK) {
+    if (!net || spk_net_build(net) != SPK_OK || spki_may_change(net, "digest") != SPK_OK) {
         return 0;
     }
     for (uint32_t p = 0; p < net->populations; p++) {

@@ -6,11 +6,6 @@
 
 /* -- the common unit of each receptor's accumulator -- */
 
-SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
-{
-    return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
-}
-
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
 SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 {

@@ -174,11 +174,6 @@ SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_
 {
     const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
     for (uint32_t k = 0; k < n; k++) {
-        if (k + 4 < n) {
-            __builtin_prefetch(tile->words + tile->row[id[k + 4]]);
-            __builtin_prefetch(tile->words + tile->row[id[k + 4]] + 16);
-            __builtin_prefetch(tile->words + tile->row[id[k + 4]] + 32);
-        }
         const uint32_t start = tile->row[id[k]];
         const uint32_t *row = tile->words + start;
         const uint32_t buckets = row[0];
@@ -195,11 +190,18 @@ SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_
 SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
     uint64_t buckets = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        if (k + 8 < n) {
-            __builtin_prefetch(tile->words + tile->row[id[k + 8]]);
+    for (uint32_t from = 0; from < n; from += 32) {
+        const uint32_t end = SPKI_MIN(n, from + 32);
+        for (uint32_t k = from; k < end; k++) { /* all at once: a row's header is a few lines */
+            const uint32_t *row = tile->words + tile->row[id[k]];
+            __builtin_prefetch(row);
+            __builtin_prefetch(row + 16);
+            __builtin_prefetch(row + 32);
+            __builtin_prefetch(row + 48);
         }
-        buckets += tile->words[tile->row[id[k]]];
+        for (uint32_t k = from; k < end; k++) {
+            buckets += tile->words[tile->row[id[k]]];
+        }
     }
     return buckets;
 }

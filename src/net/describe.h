@@ -145,10 +145,14 @@ SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t rang
 SPKI_FN const spki_view *spki_check_view(spk_net *net, spk_pop pop, const char *call)
 {
     const spki_view *view = spki_view_of(net, pop);
+    if (spki_may_change(net, call) != SPK_OK) {
+        return NULL;
+    }
     if (!view) {
         (void)spki_fail(net, SPK_ERR_HANDLE,
-                        pop.net == 0 ? "%s: no population given"
-                                     : "%s: the population belongs to another network",
+                        pop.net == 0         ? "%s: no population given"
+                        : pop.net != net->id ? "%s: the population belongs to another network"
+                                             : "%s: the network has no population of that handle",
                         call);
     }
     return view;
@@ -288,7 +292,7 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
     }
     if (result == SPK_OK) {
         spki_free_param(&net->mem, out, pop->count);
-        out->uniform = n ? each[0] : 0.0;
+        out->uniform = n ? each[0] : out->uniform; /* of nobody: what is derived stays sound */
         out->each = same ? NULL : each;
     }
     if (same || result != SPK_OK) {
@@ -619,12 +623,19 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     if (net->status != SPK_OK) {
         return net->status;
     }
+    if (spki_may_change(net, "spike list") != SPK_OK) {
+        return SPK_ERR_STATE;
+    }
     const spki_view *view = spki_check_view(net, pop, "spike list");
     if (!view) {
         return SPK_ERR_HANDLE;
     }
     if (count && (!neurons || !times_ms)) {
         return spki_fail(net, SPK_ERR_NULL, "spike list: an array is NULL");
+    }
+    if (view->size == 0) {
+        return count ? spki_fail(net, SPK_ERR_RANGE, "spike list: the view holds no neurons")
+                     : SPK_OK;
     }
     if (view->ranges != 1) {
         return spki_fail(net, SPK_ERR_UNSUPPORTED,

@@ -410,15 +410,17 @@ SPKI_FN spk_result spki_record_pending(spk_net *net)
     return result;
 }
 
+/* Writes what all files still lack, whichever of them fail. */
 SPKI_FN spk_result spki_flush_files(spk_net *net)
 {
+    spk_result result = SPK_OK;
     for (uint32_t r = 0; r < net->recorders; r++) {
         if (spki_rec_flush(net->recorder[r]) != SPK_OK) {
-            return spki_fail(net, SPK_ERR_IO, "record: \"%s\" cannot be written: %s",
-                             net->recorder[r]->path, strerror(errno));
+            result = spki_fail(net, SPK_ERR_IO, "record: \"%s\" cannot be written: %s",
+                               net->recorder[r]->path, strerror(errno));
         }
     }
-    return SPK_OK;
+    return result;
 }
 
 SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
@@ -434,7 +436,13 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
                          (spki_llu)steps);
     }
+    result = spki_may_change(net, "run");
+    if (result != SPK_OK) {
+        return result;
+    }
     const double start = spk_clock_seconds();
+    const uint64_t before = net->step;
+    net->running = true;
     net->stop_result = spki_record_pending(net);
     net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
@@ -446,10 +454,11 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         }
         net->slice = net->next_slice;
     }
-    for (uint32_t p = 0; p < net->populations && steps; p++) {
+    for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
         net->population[p].has_amount = net->population[p].has_forced = false;
     }
     result = net->stop_result == SPK_OK ? spki_flush_files(net) : net->stop_result;
+    net->running = false;
     net->run_s += spk_clock_seconds() - start;
     return result;
 }
@@ -460,7 +469,7 @@ SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
         return SPK_ERR_NULL;
     }
     if (!(duration_ms >= 0.0) || !(duration_ms / net->desc.dt_ms < 9e15)) {
-        return spki_fail(net, SPK_ERR_RANGE, "run: %g ms is no duration", duration_ms);
+        return spki_decline(net, SPK_ERR_RANGE, "run: %g ms is no duration", duration_ms);
     }
     return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
 }

@@ -213,7 +213,7 @@ struct spk_net {
     uint32_t id;
     spk_result status;
     char error[512];
-    bool built, describing;
+    bool built, running;
     spk_isa isa;
     size_t real_size, state_size;
     spki_view *view;
@@ -268,6 +268,31 @@ spki_fail(spk_net *net, spk_result code, const char *format, ...)
         net->desc.log(net->desc.log_ctx, code, net->error);
     }
     return code;
+}
+
+/* A call that describes nothing came in vain: says why, and the network stays as good as it was. */
+__attribute__((format(printf, 3, 4), unused)) static spk_result
+spki_decline(spk_net *net, spk_result code, const char *format, ...)
+{
+    if (net->status != SPK_OK) {
+        return net->status;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(net->error, sizeof net->error, format, args);
+    va_end(args);
+    if (net->desc.log) {
+        net->desc.log(net->desc.log_ctx, code, net->error);
+    }
+    return code;
+}
+
+/* Callbacks of recorders may not change the network that is calling them. */
+SPKI_FN spk_result spki_may_change(spk_net *net, const char *call)
+{
+    return net->running ? spki_decline(net, SPK_ERR_STATE,
+                                      "%s: the network is running (this is a callback of it)", call)
+                        : SPK_OK;
 }
 
 SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
@@ -354,6 +379,12 @@ SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
 {
     const uint32_t below = spki_view_below(view, id);
     return below < view->size && spki_view_id(view, below) == id ? below : UINT32_MAX;
+}
+
+/* Does the view hold neurons of the population? */
+SPKI_FN bool spki_view_meets(const spki_view *view, const spki_population *pop)
+{
+    return spki_view_below(view, pop->first + pop->count) > spki_view_below(view, pop->first);
 }
 
 SPKI_FN uint32_t spki_population_of(const spk_net *net, uint32_t id)

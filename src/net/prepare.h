@@ -184,30 +184,55 @@ SPKI_FN spk_result spki_fill_reals(spk_net *net, spki_population *pop, spki_real
     return ok ? result : spki_no_memory(net, "parameters");
 }
 
-/* Makes all of a population's arrays anew, or leaves the old ones. */
-SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
+SPKI_FN void spki_free_reals(spk_net *net, const spki_population *pop, spki_reals *made)
 {
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     spki_mem *mem = &net->mem;
+    for (uint32_t k = 0; made->real && made->bytes && k < reals; k++) {
+        spki_free(mem, made->real[k], made->bytes[k], 1);
+    }
+    spki_free(mem, made->real, reals, sizeof *made->real);
+    spki_free(mem, made->mask, reals, sizeof *made->mask);
+    spki_free(mem, made->bytes, reals, sizeof *made->bytes);
+    memset(made, 0, sizeof *made);
+}
+
+/* All of a population's arrays from its parameters, beside those in use; nothing on failure. */
+SPKI_FN spk_result spki_draft_reals(spk_net *net, spki_population *pop, spki_reals *made)
+{
+    const uint32_t reals = pop->model->param_count + pop->model->derived_count;
+    spki_mem *mem = &net->mem;
+    made->real = (char **)spki_alloc(mem, reals, sizeof *made->real);
+    made->mask = (size_t *)spki_alloc(mem, reals, sizeof *made->mask);
+    made->bytes = (size_t *)spki_alloc(mem, reals, sizeof *made->bytes);
+    const spk_result result = made->real && made->mask && made->bytes
+                                  ? spki_fill_reals(net, pop, made)
+                                  : spki_no_memory(net, "parameters");
+    if (result != SPK_OK) {
+        spki_free_reals(net, pop, made);
+    }
+    return result;
+}
+
+/* Exchanges them for those in use. */
+SPKI_FN void spki_swap_reals(spki_population *pop, spki_reals *made)
+{
+    const spki_reals old = {pop->real, pop->real_mask, pop->real_bytes};
+    pop->real = made->real;
+    pop->real_mask = made->mask;
+    pop->real_bytes = made->bytes;
+    *made = old;
+}
+
+/* Makes all of a population's arrays anew, or leaves the old ones. */
+SPKI_FN spk_result spki_make_reals(spk_net *net, spki_population *pop)
+{
     spki_reals made;
-    made.real = (char **)spki_alloc(mem, reals, sizeof *made.real);
-    made.mask = (size_t *)spki_alloc(mem, reals, sizeof *made.mask);
-    made.bytes = (size_t *)spki_alloc(mem, reals, sizeof *made.bytes);
-    spk_result result = made.real && made.mask && made.bytes ? spki_fill_reals(net, pop, &made)
-                                                             : spki_no_memory(net, "parameters");
+    const spk_result result = spki_draft_reals(net, pop, &made);
     if (result == SPK_OK) {
-        const spki_reals old = {pop->real, pop->real_mask, pop->real_bytes};
-        pop->real = made.real;
-        pop->real_mask = made.mask;
-        pop->real_bytes = made.bytes;
-        made = old;
+        spki_swap_reals(pop, &made);
     }
-    for (uint32_t k = 0; made.real && made.bytes && k < reals; k++) {
-        spki_free(mem, made.real[k], made.bytes[k], 1);
-    }
-    spki_free(mem, made.real, reals, sizeof *made.real);
-    spki_free(mem, made.mask, reals, sizeof *made.mask);
-    spki_free(mem, made.bytes, reals, sizeof *made.bytes);
+    spki_free_reals(net, pop, &made);
     return result;
 }
 
@@ -425,6 +450,17 @@ SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
     return SPK_OK;
 }
 
+SPKI_FN spk_result spki_check_current(spk_net *net, const spki_population *pop)
+{
+    for (uint32_t k = 0; k < pop->model->input_count; k++) {
+        if ((int)(pop->model->input[k].value + 0.5) == SPK_CURRENT) {
+            return SPK_OK;
+        }
+    }
+    return spki_fail(net, SPK_ERR_UNSUPPORTED, "\"%s\" (%s) takes no current", pop->name,
+                     pop->model->name);
+}
+
 SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
                                               const spk_current_desc *desc)
 {
@@ -450,6 +486,11 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
     if (result == SPK_OK) {
         drive->noise_steps = (uint64_t)(every + 0.5);
         result = spki_drive_window(net, drive, desc->start_ms, desc->stop_ms);
+    }
+    for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
+        if (spki_view_meets(&net->view[drive->view], &net->population[p])) {
+            result = spki_check_current(net, &net->population[p]);
+        }
     }
     if (result == SPK_OK) {
         result = spki_drive_value(net, drive, "amplitude", &desc->amplitude, 0.0, -1e30, 1e30, 0,

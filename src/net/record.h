@@ -220,7 +220,8 @@ SPKI_FN spk_result spki_rec_room(spk_rec rec, bool grows)
     if (!grows) {
         return SPK_ERR_FULL;
     }
-    const size_t more = SPKI_MAX((size_t)4096, rec->capacity * 2);
+    const size_t first = SPKI_MAX((size_t)65536 / size, (size_t)16); /* rows may be long */
+    const size_t more = SPKI_MAX(first, rec->capacity * 2);
     void *items = spki_alloc_raw(&net->mem, more, size);
     uint64_t *steps = rec->kind == SPK_REC_SPIKES
                           ? NULL
@@ -363,7 +364,7 @@ SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s
 {
     const spk_net *net = rec->net;
     const spki_view *view = &net->view[rec->view];
-    const bool call = rec->sink == SPK_SINK_CALLBACK;
+    const bool call = rec->sink == SPK_SINK_CALLBACK && rec->kind == SPK_REC_SPIKES;
     size_t seen = 0;
     rec->count = call ? 0 : rec->count;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -389,7 +390,7 @@ SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s
             rec->cursor = call ? rec->cursor : seen;
         }
     }
-    if (call && rec->kind == SPK_REC_SPIKES && rec->count) {
+    if (call && rec->count) {
         if (!rec->callback(rec->ctx, stamp, rec->items, rec->count)) {
             return SPK_ERR_FULL;
         }

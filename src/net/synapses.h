@@ -131,7 +131,11 @@ SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop tar
                                        const spki_view **pre, const spki_view **post)
 {
     if (!net->built) {
-        return spki_fail(net, SPK_ERR_STATE, "synapses: the network is not built yet");
+        return spki_decline(net, SPK_ERR_STATE, "synapses: the network is not built yet");
+    }
+    const spk_result result = spki_may_change(net, "synapses");
+    if (result != SPK_OK) {
+        return result;
     }
     *pre = spki_check_view(net, source, "synapses");
     *post = *pre ? spki_check_view(net, target, "synapses") : NULL;
