@@ -1,6 +1,6 @@
 /* ---- >>golden: small networks whose spikes are the same wherever they run ---- */
 
-/* golden [--isa NAME|auto] [--threads N] [NETWORK ...] prints a line "network digest" for each
+/* golden [--isa NAME|auto] [--threads N] [--verbose] prints a line "network digest" for each
    network: the XXH64 of its spikes, or, where the name ends in ".v", of its states at the end.
    --isas lists the instruction sets that this program can use here, --verbose adds what happened.
    Exit status 1 where a network could not run or hardly spiked: a digest of silence proves
@@ -84,8 +84,8 @@ static void finish(golden *g, uint64_t least, bool state)
     if (golden_verbose) {
         ZERO(spk_net_info, info);
         (void)spk_net_get_info(g->net, &info);
-        fprintf(stderr, "%-12s %6llu spikes %7llu synapses %8llu events %u tiles delays %u-%u acc %u "
-                "build %.4f run %.4f s\n", g->name, (unsigned long long)count,
+        fprintf(stderr, "%-12s %6llu spikes %7llu synapses %8llu events %u tiles "
+                "delays %u-%u acc %u build %.4f run %.4f s\n", g->name, (unsigned long long)count,
                 (unsigned long long)info.synapses, (unsigned long long)info.events, info.tiles,
                 info.min_delay_steps, info.max_delay_steps, info.accumulator_bits, info.build_s,
                 info.run_s);

@@ -561,9 +561,11 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         spki_projection *p = &net->projection[k];
         const spk_result result = spki_proj_scan_weights(&net->mem, &p->proj, why, sizeof why);
         if (result != SPK_OK) {
-            return spki_fail(net, result, "connect \"%s\" -> \"%s\": %s",
-                             spki_view_name(net, &net->view[p->source]),
-                             spki_view_name(net, &net->view[p->target]), why);
+            return result == SPK_ERR_OUT_OF_MEMORY
+                       ? spki_no_memory(net, "a projection")
+                       : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s",
+                                   spki_view_name(net, &net->view[p->source]),
+                                   spki_view_name(net, &net->view[p->target]), why);
         }
         spki_proj_weight_range(&p->proj, &p->lo, &p->hi);
     }

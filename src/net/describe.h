@@ -4,6 +4,42 @@
 
 #include "net.h"
 
+/* What is wrong with a descriptor that has its defaults; `why` is left alone where nothing is. */
+SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size)
+{
+    if (!(d->dt_ms > 0.0) || !spki_finite(d->dt_ms) || d->dt_ms > 1000.0) {
+        return spki_because(SPK_ERR_RANGE, why, size,
+                            "dt_ms = %g is not a step (0 < dt_ms <= 1000)", d->dt_ms);
+    }
+    if (d->threads > 1024) {
+        return spki_because(SPK_ERR_RANGE, why, size, "threads = %u is more than 1,024",
+                            d->threads);
+    }
+    if ((int)d->precision < 0 || d->precision > SPK_FLOAT16) {
+        return spki_because(SPK_ERR_RANGE, why, size, "precision = %d is none", (int)d->precision);
+    }
+    if (d->weight_bits != 16 && d->weight_bits != 32) {
+        return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 16 nor 32",
+                            d->weight_bits);
+    }
+    if (d->max_delay_steps > SPKI_MAX_DELAY) {
+        return spki_because(SPK_ERR_RANGE, why, size, "max_delay_steps = %u is more than %u",
+                            d->max_delay_steps, SPKI_MAX_DELAY);
+    }
+    if ((int)d->isa < 0 || d->isa > SPK_ISA_GENERIC) {
+        return spki_because(SPK_ERR_NAME, why, size, "isa = %d is no instruction set", (int)d->isa);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN void spki_fill_desc(spk_net_desc *d)
+{
+    d->threads = d->threads ? d->threads : 1;
+    d->dt_ms = d->dt_ms == 0.0 ? 0.1 : d->dt_ms;
+    d->weight_bits = d->weight_bits ? d->weight_bits : 16;
+    d->max_delay_steps = d->max_delay_steps ? d->max_delay_steps : 1024;
+}
+
 SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
 {
     if (!desc) {
@@ -12,37 +48,29 @@ SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc)
     if (desc->begin_sentinel || desc->end_sentinel) {
         return SPK_ERR_UNINITIALISED;
     }
-    desc->threads = desc->threads ? desc->threads : 1;
-    desc->dt_ms = desc->dt_ms == 0.0 ? 0.1 : desc->dt_ms;
-    desc->weight_bits = desc->weight_bits ? desc->weight_bits : 16;
-    desc->max_delay_steps = desc->max_delay_steps ? desc->max_delay_steps : 1024;
-    return SPK_OK;
+    spk_net_desc d = *desc;
+    spki_fill_desc(&d);
+    const spk_result result = spki_desc_fault(&d, NULL, 0);
+    if (result == SPK_OK) {
+        *desc = d;
+    }
+    return result;
 }
 
 SPKI_FN spk_result spki_check_desc(spk_net *net)
 {
-    const spk_net_desc *d = &net->desc;
+    char fault[120];
     const char *why = "";
-    if (!(d->dt_ms > 0.0) || !spki_finite(d->dt_ms) || d->dt_ms > 1000.0) {
-        return spki_fail(net, SPK_ERR_RANGE, "dt_ms = %g is not a step (0 < dt_ms <= 1000)",
-                         d->dt_ms);
+    spk_result result = spki_desc_fault(&net->desc, fault, sizeof fault);
+    if (result != SPK_OK) {
+        return spki_fail(net, result, "create: %s", fault);
     }
-    if (d->threads > 1024) {
-        return spki_fail(net, SPK_ERR_RANGE, "threads = %u is more than 1,024", d->threads);
+    result = spki_isa_resolve(net->desc.isa, &net->isa, &why);
+    if (result == SPK_ERR_NAME) {
+        return spki_fail(net, result, "create: \"%s\": %s", getenv("SPIKELIB_ISA"), why);
     }
-    if ((int)d->precision < 0 || d->precision > SPK_FLOAT16) {
-        return spki_fail(net, SPK_ERR_RANGE, "precision = %d is none", (int)d->precision);
-    }
-    if (d->weight_bits != 16 && d->weight_bits != 32) {
-        return spki_fail(net, SPK_ERR_RANGE, "weight_bits = %u is neither 16 nor 32",
-                         d->weight_bits);
-    }
-    if (d->max_delay_steps > SPKI_MAX_DELAY) {
-        return spki_fail(net, SPK_ERR_RANGE, "max_delay_steps = %u is more than %u",
-                         d->max_delay_steps, SPKI_MAX_DELAY);
-    }
-    if (spki_isa_resolve(d->isa, &net->isa, &why) != SPK_OK) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "instruction set \"%s\": %s",
+    if (result != SPK_OK) {
+        return spki_fail(net, result, "create: instruction set \"%s\": %s",
                          spk_isa_name(net->isa), why);
     }
     return SPK_OK;
@@ -73,7 +101,7 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     net->mem = mem;
     net->desc = d;
     net->id = spki_net_tag(net);
-    (void)spk_net_desc_defaults(&net->desc);
+    spki_fill_desc(&net->desc);
     net->threads = net->desc.threads;
     if (garbage) {
         (void)spki_fail(net, SPK_ERR_UNINITIALISED,
@@ -529,8 +557,10 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
         net->desc.seed, SPKI_STREAM_PROJECTION | net->projections, source.index == target.index,
         spki_self_of, &self, spki_lanes(net->isa, 4)->fill, why, sizeof why);
     if (result != SPK_OK) {
-        return spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
-                         spki_view_name(net, vt), why);
+        return result == SPK_ERR_OUT_OF_MEMORY
+                   ? spki_no_memory(net, "a projection")
+                   : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s",
+                               spki_view_name(net, vs), spki_view_name(net, vt), why);
     }
     p->source = source.index - 1;
     p->target = target.index - 1;

@@ -191,7 +191,10 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     if (net->threads > 1 && !net->desc.executor.run) {
         result = spki_pool_create(&net->mem, net->threads, &net->pool);
         if (result != SPK_OK) {
-            return spki_fail(net, result, "build: %u threads could not be started", net->threads);
+            return result == SPK_ERR_OUT_OF_MEMORY
+                       ? spki_no_memory(net, "threads")
+                       : spki_fail(net, result, "build: %u threads could not be started",
+                                   net->threads);
         }
     }
     for (uint32_t p = 0; p < net->populations && result == SPK_OK; p++) {
