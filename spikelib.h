@@ -77,7 +77,7 @@
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
     SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -63 kB
     SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -121 kB
-    SPIKELIB_NO_THREADS      off      starts no threads; needs no pthread; an executor still works: -2 kB
+    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.2 kB
@@ -10792,9 +10792,10 @@ spki_decline(spk_net *net, spk_result code, const char *format, ...)
 /* Callbacks of recorders may not change the network that is calling them. */
 SPKI_FN spk_result spki_may_change(spk_net *net, const char *call)
 {
-    return net->running ? spki_decline(net, SPK_ERR_STATE,
-                                      "%s: the network is running (this is a callback of it)", call)
-                        : SPK_OK;
+    return net->running
+               ? spki_decline(net, SPK_ERR_STATE,
+                              "%s: the network is running (this is a callback of it)", call)
+               : SPK_OK;
 }
 
 SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)
@@ -11038,8 +11039,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
         return spki_fail(net, result, "create: \"%s\": %s", getenv("SPIKELIB_ISA"), why);
     }
     if (result != SPK_OK) {
-        return spki_fail(net, result, "create: instruction set \"%s\": %s",
-                         spk_isa_name(net->isa), why);
+        return spki_fail(net, result, "create: instruction set \"%s\": %s", spk_isa_name(net->isa),
+                         why);
     }
     return SPK_OK;
 }
@@ -11241,6 +11242,15 @@ SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+/* What any number of the host's must be: finite, also in the network's precision. */
+SPKI_FN const char *spki_number_fault(const spk_net *net, double x)
+{
+    if (!spki_finite(x)) {
+        return "is not a finite number";
+    }
+    return net->real_size == 4 && !(x >= -3.4e38 && x <= 3.4e38) ? "exceeds 32-bit floats" : NULL;
+}
+
 /* What a parameter may be, by its name: see the top of >>models. */
 SPKI_FN const char *spki_param_fault(const char *name, double x)
 {
@@ -11278,8 +11288,10 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
         (void)spki_fail(net, result, "\"%s\": %s %s", pop->name, name, why);
     }
     for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        const char *fault = is_state ? (spki_finite(each[k]) ? NULL : "is not a finite number")
-                                     : spki_param_fault(name, each[k]);
+        const char *fault = spki_number_fault(net, each[k]);
+        if (!fault && !is_state) {
+            fault = spki_param_fault(name, each[k]);
+        }
         if (fault) {
             result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %llu %s", pop->name,
                                name, each[k], (spki_llu)k, fault);
@@ -11527,8 +11539,8 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     if (result != SPK_OK) {
         return result == SPK_ERR_OUT_OF_MEMORY
                    ? spki_no_memory(net, "a projection")
-                   : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s",
-                               spki_view_name(net, vs), spki_view_name(net, vt), why);
+                   : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
+                               spki_view_name(net, vt), why);
     }
     p->source = source.index - 1;
     p->target = target.index - 1;
@@ -14067,9 +14079,7 @@ SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint6
     const double rate = size ? (double)rec->bin_spikes / (seconds * (double)size) : 0.0;
     if (rec->kind == SPK_REC_RATE) {
         row = &rate;
-    } else if (rec->kind == SPK_REC_WEIGHTS) {
-        spki_rec_read_weights(rec, rec->staging[parity]);
-    } else {
+    } else if (rec->kind == SPK_REC_STATE) {
         row += (size_t)spki_rec_staging_row(rec, first, stamp) * rec->width;
     }
     result = spki_rec_row(rec, stamp, row);
@@ -14102,6 +14112,21 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
     }
     net->pending[parity].steps = 0;
     return SPK_OK;
+}
+
+/* Samples the weights as they are when a slice ends, whenever its recorder takes them. */
+SPKI_FN void spki_sample_weights(spk_net *net, uint32_t parity)
+{
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        const struct spk_rec_data *rec = net->recorder[r];
+        bool due = false;
+        for (uint32_t s = 0; rec->kind == SPK_REC_WEIGHTS && s < net->pending[parity].steps; s++) {
+            due = due || spki_rec_due(rec, net->pending[parity].first + s + 1);
+        }
+        if (due) {
+            spki_rec_read_weights(rec, rec->staging[parity]);
+        }
+    }
 }
 
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
@@ -14567,6 +14592,7 @@ SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
+    spki_sample_weights(net, slice->parity);
     net->step = slice->first + slice->steps;
     if (net->stop_result == SPK_OK) {
         net->stop_result = spki_record_slice(net, slice->parity);
@@ -14664,8 +14690,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     if (steps > UINT64_MAX / 2 - net->step) {
-        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
-                         (spki_llu)steps);
+        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many", (spki_llu)steps);
     }
     result = spki_may_change(net, "run");
     if (result != SPK_OK) {
@@ -14807,8 +14832,7 @@ SPKI_FN spk_result spki_draft_change(spk_net *net, spki_population *pop, uint32_
 SPKI_FN spk_result spki_set_param(spk_net *net, const spki_view *view, const char *name,
                                   const double *values)
 {
-    spki_change *change =
-        (spki_change *)spki_alloc(&net->mem, net->populations, sizeof *change);
+    spki_change *change = (spki_change *)spki_alloc(&net->mem, net->populations, sizeof *change);
     spk_result result = change ? SPK_OK : spki_no_memory(net, name);
     for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
         spki_population *pop = &net->population[p];
@@ -14845,8 +14869,10 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         uint32_t n;
         const spki_population *p = spki_view_neuron(net, view, k, &n);
         const bool state = spki_find_field(p->model->state, p->model->state_count, name) >= 0;
-        const char *fault = state ? (spki_finite(values[k]) ? NULL : "is not a finite number")
-                                  : spki_param_fault(name, values[k]);
+        const char *fault = spki_number_fault(net, values[k]);
+        if (!fault && !state) {
+            fault = spki_param_fault(name, values[k]);
+        }
         if (fault) {
             result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name,
                                name, values[k], n, fault);
@@ -14908,7 +14934,7 @@ SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const ch
             uint32_t n, pos, neg;
             bool magnitude;
             spki_population *p = spki_view_neuron(net, view, k, &n);
-            if (!spki_finite(amounts[k])) {
+            if (spki_number_fault(net, amounts[k])) {
                 return spki_fail(net, SPK_ERR_RANGE, "inject input: %g for neuron %u of \"%s\"",
                                  amounts[k], n, p->name);
             }
@@ -14941,7 +14967,7 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
         for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
             uint32_t n;
             spki_population *p = spki_view_neuron(net, view, k, &n);
-            if (!spki_finite(currents[k])) {
+            if (spki_number_fault(net, currents[k])) {
                 return spki_fail(net, SPK_ERR_RANGE, "inject current: %g for neuron %u of \"%s\"",
                                  currents[k], n, p->name);
             }

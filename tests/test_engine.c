@@ -5,6 +5,7 @@
 #include "spikelib.h"
 
 #include <math.h>
+#include <pthread.h>
 
 /* -- the reference: double precision, a dense queue of arrivals, no tiles, no buckets -- */
 
@@ -140,8 +141,7 @@ static spikes model_run(const model_network *m, double dt, uint64_t steps)
                 fired = v[k] >= 20.0;
                 if (fired) v[k] = 10.0;
             } else {
-                if (wait[k] == 0)
-                    v[k] = vv * v[k] + ve * iex[k] - vn * iin[k] + vc * m->i_dc[k];
+                if (wait[k] == 0) v[k] = vv * v[k] + ve * iex[k] - vn * iin[k] + vc * m->i_dc[k];
                 iex[k] = ee * iex[k] + now_ex[k];
                 iin[k] = nn * iin[k] + now_in[k];
                 fired = v[k] >= 15.0; /* relative to e_l = -70 */
@@ -157,8 +157,10 @@ static spikes model_run(const model_network *m, double dt, uint64_t steps)
             for (size_t e = m->first[s]; e < m->first[s + 1]; e++) {
                 const edge *at = &m->edges[e];
                 const size_t slot = (size_t)((step + at->delay) % ring) * n + at->target;
-                if (at->weight >= 0.0) ex[slot] += at->weight;
-                else in[slot] -= at->weight;
+                if (at->weight >= 0.0)
+                    ex[slot] += at->weight;
+                else
+                    in[slot] -= at->weight;
             }
         }
     }
@@ -222,7 +224,8 @@ static spk_pop add_neurons(spk_net *net, const model_network *m)
         if (m->kind[k] == SOURCE && m->told.count) {
             double *ms = (double *)malloc(m->told.count * sizeof *ms);
             for (size_t i = 0; i < m->told.count; i++) ms[i] = 0.1 * (double)m->told.step[i];
-            spk_net_spike_list(net, pop, m->told.neuron, ms, m->told.count); /* sources come first */
+            spk_net_spike_list(net, pop, m->told.neuron, ms,
+                               m->told.count); /* sources come first */
             free(ms);
         }
         free(v);
@@ -507,6 +510,26 @@ TEST(a_run_in_pieces_and_on_any_number_of_threads_has_one_digest)
     }
 }
 
+static void *run_noisy(void *digest)
+{
+    spk_rec rec;
+    spk_net *net = noisy_network(2, SPK_FLOAT32, 0.1, &rec);
+    (void)run_in_chunks(net, 300, 2);
+    *(uint64_t *)digest = spk_rec_digest(rec);
+    spk_net_destroy(net);
+    return NULL;
+}
+
+TEST(networks_run_beside_each_other_on_threads_of_their_own)
+{
+    uint64_t alone = 0, beside[3] = {0};
+    pthread_t thread[3];
+    run_noisy(&alone);
+    for (int k = 0; k < 3; k++) pthread_create(&thread[k], NULL, run_noisy, &beside[k]);
+    for (int k = 0; k < 3; k++) pthread_join(thread[k], NULL);
+    for (int k = 0; k < 3; k++) CHECK_EQ(beside[k], alone);
+}
+
 /* -- the host reads, writes and injects -- */
 
 static spk_net *plain(uint32_t threads)
@@ -528,8 +551,8 @@ TEST(states_and_parameters_are_absolute_through_any_view)
         spk_net *net = spk_net_create(&d);
         for (int k = 0; k < 300; k++) v[k] = -80.0 + 0.125 * (k % 90);
         const spk_set first[] = {{"v", spk_array(v, 100)}, {NULL, spk_constant(0)}};
-        const spk_set second[] = {{"v", spk_array(v + 100, 200)}, {"e_l", spk_constant(-64.25)},
-                                  {NULL, spk_constant(0)}};
+        const spk_set second[] = {
+            {"v", spk_array(v + 100, 200)}, {"e_l", spk_constant(-64.25)}, {NULL, spk_constant(0)}};
         spk_pop a = spk_net_add(net, "a", 100, SPK_LIF_EXP, first);
         spk_pop b = spk_net_add(net, "b", 200, SPK_LIF_DELTA, second);
         spk_pop all = spk_net_union(net, b, a);
@@ -561,8 +584,9 @@ TEST(a_parameter_set_by_the_host_acts_as_if_it_had_been_given_at_first)
         const spk_set set[] = {{"i_dc", spk_array(current, 64)}, {NULL, spk_constant(0)}};
         spk_pop a = spk_net_add(net, "a", 64, SPK_LIF_EXP, late ? NULL : set);
         spk_rec rec = spk_net_record_spikes(net, a);
-        if (late) CHECK_EQ(spk_net_set(net, spk_net_slice(net, a, 20, 20), "i_dc", current + 20, 20),
-                           SPK_OK);
+        if (late)
+            CHECK_EQ(spk_net_set(net, spk_net_slice(net, a, 20, 20), "i_dc", current + 20, 20),
+                     SPK_OK);
         CHECK_EQ(spk_net_run(net, 100.0), SPK_OK);
         CHECK(spk_rec_count(rec) > 40);
         digest[late] = spk_rec_digest(rec);
@@ -610,7 +634,8 @@ TEST(injected_spikes_and_input_act_in_the_coming_step_only_and_currents_until_ch
         CHECK_EQ(spk_net_run_steps(net, 2), SPK_OK);
         CHECK_EQ(spk_net_get(net, lif, "v", v, 200), SPK_OK);
         for (int k = 0; k < 5; k++)
-            CHECK_NEAR(v[100 + k], charge * 10.0 * k * (1.0 - pow(decay, 5)) / (1.0 - decay), 1e-12);
+            CHECK_NEAR(v[100 + k], charge * 10.0 * k * (1.0 - pow(decay, 5)) / (1.0 - decay),
+                       1e-12);
         for (int k = 0; k < 5; k++) currents[k] = 0.0;
         CHECK_EQ(spk_net_inject_current(net, spk_net_slice(net, lif, 100, 5), currents, 5), SPK_OK);
         const double before = v[104];
@@ -723,6 +748,79 @@ TEST(weights_set_by_the_host_are_what_arrives)
         CHECK_HAS(spk_net_error(net), "1e+09");
         CHECK_EQ(spk_net_synapses(net, src, lif, got, 300, &n), SPK_OK);
         CHECK(got[0].weight == -3.0);
+        spk_net_destroy(net);
+    }
+}
+
+TEST(a_weight_of_the_other_sign_is_refused_where_it_would_change_the_receptor)
+{
+    spk_net *net = plain(1);
+    spk_conn_desc c = {0};
+    double w[4] = {1.5, -2.0, 0.0, 3.0};
+    spk_synapse got[4];
+    size_t n;
+    spk_pop a = spk_net_add(net, "a", 4, SPK_LIF_EXP2, NULL);
+    c.weight = spk_array(w, 4);
+    c.rule = SPK_COO;
+    c.total = 4;
+    const uint32_t id[] = {0, 1, 2, 3};
+    c.sources = c.targets = id;
+    spk_net_connect(net, a, a, &c);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    w[1] = -1.0;
+    CHECK_EQ(spk_net_set_weights(net, a, a, w, 4), SPK_OK);
+    w[0] = -1.5;
+    CHECK_EQ(spk_net_set_weights(net, a, a, w, 4), SPK_ERR_RANGE);
+    CHECK_HAS(spk_net_error(net), "-1.5");
+    w[0] = 2.5;
+    w[1] = 2.0;
+    CHECK_EQ(spk_net_set_weights(net, a, a, w, 4), SPK_ERR_RANGE);
+    CHECK_EQ(spk_net_synapses(net, a, a, got, 4, &n), SPK_OK);
+    CHECK(got[0].weight == 1.5 && got[1].weight == -1.0 && got[3].weight == 3.0);
+    spk_net_destroy(net);
+}
+
+/* 1,500 neurons are more than one block of the update; the views begin and end inside blocks. */
+TEST(drives_reach_exactly_their_neurons_in_exactly_their_steps)
+{
+    enum { N = 1570 };
+    static double v[N], amp[1100], seen[N];
+    const double decay = exp(-0.1 / 20.0), charge = 20.0 / 250.0 * (1.0 - decay);
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        spk_net *net = plain(threads);
+        spk_pop a = spk_net_add(net, "a", 1500, SPK_LIF_DELTA, SPK_SET({"v_th", SPK_MV(1e6)}));
+        spk_pop b = spk_net_add(net, "b", 70, SPK_LIF_DELTA, SPK_SET({"v_th", SPK_MV(1e6)}));
+        spk_pop all = spk_net_union(net, a, b);
+        spk_pop some =
+            spk_net_union(net, spk_net_slice(net, a, 3, 1060), spk_net_slice(net, all, 1480, 40));
+        spk_current_desc i = {0};
+        spk_poisson_desc p = {0};
+        for (int k = 0; k < 1100; k++) amp[k] = 1.0 + k;
+        i.amplitude = spk_array(amp, 1100);
+        i.start_ms = 0.5;
+        i.stop_ms = 0.8;
+        spk_net_drive_current(net, some, &i);
+        p.rate_hz = spk_constant(200000.0); /* 20 a step: none is missed (e^-20) */
+        p.weight = spk_array(amp, 1100);
+        p.start_ms = 1.0;
+        p.stop_ms = 1.2;
+        spk_net_drive_poisson(net, some, &p);
+        for (int step = 0; step < 14; step++) {
+            CHECK_EQ(spk_net_get(net, all, "v", seen, N), SPK_OK);
+            CHECK_EQ(spk_net_run_steps(net, 1), SPK_OK);
+            CHECK_EQ(spk_net_get(net, all, "v", v, N), SPK_OK);
+            for (int k = 0; k < N; k++) {
+                const int index = k >= 3 && k < 1063 ? k - 3 : k >= 1480 && k < 1520 ? k - 420 : -1;
+                const double change = v[k] - decay * seen[k], size = 1e-12 * (1.0 + fabs(v[k]));
+                if (index >= 0 && step >= 5 && step < 8)
+                    CHECK_NEAR(change, charge * amp[index], size);
+                else if (index >= 0 && step >= 10 && step < 12) /* whole numbers of weights */
+                    CHECK(change > 0.5 * amp[index] &&
+                          fabs(change / amp[index] - floor(change / amp[index] + 0.5)) < 1e-9);
+                else
+                    CHECK_NEAR(change, 0.0, size);
+            }
+        }
         spk_net_destroy(net);
     }
 }

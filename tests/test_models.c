@@ -476,6 +476,38 @@ TEST(hodgkin_huxley_spikes_as_often_as_a_converged_integration)
     }
 }
 
+TEST(hodgkin_huxley_converges_to_the_membrane_potential)
+{
+    /* 25 ms with two spikes: the error of the trace falls with the square of the sub-step */
+    enum { STEPS = 250 };
+    static double want[STEPS];
+    double error[3], y[7] = {-60, 0, 0, 0, 0, 0, 400};
+    for (int k = 1; k <= 3; k++) y[k] = spki_hh_gate(3.0, k - 1);
+    for (size_t k = 0; k < STEPS; k++) {
+        for (int j = 0; j < 40; j++) rk4(hh_slope, y, 7, 0.0025);
+        want[k] = y[0];
+    }
+    for (int fine = 0; fine < 3; fine++) {
+        spk_net *net = net_of(SPK_FLOAT64, 0.1, 1);
+        spk_pop pop = spk_net_add(net, "n", 1, SPK_HH,
+                                  SPK_SET({"i_dc", SPK_PA(400)},
+                                          {"substeps", spk_constant(16 << (2 * fine))}));
+        spk_rec rec = record(net, pop, "v");
+        run(net, STEPS);
+        size_t rows, width;
+        const double *v = spk_rec_samples(rec, &rows, &width);
+        error[fine] = 0;
+        for (size_t k = 0; k < STEPS; k++) {
+            const double e = fabs(v[k] - want[k]);
+            if (!(e <= error[fine])) error[fine] = e;
+        }
+        spk_net_destroy(net);
+    }
+    printf("    %.3g, %.3g, %.3g mV with 16, 64, 256 sub-steps\n", error[0], error[1], error[2]);
+    CHECK(error[2] < 0.02);
+    CHECK(error[0] / error[1] > 12 && error[1] / error[2] > 12);
+}
+
 TEST(hodgkin_huxley_is_finite_at_the_singular_voltages_of_its_rates)
 {
     /* v_t + 13, 40, 15: where the textbook's fractions are 0 / 0; and far away */

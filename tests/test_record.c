@@ -201,8 +201,7 @@ static bool moody_take(void *ctx, uint64_t step, const void *items, size_t count
         return false;
     }
     if (m->is_spikes) {
-        for (size_t k = 0; k < count; k++)
-            CHECK_EQ(((const spk_spike *)items)[k].step, step);
+        for (size_t k = 0; k < count; k++) CHECK_EQ(((const spk_spike *)items)[k].step, step);
         pile_add(&m->spikes, (const spk_spike *)items, count);
     } else {
         rows_add(&m->samples, step, (const double *)items, count);
@@ -259,7 +258,8 @@ static void small_drain(small *s)
         for (size_t n; (n = spk_rec_read(s->rec, some, 7)) > 0;) pile_add(&s->spikes, some, n);
     } else if (s->desc.sink == SPK_SINK_RING) {
         double row[256];
-        while (spk_rec_read(s->rec, row, 1) == 1) rows_add(&s->samples, 0, row, spk_rec_width(s->rec));
+        while (spk_rec_read(s->rec, row, 1) == 1)
+            rows_add(&s->samples, 0, row, spk_rec_width(s->rec));
         free(s->samples.step);
         s->samples.step = NULL;
     } else {
@@ -477,6 +477,34 @@ TEST(injections_wait_while_a_full_recorder_holds_the_run)
     }
 }
 
+TEST(weights_are_those_of_their_step_even_if_a_full_recorder_delays_them)
+{
+    for (uint32_t threads = 0; threads <= 3; threads++) {
+        world w = make(threads, 9);
+        spk_rec_desc d = {0};
+        double zero[SYNAPSES] = {0};
+        size_t n, width;
+        d.capacity = 1;
+        spk_rec full = spk_net_record(w.net, w.all, &d); /* comes first, and holds up the other */
+        d.kind = SPK_REC_WEIGHTS;
+        d.capacity = 0;
+        d.post = w.b;
+        spk_rec rec = spk_net_record(w.net, w.a, &d);
+        CHECK_EQ(spk_net_run_steps(w.net, STEPS), SPK_ERR_FULL);
+        const uint64_t at = spk_net_step(w.net);
+        CHECK_EQ(spk_net_set_weights(w.net, w.a, w.b, zero, SYNAPSES), SPK_OK);
+        for (int k = 0; k < 5000; k++) {
+            spk_rec_clear(full);
+            if (spk_net_run_steps(w.net, STEPS - spk_net_step(w.net)) == SPK_OK) break;
+        }
+        const double *x = spk_rec_samples(rec, &n, &width);
+        CHECK(n == STEPS && width == SYNAPSES);
+        for (size_t k = 0; k < n; k++)
+            CHECK(x[k * width + SYNAPSES - 1] == (k < at ? 0.25 * (SYNAPSES - 1) - 2.0 : 0.0));
+        spk_net_destroy(w.net);
+    }
+}
+
 /* -- files -- */
 
 static unsigned char *read_file(const char *path, size_t *size)
@@ -585,7 +613,8 @@ TEST(a_full_disk_is_an_error_that_names_the_file_and_the_network_goes_on)
                 CHECK(result == SPK_ERR_IO || k < 4); /* the first spikes come late */
                 if (result == SPK_ERR_IO) CHECK_HAS(spk_net_error(w.net), "/dev/full");
                 if (kind == SPK_REC_SPIKES) CHECK_EQ(spk_net_step(w.net), 20 * (k + 1));
-                CHECK(spk_net_step(w.net) >= last && spk_net_step(w.net) <= 20u * (uint32_t)(k + 1));
+                CHECK(spk_net_step(w.net) >= last &&
+                      spk_net_step(w.net) <= 20u * (uint32_t)(k + 1));
                 last = spk_net_step(w.net);
             }
             CHECK(errors >= 8);

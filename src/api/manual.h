@@ -21,7 +21,7 @@
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
     SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -63 kB
     SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -121 kB
-    SPIKELIB_NO_THREADS      off      starts no threads; needs no pthread; an executor still works: -2 kB
+    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.2 kB

@@ -94,8 +94,7 @@ SPKI_FN spk_result spki_draft_change(spk_net *net, spki_population *pop, uint32_
 SPKI_FN spk_result spki_set_param(spk_net *net, const spki_view *view, const char *name,
                                   const double *values)
 {
-    spki_change *change =
-        (spki_change *)spki_alloc(&net->mem, net->populations, sizeof *change);
+    spki_change *change = (spki_change *)spki_alloc(&net->mem, net->populations, sizeof *change);
     spk_result result = change ? SPK_OK : spki_no_memory(net, name);
     for (uint32_t p = 0; result == SPK_OK && p < net->populations; p++) {
         spki_population *pop = &net->population[p];
@@ -132,8 +131,10 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         uint32_t n;
         const spki_population *p = spki_view_neuron(net, view, k, &n);
         const bool state = spki_find_field(p->model->state, p->model->state_count, name) >= 0;
-        const char *fault = state ? (spki_finite(values[k]) ? NULL : "is not a finite number")
-                                  : spki_param_fault(name, values[k]);
+        const char *fault = spki_number_fault(net, values[k]);
+        if (!fault && !state) {
+            fault = spki_param_fault(name, values[k]);
+        }
         if (fault) {
             result = spki_fail(net, SPK_ERR_RANGE, "set \"%s\": %s = %g of neuron %u %s", p->name,
                                name, values[k], n, fault);
@@ -195,7 +196,7 @@ SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const ch
             uint32_t n, pos, neg;
             bool magnitude;
             spki_population *p = spki_view_neuron(net, view, k, &n);
-            if (!spki_finite(amounts[k])) {
+            if (spki_number_fault(net, amounts[k])) {
                 return spki_fail(net, SPK_ERR_RANGE, "inject input: %g for neuron %u of \"%s\"",
                                  amounts[k], n, p->name);
             }
@@ -228,7 +229,7 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
         for (uint32_t k = 0; result == SPK_OK && k < view->size; k++) {
             uint32_t n;
             spki_population *p = spki_view_neuron(net, view, k, &n);
-            if (!spki_finite(currents[k])) {
+            if (spki_number_fault(net, currents[k])) {
                 return spki_fail(net, SPK_ERR_RANGE, "inject current: %g for neuron %u of \"%s\"",
                                  currents[k], n, p->name);
             }

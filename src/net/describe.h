@@ -70,8 +70,8 @@ SPKI_FN spk_result spki_check_desc(spk_net *net)
         return spki_fail(net, result, "create: \"%s\": %s", getenv("SPIKELIB_ISA"), why);
     }
     if (result != SPK_OK) {
-        return spki_fail(net, result, "create: instruction set \"%s\": %s",
-                         spk_isa_name(net->isa), why);
+        return spki_fail(net, result, "create: instruction set \"%s\": %s", spk_isa_name(net->isa),
+                         why);
     }
     return SPK_OK;
 }
@@ -273,6 +273,15 @@ SPKI_FN bool spki_begins_with(const char *name, const char *prefix)
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+/* What any number of the host's must be: finite, also in the network's precision. */
+SPKI_FN const char *spki_number_fault(const spk_net *net, double x)
+{
+    if (!spki_finite(x)) {
+        return "is not a finite number";
+    }
+    return net->real_size == 4 && !(x >= -3.4e38 && x <= 3.4e38) ? "exceeds 32-bit floats" : NULL;
+}
+
 /* What a parameter may be, by its name: see the top of >>models. */
 SPKI_FN const char *spki_param_fault(const char *name, double x)
 {
@@ -310,8 +319,10 @@ SPKI_FN spk_result spki_draw_param(spk_net *net, const spki_population *pop, con
         (void)spki_fail(net, result, "\"%s\": %s %s", pop->name, name, why);
     }
     for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        const char *fault = is_state ? (spki_finite(each[k]) ? NULL : "is not a finite number")
-                                     : spki_param_fault(name, each[k]);
+        const char *fault = spki_number_fault(net, each[k]);
+        if (!fault && !is_state) {
+            fault = spki_param_fault(name, each[k]);
+        }
         if (fault) {
             result = spki_fail(net, SPK_ERR_RANGE, "\"%s\": %s = %g of neuron %llu %s", pop->name,
                                name, each[k], (spki_llu)k, fault);
@@ -559,8 +570,8 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     if (result != SPK_OK) {
         return result == SPK_ERR_OUT_OF_MEMORY
                    ? spki_no_memory(net, "a projection")
-                   : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s",
-                               spki_view_name(net, vs), spki_view_name(net, vt), why);
+                   : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
+                               spki_view_name(net, vt), why);
     }
     p->source = source.index - 1;
     p->target = target.index - 1;

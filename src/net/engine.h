@@ -339,6 +339,7 @@ SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
     net->pending[slice->parity] = *slice;
+    spki_sample_weights(net, slice->parity);
     net->step = slice->first + slice->steps;
     if (net->stop_result == SPK_OK) {
         net->stop_result = spki_record_slice(net, slice->parity);
@@ -436,8 +437,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     if (steps > UINT64_MAX / 2 - net->step) {
-        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many",
-                         (spki_llu)steps);
+        return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many", (spki_llu)steps);
     }
     result = spki_may_change(net, "run");
     if (result != SPK_OK) {

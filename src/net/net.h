@@ -290,9 +290,10 @@ spki_decline(spk_net *net, spk_result code, const char *format, ...)
 /* Callbacks of recorders may not change the network that is calling them. */
 SPKI_FN spk_result spki_may_change(spk_net *net, const char *call)
 {
-    return net->running ? spki_decline(net, SPK_ERR_STATE,
-                                      "%s: the network is running (this is a callback of it)", call)
-                        : SPK_OK;
+    return net->running
+               ? spki_decline(net, SPK_ERR_STATE,
+                              "%s: the network is running (this is a callback of it)", call)
+               : SPK_OK;
 }
 
 SPKI_FN spk_result spki_no_memory(spk_net *net, const char *what)

@@ -434,9 +434,7 @@ SPKI_FN spk_result spki_rec_step(spk_rec rec, uint32_t parity, uint32_t s, uint6
     const double rate = size ? (double)rec->bin_spikes / (seconds * (double)size) : 0.0;
     if (rec->kind == SPK_REC_RATE) {
         row = &rate;
-    } else if (rec->kind == SPK_REC_WEIGHTS) {
-        spki_rec_read_weights(rec, rec->staging[parity]);
-    } else {
+    } else if (rec->kind == SPK_REC_STATE) {
         row += (size_t)spki_rec_staging_row(rec, first, stamp) * rec->width;
     }
     result = spki_rec_row(rec, stamp, row);
@@ -469,6 +467,21 @@ SPKI_FN spk_result spki_record_slice(spk_net *net, uint32_t parity)
     }
     net->pending[parity].steps = 0;
     return SPK_OK;
+}
+
+/* Samples the weights as they are when a slice ends, whenever its recorder takes them. */
+SPKI_FN void spki_sample_weights(spk_net *net, uint32_t parity)
+{
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        const struct spk_rec_data *rec = net->recorder[r];
+        bool due = false;
+        for (uint32_t s = 0; rec->kind == SPK_REC_WEIGHTS && s < net->pending[parity].steps; s++) {
+            due = due || spki_rec_due(rec, net->pending[parity].first + s + 1);
+        }
+        if (due) {
+            spki_rec_read_weights(rec, rec->staging[parity]);
+        }
+    }
 }
 
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
