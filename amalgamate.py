@@ -76,6 +76,7 @@ IMPLEMENTATION = [
     "net/update.h",
     "net/deliver.h",
     "net/record.h",
+    "net/assemble.h",
     "net/engine.h",
     "net/access.h",
     "plot/svg.h",

@@ -58,6 +58,7 @@
     >>update          one step of a tile's neurons
     >>deliver         from spikes to the accumulators of their targets
     >>record          recorders of spikes, states, rates and weights
+    >>assemble        building a network, and what stepping needs, allocated once
     >>engine          the step loop
     >>access          what the host reads, writes and injects between runs
     >>svg             a writer of SVG files: numbers, text, whole files or none
@@ -102,9 +103,10 @@
    object, the argument and its value. All other calls return their own spk_result, and do all or
    nothing. NULL, NaN, out of range and absurd sizes are errors in every build; nothing aborts.
 
-   Descriptors. A zero field means its default, so `spk_net_desc d = {0};` is a valid start; each
-   field's comment names the default, and spk_net_desc_defaults writes them in. The sentinels at
-   both ends of a descriptor catch one that was never set to zero.
+   Descriptors. A zero field means its default, so `spk_net_desc d = {0};` in C, `= {}` in C++, is a
+   valid start; each field's comment names the default, and spk_net_desc_defaults writes them in.
+   The sentinels at both ends of a descriptor catch one that was never set to zero. C++ may hand
+   over a descriptor as it is, where C takes its address: spk_net_create(d).
 
    Values. An spk_value is a number for each neuron or synapse: a constant, an array, a
    distribution, or a function. Parameters, initial states, weights and delays all take one.
@@ -176,6 +178,10 @@
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC
+#ifndef SPIKELIB_IMPLEMENTATION
+#error "SPIKELIB_STATIC: the functions are private to the file that holds them, \
+so each file that includes spikelib.h needs SPIKELIB_IMPLEMENTATION, before its first #include"
+#endif
 #if defined(__GNUC__)
 #define SPIKELIB_API __attribute__((unused)) static
 #else
@@ -292,8 +298,9 @@ typedef enum spk_value_kind {
     SPK_VALUE_FORCE_32_BIT = 0x7fffffff
 } spk_value_kind;
 
-/* Called on any of spikelib's threads while building, at the same time for different synapses: it
-   must depend on its arguments alone. Indices count within the views given to the call. */
+/* Indices count within the views given to the call. Thread: any of spikelib's, several at the same
+   time and more than once for a synapse: it must depend on its arguments alone. Ownership: `ctx`
+   is kept, not copied: it lives until the network is built. */
 typedef double (*spk_value_fn)(void *ctx, uint32_t source, uint32_t target);
 
 typedef struct spk_value {
@@ -306,6 +313,8 @@ typedef struct spk_value {
     void *ctx;
 } spk_value;
 
+/* These only fill in a struct; the call that takes it checks it and names what is wrong.
+   Thread: any. */
 SPIKELIB_API spk_value spk_constant(double value);
 SPIKELIB_API spk_value spk_uniform(double low, double high);
 SPIKELIB_API spk_value spk_normal(double mean, double sd);
@@ -313,7 +322,8 @@ SPIKELIB_API spk_value spk_normal(double mean, double sd);
 SPIKELIB_API spk_value spk_normal_clipped(double mean, double sd, double low, double high);
 /* exp(x), x normal with mean mu and standard deviation sigma. */
 SPIKELIB_API spk_value spk_lognormal(double mu, double sigma);
-/* Shape: `count` is the number of neurons (or of synapses of an explicit list). */
+/* Shape: `count` is the number of neurons (or of synapses of an explicit list). Ownership: not
+   copied here, but by the call that takes the value; until then it has to stay. */
 SPIKELIB_API spk_value spk_array(const double *values, size_t count);
 SPIKELIB_API spk_value spk_function(spk_value_fn fn, void *ctx);
 
@@ -352,7 +362,7 @@ typedef const struct spk_model_def *spk_model;
     X(LIF_DELTA, lif_delta)       /* a weight is a jump of the membrane potential, in mV */       \
     X(LIF_COND, lif_cond)         /* conductance based, exponential, two receptors */             \
     X(LIF_ADAPT, lif_adapt)       /* adaptive threshold, one exponential current */               \
-    X(ADEX, adex)                 /* Brette and Gerstner 2005, exponential conductances */        \
+    X(ADEX, adex)                 /* Brette and Gerstner 2005; an exponential current (pA) */     \
     X(IZHIKEVICH, izhikevich)     /* Izhikevich 2003; coefficients, order, sub-steps free */      \
     X(HH, hh)                     /* Hodgkin-Huxley, Traub-Miles rates, two conductances */       \
     X(POISSON, poisson)           /* a source that spikes with a rate */                          \
@@ -382,6 +392,7 @@ typedef enum spk_model_id {
 
 /* NULL for an unknown id. Thread: any. */
 SPIKELIB_API spk_model spk_model_builtin(spk_model_id id);
+/* "lif_exp". "" for NULL. Thread: any. */
 SPIKELIB_API const char *spk_model_name(spk_model model);
 /* Writes a text of all parameters (default, unit), states, receptors and the equations as they
    run. Returns the length it would have without the limit, like snprintf. Thread: any. */
@@ -397,7 +408,8 @@ typedef enum spk_precision {
     SPK_PRECISION_FORCE_32_BIT = 0x7fffffff
 } spk_precision;
 
-/* Called with a line of text when something is worth telling (never per step). */
+/* Called with a line of text when something is worth telling (never per step). Thread: the
+   caller's. Ownership: `line` is valid during the call. */
 typedef void (*spk_log_fn)(void *ctx, spk_result severity, const char *line);
 
 typedef struct spk_net_desc {
@@ -424,28 +436,41 @@ typedef struct spk_pop {
     uint32_t net, index;
 } spk_pop;
 
-/* Fills in the defaults where a field is 0. Errors: NULL, range, sentinels. */
+/* Fills in the defaults where a field is 0. Errors: NULL, range, sentinels; the descriptor is
+   then as it was. Thread: any. */
 SPIKELIB_API spk_result spk_net_desc_defaults(spk_net_desc *desc);
 
 /* A network, or NULL if there is no memory for one. A bad descriptor is remembered as the first
    error (spk_net_error) and returned by spk_net_build. NULL: all defaults.
-   Thread: one network, one thread at a time; different networks at the same time. */
+   Thread: one network, one thread at a time; different networks at the same time. This holds for
+   all functions that take a network or a recorder, unless they say otherwise.
+   Ownership: the caller's, until spk_net_destroy. The network owns its recorders and copies of all
+   names and arrays that it is given; of callbacks and contexts it keeps the pointers. */
 SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc);
+/* Ends its threads, closes its files and frees all, the recorders and what they handed out
+   included. NULL is fine. Errors: none; a run reports what could not be written. */
 SPIKELIB_API void spk_net_destroy(spk_net *net);
 
 /* The first error of the calls that described the network, or the last of the others: a sentence
-   that names the object and the value. "" if there was none. Valid until the next call. */
+   that names the object and the value. "" if there was none. Ownership: the network's, valid until
+   the next call. */
 SPIKELIB_API const char *spk_net_error(const spk_net *net);
+/* The result that goes with the sentence while the network is described; SPK_OK if none failed. */
 SPIKELIB_API spk_result spk_net_status(const spk_net *net);
 
-/* `count` neurons of a model. `set` may be NULL: the model's defaults. Names are copied.
-   Errors: a name that the model has not (the message lists the right ones), a value it refuses. */
+/* `count` neurons of a model. `set` may be NULL: the model's defaults.
+   Errors: a name that the model has not (the message lists the right ones), a value it refuses, a
+   network that is built; "no population" is returned and the network remembers why.
+   Ownership: names and arrays are copied. Cost: a state of each neuron, and 8 bytes for a parameter
+   that differs between them. */
 SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, spk_model model,
                                  const spk_set *set);
 /* Neurons first .. first + count - 1 of a view; the neurons of both views in ascending order of
-   their ids, each once. Views may be made before and after building. */
+   their ids, each once. Views may be made before and after building. Errors: neurons outside the
+   view, a view of another network: "no population". Ownership: views live as the network does. */
 SPIKELIB_API spk_pop spk_net_slice(spk_net *net, spk_pop pop, size_t first, size_t count);
 SPIKELIB_API spk_pop spk_net_union(spk_net *net, spk_pop a, spk_pop b);
+/* Neurons of a view; 0 where it is none of this network's. */
 SPIKELIB_API size_t spk_net_pop_size(const spk_net *net, spk_pop pop);
 /* The network-wide id of neuron `index` of a view (UINT32_MAX if there is none), which is what
    spikes carry. Ids count up in the order of spk_net_add. */
@@ -464,10 +489,14 @@ typedef enum spk_rule {
     SPK_RULE_FORCE_32_BIT = 0x7fffffff
 } spk_rule;
 
-/* Handed to a row callback: it calls spk_row_add for each synapse of `source`. */
+/* Handed to a row callback: it calls spk_row_add for each synapse of `source`. Thread: any of
+   spikelib's, several at the same time; called more than once for a source (once to count, once a
+   tile): it must depend on its arguments alone. Ownership: `row` is valid during the call; `ctx`
+   is kept and has to live until the network is built. */
 typedef struct spk_row spk_row;
 typedef void (*spk_row_fn)(void *ctx, uint32_t source, spk_row *row);
-/* Units: as spk_conn_desc. Bad arguments make spk_net_build fail with the reason. */
+/* Units: as spk_conn_desc; `target` counts within the view. Errors: bad arguments make
+   spk_net_build fail with the reason. Thread: that of the callback. */
 SPIKELIB_API void spk_row_add(spk_row *row, uint32_t target, double weight, double delay_ms);
 
 typedef struct spk_conn_desc {
@@ -490,12 +519,22 @@ typedef struct spk_conn_desc {
     uint32_t end_sentinel;        /* leave 0 */
 } spk_conn_desc;
 
-/* Cost: 4 bytes a synapse (8 with 32-bit weights) once built. NULL desc: one to one. */
+/* Synapses from one view to another, drawn when the network is built. NULL desc: one to one.
+   Weights: all 16-bit weights of the projections that reach a receptor share one resolution: the
+   largest weight / 32,767, rounded up to a power of two. A weight too small for it is an error
+   that says so (weight_bits = 32 resolves 65,536 times finer).
+   Errors: a bad descriptor, a view of another network, a receptor that a target has not, a network
+   that is built. Ownership: names and arrays are copied. Cost: once built 4 bytes a synapse (8 with
+   32-bit weights), 4 a bucket (a source with a delay), and 4 a neuron and tile. */
 SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
                                         const spk_conn_desc *desc);
 
 /* -- drives -- */
 
+/* Input of its own for each neuron, which costs no synapses. Drives add up.
+   Errors: a negative or absurd rate, start after stop, a receptor that the model has not, a
+   network that is built. Ownership: names and arrays are copied.
+   Cost: a random draw a neuron and step. */
 typedef struct spk_poisson_desc {
     spk_value rate_hz;    /* events per second and neuron, each neuron its own train */
     spk_value weight;     /* constant or per neuron; default: 1 */
@@ -506,6 +545,8 @@ typedef struct spk_poisson_desc {
 SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
                                               const spk_poisson_desc *desc);
 
+/* Errors: a model without an input for currents; else as above. Cost: an addition a neuron and
+   step; a normal number a neuron every noise_dt_ms. */
 typedef struct spk_current_desc {
     spk_value amplitude; /* pA (the model's unit of current), constant or per neuron */
     double start_ms;     /* default: 0; acts in the steps that begin in [start, stop) */
@@ -518,7 +559,8 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
 
 /* When the neurons of an SPK_SPIKE_LIST population spike: `count` pairs, in any order. Times are
    rounded to steps; a spike at t ms is stamped with step t / dt. Before or after building; adds
-   to what is there. Errors: a time at or before the network's own, a neuron outside the view. */
+   to what is there. Errors: a time at or before the network's own, a neuron outside the view.
+   Ownership: both arrays are copied. Cost: 12 bytes a spike, and a sort. */
 SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                            const double *times_ms, size_t count);
 
@@ -534,7 +576,8 @@ typedef enum spk_rec_kind {
     SPK_REC_SPIKES = 0,
     SPK_REC_STATE,   /* a state (or parameter) of each neuron of the view */
     SPK_REC_RATE,    /* spikes per second and neuron of the whole view, in bins */
-    SPK_REC_WEIGHTS, /* of all synapses from the view to `post` */
+    SPK_REC_WEIGHTS, /* of all synapses from the view to `post`: columns in the order of
+                        spk_net_synapses */
     SPK_REC_FORCE_32_BIT = 0x7fffffff
 } spk_rec_kind;
 
@@ -548,7 +591,8 @@ typedef enum spk_sink {
 
 /* Spikes: `items` points to `count` spk_spike. Samples: to `count` doubles of one sample, taken
    at the end of `step`. Returning false stops the run with SPK_ERR_FULL; the same items come
-   again. */
+   again. Thread: the caller's; it may not run or change the network. Ownership: `items` is valid
+   during the call. */
 typedef bool (*spk_rec_fn)(void *ctx, uint64_t step, const void *items, size_t count);
 
 typedef struct spk_rec_desc {
@@ -567,52 +611,81 @@ typedef struct spk_rec_desc {
 
 typedef struct spk_rec_data *spk_rec; /* owned by the network; NULL after an error */
 
+/* Records a view from now on, also after building. NULL desc: spikes, in memory. Errors: NULL is
+   returned and the network remembers why (a state that a model has not, a file that cannot be
+   opened, no memory). Ownership: the network's; names are copied.
+   Cost: 16 bytes a spike, 8 a sample and neuron; nothing for neurons that are not recorded. */
 SPIKELIB_API spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc *desc);
 SPIKELIB_API spk_rec spk_net_record_spikes(spk_net *net, spk_pop pop);
 
-/* What was recorded so far. Memory sinks only, valid until the next run or clear; NULL and 0
-   otherwise. Samples: row k holds `width` doubles, taken at the end of step first + k * every. */
+/* What was recorded so far: memory sinks only, NULL and 0 otherwise. Shape: `count` spikes in
+   (step, neuron) order; `rows` rows of `width` doubles, row k taken at the end of step
+   spk_rec_sample_step(rec, k). Ownership: the recorder's, valid until the next run, clear or
+   destroy. */
 SPIKELIB_API const spk_spike *spk_rec_spikes(spk_rec rec, size_t *count);
 SPIKELIB_API const double *spk_rec_samples(spk_rec rec, size_t *rows, size_t *width);
+/* 0 where there is no such row. */
 SPIKELIB_API uint64_t spk_rec_sample_step(spk_rec rec, size_t row);
 /* Forgets the spikes and samples, keeps the digest and the counts. */
 SPIKELIB_API void spk_rec_clear(spk_rec rec);
-/* Takes up to `count` spikes (rows) out of a ring. Thread: one reader, also during a run. */
+/* Takes up to `count` spikes (rows) out of a ring and returns how many. Shape: `items` has room for
+   `count` spk_spike (rows of spk_rec_width doubles). Thread: one reader, any, also during a run.
+   Ownership: `items` is the caller's. */
 SPIKELIB_API size_t spk_rec_read(spk_rec rec, void *items, size_t count);
-/* Over all that was recorded since the start: spikes, mean rate in Hz, digest (XXH64). */
+/* Over all that was recorded since the start: spikes, mean rate, digest (XXH64, >>random). Units:
+   spikes per second and neuron. Cost: of a digest, none; it is kept up while recording. */
 SPIKELIB_API uint64_t spk_rec_count(spk_rec rec);
 SPIKELIB_API double spk_rec_rate_hz(spk_rec rec);
 SPIKELIB_API uint64_t spk_rec_digest(spk_rec rec);
+/* The network's step. Units: ms. */
 SPIKELIB_API double spk_rec_dt_ms(spk_rec rec);
-/* First and past-the-last id, size of the recorded view. */
+/* First and past-the-last id of the recorded view; columns of a sample (neurons, or synapses). */
 SPIKELIB_API uint32_t spk_rec_first_id(spk_rec rec);
 SPIKELIB_API uint32_t spk_rec_end_id(spk_rec rec);
 SPIKELIB_API size_t spk_rec_width(spk_rec rec);
 
 /* -- running -- */
 
-/* Draws the connectivity and allocates all that stepping needs. Called by the first run. */
+/* Draws the connectivity and allocates all that stepping needs. Called by the first run; does
+   nothing on a network that is built. Errors: the first of the calls that described the network; a
+   connectivity that cannot be drawn, weights that their bits cannot resolve, no memory, no threads,
+   an instruction set that is not there, a floating-point environment that would change spikes.
+   Thread: starts `threads` - 1 of its own, or uses the executor.
+   Cost: time and memory in proportion to the synapses. */
 SPIKELIB_API spk_result spk_net_build(spk_net *net);
-/* Advances by the given time (rounded to steps). After SPK_ERR_FULL or SPK_ERR_IO of a recorder
-   the network stands at the end of a step, nothing is lost, and the next run goes on. */
+/* Advances by the given time: rounded to whole steps, the remainder carried over to the next call.
+   Errors: those of spk_net_build; a time that is negative, NaN or absurd; SPK_ERR_STATE from within
+   a callback. After SPK_ERR_FULL or SPK_ERR_IO of a recorder the network stands at the end of a
+   step, nothing is lost, and the next run goes on. */
 SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms);
+/* The same, counted in steps. Cost: a run is cut into slices no longer than the shortest delay.
+   Threads pay off for runs of many slices: waking them costs tens of microseconds a call. */
 SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps);
 SPIKELIB_API uint64_t spk_net_step(const spk_net *net); /* steps done so far */
+/* Steps done so far, in ms. */
 SPIKELIB_API double spk_net_time_ms(const spk_net *net);
 
-/* Between runs. States and parameters by name; Shape: `count` doubles, one a neuron of the view.
-   Setting a parameter computes what is derived from it again. */
+/* Between runs: states and parameters by name. Shape: `count` doubles, one a neuron of the view.
+   Units: the model's. Errors: a name that one of the models has not, a count that is not that of
+   the view, a value that is refused, SPK_ERR_STATE from within a callback; nothing is changed then. Builds
+   the network if need be. Ownership: `values` is the caller's. Cost: setting a parameter computes
+   what is derived from it again, for whole populations. */
 SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values,
                                     size_t count);
 SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
                                     const double *values, size_t count);
-/* Makes neurons spike in the coming step, besides what their model says (indices in the view). */
+/* Makes neurons spike in the coming step, besides what their model says. Shape: `count` indices in
+   the view. Errors: an index outside the view; then none spikes. Ownership of this and the next
+   two: the array is copied. They build the network if need be. */
 SPIKELIB_API spk_result spk_net_inject_spikes(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                               size_t count);
-/* Adds to a receptor's input in the coming step. Units: as a weight. NULL receptor: by sign. */
+/* Adds to a receptor's input in the coming step. Shape: `count` doubles, one a neuron of the view.
+   Units: as a weight. NULL receptor: by sign. Errors: a receptor that a model has not, a count that
+   is not the view's, an amount that is not finite; then nothing is added. */
 SPIKELIB_API spk_result spk_net_inject_input(spk_net *net, spk_pop pop, const char *receptor,
                                              const double *amounts, size_t count);
-/* A current for each neuron of the view, held until it is set again. Units: pA. */
+/* A current for each neuron of the view, held until it is set again. Shape: as above. Units: pA.
+   Errors: a model without an input for currents; else as above. */
 SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const double *currents,
                                                size_t count);
 
@@ -622,15 +695,19 @@ typedef struct spk_synapse {
     double weight;
 } spk_synapse;
 /* All synapses from one view to another, in (source, target, delay, weight) order: how many, and
-   the first `capacity` of them. After building. Cost: reads all rows of the sources. */
+   the first `capacity` of them. Units: `weight` in those of the receptor, as stored. Errors: a
+   network that is not built, no memory. Ownership: the array is the caller's; NULL only counts.
+   Cost: reads all rows of the sources, and sorts a copy of what it finds. */
 SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
                                          spk_synapse *synapses, size_t capacity, size_t *count);
-/* New weights for all of them, in that order. Errors: a weight that the stored format cannot
-   hold, or of a sign that belongs to another receptor. */
+/* New weights for all of them. Shape: `count` doubles in the order of spk_net_synapses. Errors: a
+   count that is not that of the synapses, a weight that the stored format cannot hold, or of a sign
+   that belongs to another receptor; none is changed then. Ownership, Cost: as there. */
 SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
                                             const double *weights, size_t count);
 
-/* XXH64 of all states in order: finds the first step that differs between two runs. */
+/* XXH64 of all states in order: finds the first step that differs between two runs. 0 where the
+   network cannot be built. Cost: reads all states. */
 SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net);
 
 typedef struct spk_net_info {
@@ -643,11 +720,50 @@ typedef struct spk_net_info {
     spk_isa isa;
     spk_precision precision;
 } spk_net_info;
+/* Sizes, costs and choices so far. Errors: NULL. Ownership: `info` is the caller's. */
 SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info);
 /* Measures deliver_s and update_s from now on. Cost: two clock reads a step and thread. */
 SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on);
 /* Populations, projections and the layout chosen, as text; returns the length like snprintf. */
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size);
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC /* what they call is another function in each file */
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_result spk_net_desc_defaults(spk_net_desc &desc)
+{
+    return spk_net_desc_defaults(&desc);
+}
+SPKI_OVERLOAD spk_net *spk_net_create(const spk_net_desc &desc)
+{
+    return spk_net_create(&desc);
+}
+SPKI_OVERLOAD spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
+                                         const spk_conn_desc &desc)
+{
+    return spk_net_connect(net, source, target, &desc);
+}
+SPKI_OVERLOAD spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
+                                               const spk_poisson_desc &desc)
+{
+    return spk_net_drive_poisson(net, target, &desc);
+}
+SPKI_OVERLOAD spk_result spk_net_drive_current(spk_net *net, spk_pop target,
+                                               const spk_current_desc &desc)
+{
+    return spk_net_drive_current(net, target, &desc);
+}
+SPKI_OVERLOAD spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_desc &desc)
+{
+    return spk_net_record(net, pop, &desc);
+}
+#undef SPKI_OVERLOAD
+#endif
 
 #ifndef SPIKELIB_NO_PLOT
 /* ---- >>plot: pictures as self-contained SVG ---- */
@@ -10519,11 +10635,13 @@ SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 
 /* Limits that keep every index in its type. */
 #define SPKI_MAX_NEURONS 0xfffffff0u
-#define SPKI_MAX_DELAY 4095u     /* 12 bits of a bucket's header */
-#define SPKI_MAX_BUCKET 0xfffffu /* and 20 for its length */
-#define SPKI_TILE_SLOTS 65536u   /* a synapse has 16 bits for its target's accumulator */
-#define SPKI_UPDATE_BLOCK 1024u  /* neurons updated at a time: their inputs stay in L1 */
-#define SPKI_MAX_SLICE 32u       /* steps between two meetings of the threads */
+#define SPKI_MAX_POPULATIONS 65536u        /* 16 bits of a random number's address */
+#define SPKI_MAX_STEPS ((uint64_t)1 << 48) /* and 48 */
+#define SPKI_MAX_DELAY 4095u               /* 12 bits of a bucket's header */
+#define SPKI_MAX_BUCKET 0xfffffu           /* and 20 for its length */
+#define SPKI_TILE_SLOTS 65536u             /* a synapse has 16 bits for its target's accumulator */
+#define SPKI_UPDATE_BLOCK 1024u            /* neurons updated at a time: their inputs stay in L1 */
+#define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 
 /* Streams of random numbers: the fourth word of the Philox counter. */
 #define SPKI_STREAM_PROJECTION 0x10000000u
@@ -10537,6 +10655,7 @@ typedef unsigned long long spki_llu; /* what every printf can print */
 
 typedef struct spki_ids {
     uint32_t first, count; /* neuron ids */
+    uint32_t before;       /* neurons of the view in earlier ranges */
 } spki_ids;
 
 /* Neurons in ascending order of ids, as ranges that do not touch. */
@@ -10573,6 +10692,7 @@ typedef struct spki_population {
     size_t *real_bytes;
     char **state;         /* lanes elements each */
     double *state_offset; /* 16-bit storage */
+    uint32_t part, parts; /* of drives */
     spki_spike_list list;
     double *current;   /* injected, NULL: none */
     double *amount[8]; /* injected input of the coming step, a receptor each */
@@ -10584,8 +10704,8 @@ typedef struct spki_projection {
     uint32_t source, target; /* views */
     char *receptor;
     spki_proj proj;
-    double lo, hi; /* weights */
-    bool magnitude;
+    double lo, hi, typical; /* weights */
+    bool magnitude, excitatory;
 } spki_projection;
 
 typedef enum spki_drive_kind { SPKI_DRIVE_POISSON, SPKI_DRIVE_CURRENT } spki_drive_kind;
@@ -10606,7 +10726,7 @@ typedef struct spki_drive {
 
 /* A drive's share of one population. */
 typedef struct spki_drive_part {
-    uint32_t drive, population;
+    uint32_t drive;
     uint32_t first, count; /* neurons of the population */
     uint32_t index;        /* of the first in the drive's view */
     uint32_t receptor_pos, receptor_neg;
@@ -10728,7 +10848,7 @@ struct spk_net {
     spki_drive *drive;
     uint32_t drives, drive_capacity;
     spki_drive_part *part;
-    uint32_t parts, part_capacity;
+    uint32_t parts;
     spk_rec *recorder;
     uint32_t recorders, recorder_capacity;
     spki_tile *tile;
@@ -10747,7 +10867,7 @@ struct spk_net {
     uint32_t threads;
     uint64_t step;
     bool profile;
-    double build_s, run_s;
+    double build_s, run_s, carry_ms;
 };
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
@@ -10856,26 +10976,48 @@ SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
                : NULL;
 }
 
+/* The last range that begins at or before element `index`. */
+SPKI_FN uint32_t spki_view_range(const spki_view *view, uint32_t index)
+{
+    uint32_t lo = 0, hi = view->ranges;
+    while (hi - lo > 1) {
+        const uint32_t mid = lo + (hi - lo) / 2;
+        if (view->range[mid].before <= index) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
 SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
-    for (uint32_t k = 0; k < view->ranges; k++) {
-        if (index < view->range[k].count) {
-            return view->range[k].first + index;
-        }
-        index -= view->range[k].count;
+    if (index >= view->size) {
+        return UINT32_MAX;
     }
-    return UINT32_MAX;
+    const spki_ids r = view->range[spki_view_range(view, index)];
+    return r.first + (index - r.before);
 }
 
 /* How many neurons of the view have ids below `id`. */
 SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
-    uint32_t below = 0;
-    for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
-        below += SPKI_MIN(view->range[k].count, id - view->range[k].first);
+    uint32_t lo = 0, hi = view->ranges;
+    while (lo < hi) { /* ranges that begin below id */
+        const uint32_t mid = lo + (hi - lo) / 2;
+        if (view->range[mid].first < id) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
     }
-    return below;
+    if (lo == 0) {
+        return 0;
+    }
+    const spki_ids r = view->range[lo - 1];
+    return r.before + SPKI_MIN(r.count, id - r.first);
 }
 
 SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)
@@ -11132,6 +11274,7 @@ SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t rang
     view->size = 0;
     for (uint32_t k = 0; k < ranges; k++) {
         view->range[k] = range[k];
+        view->range[k].before = view->size;
         view->size += range[k].count;
     }
     net->views++;
@@ -11421,6 +11564,11 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
         (void)spki_fail(net, SPK_ERR_NULL, "add: the %s is NULL", name ? "model" : "name");
         return none;
     }
+    if (net->populations == SPKI_MAX_POPULATIONS) {
+        (void)spki_fail(net, SPK_ERR_RANGE, "add \"%s\": a network has at most %u populations",
+                        name, SPKI_MAX_POPULATIONS);
+        return none;
+    }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
         (void)spki_fail(net, SPK_ERR_RANGE,
                         "add \"%s\": %llu neurons are more than ids can tell apart", name,
@@ -11446,7 +11594,7 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
     for (uint32_t k = 0; result == SPK_OK && set && set[k].name; k++) {
         result = spki_set_one(net, pop, net->populations, &set[k]);
     }
-    const spki_ids range = {pop->first, pop->count};
+    const spki_ids range = {pop->first, pop->count, 0};
     const spk_pop view = result == SPK_OK ? spki_add_view(net, &range, count ? 1 : 0) : none;
     if (!view.index) {
         spki_free_population(net, pop);
@@ -11499,6 +11647,30 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
     return SPK_OK;
 }
 
+/* The size of weight that a projection is about: what 16 bits have to resolve. 0: not known. */
+SPKI_FN double spki_typical_weight(const spk_value *w)
+{
+    double smallest = 0.0;
+    switch (w->kind) {
+    case SPK_VALUE_CONSTANT:
+        return w->a < 0.0 ? -w->a : w->a;
+    case SPK_VALUE_UNIFORM:
+        return SPKI_MAX(w->b, -w->a);
+    case SPK_VALUE_NORMAL:
+        return SPKI_MAX(w->a < 0.0 ? -w->a : w->a, w->b);
+    case SPK_VALUE_LOGNORMAL:
+        return spk_exp(w->a);
+    case SPK_VALUE_ARRAY:
+        for (size_t k = 0; k < w->count; k++) {
+            const double x = w->array[k] < 0.0 ? -w->array[k] : w->array[k];
+            smallest = x > 0.0 && (smallest == 0.0 || x < smallest) ? x : smallest;
+        }
+        return smallest;
+    default:
+        return 0.0;
+    }
+}
+
 SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
                                         const spk_conn_desc *desc)
 {
@@ -11542,6 +11714,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
                    : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                                spki_view_name(net, vt), why);
     }
+    p->typical = spki_typical_weight(&desc->weight);
     p->source = source.index - 1;
     p->target = target.index - 1;
     if (desc->receptor && !(p->receptor = spki_copy_string(&net->mem, desc->receptor))) {
@@ -11624,6 +11797,20 @@ SPKI_FN void spki_list_sort(spki_spike_list *list)
     }
 }
 
+/* Drops what has been played, so that a list that is fed as the network runs stays short. */
+SPKI_FN void spki_list_forget(const spk_net *net, spki_spike_list *list)
+{
+    size_t played = 0;
+    while (played < list->count && list->step[played] <= net->step) {
+        played++;
+    }
+    if (played) {
+        list->count -= played;
+        memmove(list->step, list->step + played, list->count * sizeof *list->step);
+        memmove(list->neuron, list->neuron + played, list->count * sizeof *list->neuron);
+    }
+}
+
 SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                            const double *times_ms, size_t count)
 {
@@ -11670,18 +11857,28 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
                 p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
+    spki_list_forget(net, &p->list);
     const spk_result result = spki_list_reserve(net, &p->list, count);
     if (result != SPK_OK) {
         return result;
     }
+    bool sorted = true;
     for (size_t k = 0; k < count; k++) {
-        p->list.step[p->list.count] = (uint64_t)(times_ms[k] / dt + 0.5);
-        p->list.neuron[p->list.count++] = neurons[k] + view->range[0].first - p->first;
+        const size_t at = p->list.count++;
+        p->list.step[at] = (uint64_t)(times_ms[k] / dt + 0.5);
+        p->list.neuron[at] = neurons[k] + view->range[0].first - p->first;
+        sorted = sorted && (at == 0 || p->list.step[at - 1] < p->list.step[at] ||
+                            (p->list.step[at - 1] == p->list.step[at] &&
+                             p->list.neuron[at - 1] <= p->list.neuron[at]));
     }
-    spki_list_sort(&p->list);
+    if (!sorted) {
+        spki_list_sort(&p->list);
+    }
     for (uint32_t t = 0; t < net->tiles; t++) { /* pieces find their places again */
         for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
-            net->tile[t].piece[k].list_cursor = 0;
+            if (&net->population[net->tile[t].piece[k].population] == p) {
+                net->tile[t].piece[k].list_cursor = 0;
+            }
         }
     }
     return SPK_OK;
@@ -11713,37 +11910,49 @@ SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
-/* What the stored state s of neuron k is relative to. */
-SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+/* The parameter that the stored state s is relative to, or NULL. */
+SPKI_FN const spki_param *spki_state_base(const spki_population *pop, uint32_t s)
 {
     const int p =
         spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
-    return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
+    return p >= 0 ? &pop->param[p] : NULL;
+}
+
+SPKI_FN double spki_state_base_at(const spki_population *pop, uint32_t s, uint32_t k)
+{
+    const spki_param *base = spki_state_base(pop, s);
+    return base ? spki_param_at(base, k) : 0.0;
+}
+
+/* As the kernels see it: relative. */
+SPKI_FN double spki_stored_state(const spk_net *net, const spki_population *pop, uint32_t s,
+                                 uint32_t k)
+{
+    if (net->desc.precision == SPK_FLOAT64) {
+        double x;
+        memcpy(&x, pop->state[s] + (size_t)k * 8, 8);
+        return x;
+    }
+    if (net->desc.precision == SPK_FLOAT32) {
+        float x;
+        memcpy(&x, pop->state[s] + (size_t)k * 4, 4);
+        return (double)x;
+    }
+    uint16_t h;
+    memcpy(&h, pop->state[s] + (size_t)k * 2, 2);
+    return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s];
 }
 
 SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s,
                               uint32_t k)
 {
-    const double base = spki_state_base(pop, s, k);
-    if (net->desc.precision == SPK_FLOAT64) {
-        double x;
-        memcpy(&x, pop->state[s] + (size_t)k * 8, 8);
-        return x + base;
-    }
-    if (net->desc.precision == SPK_FLOAT32) {
-        float x;
-        memcpy(&x, pop->state[s] + (size_t)k * 4, 4);
-        return (double)x + base;
-    }
-    uint16_t h;
-    memcpy(&h, pop->state[s] + (size_t)k * 2, 2);
-    return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
+    return spki_stored_state(net, pop, s, k) + spki_state_base_at(pop, s, k);
 }
 
 SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k,
                             double x)
 {
-    x -= spki_state_base(pop, s, k);
+    x -= spki_state_base_at(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
         uint16_t h;
         spki_pack16_f1((float)(x - pop->state_offset[s]), &h, 0x1000); /* to the nearest */
@@ -11781,7 +11990,7 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
                 pop->state_offset[s] = init[s];
             }
             const double set = spki_param_at(&pop->initial[s], n);
-            double base = spki_state_base(pop, s, n), x = set == spki_unset ? init[s] : set;
+            double base = spki_state_base_at(pop, s, n), x = set == spki_unset ? init[s] : set;
             x -= base;
             if (net->desc.precision == SPK_FLOAT16) {
                 uint16_t h;
@@ -11996,24 +12205,32 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     }
     drive->table = table;
     drive->tables = distinct;
-    uint32_t used = 0;
+    uint32_t used = 0, size = 1;
+    while (size < 2 * distinct) {
+        size *= 2;
+    }
+    uint32_t *seen = (uint32_t *)spki_alloc(&net->mem, size, sizeof *seen); /* 1 + table, by hash */
+    if (!seen) {
+        return spki_no_memory(net, "a Poisson drive");
+    }
     for (uint32_t k = 0; k < (drive->rate.each ? n : 1u) && result == SPK_OK; k++) {
         const double rate = spki_param_at(&drive->rate, k);
-        uint32_t t = 0;
-        while (t < used && table[t].rate != rate) {
-            t++;
+        uint32_t at = (uint32_t)spk_xxh64(&rate, sizeof rate, 0) & (size - 1);
+        while (seen[at] && table[seen[at] - 1].rate != rate) {
+            at = (at + 1) & (size - 1);
         }
-        if (t == used) {
-            table[t].rate = rate;
-            used++;
-            result = spki_make_poisson(&net->mem, &table[t], rate * per_step)
+        if (!seen[at]) {
+            seen[at] = ++used;
+            table[used - 1].rate = rate;
+            result = spki_make_poisson(&net->mem, &table[used - 1], rate * per_step)
                          ? SPK_OK
                          : spki_no_memory(net, "a Poisson drive");
         }
         if (drive->table_of) {
-            drive->table_of[k] = t;
+            drive->table_of[k] = seen[at] - 1;
         }
     }
+    spki_free(&net->mem, seen, size, sizeof *seen);
     return result;
 }
 
@@ -12189,43 +12406,53 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
     return SPK_OK;
 }
 
-/* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN spk_result spki_make_parts(spk_net *net)
+/* Parts of drives that fall on one population, counted or written. */
+SPKI_FN uint32_t spki_parts_of(spk_net *net, uint32_t population, spki_drive_part *out)
 {
-    net->part_capacity = 0;
-    for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */
-        net->part_capacity += net->view[net->drive[d].view].ranges + net->populations;
-    }
-    net->part = (spki_drive_part *)spki_alloc(&net->mem, net->part_capacity, sizeof *net->part);
-    if (!net->part) {
-        return spki_no_memory(net, "drives");
-    }
+    const spki_population *pop = &net->population[population];
+    uint32_t n = 0;
     for (uint32_t d = 0; d < net->drives; d++) {
-        const spki_view *view = &net->view[net->drive[d].view];
+        const spki_drive *drive = &net->drive[d];
+        const spki_view *view = &net->view[drive->view];
         uint32_t index = 0;
         for (uint32_t r = 0; r < view->ranges; index += view->range[r++].count) {
             const spki_ids ids = view->range[r];
-            for (uint32_t p = 0; p < net->populations; p++) {
-                const spki_population *pop = &net->population[p];
-                const uint32_t lo = SPKI_MAX(ids.first, pop->first);
-                const uint32_t hi = SPKI_MIN(ids.first + ids.count, pop->first + pop->count);
-                if (lo >= hi) {
-                    continue;
-                }
-                spki_drive_part *part = &net->part[net->parts];
+            const uint32_t lo = SPKI_MAX(ids.first, pop->first);
+            const uint32_t hi = SPKI_MIN(ids.first + ids.count, pop->first + pop->count);
+            if (lo >= hi) {
+                continue;
+            }
+            if (out) {
+                spki_drive_part *part = &out[n];
                 part->drive = d;
-                part->population = p;
                 part->first = lo - pop->first;
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
-                if (net->drive[d].kind == SPKI_DRIVE_POISSON) {
-                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor,
-                                                &part->receptor_pos, &part->receptor_neg,
-                                                &part->magnitude);
+                if (drive->kind == SPKI_DRIVE_POISSON) {
+                    (void)spki_resolve_receptor(net, pop, drive->receptor, &part->receptor_pos,
+                                                &part->receptor_neg, &part->magnitude);
                 }
-                net->parts++;
             }
+            n++;
         }
+    }
+    return n;
+}
+
+/* Cuts the drives by populations, so that a block of neurons finds its own. */
+SPKI_FN spk_result spki_make_parts(spk_net *net)
+{
+    for (uint32_t p = 0; p < net->populations; p++) {
+        net->population[p].part = net->parts;
+        net->population[p].parts = spki_parts_of(net, p, NULL);
+        net->parts += net->population[p].parts;
+    }
+    net->part = (spki_drive_part *)spki_alloc(&net->mem, net->parts, sizeof *net->part);
+    if (!net->part) {
+        return spki_no_memory(net, "drives");
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        (void)spki_parts_of(net, p, net->part + net->population[p].part);
     }
     return SPK_OK;
 }
@@ -12809,27 +13036,31 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
     const bool wide = b->net->desc.weight_bits != 16;
-    const uint32_t most = b->net->desc.max_delay_steps;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    uint32_t *start = b->sorted;
-    memset(start, 0, (most + 2) * sizeof *start);
+    uint32_t *start = b->sorted; /* all 0 between rows */
+    uint32_t first = UINT32_MAX, last = 0, buckets = 0;
     for (uint32_t k = 0; k < e->count; k++) {
-        start[e->delay[k]]++;
+        const uint32_t d = e->delay[k];
+        start[d]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
     }
-    uint32_t buckets = 0;
-    for (uint32_t d = 1; d <= most; d++) {
+    for (uint32_t d = first; d <= last; d++) {
         buckets += (start[d] + SPKI_MAX_BUCKET - 1) / SPKI_MAX_BUCKET;
     }
     const size_t need = 1 + (size_t)buckets + (size_t)e->count * (wide ? 2 : 1);
     if (need > tile->words_capacity - tile->words_used) {
+        memset(start + first, 0, (last - first + 1) * sizeof *start);
         return false;
     }
     uint32_t *out = tile->words + tile->words_used, *header = out + 1, at = 1 + buckets;
     out[0] = buckets;
-    for (uint32_t d = 1; d <= most; d++) {
+    tile->min_delay = SPKI_MIN(tile->min_delay, first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    for (uint32_t d = first; d <= last; d++) {
         for (uint32_t left = start[d]; left;) {
             const uint32_t n = SPKI_MIN(left, SPKI_MAX_BUCKET);
             *header++ = d << 20 | n;
@@ -12838,10 +13069,6 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
         const uint32_t n = start[d];
         start[d] = at;
         at += n * (wide ? 2 : 1);
-        if (n) {
-            tile->min_delay = SPKI_MIN(tile->min_delay, d);
-            tile->max_delay = SPKI_MAX(tile->max_delay, d);
-        }
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t slot = e->target[k];
@@ -12855,6 +13082,7 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
             out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
         }
     }
+    memset(start + first, 0, (last - first + 1) * sizeof *start);
     tile->row[id] = (uint32_t)tile->words_used;
     tile->words_used += need;
     tile->synapses += e->count;
@@ -13044,6 +13272,56 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
+/* Weights that share an accumulator share its quantum, and a named excitatory receptor takes no
+   negative ones: refuses what would be lost without a word. */
+SPKI_FN spk_result spki_check_weights(spk_net *net, const spki_projection *p, double quantum)
+{
+    const char *from = spki_view_name(net, &net->view[p->source]);
+    const char *to = spki_view_name(net, &net->view[p->target]);
+    if (p->typical > 0.0 && p->typical < 8.0 * quantum) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "connect \"%s\" -> \"%s\": weights of %g are lost beside those that share "
+                         "their receptor (%u bits resolve %g)%s",
+                         from, to, p->typical, net->desc.weight_bits, quantum,
+                         net->desc.weight_bits == 16 ? "; use weight_bits = 32" : "");
+    }
+    if (p->receptor && p->magnitude && p->excitatory && p->lo < 0.0) {
+        return spki_fail(
+            net, SPK_ERR_RANGE,
+            "connect \"%s\" -> \"%s\": receptor \"%s\" takes no negative weights, and %g "
+            "may be drawn",
+            from, to, p->receptor, p->lo);
+    }
+    return SPK_OK;
+}
+
+/* Tells each projection the quantum of the receptors it reaches: all have the same. */
+SPKI_FN spk_result spki_set_quanta(spk_net *net)
+{
+    for (uint32_t k = 0; k < net->projections; k++) {
+        spki_projection *p = &net->projection[k];
+        uint32_t n = 0, pos, neg;
+        bool magnitude;
+        while (n < net->populations &&
+               !spki_view_meets(&net->view[p->target], &net->population[n])) {
+            n++;
+        }
+        if (n == net->populations) {
+            continue;
+        }
+        const spki_population *pop = &net->population[n];
+        (void)spki_resolve_receptor(net, pop, p->receptor, &pos, &neg, &magnitude);
+        p->excitatory = pop->model->input[pop->receptor_input[pos]].value < 1.5;
+        const spk_result result = spki_check_weights(net, p, pop->quantum[pos]);
+        if (result != SPK_OK) {
+            return result;
+        }
+        spki_proj_set_quantum(&p->proj, pop->quantum[pos],
+                              net->desc.weight_bits == 16 ? 32767 : 2147483647);
+    }
+    return SPK_OK;
+}
+
 SPKI_FN spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
@@ -13060,19 +13338,9 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         spki_proj_weight_range(&p->proj, &p->lo, &p->hi);
     }
     spki_choose_quanta(net);
-    for (uint32_t k = 0; k < net->projections; k++) {
-        spki_projection *p = &net->projection[k];
-        for (uint32_t n = 0; n < net->populations; n++) {
-            uint32_t pos, neg;
-            bool magnitude;
-            if (spki_view_meets(&net->view[p->target], &net->population[n])) {
-                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg,
-                                            &magnitude);
-                spki_proj_set_quantum(&p->proj, net->population[n].quantum[pos],
-                                      net->desc.weight_bits == 16 ? 32767 : 2147483647);
-                break;
-            }
-        }
+    const spk_result fits = spki_set_quanta(net);
+    if (fits != SPK_OK) {
+        return fits;
     }
     spki_build_job job;
     job.tiles = net->tiles;
@@ -13089,6 +13357,11 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         spki_end_tile(net, &job.build[t]);
     }
     spki_free(&net->mem, job.build, net->tiles, sizeof *job.build);
+    for (uint32_t k = 0; k < net->projections; k++) { /* drawn: lists and tables have served */
+        const spk_rule rule = net->projection[k].proj.rule;
+        spki_proj_destroy(&net->mem, &net->projection[k].proj);
+        net->projection[k].proj.rule = rule;
+    }
     return result;
 }
 
@@ -13241,11 +13514,10 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     } else {
         spki_take_wide(b, (int64_t *)b->tile->acc + at, out, b->pop->quantum[r]);
     }
-    for (uint32_t k = 0; k < b->net->parts; k++) {
-        const spki_drive_part *part = &b->net->part[k];
+    for (uint32_t k = 0; k < b->pop->parts; k++) {
+        const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON &&
-            b->step >= drive->start && b->step < drive->stop) {
+        if (drive->kind == SPKI_DRIVE_POISSON && b->step >= drive->start && b->step < drive->stop) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -13260,12 +13532,11 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
-    for (uint32_t k = 0; k < b->net->parts; k++) {
-        const spki_drive_part *part = &b->net->part[k];
+    for (uint32_t k = 0; k < b->pop->parts; k++) {
+        const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT ||
-            b->step < drive->start || b->step >= drive->stop ||
+        if (drive->kind != SPKI_DRIVE_CURRENT || b->step < drive->start || b->step >= drive->stop ||
             !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }
@@ -13994,16 +14265,6 @@ SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 
 /* -- from a finished slice to the sinks, on the caller's thread -- */
 
-SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
-{
-    for (uint32_t k = 0; k < view->ranges && view->range[k].first <= id; k++) {
-        if (id - view->range[k].first < view->range[k].count) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* All spikes of one step of a slice that the recorder wants, from its cursor on. */
 SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
 {
@@ -14016,7 +14277,7 @@ SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s
         const spki_tile *tile = &net->tile[t];
         for (uint32_t k = tile->spike_start[parity][s]; k < tile->spike_start[parity][s + 1]; k++) {
             const uint32_t id = tile->spike[parity][k];
-            if (!spki_in_view(view, id) || seen++ < rec->cursor) {
+            if (spki_view_index(view, id) == UINT32_MAX || seen++ < rec->cursor) {
                 continue;
             }
             if (rec->kind == SPK_REC_RATE) {
@@ -14129,6 +14390,23 @@ SPKI_FN void spki_sample_weights(spk_net *net, uint32_t parity)
     }
 }
 
+/* Elements [lo, hi) of a view, all of one population, into their places of a row. */
+SPKI_FN void spki_sample_piece(const spk_net *net, const spki_population *pop, const char *name,
+                               const spki_view *view, uint32_t lo, uint32_t hi, double *row)
+{
+    const int s = spki_find_field(pop->model->state, pop->model->state_count, name);
+    const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
+    const spki_param *base = s >= 0 ? spki_state_base(pop, (uint32_t)s) : NULL;
+    uint32_t r = spki_view_range(view, lo);
+    for (uint32_t k = lo; k < hi; k++) {
+        r += k - view->range[r].before == view->range[r].count;
+        const uint32_t n = view->range[r].first + (k - view->range[r].before) - pop->first;
+        row[k] = s < 0  ? spki_param_at(&pop->param[q], n)
+                 : base ? spki_stored_state(net, pop, (uint32_t)s, n) + spki_param_at(base, n)
+                        : spki_stored_state(net, pop, (uint32_t)s, n);
+    }
+}
+
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
 SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice,
                               uint64_t step)
@@ -14150,13 +14428,7 @@ SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_sl
             if (lo == hi) {
                 continue;
             }
-            const int s = spki_find_field(pop->model->state, pop->model->state_count, rec->state);
-            const int q = spki_find_field(pop->model->param, pop->model->param_count, rec->state);
-            for (uint32_t k = lo; k < hi; k++) {
-                const uint32_t n = spki_view_id(view, k) - pop->first;
-                row[k] = s >= 0 ? spki_get_state(net, pop, (uint32_t)s, n)
-                                : spki_param_at(&pop->param[q], n);
-            }
+            spki_sample_piece(net, pop, rec->state, view, lo, hi, row);
         }
     }
 }
@@ -14258,17 +14530,7 @@ SPIKELIB_API size_t spk_rec_width(spk_rec rec)
     return rec ? rec->kind == SPK_REC_SPIKES ? rec->net->view[rec->view].size : rec->width : 0;
 }
 
-/* ---- >>engine: the step loop ----
-   Threads own tiles. A slice is as many steps as the shortest delay allows: within it no tile needs
-   what another does. Each thread, for each step of a slice and each of its tiles,
-
-       delivers the buckets that arrive now        (>>deliver)
-       updates the neurons and notes their spikes  (>>update)
-
-   then all meet, and each files everybody's spikes for its own tiles while the caller's thread
-   hands them to the recorders (>>record). One barrier a slice. */
-
-/* -- what stepping needs, allocated once -- */
+/* ---- >>assemble: building a network, and what stepping needs, allocated once ---- */
 
 SPKI_FN void spki_free_scratch(spk_net *net)
 {
@@ -14341,11 +14603,12 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
 }
 
 /* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
-   spiked. Beyond that the history takes over. */
+   spiked, or an eighth where that is a lot. Beyond that the history takes over. */
 SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
-    const uint64_t most = tile->buckets / 126 + 2 * (uint64_t)net->ring + 8;
+    const uint64_t half = tile->buckets / 126, few = 131072; /* 64 MB */
+    const uint64_t most = SPKI_MAX(SPKI_MIN(half, few), half / 8) + 2 * (uint64_t)net->ring + 8;
     tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
     tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
     tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
@@ -14497,7 +14760,7 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
 
 SPIKELIB_API void spk_net_destroy(spk_net *net)
 {
-    if (!net) {
+    if (!net || net->running) { /* a callback may not pull the floor from under its own network */
         return;
     }
     spki_pool_destroy(&net->mem, net->pool);
@@ -14516,7 +14779,7 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
     spki_free(&net->mem, net->tile, net->tiles, sizeof *net->tile);
     spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP),
               sizeof(uint64_t));
-    spki_free(&net->mem, net->part, net->part_capacity, sizeof *net->part);
+    spki_free(&net->mem, net->part, net->parts, sizeof *net->part);
     for (uint32_t d = 0; d < net->drives; d++) {
         spki_free_drive(net, &net->drive[d]);
     }
@@ -14538,7 +14801,15 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
     spki_free(&mem, net, 1, sizeof *net);
 }
 
-/* -- stepping -- */
+/* ---- >>engine: the step loop ----
+   Threads own tiles. A slice is as many steps as the shortest delay allows: within it no tile needs
+   what another does. Each thread, for each step of a slice and each of its tiles,
+
+       delivers the buckets that arrive now        (>>deliver)
+       updates the neurons and notes their spikes  (>>update)
+
+   then all meet, and each files everybody's spikes for its own tiles while the caller's thread
+   hands them to the recorders (>>record). One barrier a slice. */
 
 /* The tiles of thread k. */
 SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
@@ -14689,7 +14960,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     if (result != SPK_OK) {
         return result;
     }
-    if (steps > UINT64_MAX / 2 - net->step) {
+    if (steps > SPKI_MAX_STEPS - net->step) {
         return spki_fail(net, SPK_ERR_RANGE, "run: %llu steps are too many", (spki_llu)steps);
     }
     result = spki_may_change(net, "run");
@@ -14727,7 +14998,13 @@ SPIKELIB_API spk_result spk_net_run(spk_net *net, double duration_ms)
     if (!(duration_ms >= 0.0) || !(duration_ms / net->desc.dt_ms < 9e15)) {
         return spki_decline(net, SPK_ERR_RANGE, "run: %g ms is no duration", duration_ms);
     }
-    return spk_net_run_steps(net, (uint64_t)(duration_ms / net->desc.dt_ms + 0.5));
+    const double wanted = duration_ms + net->carry_ms;
+    const double steps = wanted > 0.0 ? wanted / net->desc.dt_ms + 0.5 : 0.0;
+    const spk_result result = spk_net_run_steps(net, (uint64_t)steps);
+    if (result == SPK_OK) { /* what rounding left out or added is made up for by the next run */
+        net->carry_ms = wanted - (double)(uint64_t)steps * net->desc.dt_ms;
+    }
+    return result;
 }
 
 SPIKELIB_API uint64_t spk_net_step(const spk_net *net)
@@ -15031,6 +15308,9 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         return SPK_ERR_NULL;
     }
     memset(info, 0, sizeof *info);
+    if (net->running) { /* the threads are counting */
+        return SPK_ERR_STATE;
+    }
     info->neurons = net->neurons;
     info->steps = net->step;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -15065,8 +15345,9 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     if (!net) {
         return SPK_ERR_NULL;
     }
-    net->profile = on;
-    return SPK_OK;
+    const spk_result result = spki_may_change(net, "profile");
+    net->profile = result == SPK_OK ? on : net->profile;
+    return result;
 }
 
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
@@ -16410,7 +16691,9 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_MAX_BUCKET
 #undef SPKI_MAX_DELAY
 #undef SPKI_MAX_NEURONS
+#undef SPKI_MAX_POPULATIONS
 #undef SPKI_MAX_SLICE
+#undef SPKI_MAX_STEPS
 #undef SPKI_NO_CHUNK
 #undef SPKI_NO_SELF
 #undef SPKI_OPS

@@ -54,7 +54,7 @@ static const option_def option_defs[] = {
     {"--warmup-ms", IN_NETWORKS, OPTION_REAL, AT(warmup_ms), 0, 1e8, NULL,
      "time before it (default 500)"},
     {"--drive", IN_MICROCIRCUIT | IN_BUILD, OPTION_TEXT, AT(drive), 0, 0, "poisson dc",
-     "poisson (default) or dc"},
+     "poisson (default) or dc (meant for scale 1: small scales are silent with it)"},
     {"--state", IN_BRUNEL, OPTION_TEXT, AT(state), 0, 0, "A B C D", "A, B, C (default) or D"},
     {"--form", IN_COBA | IN_CUBA, OPTION_TEXT, AT(form), 0, 0, "brian nest auryn",
      "brian (default), nest, or auryn (coba only)"},

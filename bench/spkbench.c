@@ -150,17 +150,23 @@ static int run_neurons(const options *o)
     return found ? 0 : fail("neurons", "--model: no built-in model has that name");
 }
 
+/* The instruction set is resolved as for a run, SPIKELIB_ISA included. */
 static int run_info(const options *o)
 {
     report r = {0};
+    spk_net_info info = {0};
     char list[128] = "";
-    int isa;
+    int isa, status = 0;
+    spk_net *net = new_net(o, 0.1);
+    if (spk_net_status(net) != SPK_OK) status = fail("info", spk_net_error(net));
+    else spk_net_get_info(net, &info);
+    spk_net_destroy(net);
+    if (status) return status;
     r.json = o->json;
     for (isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++)
         if (spk_isa_available((spk_isa)isa))
             report_append(list, sizeof list, "%s%s", *list ? " " : "", spk_isa_name((spk_isa)isa));
-    report_begin(&r, "info", o->isa == SPK_ISA_AUTO ? spk_isa_best() : o->isa,
-                 (uint32_t)o->threads, (uint64_t)o->seed);
+    report_begin(&r, "info", info.isa, (uint32_t)o->threads, (uint64_t)o->seed);
     report_text(&r, "isas", list);
     report_integer(&r, "cpus", spk_cpu_count());
     report_integer(&r, "pointer_bits", 8 * sizeof(void *));
@@ -189,7 +195,7 @@ static int usage(void)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     options o = {0};
     int k;
@@ -219,4 +225,13 @@ int main(int argc, char **argv)
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);
     return run_network(argv[1], commands[k].bit, &o);
+}
+
+/* A result that was not written down is a failure, too (a full disk, a closed pipe). */
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+    bool lost = fflush(stdout) != 0;
+    lost = ferror(stdout) || lost;
+    return lost && status == 0 ? fail(argv[1], "standard output cannot be written") : status;
 }

@@ -125,6 +125,7 @@ static void pd_describe(spk_net *net, double scale, bool dc_drive, spk_pop pop[P
 #include <io.h>
 #define isatty _isatty
 #else
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 
@@ -132,7 +133,7 @@ typedef struct options {
     double scale, ms, warmup_ms; /* scale 0: as large as memory allows */
     uint32_t threads;
     uint64_t seed;
-    bool dc;
+    bool dc, may_shrink; /* the scale is ours to choose */
     spk_isa isa;
 } options;
 
@@ -176,16 +177,39 @@ static bool option(options *o, const char *name, const char *value)
     return !strcmp(name, "--drive") && (o->dc || !strcmp(value, "poisson"));
 }
 
-/* Free memory in GB, or a large number where the system does not say. */
+/* The first number of a file that holds only one, or `otherwise` ("max", or no such file). */
+static double number_in(const char *path, double otherwise)
+{
+    FILE *f = fopen(path, "r");
+    char line[64] = "", *end = line;
+    double x = 0.0;
+    if (f && fgets(line, sizeof line, f)) x = strtod(line, &end);
+    if (f) fclose(f);
+    return end == line ? otherwise : x;
+}
+
+/* Free memory in GB: of the machine, of the container and of the process, the least. A large
+   number where the system does not say. */
 static double free_gigabytes(void)
 {
     FILE *f = fopen("/proc/meminfo", "r");
     char line[256];
-    double kb = 1e9;
+    double bytes = 1e15, group;
     while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "MemAvailable:", 13)) kb = strtod(line + 13, NULL);
+        if (!strncmp(line, "MemAvailable:", 13)) bytes = 1024.0 * strtod(line + 13, NULL);
     if (f) fclose(f);
-    return kb / 1e6;
+    group = number_in("/sys/fs/cgroup/memory.max", 1e15) -
+            number_in("/sys/fs/cgroup/memory.current", 0.0);
+    if (group < bytes) bytes = group > 0.0 ? group : 0.0;
+#ifndef _WIN32
+    {
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+            (double)limit.rlim_cur < bytes)
+            bytes = (double)limit.rlim_cur;
+    }
+#endif
+    return bytes / 1e9;
 }
 
 /* Synapses, which are what needs memory, go with the square of the scale. */
@@ -199,6 +223,15 @@ static double scale_that_fits(void)
         printf("Only %.1f GB of memory are free; full scale needs 2. This is scale %.1f.\n", have,
                step[i]);
     return step[i];
+}
+
+/* After memory ran out: half the scale, which needs a quarter. False: no smaller one is tried. */
+static bool smaller(options *o)
+{
+    if (!o->may_shrink || o->scale <= 0.05) return false;
+    o->scale = o->scale < 0.1 ? 0.05 : 0.5 * o->scale;
+    printf("There was less memory than the system said. This is scale %g.\n", o->scale);
+    return true;
 }
 
 static void progress(const char *what, double done)
@@ -339,12 +372,15 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.threads == 0) o.threads = spk_cpu_count();
-    if (o.scale == 0.0) o.scale = scale_that_fits();
-    net = spk_net_create(&(spk_net_desc){
-        .threads = o.threads, .seed = o.seed, .isa = o.isa});
-    result = simulate(net, &o);
-    if (result != SPK_OK) fprintf(stderr, "microcircuit: %s\n", spk_net_error(net));
-    spk_net_destroy(net);
+    o.may_shrink = o.scale == 0.0;
+    if (o.may_shrink) o.scale = scale_that_fits();
+    do {
+        net = spk_net_create(&(spk_net_desc){
+            .threads = o.threads, .seed = o.seed, .isa = o.isa});
+        result = simulate(net, &o);
+        if (result != SPK_OK) fprintf(stderr, "microcircuit: %s\n", spk_net_error(net));
+        spk_net_destroy(net);
+    } while (result == SPK_ERR_OUT_OF_MEMORY && smaller(&o));
     return result == SPK_OK ? 0 : 1;
 }
 

@@ -13,6 +13,10 @@
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC
+#ifndef SPIKELIB_IMPLEMENTATION
+#error "SPIKELIB_STATIC: the functions are private to the file that holds them, \
+so each file that includes spikelib.h needs SPIKELIB_IMPLEMENTATION, before its first #include"
+#endif
 #if defined(__GNUC__)
 #define SPIKELIB_API __attribute__((unused)) static
 #else

@@ -46,9 +46,10 @@
    object, the argument and its value. All other calls return their own spk_result, and do all or
    nothing. NULL, NaN, out of range and absurd sizes are errors in every build; nothing aborts.
 
-   Descriptors. A zero field means its default, so `spk_net_desc d = {0};` is a valid start; each
-   field's comment names the default, and spk_net_desc_defaults writes them in. The sentinels at
-   both ends of a descriptor catch one that was never set to zero.
+   Descriptors. A zero field means its default, so `spk_net_desc d = {0};` in C, `= {}` in C++, is a
+   valid start; each field's comment names the default, and spk_net_desc_defaults writes them in.
+   The sentinels at both ends of a descriptor catch one that was never set to zero. C++ may hand
+   over a descriptor as it is, where C takes its address: spk_net_create(d).
 
    Values. An spk_value is a number for each neuron or synapse: a constant, an array, a
    distribution, or a function. Parameters, initial states, weights and delays all take one.

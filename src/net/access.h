@@ -293,6 +293,9 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         return SPK_ERR_NULL;
     }
     memset(info, 0, sizeof *info);
+    if (net->running) { /* the threads are counting */
+        return SPK_ERR_STATE;
+    }
     info->neurons = net->neurons;
     info->steps = net->step;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -327,8 +330,9 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     if (!net) {
         return SPK_ERR_NULL;
     }
-    net->profile = on;
-    return SPK_OK;
+    const spk_result result = spki_may_change(net, "profile");
+    net->profile = result == SPK_OK ? on : net->profile;
+    return result;
 }
 
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)

@@ -319,27 +319,31 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
     const bool wide = b->net->desc.weight_bits != 16;
-    const uint32_t most = b->net->desc.max_delay_steps;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    uint32_t *start = b->sorted;
-    memset(start, 0, (most + 2) * sizeof *start);
+    uint32_t *start = b->sorted; /* all 0 between rows */
+    uint32_t first = UINT32_MAX, last = 0, buckets = 0;
     for (uint32_t k = 0; k < e->count; k++) {
-        start[e->delay[k]]++;
+        const uint32_t d = e->delay[k];
+        start[d]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
     }
-    uint32_t buckets = 0;
-    for (uint32_t d = 1; d <= most; d++) {
+    for (uint32_t d = first; d <= last; d++) {
         buckets += (start[d] + SPKI_MAX_BUCKET - 1) / SPKI_MAX_BUCKET;
     }
     const size_t need = 1 + (size_t)buckets + (size_t)e->count * (wide ? 2 : 1);
     if (need > tile->words_capacity - tile->words_used) {
+        memset(start + first, 0, (last - first + 1) * sizeof *start);
         return false;
     }
     uint32_t *out = tile->words + tile->words_used, *header = out + 1, at = 1 + buckets;
     out[0] = buckets;
-    for (uint32_t d = 1; d <= most; d++) {
+    tile->min_delay = SPKI_MIN(tile->min_delay, first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    for (uint32_t d = first; d <= last; d++) {
         for (uint32_t left = start[d]; left;) {
             const uint32_t n = SPKI_MIN(left, SPKI_MAX_BUCKET);
             *header++ = d << 20 | n;
@@ -348,10 +352,6 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
         const uint32_t n = start[d];
         start[d] = at;
         at += n * (wide ? 2 : 1);
-        if (n) {
-            tile->min_delay = SPKI_MIN(tile->min_delay, d);
-            tile->max_delay = SPKI_MAX(tile->max_delay, d);
-        }
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t slot = e->target[k];
@@ -365,6 +365,7 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
             out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
         }
     }
+    memset(start + first, 0, (last - first + 1) * sizeof *start);
     tile->row[id] = (uint32_t)tile->words_used;
     tile->words_used += need;
     tile->synapses += e->count;
@@ -554,6 +555,56 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
     net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
 }
 
+/* Weights that share an accumulator share its quantum, and a named excitatory receptor takes no
+   negative ones: refuses what would be lost without a word. */
+SPKI_FN spk_result spki_check_weights(spk_net *net, const spki_projection *p, double quantum)
+{
+    const char *from = spki_view_name(net, &net->view[p->source]);
+    const char *to = spki_view_name(net, &net->view[p->target]);
+    if (p->typical > 0.0 && p->typical < 8.0 * quantum) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "connect \"%s\" -> \"%s\": weights of %g are lost beside those that share "
+                         "their receptor (%u bits resolve %g)%s",
+                         from, to, p->typical, net->desc.weight_bits, quantum,
+                         net->desc.weight_bits == 16 ? "; use weight_bits = 32" : "");
+    }
+    if (p->receptor && p->magnitude && p->excitatory && p->lo < 0.0) {
+        return spki_fail(
+            net, SPK_ERR_RANGE,
+            "connect \"%s\" -> \"%s\": receptor \"%s\" takes no negative weights, and %g "
+            "may be drawn",
+            from, to, p->receptor, p->lo);
+    }
+    return SPK_OK;
+}
+
+/* Tells each projection the quantum of the receptors it reaches: all have the same. */
+SPKI_FN spk_result spki_set_quanta(spk_net *net)
+{
+    for (uint32_t k = 0; k < net->projections; k++) {
+        spki_projection *p = &net->projection[k];
+        uint32_t n = 0, pos, neg;
+        bool magnitude;
+        while (n < net->populations &&
+               !spki_view_meets(&net->view[p->target], &net->population[n])) {
+            n++;
+        }
+        if (n == net->populations) {
+            continue;
+        }
+        const spki_population *pop = &net->population[n];
+        (void)spki_resolve_receptor(net, pop, p->receptor, &pos, &neg, &magnitude);
+        p->excitatory = pop->model->input[pop->receptor_input[pos]].value < 1.5;
+        const spk_result result = spki_check_weights(net, p, pop->quantum[pos]);
+        if (result != SPK_OK) {
+            return result;
+        }
+        spki_proj_set_quantum(&p->proj, pop->quantum[pos],
+                              net->desc.weight_bits == 16 ? 32767 : 2147483647);
+    }
+    return SPK_OK;
+}
+
 SPKI_FN spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
@@ -570,19 +621,9 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         spki_proj_weight_range(&p->proj, &p->lo, &p->hi);
     }
     spki_choose_quanta(net);
-    for (uint32_t k = 0; k < net->projections; k++) {
-        spki_projection *p = &net->projection[k];
-        for (uint32_t n = 0; n < net->populations; n++) {
-            uint32_t pos, neg;
-            bool magnitude;
-            if (spki_view_meets(&net->view[p->target], &net->population[n])) {
-                (void)spki_resolve_receptor(net, &net->population[n], p->receptor, &pos, &neg,
-                                            &magnitude);
-                spki_proj_set_quantum(&p->proj, net->population[n].quantum[pos],
-                                      net->desc.weight_bits == 16 ? 32767 : 2147483647);
-                break;
-            }
-        }
+    const spk_result fits = spki_set_quanta(net);
+    if (fits != SPK_OK) {
+        return fits;
     }
     spki_build_job job;
     job.tiles = net->tiles;
@@ -599,6 +640,11 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         spki_end_tile(net, &job.build[t]);
     }
     spki_free(&net->mem, job.build, net->tiles, sizeof *job.build);
+    for (uint32_t k = 0; k < net->projections; k++) { /* drawn: lists and tables have served */
+        const spk_rule rule = net->projection[k].proj.rule;
+        spki_proj_destroy(&net->mem, &net->projection[k].proj);
+        net->projection[k].proj.rule = rule;
+    }
     return result;
 }
 

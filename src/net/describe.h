@@ -163,6 +163,7 @@ SPKI_FN spk_pop spki_add_view(spk_net *net, const spki_ids *range, uint32_t rang
     view->size = 0;
     for (uint32_t k = 0; k < ranges; k++) {
         view->range[k] = range[k];
+        view->range[k].before = view->size;
         view->size += range[k].count;
     }
     net->views++;
@@ -452,6 +453,11 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
         (void)spki_fail(net, SPK_ERR_NULL, "add: the %s is NULL", name ? "model" : "name");
         return none;
     }
+    if (net->populations == SPKI_MAX_POPULATIONS) {
+        (void)spki_fail(net, SPK_ERR_RANGE, "add \"%s\": a network has at most %u populations",
+                        name, SPKI_MAX_POPULATIONS);
+        return none;
+    }
     if (count > SPKI_MAX_NEURONS - net->neurons || count > 0xffffff00u - net->lanes) {
         (void)spki_fail(net, SPK_ERR_RANGE,
                         "add \"%s\": %llu neurons are more than ids can tell apart", name,
@@ -477,7 +483,7 @@ SPIKELIB_API spk_pop spk_net_add(spk_net *net, const char *name, size_t count, s
     for (uint32_t k = 0; result == SPK_OK && set && set[k].name; k++) {
         result = spki_set_one(net, pop, net->populations, &set[k]);
     }
-    const spki_ids range = {pop->first, pop->count};
+    const spki_ids range = {pop->first, pop->count, 0};
     const spk_pop view = result == SPK_OK ? spki_add_view(net, &range, count ? 1 : 0) : none;
     if (!view.index) {
         spki_free_population(net, pop);
@@ -530,6 +536,30 @@ SPKI_FN spk_result spki_check_targets(spk_net *net, const spki_view *target, con
     return SPK_OK;
 }
 
+/* The size of weight that a projection is about: what 16 bits have to resolve. 0: not known. */
+SPKI_FN double spki_typical_weight(const spk_value *w)
+{
+    double smallest = 0.0;
+    switch (w->kind) {
+    case SPK_VALUE_CONSTANT:
+        return w->a < 0.0 ? -w->a : w->a;
+    case SPK_VALUE_UNIFORM:
+        return SPKI_MAX(w->b, -w->a);
+    case SPK_VALUE_NORMAL:
+        return SPKI_MAX(w->a < 0.0 ? -w->a : w->a, w->b);
+    case SPK_VALUE_LOGNORMAL:
+        return spk_exp(w->a);
+    case SPK_VALUE_ARRAY:
+        for (size_t k = 0; k < w->count; k++) {
+            const double x = w->array[k] < 0.0 ? -w->array[k] : w->array[k];
+            smallest = x > 0.0 && (smallest == 0.0 || x < smallest) ? x : smallest;
+        }
+        return smallest;
+    default:
+        return 0.0;
+    }
+}
+
 SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop target,
                                         const spk_conn_desc *desc)
 {
@@ -573,6 +603,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
                    : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                                spki_view_name(net, vt), why);
     }
+    p->typical = spki_typical_weight(&desc->weight);
     p->source = source.index - 1;
     p->target = target.index - 1;
     if (desc->receptor && !(p->receptor = spki_copy_string(&net->mem, desc->receptor))) {
@@ -655,6 +686,20 @@ SPKI_FN void spki_list_sort(spki_spike_list *list)
     }
 }
 
+/* Drops what has been played, so that a list that is fed as the network runs stays short. */
+SPKI_FN void spki_list_forget(const spk_net *net, spki_spike_list *list)
+{
+    size_t played = 0;
+    while (played < list->count && list->step[played] <= net->step) {
+        played++;
+    }
+    if (played) {
+        list->count -= played;
+        memmove(list->step, list->step + played, list->count * sizeof *list->step);
+        memmove(list->neuron, list->neuron + played, list->count * sizeof *list->neuron);
+    }
+}
+
 SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                            const double *times_ms, size_t count)
 {
@@ -701,18 +746,28 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
                 p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
+    spki_list_forget(net, &p->list);
     const spk_result result = spki_list_reserve(net, &p->list, count);
     if (result != SPK_OK) {
         return result;
     }
+    bool sorted = true;
     for (size_t k = 0; k < count; k++) {
-        p->list.step[p->list.count] = (uint64_t)(times_ms[k] / dt + 0.5);
-        p->list.neuron[p->list.count++] = neurons[k] + view->range[0].first - p->first;
+        const size_t at = p->list.count++;
+        p->list.step[at] = (uint64_t)(times_ms[k] / dt + 0.5);
+        p->list.neuron[at] = neurons[k] + view->range[0].first - p->first;
+        sorted = sorted && (at == 0 || p->list.step[at - 1] < p->list.step[at] ||
+                            (p->list.step[at - 1] == p->list.step[at] &&
+                             p->list.neuron[at - 1] <= p->list.neuron[at]));
     }
-    spki_list_sort(&p->list);
+    if (!sorted) {
+        spki_list_sort(&p->list);
+    }
     for (uint32_t t = 0; t < net->tiles; t++) { /* pieces find their places again */
         for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
-            net->tile[t].piece[k].list_cursor = 0;
+            if (&net->population[net->tile[t].piece[k].population] == p) {
+                net->tile[t].piece[k].list_cursor = 0;
+            }
         }
     }
     return SPK_OK;

@@ -17,11 +17,13 @@
 
 /* Limits that keep every index in its type. */
 #define SPKI_MAX_NEURONS 0xfffffff0u
-#define SPKI_MAX_DELAY 4095u     /* 12 bits of a bucket's header */
-#define SPKI_MAX_BUCKET 0xfffffu /* and 20 for its length */
-#define SPKI_TILE_SLOTS 65536u   /* a synapse has 16 bits for its target's accumulator */
-#define SPKI_UPDATE_BLOCK 1024u  /* neurons updated at a time: their inputs stay in L1 */
-#define SPKI_MAX_SLICE 32u       /* steps between two meetings of the threads */
+#define SPKI_MAX_POPULATIONS 65536u        /* 16 bits of a random number's address */
+#define SPKI_MAX_STEPS ((uint64_t)1 << 48) /* and 48 */
+#define SPKI_MAX_DELAY 4095u               /* 12 bits of a bucket's header */
+#define SPKI_MAX_BUCKET 0xfffffu           /* and 20 for its length */
+#define SPKI_TILE_SLOTS 65536u             /* a synapse has 16 bits for its target's accumulator */
+#define SPKI_UPDATE_BLOCK 1024u            /* neurons updated at a time: their inputs stay in L1 */
+#define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 
 /* Streams of random numbers: the fourth word of the Philox counter. */
 #define SPKI_STREAM_PROJECTION 0x10000000u
@@ -35,6 +37,7 @@ typedef unsigned long long spki_llu; /* what every printf can print */
 
 typedef struct spki_ids {
     uint32_t first, count; /* neuron ids */
+    uint32_t before;       /* neurons of the view in earlier ranges */
 } spki_ids;
 
 /* Neurons in ascending order of ids, as ranges that do not touch. */
@@ -71,6 +74,7 @@ typedef struct spki_population {
     size_t *real_bytes;
     char **state;         /* lanes elements each */
     double *state_offset; /* 16-bit storage */
+    uint32_t part, parts; /* of drives */
     spki_spike_list list;
     double *current;   /* injected, NULL: none */
     double *amount[8]; /* injected input of the coming step, a receptor each */
@@ -82,8 +86,8 @@ typedef struct spki_projection {
     uint32_t source, target; /* views */
     char *receptor;
     spki_proj proj;
-    double lo, hi; /* weights */
-    bool magnitude;
+    double lo, hi, typical; /* weights */
+    bool magnitude, excitatory;
 } spki_projection;
 
 typedef enum spki_drive_kind { SPKI_DRIVE_POISSON, SPKI_DRIVE_CURRENT } spki_drive_kind;
@@ -104,7 +108,7 @@ typedef struct spki_drive {
 
 /* A drive's share of one population. */
 typedef struct spki_drive_part {
-    uint32_t drive, population;
+    uint32_t drive;
     uint32_t first, count; /* neurons of the population */
     uint32_t index;        /* of the first in the drive's view */
     uint32_t receptor_pos, receptor_neg;
@@ -226,7 +230,7 @@ struct spk_net {
     spki_drive *drive;
     uint32_t drives, drive_capacity;
     spki_drive_part *part;
-    uint32_t parts, part_capacity;
+    uint32_t parts;
     spk_rec *recorder;
     uint32_t recorders, recorder_capacity;
     spki_tile *tile;
@@ -245,7 +249,7 @@ struct spk_net {
     uint32_t threads;
     uint64_t step;
     bool profile;
-    double build_s, run_s;
+    double build_s, run_s, carry_ms;
 };
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
@@ -354,26 +358,48 @@ SPKI_FN const spki_view *spki_view_of(const spk_net *net, spk_pop pop)
                : NULL;
 }
 
+/* The last range that begins at or before element `index`. */
+SPKI_FN uint32_t spki_view_range(const spki_view *view, uint32_t index)
+{
+    uint32_t lo = 0, hi = view->ranges;
+    while (hi - lo > 1) {
+        const uint32_t mid = lo + (hi - lo) / 2;
+        if (view->range[mid].before <= index) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
 /* The id of element `index`, and back (UINT32_MAX: not in the view). */
 SPKI_FN uint32_t spki_view_id(const spki_view *view, uint32_t index)
 {
-    for (uint32_t k = 0; k < view->ranges; k++) {
-        if (index < view->range[k].count) {
-            return view->range[k].first + index;
-        }
-        index -= view->range[k].count;
+    if (index >= view->size) {
+        return UINT32_MAX;
     }
-    return UINT32_MAX;
+    const spki_ids r = view->range[spki_view_range(view, index)];
+    return r.first + (index - r.before);
 }
 
 /* How many neurons of the view have ids below `id`. */
 SPKI_FN uint32_t spki_view_below(const spki_view *view, uint32_t id)
 {
-    uint32_t below = 0;
-    for (uint32_t k = 0; k < view->ranges && view->range[k].first < id; k++) {
-        below += SPKI_MIN(view->range[k].count, id - view->range[k].first);
+    uint32_t lo = 0, hi = view->ranges;
+    while (lo < hi) { /* ranges that begin below id */
+        const uint32_t mid = lo + (hi - lo) / 2;
+        if (view->range[mid].first < id) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
     }
-    return below;
+    if (lo == 0) {
+        return 0;
+    }
+    const spki_ids r = view->range[lo - 1];
+    return r.before + SPKI_MIN(r.count, id - r.first);
 }
 
 SPKI_FN uint32_t spki_view_index(const spki_view *view, uint32_t id)

@@ -28,37 +28,49 @@ SPKI_FN void spki_put_real(const spk_net *net, char *at, size_t k, double x)
 
 /* -- states: what the user sees is absolute, what is stored may be relative -- */
 
-/* What the stored state s of neuron k is relative to. */
-SPKI_FN double spki_state_base(const spki_population *pop, uint32_t s, uint32_t k)
+/* The parameter that the stored state s is relative to, or NULL. */
+SPKI_FN const spki_param *spki_state_base(const spki_population *pop, uint32_t s)
 {
     const int p =
         spki_find_field(pop->model->param, pop->model->param_count, pop->model->state[s].relative);
-    return p >= 0 ? spki_param_at(&pop->param[p], k) : 0.0;
+    return p >= 0 ? &pop->param[p] : NULL;
+}
+
+SPKI_FN double spki_state_base_at(const spki_population *pop, uint32_t s, uint32_t k)
+{
+    const spki_param *base = spki_state_base(pop, s);
+    return base ? spki_param_at(base, k) : 0.0;
+}
+
+/* As the kernels see it: relative. */
+SPKI_FN double spki_stored_state(const spk_net *net, const spki_population *pop, uint32_t s,
+                                 uint32_t k)
+{
+    if (net->desc.precision == SPK_FLOAT64) {
+        double x;
+        memcpy(&x, pop->state[s] + (size_t)k * 8, 8);
+        return x;
+    }
+    if (net->desc.precision == SPK_FLOAT32) {
+        float x;
+        memcpy(&x, pop->state[s] + (size_t)k * 4, 4);
+        return (double)x;
+    }
+    uint16_t h;
+    memcpy(&h, pop->state[s] + (size_t)k * 2, 2);
+    return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s];
 }
 
 SPKI_FN double spki_get_state(const spk_net *net, const spki_population *pop, uint32_t s,
                               uint32_t k)
 {
-    const double base = spki_state_base(pop, s, k);
-    if (net->desc.precision == SPK_FLOAT64) {
-        double x;
-        memcpy(&x, pop->state[s] + (size_t)k * 8, 8);
-        return x + base;
-    }
-    if (net->desc.precision == SPK_FLOAT32) {
-        float x;
-        memcpy(&x, pop->state[s] + (size_t)k * 4, 4);
-        return (double)x + base;
-    }
-    uint16_t h;
-    memcpy(&h, pop->state[s] + (size_t)k * 2, 2);
-    return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s] + base;
+    return spki_stored_state(net, pop, s, k) + spki_state_base_at(pop, s, k);
 }
 
 SPKI_FN void spki_set_state(const spk_net *net, spki_population *pop, uint32_t s, uint32_t k,
                             double x)
 {
-    x -= spki_state_base(pop, s, k);
+    x -= spki_state_base_at(pop, s, k);
     if (net->desc.precision == SPK_FLOAT16) {
         uint16_t h;
         spki_pack16_f1((float)(x - pop->state_offset[s]), &h, 0x1000); /* to the nearest */
@@ -96,7 +108,7 @@ SPKI_FN spk_result spki_make_states(spk_net *net, spki_population *pop)
                 pop->state_offset[s] = init[s];
             }
             const double set = spki_param_at(&pop->initial[s], n);
-            double base = spki_state_base(pop, s, n), x = set == spki_unset ? init[s] : set;
+            double base = spki_state_base_at(pop, s, n), x = set == spki_unset ? init[s] : set;
             x -= base;
             if (net->desc.precision == SPK_FLOAT16) {
                 uint16_t h;
@@ -311,24 +323,32 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     }
     drive->table = table;
     drive->tables = distinct;
-    uint32_t used = 0;
+    uint32_t used = 0, size = 1;
+    while (size < 2 * distinct) {
+        size *= 2;
+    }
+    uint32_t *seen = (uint32_t *)spki_alloc(&net->mem, size, sizeof *seen); /* 1 + table, by hash */
+    if (!seen) {
+        return spki_no_memory(net, "a Poisson drive");
+    }
     for (uint32_t k = 0; k < (drive->rate.each ? n : 1u) && result == SPK_OK; k++) {
         const double rate = spki_param_at(&drive->rate, k);
-        uint32_t t = 0;
-        while (t < used && table[t].rate != rate) {
-            t++;
+        uint32_t at = (uint32_t)spk_xxh64(&rate, sizeof rate, 0) & (size - 1);
+        while (seen[at] && table[seen[at] - 1].rate != rate) {
+            at = (at + 1) & (size - 1);
         }
-        if (t == used) {
-            table[t].rate = rate;
-            used++;
-            result = spki_make_poisson(&net->mem, &table[t], rate * per_step)
+        if (!seen[at]) {
+            seen[at] = ++used;
+            table[used - 1].rate = rate;
+            result = spki_make_poisson(&net->mem, &table[used - 1], rate * per_step)
                          ? SPK_OK
                          : spki_no_memory(net, "a Poisson drive");
         }
         if (drive->table_of) {
-            drive->table_of[k] = t;
+            drive->table_of[k] = seen[at] - 1;
         }
     }
+    spki_free(&net->mem, seen, size, sizeof *seen);
     return result;
 }
 
@@ -504,43 +524,53 @@ SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
     return SPK_OK;
 }
 
-/* Cuts the drives by populations, so that a block of neurons finds its own. */
-SPKI_FN spk_result spki_make_parts(spk_net *net)
+/* Parts of drives that fall on one population, counted or written. */
+SPKI_FN uint32_t spki_parts_of(spk_net *net, uint32_t population, spki_drive_part *out)
 {
-    net->part_capacity = 0;
-    for (uint32_t d = 0; d < net->drives; d++) { /* a range begins one part, so does a population */
-        net->part_capacity += net->view[net->drive[d].view].ranges + net->populations;
-    }
-    net->part = (spki_drive_part *)spki_alloc(&net->mem, net->part_capacity, sizeof *net->part);
-    if (!net->part) {
-        return spki_no_memory(net, "drives");
-    }
+    const spki_population *pop = &net->population[population];
+    uint32_t n = 0;
     for (uint32_t d = 0; d < net->drives; d++) {
-        const spki_view *view = &net->view[net->drive[d].view];
+        const spki_drive *drive = &net->drive[d];
+        const spki_view *view = &net->view[drive->view];
         uint32_t index = 0;
         for (uint32_t r = 0; r < view->ranges; index += view->range[r++].count) {
             const spki_ids ids = view->range[r];
-            for (uint32_t p = 0; p < net->populations; p++) {
-                const spki_population *pop = &net->population[p];
-                const uint32_t lo = SPKI_MAX(ids.first, pop->first);
-                const uint32_t hi = SPKI_MIN(ids.first + ids.count, pop->first + pop->count);
-                if (lo >= hi) {
-                    continue;
-                }
-                spki_drive_part *part = &net->part[net->parts];
+            const uint32_t lo = SPKI_MAX(ids.first, pop->first);
+            const uint32_t hi = SPKI_MIN(ids.first + ids.count, pop->first + pop->count);
+            if (lo >= hi) {
+                continue;
+            }
+            if (out) {
+                spki_drive_part *part = &out[n];
                 part->drive = d;
-                part->population = p;
                 part->first = lo - pop->first;
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
-                if (net->drive[d].kind == SPKI_DRIVE_POISSON) {
-                    (void)spki_resolve_receptor(net, pop, net->drive[d].receptor,
-                                                &part->receptor_pos, &part->receptor_neg,
-                                                &part->magnitude);
+                if (drive->kind == SPKI_DRIVE_POISSON) {
+                    (void)spki_resolve_receptor(net, pop, drive->receptor, &part->receptor_pos,
+                                                &part->receptor_neg, &part->magnitude);
                 }
-                net->parts++;
             }
+            n++;
         }
+    }
+    return n;
+}
+
+/* Cuts the drives by populations, so that a block of neurons finds its own. */
+SPKI_FN spk_result spki_make_parts(spk_net *net)
+{
+    for (uint32_t p = 0; p < net->populations; p++) {
+        net->population[p].part = net->parts;
+        net->population[p].parts = spki_parts_of(net, p, NULL);
+        net->parts += net->population[p].parts;
+    }
+    net->part = (spki_drive_part *)spki_alloc(&net->mem, net->parts, sizeof *net->part);
+    if (!net->part) {
+        return spki_no_memory(net, "drives");
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        (void)spki_parts_of(net, p, net->part + net->population[p].part);
     }
     return SPK_OK;
 }

@@ -349,16 +349,6 @@ SPKI_FN spk_result spki_rec_row(spk_rec rec, uint64_t stamp, const double *row)
 
 /* -- from a finished slice to the sinks, on the caller's thread -- */
 
-SPKI_FN bool spki_in_view(const spki_view *view, uint32_t id)
-{
-    for (uint32_t k = 0; k < view->ranges && view->range[k].first <= id; k++) {
-        if (id - view->range[k].first < view->range[k].count) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* All spikes of one step of a slice that the recorder wants, from its cursor on. */
 SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s, uint64_t stamp)
 {
@@ -371,7 +361,7 @@ SPKI_FN spk_result spki_rec_step_spikes(spk_rec rec, uint32_t parity, uint32_t s
         const spki_tile *tile = &net->tile[t];
         for (uint32_t k = tile->spike_start[parity][s]; k < tile->spike_start[parity][s + 1]; k++) {
             const uint32_t id = tile->spike[parity][k];
-            if (!spki_in_view(view, id) || seen++ < rec->cursor) {
+            if (spki_view_index(view, id) == UINT32_MAX || seen++ < rec->cursor) {
                 continue;
             }
             if (rec->kind == SPK_REC_RATE) {
@@ -484,6 +474,23 @@ SPKI_FN void spki_sample_weights(spk_net *net, uint32_t parity)
     }
 }
 
+/* Elements [lo, hi) of a view, all of one population, into their places of a row. */
+SPKI_FN void spki_sample_piece(const spk_net *net, const spki_population *pop, const char *name,
+                               const spki_view *view, uint32_t lo, uint32_t hi, double *row)
+{
+    const int s = spki_find_field(pop->model->state, pop->model->state_count, name);
+    const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
+    const spki_param *base = s >= 0 ? spki_state_base(pop, (uint32_t)s) : NULL;
+    uint32_t r = spki_view_range(view, lo);
+    for (uint32_t k = lo; k < hi; k++) {
+        r += k - view->range[r].before == view->range[r].count;
+        const uint32_t n = view->range[r].first + (k - view->range[r].before) - pop->first;
+        row[k] = s < 0  ? spki_param_at(&pop->param[q], n)
+                 : base ? spki_stored_state(net, pop, (uint32_t)s, n) + spki_param_at(base, n)
+                        : spki_stored_state(net, pop, (uint32_t)s, n);
+    }
+}
+
 /* Samples the states of one tile at the end of a step. Thread: the tile's. */
 SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_slice *slice,
                               uint64_t step)
@@ -505,13 +512,7 @@ SPKI_FN void spki_sample_tile(spk_net *net, const spki_tile *tile, const spki_sl
             if (lo == hi) {
                 continue;
             }
-            const int s = spki_find_field(pop->model->state, pop->model->state_count, rec->state);
-            const int q = spki_find_field(pop->model->param, pop->model->param_count, rec->state);
-            for (uint32_t k = lo; k < hi; k++) {
-                const uint32_t n = spki_view_id(view, k) - pop->first;
-                row[k] = s >= 0 ? spki_get_state(net, pop, (uint32_t)s, n)
-                                : spki_param_at(&pop->param[q], n);
-            }
+            spki_sample_piece(net, pop, rec->state, view, lo, hi, row);
         }
     }
 }

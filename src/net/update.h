@@ -152,11 +152,10 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     } else {
         spki_take_wide(b, (int64_t *)b->tile->acc + at, out, b->pop->quantum[r]);
     }
-    for (uint32_t k = 0; k < b->net->parts; k++) {
-        const spki_drive_part *part = &b->net->part[k];
+    for (uint32_t k = 0; k < b->pop->parts; k++) {
+        const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (part->population == b->population && drive->kind == SPKI_DRIVE_POISSON &&
-            b->step >= drive->start && b->step < drive->stop) {
+        if (drive->kind == SPKI_DRIVE_POISSON && b->step >= drive->start && b->step < drive->stop) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -171,12 +170,11 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
     memset(out, 0, b->lanes * b->net->real_size);
-    for (uint32_t k = 0; k < b->net->parts; k++) {
-        const spki_drive_part *part = &b->net->part[k];
+    for (uint32_t k = 0; k < b->pop->parts; k++) {
+        const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (part->population != b->population || drive->kind != SPKI_DRIVE_CURRENT ||
-            b->step < drive->start || b->step >= drive->stop ||
+        if (drive->kind != SPKI_DRIVE_CURRENT || b->step < drive->start || b->step >= drive->stop ||
             !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }

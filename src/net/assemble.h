@@ -1,0 +1,278 @@
+/* ---- >>assemble: building a network, and what stepping needs, allocated once ---- */
+#ifndef SPIKELIB_NET_ASSEMBLE_H
+#define SPIKELIB_NET_ASSEMBLE_H
+
+#include "build.h"
+#include "deliver.h"
+#include "record.h"
+
+SPKI_FN void spki_free_scratch(spk_net *net)
+{
+    const spki_extent *x = &net->extent;
+    spki_mem *mem = &net->mem;
+    for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
+        spki_scratch *s = &net->scratch[k];
+        spki_free(mem, s->param, x->reals, sizeof *s->param);
+        spki_free(mem, s->param_mask, x->reals, sizeof *s->param_mask);
+        spki_free(mem, s->state, x->states, sizeof *s->state);
+        spki_free(mem, s->input, x->inputs, sizeof *s->input);
+        spki_free(mem, s->input_mask, x->inputs, sizeof *s->input_mask);
+        spki_free(mem, s->buffer, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
+        spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                  sizeof *s->random);
+        spki_free(mem, s->zero, 64, 1);
+    }
+    spki_free(mem, net->scratch, net->threads, sizeof *net->scratch);
+    net->scratch = NULL;
+}
+
+SPKI_FN spk_result spki_make_scratch(spk_net *net)
+{
+    spki_extent *x = &net->extent;
+    spki_mem *mem = &net->mem;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spk_model m = net->population[p].model;
+        x->reals = SPKI_MAX(x->reals, m->param_count + m->derived_count);
+        x->states = SPKI_MAX(x->states, m->state_count);
+        x->inputs = SPKI_MAX(x->inputs, m->input_count);
+    }
+    net->scratch = (spki_scratch *)spki_alloc(mem, net->threads, sizeof *net->scratch);
+    for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
+        spki_scratch *s = &net->scratch[k];
+        s->param = (const char **)spki_alloc(mem, x->reals, sizeof *s->param);
+        s->param_mask = (size_t *)spki_alloc(mem, x->reals, sizeof *s->param_mask);
+        s->state = (char **)spki_alloc(mem, x->states, sizeof *s->state);
+        s->input = (const char **)spki_alloc(mem, x->inputs, sizeof *s->input);
+        s->input_mask = (size_t *)spki_alloc(mem, x->inputs, sizeof *s->input_mask);
+        s->buffer =
+            (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
+        s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
+                                           sizeof *s->random);
+        s->zero = (char *)spki_alloc(mem, 64, 1);
+        if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
+            !s->words || !s->random || !s->zero) {
+            return spki_no_memory(net, "a thread");
+        }
+    }
+    return net->scratch ? SPK_OK : spki_no_memory(net, "threads");
+}
+
+SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
+{
+    spki_mem *mem = &net->mem;
+    const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+    spki_free(mem, tile->acc, slots, net->accumulator_bits / 8);
+    spki_free(mem, tile->words, tile->words_capacity, sizeof *tile->words);
+    spki_free(mem, tile->row, net->neurons, sizeof *tile->row);
+    spki_free(mem, tile->chunk, tile->chunks, sizeof *tile->chunk);
+    spki_free(mem, tile->head, net->ring, sizeof *tile->head);
+    spki_free(mem, tile->tail, net->ring, sizeof *tile->tail);
+    spki_free(mem, tile->deferred, net->ring, 1);
+    spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+    spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+    spki_free(mem, tile->indegree, slots, sizeof(uint32_t));
+    spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
+}
+
+/* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
+   spiked, or an eighth where that is a lot. Beyond that the history takes over. */
+SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
+{
+    spki_mem *mem = &net->mem;
+    const uint64_t half = tile->buckets / 126, few = 131072; /* 64 MB */
+    const uint64_t most = SPKI_MAX(SPKI_MIN(half, few), half / 8) + 2 * (uint64_t)net->ring + 8;
+    tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
+    tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
+    tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
+    tile->tail = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->tail);
+    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
+    if (!tile->chunk || !tile->head || !tile->tail || !tile->deferred) {
+        return spki_no_memory(net, "spikes on their way");
+    }
+    for (uint32_t k = 0; k < tile->chunks; k++) {
+        tile->chunk[k].next = k + 1 < tile->chunks ? k + 1 : SPKI_NO_CHUNK;
+    }
+    for (uint32_t k = 0; k < net->ring; k++) {
+        tile->head[k] = tile->tail[k] = SPKI_NO_CHUNK;
+    }
+    tile->free_chunk = 0;
+    tile->chunks_free = tile->chunks;
+    return SPK_OK;
+}
+
+/* Gives back what the estimate of the words was too large by, where that is worth a copy. */
+SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
+{
+    if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
+        tile->words_used < (size_t)16 << 20) {
+        (void)spki_grow_words(net, tile, tile->words_used);
+    }
+}
+
+SPKI_FN spk_result spki_make_run_memory(spk_net *net)
+{
+    spki_mem *mem = &net->mem;
+    net->min_delay = UINT32_MAX;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        net->min_delay = SPKI_MIN(net->min_delay, net->tile[t].min_delay);
+        net->max_delay = SPKI_MAX(net->max_delay, net->tile[t].max_delay);
+    }
+    net->slice_max = SPKI_MIN(net->min_delay, SPKI_MAX_SLICE);
+    while (net->slice_max > 1 && (uint64_t)net->slice_max * net->lanes > (uint64_t)1 << 22) {
+        net->slice_max /= 2;
+    }
+    net->min_delay = net->min_delay == UINT32_MAX ? 0 : net->min_delay;
+    for (net->ring = 2; net->ring < net->max_delay + net->slice_max + 1; net->ring *= 2) {
+    }
+    net->history = (uint64_t *)spki_alloc(mem, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+                                          sizeof(uint64_t));
+    if (!net->history) {
+        return spki_no_memory(net, "the spikes of the last steps");
+    }
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_tile *tile = &net->tile[t];
+        const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+        spki_trim_words(net, tile);
+        tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
+        tile->spike[0] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        tile->spike[1] =
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+        if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
+            return spki_no_memory(net, "accumulators");
+        }
+        const spk_result result = spki_make_queue(net, tile);
+        if (result != SPK_OK) {
+            return result;
+        }
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_finish_recorders(spk_net *net)
+{
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        spk_rec rec = net->recorder[r];
+        if (rec->kind == SPK_REC_WEIGHTS) {
+            spk_result result = spki_rec_find_synapses(net, rec);
+            if (result == SPK_OK) {
+                result = spki_rec_allocate(net, rec);
+            }
+            if (result != SPK_OK) {
+                return result;
+            }
+        }
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_build_all(spk_net *net)
+{
+    spk_result result = SPK_OK;
+    const char *fault = spki_arithmetic_check();
+    if (fault) {
+        return spki_fail(net, SPK_ERR_ARITHMETIC, "build: %s", fault);
+    }
+    if (net->neurons == 0) {
+        return spki_fail(net, SPK_ERR_STATE, "build: the network has no neurons");
+    }
+    if (net->threads > 1 && !net->desc.executor.run) {
+        result = spki_pool_create(&net->mem, net->threads, &net->pool);
+        if (result != SPK_OK) {
+            return result == SPK_ERR_OUT_OF_MEMORY
+                       ? spki_no_memory(net, "threads")
+                       : spki_fail(net, result, "build: %u threads could not be started",
+                                   net->threads);
+        }
+    }
+    for (uint32_t p = 0; p < net->populations && result == SPK_OK; p++) {
+        result = spki_make_reals(net, &net->population[p]);
+        if (result == SPK_OK) {
+            result = spki_make_states(net, &net->population[p]);
+        }
+    }
+    if (result == SPK_OK) {
+        result = spki_make_parts(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_make_tiles(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_build_synapses(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_make_run_memory(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_make_scratch(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_finish_recorders(net);
+    }
+    if (result == SPK_OK) {
+        spki_barrier_init(&net->barrier, net->threads);
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_build(spk_net *net)
+{
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    if (net->built || net->status != SPK_OK) {
+        return net->status;
+    }
+    const double start = spk_clock_seconds();
+    const spk_result result = spki_build_all(net);
+    net->built = result == SPK_OK;
+    net->build_s = spk_clock_seconds() - start;
+    return result;
+}
+
+SPIKELIB_API void spk_net_destroy(spk_net *net)
+{
+    if (!net || net->running) { /* a callback may not pull the floor from under its own network */
+        return;
+    }
+    spki_pool_destroy(&net->mem, net->pool);
+    if (net->built) {
+        spki_barrier_free(&net->barrier);
+    }
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        (void)spki_rec_flush(net->recorder[r]);
+        spki_free_recorder(net, net->recorder[r]);
+    }
+    spki_free(&net->mem, net->recorder, net->recorder_capacity, sizeof *net->recorder);
+    spki_free_scratch(net);
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_free_tile(net, &net->tile[t]);
+    }
+    spki_free(&net->mem, net->tile, net->tiles, sizeof *net->tile);
+    spki_free(&net->mem, net->history, (size_t)net->ring * (net->lanes / SPKI_GROUP),
+              sizeof(uint64_t));
+    spki_free(&net->mem, net->part, net->parts, sizeof *net->part);
+    for (uint32_t d = 0; d < net->drives; d++) {
+        spki_free_drive(net, &net->drive[d]);
+    }
+    spki_free(&net->mem, net->drive, net->drive_capacity, sizeof *net->drive);
+    for (uint32_t k = 0; k < net->projections; k++) {
+        spki_proj_destroy(&net->mem, &net->projection[k].proj);
+        spki_free_string(&net->mem, net->projection[k].receptor);
+    }
+    spki_free(&net->mem, net->projection, net->projection_capacity, sizeof *net->projection);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        spki_free_population(net, &net->population[p]);
+    }
+    spki_free(&net->mem, net->population, net->population_capacity, sizeof *net->population);
+    for (uint32_t v = 0; v < net->views; v++) {
+        spki_free(&net->mem, net->view[v].range, net->view[v].ranges, sizeof(spki_ids));
+    }
+    spki_free(&net->mem, net->view, net->view_capacity, sizeof *net->view);
+    spki_mem mem = net->mem;
+    spki_free(&mem, net, 1, sizeof *net);
+}
+
+#endif
