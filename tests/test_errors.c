@@ -1081,4 +1081,77 @@ TEST(stepping_allocates_nothing)
     }
 }
 
+/* -- nothing is lost without a word -- */
+
+/* Two projections onto one receptor, weights `small` and `large`. */
+static spk_result build_two_weights(spk_value small, spk_value large, uint32_t bits, char *error,
+                                    size_t size)
+{
+    spk_net_desc d = {0};
+    spk_conn_desc c = {0};
+    d.weight_bits = bits;
+    spk_net *net = spk_net_create(&d);
+    spk_pop a = spk_net_add(net, "weak", 10, SPK_SPIKE_LIST, NULL);
+    spk_pop b = spk_net_add(net, "target", 10, SPK_LIF_EXP, NULL);
+    c.weight = small;
+    spk_net_connect(net, a, b, &c);
+    c.weight = large;
+    spk_net_connect(net, b, b, &c);
+    const spk_result result = spk_net_build(net);
+    snprintf(error, size, "%s", spk_net_error(net));
+    spk_net_destroy(net);
+    return result;
+}
+
+TEST(weights_too_small_for_16_bits_are_refused_and_fit_into_32)
+{
+    char e[512];
+    const spk_value large = spk_constant(-1e5);
+    CHECK_EQ(build_two_weights(spk_constant(1.0), large, 16, e, sizeof e), SPK_ERR_RANGE);
+    CHECK(strstr(e, "\"weak\" -> \"target\"") && strstr(e, "weight_bits = 32"));
+    CHECK_EQ(build_two_weights(spk_normal(1.0, 0.1), large, 16, e, sizeof e), SPK_ERR_RANGE);
+    CHECK_EQ(build_two_weights(spk_uniform(0.0, 1.0), large, 16, e, sizeof e), SPK_ERR_RANGE);
+    CHECK_EQ(build_two_weights(spk_lognormal(0.0, 0.1), large, 16, e, sizeof e), SPK_ERR_RANGE);
+    CHECK_EQ(build_two_weights(spk_constant(1.0), large, 32, e, sizeof e), SPK_OK);
+    CHECK_EQ(build_two_weights(spk_constant(100.0), large, 16, e, sizeof e), SPK_OK);
+    CHECK_EQ(build_two_weights(spk_constant(0.0), large, 16, e, sizeof e), SPK_OK);
+}
+
+TEST(a_named_excitatory_receptor_refuses_negative_weights)
+{
+    for (int named = 0; named < 2; named++) {
+        spk_net *net = spk_net_create(NULL);
+        spk_pop a = spk_net_add(net, "a", 10, SPK_LIF_COND, NULL);
+        spk_conn_desc c = {0};
+        c.weight = spk_constant(-2.0);
+        c.receptor = named ? "ex" : "in";
+        spk_net_connect(net, a, a, &c);
+        CHECK_EQ(spk_net_build(net), named ? SPK_ERR_RANGE : SPK_OK);
+        CHECK(!named || strstr(spk_net_error(net), "receptor \"ex\""));
+        spk_net_destroy(net);
+    }
+}
+
+TEST(the_65537th_population_is_refused)
+{
+    spk_net *net = spk_net_create(NULL);
+    for (int k = 0; k < 65536; k++) spk_net_add(net, "p", 1, SPK_PARROT, NULL);
+    CHECK_EQ(spk_net_status(net), SPK_OK);
+    spk_net_add(net, "one too many", 1, SPK_PARROT, NULL);
+    CHECK_EQ(spk_net_status(net), SPK_ERR_RANGE);
+    CHECK(strstr(spk_net_error(net), "one too many") != NULL);
+    spk_net_destroy(net);
+}
+
+TEST(durations_that_are_no_whole_steps_add_up)
+{
+    spk_net *net = spk_net_create(NULL);
+    spk_net_add(net, "p", 1, SPK_PARROT, NULL);
+    for (int k = 0; k < 1000; k++) CHECK_EQ(spk_net_run(net, 0.04), SPK_OK);
+    CHECK_EQ(spk_net_step(net), 400);
+    for (int k = 0; k < 4; k++) CHECK_EQ(spk_net_run(net, 0.25), SPK_OK);
+    CHECK_EQ(spk_net_step(net), 410);
+    spk_net_destroy(net);
+}
+
 TEST_MAIN()
