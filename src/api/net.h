@@ -387,8 +387,8 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net);
 /* Between runs: states and parameters by name. Shape: `count` doubles, one a neuron of the view.
    Units: the model's. Errors: a name that one of the models has not, a count that is not that of
    the view, a value that is refused, SPK_ERR_STATE from within a callback; nothing is changed then.
-   Builds the network if need be. Ownership: `values` is the caller's. Cost: setting a parameter computes
-   what is derived from it again, for whole populations. */
+   Builds the network if need be. Ownership: `values` is the caller's. Cost: setting a parameter
+   computes what is derived from it again, for whole populations. */
 SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values,
                                     size_t count);
 SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
