@@ -2,6 +2,7 @@
 
 /* The networks are those of the examples and of spkbench; what they should give comes from
    independent double-precision simulations (windows over several seeds) and from NEST. */
+#define SPIKELIB_IMPLEMENTATION
 #include "../bench/networks.h"
 
 #include "check.h"
