@@ -4785,12 +4785,15 @@ struct spk_model_def {
     (void)name;
 #define SPKI_P_SETUP(name, ...)                                                                   \
     const char *const spki_pp_##name = spki_a->param[SPKI_P_##name];                              \
-    const size_t spki_pm_##name = spki_a->param_mask[SPKI_P_##name];
+    const size_t spki_pm_##name = spki_a->param_mask[SPKI_P_##name];                              \
+    real spki_pv_##name;                                                                          \
+    memcpy(&spki_pv_##name, spki_pp_##name, sizeof(real));                                        \
+    spki_varied |= spki_pm_##name;
+#define SPKI_P_RELOAD(name, ...)                                                                  \
+    memcpy(&spki_pv_##name, spki_pp_##name + (spki_at & spki_pm_##name), sizeof(real));
 #define SPKI_P_LOAD(name, ...)                                                                    \
-    real name;                                                                                    \
-    memcpy(&name, spki_pp_##name + (spki_at & spki_pm_##name), sizeof name);                      \
+    const real name = spki_pv_##name;                                                             \
     (void)name;
-
 #define SPKI_D_ENUM(name, ...) SPKI_D_##name,
 #define SPKI_D_NAME(name, ...) #name,
 #define SPKI_D_TEXT(name, ...) #name " = " #__VA_ARGS__ ";\n"
@@ -4799,10 +4802,14 @@ struct spk_model_def {
     spki_derived[SPKI_D_##name] = name;
 #define SPKI_D_SETUP(name, ...)                                                                   \
     const char *const spki_dp_##name = spki_a->param[SPKI_P_COUNT + SPKI_D_##name];               \
-    const size_t spki_dm_##name = spki_a->param_mask[SPKI_P_COUNT + SPKI_D_##name];
+    const size_t spki_dm_##name = spki_a->param_mask[SPKI_P_COUNT + SPKI_D_##name];               \
+    real spki_dv_##name;                                                                          \
+    memcpy(&spki_dv_##name, spki_dp_##name, sizeof(real));                                        \
+    spki_varied |= spki_dm_##name;
+#define SPKI_D_RELOAD(name, ...)                                                                  \
+    memcpy(&spki_dv_##name, spki_dp_##name + (spki_at & spki_dm_##name), sizeof(real));
 #define SPKI_D_LOAD(name, ...)                                                                    \
-    real name;                                                                                    \
-    memcpy(&name, spki_dp_##name + (spki_at & spki_dm_##name), sizeof name);                      \
+    const real name = spki_dv_##name;                                                             \
     (void)name;
 
 #define SPKI_S_ENUM(name, ...) SPKI_S_##name,
@@ -4869,12 +4876,16 @@ struct spk_model_def {
         const size_t spki_group_bytes = SPKI_GROUP * sizeof(spki_elem);                           \
         (void)dt;                                                                                 \
         (void)sizeof(spki_int);                                                                   \
+        size_t spki_varied = 0; /* uniform parameters stay in registers */                        \
         PARAMS(SPKI_P_SETUP) DERIVED(SPKI_D_SETUP) STATE(setup) INPUTS(SPKI_I_SETUP)              \
         for (size_t spki_g = 0; spki_g < spki_a->groups; spki_g++) {                              \
             uint64_t spki_word = 0;                                                               \
             for (size_t spki_j = 0; spki_j < spki_group_bytes; spki_j += sizeof(real)) {          \
                 const size_t spki_at = spki_g * spki_group_bytes + spki_j;                        \
                 (void)spki_at;                                                                    \
+                if (spki_varied) {                                                                \
+                    PARAMS(SPKI_P_RELOAD) DERIVED(SPKI_D_RELOAD)                                  \
+                }                                                                                 \
                 PARAMS(SPKI_P_LOAD) DERIVED(SPKI_D_LOAD) STATE(load) INPUTS(SPKI_I_LOAD)          \
                 mask spike = spki_zero > spki_zero;                                               \
                 __VA_ARGS__                                                                       \
@@ -16755,6 +16766,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_D_ENUM
 #undef SPKI_D_LOAD
 #undef SPKI_D_NAME
+#undef SPKI_D_RELOAD
 #undef SPKI_D_SETUP
 #undef SPKI_D_TEXT
 #undef SPKI_E
@@ -16799,6 +16811,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_P_FIELD
 #undef SPKI_P_LOAD
 #undef SPKI_P_LOCAL
+#undef SPKI_P_RELOAD
 #undef SPKI_P_SETUP
 #undef SPKI_QUIET_BEGIN
 #undef SPKI_QUIET_END
