@@ -139,18 +139,40 @@ TEST(izhikevich_1000_has_its_rates)
     check_rate("inhibitory (Hz)", m.stats.rates_hz[1], (window){6.52, 6.84});
 }
 
+static const double tenth_rate[PD_COUNT] = {.471, 2.097, 3.968, 5.000, 6.543, 7.812, .840, 7.005};
+static const double tenth_sd[PD_COUNT] = {.009, .030, .044, .023, .183, .038, .023, .031};
+
 /* Four standard deviations over seeds or 10 %, whichever is larger. */
 TEST(microcircuit_of_a_tenth_has_its_rates)
 {
-    static const double rate[PD_COUNT] = {.471, 2.097, 3.968, 5.000, 6.543, 7.812, .840, 7.005};
-    static const double sd[PD_COUNT] = {.009, .030, .044, .023, .183, .038, .023, .031};
     measurement m = fresh(PD_COUNT, 0.1, 1);
     int k;
     pd_describe(m.net, 0.1, false, m.pop);
     finish(&m, 500.0, 10000.0);
     for (k = 0; k < PD_COUNT; k++) {
-        double slack = 4.0 * sd[k] > 0.1 * rate[k] ? 4.0 * sd[k] : 0.1 * rate[k];
-        check_window(pd_name[k], m.stats.rates_hz[k], rate[k] - slack, rate[k] + slack);
+        const double rate = tenth_rate[k];
+        double slack = 4.0 * tenth_sd[k] > 0.1 * rate ? 4.0 * tenth_sd[k] : 0.1 * rate;
+        check_window(pd_name[k], m.stats.rates_hz[k], rate - slack, rate + slack);
+    }
+}
+
+/* With 16-bit states the rates stay within 3 %, beside what seeds differ by (full scale, 10 s, where
+   seeds differ less: all within 1.6 % of 32 bits). */
+TEST(states_of_16_bits_keep_the_rates_of_the_microcircuit)
+{
+    measurement m = fresh(PD_COUNT, 0.1, 2);
+    int k;
+    spk_net_destroy(m.net);
+    spk_net_desc d = {0};
+    d.threads = 2;
+    d.seed = 2;
+    d.precision = SPK_FLOAT16;
+    m.net = spk_net_create(&d);
+    pd_describe(m.net, 0.1, false, m.pop);
+    finish(&m, 500.0, 10000.0);
+    for (k = 0; k < PD_COUNT; k++) {
+        const double slack = 0.03 * tenth_rate[k] + 4.0 * tenth_sd[k];
+        check_window(pd_name[k], m.stats.rates_hz[k], tenth_rate[k] - slack, tenth_rate[k] + slack);
     }
 }
 
