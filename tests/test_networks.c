@@ -156,8 +156,8 @@ TEST(microcircuit_of_a_tenth_has_its_rates)
     }
 }
 
-/* With 16-bit states the rates stay within 3 %, beside what seeds differ by (full scale, 10 s, where
-   seeds differ less: all within 1.6 % of 32 bits). */
+/* With 16-bit states the rates stay within 3 %, beside what seeds differ by (at full scale over
+   10 s, where seeds differ less, all were within 1.6 % of those of 32 bits). */
 TEST(states_of_16_bits_keep_the_rates_of_the_microcircuit)
 {
     measurement m = fresh(PD_COUNT, 0.1, 2);
