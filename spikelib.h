@@ -12245,15 +12245,25 @@ SPKI_FN spk_result spki_make_tables(spk_net *net, spki_drive *drive)
     return result;
 }
 
-SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const char *call)
+/* An empty drive of the view, or NULL with the reason in *result. */
+SPKI_FN spki_drive *spki_new_drive(spk_net *net, spk_pop target, const void *desc,
+                                   spk_result *result)
 {
-    const spki_view *view = spki_check_view(net, target, call);
-    void *items = net->drive;
-    if (!view) {
+    *result = spki_may_describe(net, "drive");
+    if (*result != SPK_OK) {
         return NULL;
     }
+    if (!desc) {
+        *result = spki_fail(net, SPK_ERR_NULL, "drive: the descriptor is NULL");
+        return NULL;
+    }
+    if (!spki_check_view(net, target, "drive")) {
+        *result = net->status;
+        return NULL;
+    }
+    void *items = net->drive;
     if (!spki_grow(&net->mem, &items, net->drives, &net->drive_capacity, sizeof *net->drive)) {
-        (void)spki_no_memory(net, "a drive");
+        *result = spki_no_memory(net, "a drive");
         return NULL;
     }
     net->drive = (spki_drive *)items;
@@ -12319,16 +12329,10 @@ SPKI_FN spk_result spki_drive_value(spk_net *net, const spki_drive *drive, const
 SPIKELIB_API spk_result spk_net_drive_poisson(spk_net *net, spk_pop target,
                                               const spk_poisson_desc *desc)
 {
-    spk_result result = spki_may_describe(net, "drive");
-    if (result != SPK_OK) {
-        return result;
-    }
-    if (!desc) {
-        return spki_fail(net, SPK_ERR_NULL, "drive: the descriptor is NULL");
-    }
-    spki_drive *drive = spki_new_drive(net, target, "drive");
+    spk_result result;
+    spki_drive *drive = spki_new_drive(net, target, desc, &result);
     if (!drive) {
-        return net->status;
+        return result;
     }
     bool magnitude;
     drive->kind = SPKI_DRIVE_POISSON;
@@ -12377,16 +12381,10 @@ SPKI_FN spk_result spki_check_current(spk_net *net, const spki_population *pop)
 SPIKELIB_API spk_result spk_net_drive_current(spk_net *net, spk_pop target,
                                               const spk_current_desc *desc)
 {
-    spk_result result = spki_may_describe(net, "drive");
-    if (result != SPK_OK) {
-        return result;
-    }
-    if (!desc) {
-        return spki_fail(net, SPK_ERR_NULL, "drive: the descriptor is NULL");
-    }
-    spki_drive *drive = spki_new_drive(net, target, "drive");
+    spk_result result;
+    spki_drive *drive = spki_new_drive(net, target, desc, &result);
     if (!drive) {
-        return net->status;
+        return result;
     }
     const double every = desc->noise_dt_ms == 0.0 ? 1.0 : desc->noise_dt_ms / net->desc.dt_ms;
     drive->kind = SPKI_DRIVE_CURRENT;
