@@ -669,7 +669,8 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net);
    Units: the model's. Errors: a name that one of the models has not, a count that is not that of
    the view, a value that is refused, SPK_ERR_STATE from within a callback; nothing is changed then.
    Builds the network if need be. Ownership: `values` is the caller's. Cost: setting a parameter
-   computes what is derived from it again, for whole populations. */
+   computes what is derived from it again, for whole populations. A state that is stored relative
+   to a parameter (v to e_l) moves with it. */
 SPIKELIB_API spk_result spk_net_get(spk_net *net, spk_pop pop, const char *name, double *values,
                                     size_t count);
 SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
