@@ -2,7 +2,6 @@
 #ifndef TESTS_MODELS_H
 #define TESTS_MODELS_H
 
-#define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_MODELS
 #include "../spikelib.h"
 

@@ -1,5 +1,6 @@
 /* ---- >>test_drives: sources, drives and storage against their distributions ---- */
 
+#define SPIKELIB_IMPLEMENTATION
 #include "models.h"
 
 /* -- sources and drives against their distributions -- */

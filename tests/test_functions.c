@@ -1,5 +1,6 @@
 /* ---- >>test_functions: our own exp and its like, and spikes that outgrow the queue ---- */
 
+#define SPIKELIB_IMPLEMENTATION
 #include "models.h"
 
 /* -- our own functions -- */

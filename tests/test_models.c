@@ -3,6 +3,7 @@
 /* References: closed forms; the tables of Izhikevich (2004, figure 1) and of Naud et al. (2008),
    with converged spike times; Runge-Kutta integration in double at a small step, written here with
    libm; probability distributions. */
+#define SPIKELIB_IMPLEMENTATION
 #include "models.h"
 
 /* -- linear membranes: closed forms -- */

@@ -1,4 +1,6 @@
 /* Connectivity: the same rows in whatever pieces; lists and callbacks; limits and errors. */
+#include "../src/net/projections.h"
+
 #include "connectivity.h"
 
 /* -- the same whatever the pieces -- */
