@@ -73,15 +73,16 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 413 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 439 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -63 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -121 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -70 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -133 kB
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
-    SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -25 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
+    SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
-                                      the digests are the same: -0.2 kB
+                                      the digests are the same: -0.5 kB
 
    No flag changes the layout of a public struct, and none changes a spike.
 
@@ -176,6 +177,11 @@
 #define SPIKELIB_VERSION_PATCH 0
 #define SPIKELIB_VERSION "0.1.0"
 
+/* What needs another part goes with it. */
+#if defined(SPIKELIB_NO_NET) && !defined(SPIKELIB_NO_PLOT)
+#define SPIKELIB_NO_PLOT
+#endif
+
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC
 #ifndef SPIKELIB_IMPLEMENTATION
@@ -207,7 +213,13 @@ so each file that includes spikelib.h needs SPIKELIB_IMPLEMENTATION, before its 
     X(-9, SPK_ERR_UNSUPPORTED, "this machine or build cannot do it")                              \
     X(-10, SPK_ERR_ARITHMETIC, "the floating-point environment would change the spikes")          \
     X(-11, SPK_ERR_UNINITIALISED, "a descriptor holds garbage: start it with = {0}")              \
-    X(-12, SPK_ERR_THREAD, "a thread could not be started")
+    X(-12, SPK_ERR_THREAD, "a thread could not be started")                                       \
+    X(-13, SPK_ERR_FORMAT, "the data are damaged, or of a format that they should not be")        \
+    X(-14, SPK_ERR_CLOSED, "the other side has closed it")                                        \
+    X(-15, SPK_ERR_TIMEOUT, "the deadline passed")                                                \
+    X(-16, SPK_ERR_AGAIN, "nothing there, or no room, at the moment")                             \
+    X(-17, SPK_ERR_DEVICE, "a compute device is missing, was lost or failed")                     \
+    X(-18, SPK_ERR_COMPILE, "a device's compiler refused the text")
 
 typedef enum spk_result {
 #define SPKI_RESULT_ENUM(code, name, text) name = code,
@@ -283,6 +295,7 @@ SPIKELIB_API uint64_t spk_digest_value(const spk_digest *digest);
 /* Seconds of a monotonic clock. Thread: any. */
 SPIKELIB_API double spk_clock_seconds(void);
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>net: describing, building and running a network ---- */
 
 /* -- values: "a number for each neuron or synapse" -- */
@@ -765,6 +778,7 @@ SPKI_OVERLOAD spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_de
 }
 #undef SPKI_OVERLOAD
 #endif
+#endif /* SPIKELIB_NO_NET */
 
 #ifndef SPIKELIB_NO_PLOT
 /* ---- >>plot: pictures as self-contained SVG ---- */
@@ -945,6 +959,7 @@ extern int spki_os_gettime(int clock, struct timespec *now) __asm__("clock_getti
 #define SPKI_HAVE_AVX512 0
 #endif
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>vectors: one family of vector types for every instruction set ---- */
 
 #include <stddef.h>
@@ -4703,7 +4718,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define spk_max(x, y) SPKI_BY_TYPE(max, x)(x, y)
 #define spk_any(c) SPKI_BY_MASK(any, c)(c)
 #define spk_select(c, a, b) SPKI_BY_TYPE(select, a)(c, a, b)
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>models: one definition of a neuron, every target ----
 
    SPIKELIB_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, statements...) defines `name`, an
@@ -5018,6 +5035,7 @@ struct spk_model_def {
 /* The built-in ones differ only in having no variable of their name. */
 #define SPKI_BUILTIN_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, ...)                            \
     SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);
+#endif /* SPIKELIB_NO_NET */
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
@@ -6148,6 +6166,7 @@ SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k),
 }
 #endif
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>propagators: exact integration of linear membranes, in double ---- */
 
 /* What one step adds to V (mV): for each pA of constant current, of an exponential current, and
@@ -6193,7 +6212,9 @@ __attribute__((unused)) static double spki_whole_steps(double ms, double dt)
     const double steps = ms / dt + 0.5;
     return (double)(int64_t)steps;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_exp: leaky integrate-and-fire, exponential postsynaptic current ---- */
 
 /* C dV/dt = -(V - E_L) C / tau_m + I_syn + I_dc,  dI_syn/dt = -I_syn / tau_syn; a synaptic weight
@@ -6220,7 +6241,9 @@ SPKI_BUILTIN_NEURON(lif_exp, SPKI_LIF_EXP_PARAMS, SPKI_LIF_EXP_DERIVED, SPKI_LIF
     refractory = spk_select(spike, n_ref, spk_max(refractory - K(1.0), K(0.0)));
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_exp2: leaky integrate-and-fire, excitatory and inhibitory exponential currents ---- */
 
 /* lif_exp with a time constant for each sign of weight: weights >= 0 (pA) are jumps of i_ex, the
@@ -6250,7 +6273,9 @@ SPKI_BUILTIN_NEURON(lif_exp2, SPKI_LIF_EXP2_PARAMS, SPKI_LIF_EXP2_DERIVED, SPKI_
     refractory = spk_select(spike, n_ref, spk_max(refractory - K(1.0), K(0.0)));
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_alpha: leaky integrate-and-fire, alpha-shaped postsynaptic currents ---- */
 
 /* A weight w (pA) adds w (t / tau) e^(1 - t / tau), which peaks at w after tau_syn. Integrated
@@ -6287,7 +6312,9 @@ SPKI_BUILTIN_NEURON(lif_alpha, SPKI_LIF_ALPHA_PARAMS, SPKI_LIF_ALPHA_DERIVED, SP
     refractory = spk_select(spike, n_ref, spk_max(refractory - K(1.0), K(0.0)));
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_delta: leaky integrate-and-fire, synapses that jump the membrane potential ---- */
 
 /* A weight (mV) is a jump of V in the step in which it arrives; what arrives while the neuron is
@@ -6308,7 +6335,9 @@ SPKI_BUILTIN_NEURON(lif_delta, SPKI_LIF_DELTA_PARAMS, SPKI_LIF_DELTA_DERIVED, SP
     refractory = spk_select(spike, n_ref, spk_max(refractory - K(1.0), K(0.0)));
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_cond: leaky integrate-and-fire, exponential conductances ---- */
 
 /* C dV/dt = -g_l (V - E_l) - g_ex (V - E_ex) - g_in (V - E_in) + I; weights (nS) are jumps of g_ex,
@@ -6340,7 +6369,9 @@ SPKI_BUILTIN_NEURON(lif_cond, SPKI_LIF_COND_PARAMS, SPKI_LIF_COND_DERIVED, SPKI_
     refractory = spk_select(spike, n_ref, spk_max(refractory - K(1.0), K(0.0)));
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lif_adapt: leaky integrate-and-fire, adaptive threshold ---- */
 
 /* lif_exp whose threshold is v_th + a: each spike adds q_th to a, which decays with tau_th.
@@ -6370,7 +6401,9 @@ SPKI_BUILTIN_NEURON(lif_adapt, SPKI_LIF_ADAPT_PARAMS, SPKI_LIF_ADAPT_DERIVED, SP
     a = spk_select(spike, a + q_th, a);
     v = spk_select(spike, reset, v);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>adex: adaptive exponential integrate-and-fire ---- */
 
 /* C dV/dt = -g_l (V - E_l) + g_l D e^((V - V_t) / D) - w + I,  tau_w dw/dt = a (V - E_l) - w; at
@@ -6405,7 +6438,9 @@ SPKI_BUILTIN_NEURON(adex, SPKI_ADEX_PARAMS, SPKI_ADEX_DERIVED, SPKI_ADEX_STATE,
     v = spk_select(spike, reset, v);
     w = spk_select(spike, w + b, w);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>izhikevich: Izhikevich 2003 ---- */
 
 /* dv/dt = k2 v^2 + k1 v + k0 - u + I,  du/dt = a (b (v - v_u) - u); at v >= v_peak: v = c, u += d.
@@ -6433,7 +6468,9 @@ SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED,
     v = spk_select(spike, c, v);
     u = spk_select(spike, u + d, u);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>hh: Hodgkin-Huxley with Traub-Miles rates ---- */
 
 /* C dV/dt = -g_l (V - E_l) - g_na m^3 h (V - E_na) - g_k n^4 (V - E_k) - g_ex (V - E_ex)
@@ -6505,7 +6542,9 @@ SPKI_BUILTIN_NEURON(hh, SPKI_HH_PARAMS, SPKI_HH_DERIVED, SPKI_HH_STATE,
     g_in = g_in + in;
     spike = (v >= theta) & (before < theta);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>poisson: a source of independent Poisson spikes ---- */
 
 /* Spikes in a step with probability 1 - e^(-rate dt): at most one, so that rates far below 1 / dt
@@ -6519,7 +6558,9 @@ SPKI_BUILTIN_NEURON(poisson, SPKI_POISSON_PARAMS, SPKI_POISSON_DERIVED, SPKI_POI
                     SPKI_POISSON_INPUTS,
     spike = u <= p;
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>spike_list: a source that spikes when told ---- */
 
 /* Has no dynamics: its spikes come from spk_net_spike_list and spk_net_inject_spikes. */
@@ -6532,7 +6573,9 @@ SPKI_BUILTIN_NEURON(spike_list, SPKI_SPIKE_LIST_PARAMS, SPKI_SPIKE_LIST_DERIVED,
                     SPKI_SPIKE_LIST_STATE, SPKI_SPIKE_LIST_INPUTS,
     spike = spki_zero > spki_zero;
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>parrot: repeats its input ---- */
 
 /* Spikes in each step in which input arrives, once however much it is. */
@@ -6545,7 +6588,9 @@ SPKI_BUILTIN_NEURON(parrot, SPKI_PARROT_PARAMS, SPKI_PARROT_DERIVED, SPKI_PARROT
                     SPKI_PARROT_INPUTS,
     spike = input > K(0.0);
 )
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>models-table: the built-in models by id ---- */
 
 #include <stdio.h>
@@ -6619,7 +6664,9 @@ SPIKELIB_API size_t spk_model_describe(spk_model model, char *buffer, size_t siz
     spki_text_add(&text, "\n");
     return text.length;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>quantile: distributions as tables and inverse functions, without libm ---- */
 
 /* Everything here is + - * / and correctly rounded square roots of doubles, so that every platform
@@ -6944,7 +6991,9 @@ SPKI_FN void spki_counts_free(spki_counts *c, spki_mem *mem)
     spki_free(mem, c->upto, (size_t)c->n + 1, sizeof *c->upto);
     c->upto = NULL;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>values: constants, arrays, distributions and functions ---- */
 
 #include <stdarg.h>
@@ -7132,7 +7181,9 @@ SPKI_FN spk_result spki_value_sample(const spk_value *value, size_t n, uint64_t 
     }
     return SPK_OK;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>connect: drawing the synapses of a projection, row by row ---- */
 
 /* A projection is drawn by rows: all synapses of one source neuron that fall on an interval of
@@ -7579,7 +7630,9 @@ SPKI_FN spk_result spki_emit_list(spki_emit *e, uint32_t r, uint32_t place, uint
             if (t[j] == skip) t[j] = UINT32_MAX; /* outside every interval */
     return spki_commit(e, r, skip == SPKI_NO_SELF && t[0] >= e->t0 && t[r - 1] < e->t1);
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>rows: the synapses of one source, by every rule ---- */
 
 /* -- rows with a given number of synapses, multapses allowed -- */
@@ -8061,7 +8114,9 @@ SPKI_FN const char *spki_proj_row_why(const void *scratch)
 {
     return ((const spki_row_scratch *)scratch)->why;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>projections: checking and compiling a description, and what the engine asks of it ---- */
 
 /* -- how many -- */
@@ -8827,7 +8882,9 @@ SPKI_FN spk_result spki_proj_create(spki_mem *mem, spki_proj *out, const spk_con
     else spki_proj_set_quantum(out, 1.0, INT32_MAX);
     return result;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>lanes-table: the engine's vector loops by instruction set ---- */
 
 /* The distribution of a Poisson count of one rate, in units of 2^-32. */
@@ -10640,7 +10697,9 @@ SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
     (void)isa;
     return &scalar[real_size == 8];
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>network: what a network is made of, and its errors ---- */
 
 #include <stdarg.h>
@@ -11124,7 +11183,9 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
     }
     return SPK_OK;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
 /* What is wrong with a descriptor that has its defaults; `why` is left alone where nothing is. */
@@ -11895,7 +11956,9 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     }
     return SPK_OK;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>prepare: parameters, states and drives in the form the kernels read ---- */
 
 SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
@@ -12466,7 +12529,9 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
     }
     return SPK_OK;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>synapses: reading and writing the weights of a built network ---- */
 
 /* One synapse and where it is stored. */
@@ -12728,7 +12793,9 @@ SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
         out[k] = (double)stored * s->quantum + 0.0;
     }
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>build: cutting the targets into tiles and drawing their synapses ---- */
 
 /* -- the common unit of each receptor's accumulator -- */
@@ -13374,7 +13441,9 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
     }
     return result;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>update: one step of a tile's neurons ---- */
 
 /* A block of neurons on its way through one step. */
@@ -13695,7 +13764,9 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
     tile->spikes += n;
     return n;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>deliver: from spikes to the accumulators of their targets ---- */
 
 #define SPKI_NO_CHUNK UINT32_MAX
@@ -13928,7 +13999,9 @@ SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *sl
         }
     }
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>record: recorders of spikes, states, rates and weights ---- */
 
 #include <errno.h>
@@ -14539,7 +14612,9 @@ SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 {
     return rec ? rec->kind == SPK_REC_SPIKES ? rec->net->view[rec->view].size : rec->width : 0;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>assemble: building a network, and what stepping needs, allocated once ---- */
 
 SPKI_FN void spki_free_scratch(spk_net *net)
@@ -14810,7 +14885,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
     spki_mem mem = net->mem;
     spki_free(&mem, net, 1, sizeof *net);
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>engine: the step loop ----
    Threads own tiles. A slice is as many steps as the shortest delay allows: within it no tile needs
    what another does. Each thread, for each step of a slice and each of its tiles,
@@ -15026,7 +15103,9 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net)
 {
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }
+#endif /* SPIKELIB_NO_NET */
 
+#ifndef SPIKELIB_NO_NET
 /* ---- >>access: what the host reads, writes and injects between runs ---- */
 
 /* Common checks: a built network, a view, an array of the view's size. */
@@ -15402,6 +15481,7 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
     spki_text_add(&text, line);
     return text.length;
 }
+#endif /* SPIKELIB_NO_NET */
 
 #ifndef SPIKELIB_NO_PLOT
 /* ---- >>svg: a writer of SVG files: numbers, text, whole files or none ---- */

@@ -11,6 +11,11 @@
 #define SPIKELIB_VERSION_PATCH 0
 #define SPIKELIB_VERSION "0.1.0"
 
+/* What needs another part goes with it. */
+#if defined(SPIKELIB_NO_NET) && !defined(SPIKELIB_NO_PLOT)
+#define SPIKELIB_NO_PLOT
+#endif
+
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC
 #ifndef SPIKELIB_IMPLEMENTATION
@@ -42,7 +47,13 @@ so each file that includes spikelib.h needs SPIKELIB_IMPLEMENTATION, before its 
     X(-9, SPK_ERR_UNSUPPORTED, "this machine or build cannot do it")                              \
     X(-10, SPK_ERR_ARITHMETIC, "the floating-point environment would change the spikes")          \
     X(-11, SPK_ERR_UNINITIALISED, "a descriptor holds garbage: start it with = {0}")              \
-    X(-12, SPK_ERR_THREAD, "a thread could not be started")
+    X(-12, SPK_ERR_THREAD, "a thread could not be started")                                       \
+    X(-13, SPK_ERR_FORMAT, "the data are damaged, or of a format that they should not be")        \
+    X(-14, SPK_ERR_CLOSED, "the other side has closed it")                                        \
+    X(-15, SPK_ERR_TIMEOUT, "the deadline passed")                                                \
+    X(-16, SPK_ERR_AGAIN, "nothing there, or no room, at the moment")                             \
+    X(-17, SPK_ERR_DEVICE, "a compute device is missing, was lost or failed")                     \
+    X(-18, SPK_ERR_COMPILE, "a device's compiler refused the text")
 
 typedef enum spk_result {
 #define SPKI_RESULT_ENUM(code, name, text) name = code,

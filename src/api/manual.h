@@ -16,15 +16,16 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 413 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 439 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -63 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -121 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -70 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -133 kB
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
-    SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -25 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
+    SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
-                                      the digests are the same: -0.2 kB
+                                      the digests are the same: -0.5 kB
 
    No flag changes the layout of a public struct, and none changes a spike.
 
