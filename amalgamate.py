@@ -28,6 +28,7 @@ PUBLIC = [
     "api/base.h",
     "api/net.h",
     "api/plot.h",
+    "api/event.h",
 ]
 
 # What SPIKELIB_NEURON expands to; emitted for SPIKELIB_MODELS and SPIKELIB_IMPLEMENTATION.
@@ -86,6 +87,15 @@ IMPLEMENTATION = [
     "plot/rates.h",
     "plot/histogram.h",
     "plot/sheet.h",
+    "event/codec.h",
+    "event/file.h",
+    "event/writer.h",
+    "event/raw.h",
+    "event/evt2.h",
+    "event/formats.h",
+    "event/decoder.h",
+    "event/reader.h",
+    "event/write.h",
 ]
 
 # Pasted wherever they are included.
@@ -103,6 +113,8 @@ LEFT_OUT_BY = {
     "simd/types.h": "SPIKELIB_NO_NET",
     "api/plot.h": "SPIKELIB_NO_PLOT",
     "plot/": "SPIKELIB_NO_PLOT",
+    "api/event.h": "SPIKELIB_NO_EVENTS",
+    "event/": "SPIKELIB_NO_EVENTS",
 }
 
 # Macros that are not ours to undefine, or that configure a system header.

@@ -15,6 +15,7 @@
     >>random          Philox4x32-10 and the digest
     >>net             describing, building and running a network
     >>plot            pictures as self-contained SVG
+    >>event           event-camera files and streams, any format in, any format out
     >>foundation      what every part of the implementation stands on
     >>have            which instruction sets this build can use
     >>vectors         one family of vector types for every instruction set
@@ -68,6 +69,15 @@
     >>plot_rates      population rates in time bins
     >>plot_histogram  bars of counts
     >>plot_sheet      many small panels on one page
+    >>codec           what a format of events has to provide, and what it is given
+    >>file            files beyond 2 GB on every system
+    >>writer          what all writers of events share
+    >>raw             the text header of Prophesee's files, and time high words
+    >>evt2            Prophesee EVT2, 32-bit words
+    >>formats         the list of readers and writers
+    >>decoder         bytes cut anywhere become events
+    >>reader          event files
+    >>write           events to files, whatever the format
     >>licence         the MIT licence
 
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
@@ -81,6 +91,7 @@
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
     SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
+    SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -835,6 +846,271 @@ typedef struct spk_plot_panel {
 SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t count, size_t columns,
                                        const spk_plot_desc *desc, const char *path);
 #endif /* SPIKELIB_NO_PLOT */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>event: event-camera files and streams, any format in, any format out ---- */
+
+/* What a place of an event stream holds. Filters and networks act on CD (contrast detection) and
+   let the others pass. */
+typedef enum spk_event_kind {
+    SPK_EVENT_CD = 0,      /* a pixel saw its contrast change */
+    SPK_EVENT_TRIGGER = 1, /* external signal: x is the channel, polarity the edge (1: rising) */
+    SPK_EVENT_OTHER = 2,   /* a record without a polarity (ES generic and colour) */
+    SPK_EVENT_KIND_FORCE_32_BIT = 0x7fffffff
+} spk_event_kind;
+
+typedef struct spk_event {
+    int64_t t_us;     /* microseconds; 64 bits, so that no counter of a camera wraps here */
+    uint16_t x, y;    /* x to the right, y downwards, from 0 */
+    uint8_t polarity; /* 1: ON, more light */
+    uint8_t kind;     /* spk_event_kind */
+    uint16_t source;  /* number of the camera or stream; 0 by default */
+} spk_event;
+
+/* -- what comes beside the events, through callbacks -- */
+
+typedef struct spk_trigger {
+    int64_t t_us;
+    uint16_t channel, source;
+    uint8_t edge;  /* 1: rising, or the signal is high */
+    uint8_t pulse; /* 1: a pulse, which has no edge */
+    uint16_t code; /* the format's own number of the type (AEDAT 3.1, AEDAT4), else 0 */
+} spk_trigger;
+
+typedef struct spk_imu {
+    int64_t t_us;
+    float accel_g[3], gyro_dps[3], mag_ut[3], temperature_c; /* NaN: not measured */
+    int16_t raw[6]; /* samples as sent, where no unit is known (EVT2); else 0 */
+    uint16_t source, reserved;
+} spk_imu;
+
+typedef struct spk_frame {
+    int64_t t_us, start_us, end_us, exposure_start_us, exposure_end_us;
+    uint16_t x, y, width, height; /* position on the sensor, size in pixels */
+    uint16_t channels;            /* 1: grey, 3: BGR or RGB as `code` says, 4: with alpha */
+    uint16_t sample_bytes;        /* of a channel: 1, or 2 (in the machine's byte order) */
+    uint16_t source, code;        /* the format's own number of the pixel format */
+    const void *pixels;           /* row by row, without gaps */
+    size_t size;                  /* bytes */
+} spk_frame;
+
+/* What fits none of the above. */
+typedef enum spk_extra_kind {
+    SPK_EXTRA_COUNTER = 0,  /* a camera's own counter: `code` its number, `bytes` a uint32_t */
+    SPK_EXTRA_GENERIC = 1,  /* ES generic: bytes of the writer's own */
+    SPK_EXTRA_COLOUR = 2,   /* ES colour: r, g, b */
+    SPK_EXTRA_EXPOSURE = 3, /* ATIS threshold crossing: 1 byte, 0 the first, 1 the second */
+    SPK_EXTRA_FLOW = 4,     /* DAT optical flow: four floats vx, vy, cx, cy and a uint32_t id */
+    SPK_EXTRA_SPECIAL = 5,  /* AEDAT 3.1 special event that is no trigger: `code` its type */
+    SPK_EXTRA_KIND_FORCE_32_BIT = 0x7fffffff
+} spk_extra_kind;
+
+typedef struct spk_extra {
+    int64_t t_us;
+    uint16_t x, y, source, code;
+    spk_extra_kind kind;
+    const void *bytes;
+    size_t size;
+} spk_extra;
+
+/* Called in the order of the stream, from within the call that reads. Ownership: what they point
+   to is valid during the call. A NULL function means that nobody wants these; they are counted. */
+typedef struct spk_event_callbacks {
+    void *ctx;
+    void (*trigger)(void *ctx, const spk_trigger *trigger);
+    void (*imu)(void *ctx, const spk_imu *imu);
+    void (*frame)(void *ctx, const spk_frame *frame);
+    void (*extra)(void *ctx, const spk_extra *extra);
+} spk_event_callbacks;
+
+/* -- formats -- */
+
+/* Number, enumerator, name. */
+#define SPIKELIB_EVENT_FORMATS(X)                                                                  \
+    X(0, SPK_FORMAT_AUTO, "auto")                                                                  \
+    X(1, SPK_FORMAT_EVT2, "evt2")                                                                  \
+    X(2, SPK_FORMAT_EVT21, "evt21")                                                                \
+    X(3, SPK_FORMAT_EVT3, "evt3")                                                                  \
+    X(4, SPK_FORMAT_EVT4, "evt4")                                                                  \
+    X(5, SPK_FORMAT_DAT, "dat")                                                                    \
+    X(6, SPK_FORMAT_ES, "es")                                                                      \
+    X(7, SPK_FORMAT_NMNIST, "nmnist")                                                              \
+    X(8, SPK_FORMAT_AEDAT2, "aedat2")                                                              \
+    X(9, SPK_FORMAT_AEDAT3, "aedat3")                                                              \
+    X(10, SPK_FORMAT_AEDAT4, "aedat4")                                                             \
+    X(11, SPK_FORMAT_TEXT, "text")                                                                 \
+    X(12, SPK_FORMAT_CSV, "csv")                                                                   \
+    X(13, SPK_FORMAT_NPY, "npy")                                                                   \
+    X(14, SPK_FORMAT_SONATA, "sonata")                                                             \
+    X(15, SPK_FORMAT_HDF5, "hdf5")                                                                 \
+    X(16, SPK_FORMAT_SPIKES, "spikes")
+
+typedef enum spk_event_format {
+#define SPKI_FORMAT_ENUM(number, enumerator, name) enumerator = number,
+    SPIKELIB_EVENT_FORMATS(SPKI_FORMAT_ENUM)
+#undef SPKI_FORMAT_ENUM
+        SPK_FORMAT_FORCE_32_BIT = 0x7fffffff
+} spk_event_format;
+
+/* "evt3", and back (SPK_FORMAT_AUTO if there is none of that name). Thread: any. */
+SPIKELIB_API const char *spk_event_format_name(spk_event_format format);
+SPIKELIB_API spk_event_format spk_event_format_from_name(const char *name);
+/* Can this build read it, write it? Thread: any. */
+SPIKELIB_API bool spk_event_format_readable(spk_event_format format);
+SPIKELIB_API bool spk_event_format_writable(spk_event_format format);
+
+/* -- reading -- */
+
+typedef struct spk_events_desc {
+    uint32_t begin_sentinel;       /* leave 0 */
+    spk_event_format format;       /* default: by the content, then by the name */
+    uint32_t width, height;        /* default: what the file says; given here, they win */
+    uint16_t source;               /* what every event carries; default: 0 */
+    bool shift_time;               /* time begins at 0: at the first TIME_HIGH of an EVT stream (as
+                                      OpenEB does), at the first event of any other */
+    bool triggers_in_stream;       /* triggers also come as events of kind SPK_EVENT_TRIGGER */
+    bool as_stored;                /* leave x and y as stored where a format's origin is not the
+                                      upper left (ES, AEDAT 2) */
+    bool evt21_legacy;             /* EVT2.1 in the old word order, where no header says it */
+    bool strict;                   /* an error where the stream breaks its format's rules, instead
+                                      of going on and counting a violation */
+    spk_event_callbacks callbacks; /* default: none */
+    spk_isa isa;                   /* default: SPK_ISA_AUTO */
+    spk_allocator allocator;       /* default: malloc and free */
+    size_t memory_limit;           /* bytes in all; default: no limit */
+    uint32_t end_sentinel;         /* leave 0 */
+} spk_events_desc;
+
+/* So far. Bytes that made no sense are skipped, counted, and never taken for events. */
+typedef struct spk_event_stats {
+    spk_event_format format;
+    uint32_t width, height;   /* of the sensor; 0: the stream does not say */
+    uint64_t events, on, off; /* given out; triggers are not among them */
+    uint64_t triggers, imu, frames, extras;
+    uint64_t bytes, bytes_skipped; /* taken in; of these, such that no known record holds them */
+    uint64_t dropped;              /* events before the first time, or outside of the sensor */
+    uint64_t violations;           /* time running back in the stream's own clock, broken records */
+    int64_t t_first_us, t_last_us; /* of the events; 0 while there is none */
+} spk_event_stats;
+
+typedef struct spk_events spk_events;
+
+/* A file of events, to be read from its beginning. NULL `desc`: all defaults. What is wrong (no
+   such file, no known format, a bad descriptor) is remembered: spk_events_status, spk_events_error.
+   NULL only without memory. Files may be larger than memory. Thread: one reader, one thread at a
+   time. Ownership: the caller's, until spk_events_close; `path` is copied. */
+SPIKELIB_API spk_events *spk_events_open(const char *path, const spk_events_desc *desc);
+/* The same from memory. Ownership: `data` stays the caller's and valid until the close. */
+SPIKELIB_API spk_events *spk_events_open_memory(const void *data, size_t size,
+                                                const spk_events_desc *desc);
+/* The next events, in the order of the file: as many as fit, or fewer; 0 at the end, or when
+   something is wrong, which spk_events_status tells. What was read before an error is right.
+   Cost: allocates nothing but where a format is compressed; a capacity of 4,096 is a good one. */
+SPIKELIB_API size_t spk_events_read(spk_events *in, spk_event *out, size_t capacity);
+/* SPK_OK while nothing went wrong, the end included; a sentence that names the file, the byte and
+   what was wrong there, "" if nothing was. Ownership: the reader's, until the next call. */
+SPIKELIB_API spk_result spk_events_status(const spk_events *in);
+SPIKELIB_API const char *spk_events_error(const spk_events *in);
+/* Format and size are known from the first read on. Errors: NULL. */
+SPIKELIB_API spk_result spk_events_get_stats(const spk_events *in, spk_event_stats *stats);
+/* NULL is fine. */
+SPIKELIB_API void spk_events_close(spk_events *in);
+
+/* -- decoding bytes as they come -- */
+
+typedef struct spk_decoder spk_decoder;
+
+/* Decodes a stream that arrives in pieces, cut anywhere: the same events as from a file. Where no
+   format is given, up to 4,096 bytes are gathered until the content tells it. A stream without a
+   header needs `format`. Errors, Thread, Ownership: as spk_events_open. */
+SPIKELIB_API spk_decoder *spk_decoder_create(const spk_events_desc *desc);
+/* Hands over the next bytes, which are then read with spk_decoder_read until that returns 0; till
+   then they stay the caller's and valid. Errors: SPK_ERR_STATE while earlier bytes are unread or
+   after spk_decoder_finish; NULL; what went wrong before. */
+SPIKELIB_API spk_result spk_decoder_feed(spk_decoder *decoder, const void *data, size_t size);
+/* The next events: as many as fit, or fewer; 0 when all bytes fed are used up, or on an error. */
+SPIKELIB_API size_t spk_decoder_read(spk_decoder *decoder, spk_event *out, size_t capacity);
+/* No more bytes follow; read on until 0. An unfinished record at the end counts as skipped. */
+SPIKELIB_API spk_result spk_decoder_finish(spk_decoder *decoder);
+/* Bytes were lost, or the stream goes on elsewhere: forgets the unfinished record, and waits for
+   the next time stamp before it gives out events again. Wraps seen so far stay counted. */
+SPIKELIB_API spk_result spk_decoder_resync(spk_decoder *decoder);
+SPIKELIB_API spk_result spk_decoder_status(const spk_decoder *decoder);
+SPIKELIB_API const char *spk_decoder_error(const spk_decoder *decoder);
+SPIKELIB_API spk_result spk_decoder_get_stats(const spk_decoder *decoder, spk_event_stats *stats);
+/* NULL is fine. */
+SPIKELIB_API void spk_decoder_destroy(spk_decoder *decoder);
+
+/* -- writing -- */
+
+typedef struct spk_event_writer_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    spk_event_format format; /* default: by the name's ending */
+    uint32_t width, height;  /* of the sensor; default: not written, and an error of formats that
+                                cannot do without (ES) */
+    bool no_vectors;         /* EVT3: every event by itself */
+    bool as_stored;          /* y of the events runs upwards, as ES has it */
+    /* Where the bytes go instead of a file (the path is then NULL, the format given). Returns how
+       many it took; fewer than `size` is an error. default: a file */
+    size_t (*write)(void *ctx, const void *data, size_t size);
+    void *write_ctx;
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_event_writer_desc;
+
+typedef struct spk_event_writer spk_event_writer;
+
+/* A new file of events; one that is there is replaced. NULL `desc`: all defaults. What is wrong is
+   remembered (spk_event_writer_status); NULL only without memory. Thread: one writer, one thread at
+   a time. Ownership: the caller's, until spk_event_writer_close. */
+SPIKELIB_API spk_event_writer *spk_event_writer_open(const char *path,
+                                                     const spk_event_writer_desc *desc);
+/* Appends events; they are buffered. Errors: an event that the format cannot hold (a coordinate or
+   a time out of its range, a time that runs back, a trigger where there are none): named with its
+   number in the stream, and what came before it is written; a full disk: the file is cut after the
+   last whole block, and the sentence says how many events it holds. Later calls return the same. */
+SPIKELIB_API spk_result spk_event_writer_write(spk_event_writer *writer, const spk_event *events,
+                                               size_t count);
+/* Writes what is buffered, and what the format wants at its end. Nothing can be appended then. */
+SPIKELIB_API spk_result spk_event_writer_finish(spk_event_writer *writer);
+SPIKELIB_API spk_result spk_event_writer_status(const spk_event_writer *writer);
+SPIKELIB_API const char *spk_event_writer_error(const spk_event_writer *writer);
+/* Events that the operating system (or `write`) has taken. */
+SPIKELIB_API uint64_t spk_event_writer_written(const spk_event_writer *writer);
+/* Finishes it, if that was not done, and frees it. Call spk_event_writer_finish first to learn
+   whether all could be written. NULL is fine. */
+SPIKELIB_API void spk_event_writer_close(spk_event_writer *writer);
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_events *spk_events_open(const char *path, const spk_events_desc &desc)
+{
+    return spk_events_open(path, &desc);
+}
+SPKI_OVERLOAD spk_events *spk_events_open_memory(const void *data, size_t size,
+                                                 const spk_events_desc &desc)
+{
+    return spk_events_open_memory(data, size, &desc);
+}
+SPKI_OVERLOAD spk_decoder *spk_decoder_create(const spk_events_desc &desc)
+{
+    return spk_decoder_create(&desc);
+}
+SPKI_OVERLOAD spk_event_writer *spk_event_writer_open(const char *path,
+                                                      const spk_event_writer_desc &desc)
+{
+    return spk_event_writer_open(path, &desc);
+}
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
 
 #endif /* SPIKELIB_H */
 
@@ -16720,6 +16996,1651 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>codec: what a format of events has to provide, and what it is given ---- */
+
+#include <stdarg.h>
+
+/* A format is one spki_codec in a file of its own, listed in event/formats.h. Its `decode` turns
+   bytes into events as far as both go, and is called again with what it left unread followed by
+   more. It must not depend on where the bytes are cut: a record that is not whole stays unread.
+   What it leaves unread (for lack of bytes, not of room) is at most SPKI_CARRY bytes; a format with
+   longer records copies them into memory of its own. */
+#define SPKI_CARRY ((size_t)4096)
+/* Free places that `decode` finds at every call; it returns when fewer may be left than the next
+   record can fill. */
+#define SPKI_EVENT_ROOM ((size_t)64)
+
+typedef struct spki_io {
+    const uint8_t *in, *in_end; /* `in` moves on */
+    spk_event *out, *out_end;   /* `out` moves on */
+    bool last;                  /* no bytes follow in_end */
+} spki_io;
+
+typedef enum spki_sniff { SPKI_SNIFF_NO = 0, SPKI_SNIFF_MORE = 1, SPKI_SNIFF_YES = 2 } spki_sniff;
+
+typedef struct spki_codec {
+    spk_event_format format;
+    const char *suffixes; /* of file names, lower case, each followed by a blank: ".raw .evt3 " */
+    size_t state_size;    /* of spk_decoder.state, zeroed before `begin` */
+    /* Is it this format? MORE: cannot be said yet. `whole`: no more bytes can be had (the end, or
+       SPKI_CARRY bytes). An answer other than MORE must not change when bytes are added. Formats
+       without a mark of their own answer when `whole`. NULL: only by name. */
+    spki_sniff (*sniff)(const uint8_t *head, size_t size, bool whole);
+    /* The name fits and no content did; may look at the content. NULL: the name is enough. */
+    bool (*accept)(const uint8_t *head, size_t size);
+    /* Before the first byte; optional. Errors through spki_decoder_fail, here and below. */
+    void (*begin)(spk_decoder *decoder);
+    /* Formats that read the file themselves (HDF5): called after `begin`, instead of bytes being
+       fed; `decode` is then called without bytes until it gives no event. NULL for all others. */
+    void (*open_path)(spk_decoder *decoder, const char *path);
+    void (*decode)(spk_decoder *decoder, spki_io *io);
+    void (*resync)(spk_decoder *decoder); /* see spk_decoder_resync; optional */
+    void (*end)(spk_decoder *decoder);    /* frees what the state holds; optional */
+} spki_codec;
+
+struct spk_decoder {
+    spki_mem mem;
+    spk_events_desc desc;
+    const spki_codec *codec; /* NULL until the format is known */
+    void *state;             /* the codec's */
+    uint32_t flags;          /* the codec's, for variants of a format */
+    spk_isa isa;
+    spk_event_stats stats;
+    uint64_t other;       /* events given out that have no polarity */
+    bool mixed;           /* triggers or OTHER may be among the events */
+    uint64_t source_bits; /* desc.source where it lies in the second half of an spk_event */
+    int64_t shift_us;     /* subtracted, once known, where shift_time is asked for */
+    bool shift_known;
+    /* Bytes: first those carried over, then those fed. */
+    const uint8_t *data;
+    size_t left;
+    uint8_t *carry; /* 2 * SPKI_CARRY bytes */
+    size_t carried;
+    uint64_t at; /* offset in the stream of carry[0] if anything is carried, else of data */
+    const uint8_t *io_start; /* of the call of `decode` under way: its first byte, at `at` */
+    bool finished, ended, by_path;
+    /* Events that did not fit the caller's array. */
+    spk_event spill[2 * SPKI_EVENT_ROOM];
+    size_t spill_next, spill_count;
+    spk_result result;
+    const char *name; /* of the file, for sentences; NULL: a stream */
+    char error[512];
+};
+
+/* -- for codecs -- */
+
+/* Remembers the first error: SENTENCE gets "name: byte N: " in front, N being the offset of `where`
+   (a pointer into io, or NULL for none). */
+__attribute__((format(printf, 4, 5))) SPKI_FN void spki_decoder_fail(spk_decoder *decoder,
+                                                                     spk_result result,
+                                                                     const uint8_t *where,
+                                                                     const char *format, ...)
+{
+    char offset[40] = "";
+    size_t used;
+    va_list args;
+    if (decoder->result != SPK_OK) return;
+    decoder->result = result;
+    if (where)
+        snprintf(offset, sizeof offset, "byte %llu: ",
+                 (unsigned long long)(decoder->at + (uint64_t)(where - decoder->io_start)));
+    snprintf(decoder->error, sizeof decoder->error, "%.300s: %s",
+             decoder->name ? decoder->name : "event stream", offset);
+    used = strlen(decoder->error);
+    va_start(args, format);
+    vsnprintf(decoder->error + used, sizeof decoder->error - used, format, args);
+    va_end(args);
+}
+
+/* A rule of the format was broken; false (an error is set) if the caller wants that told. */
+SPKI_FN bool spki_decoder_violation(spk_decoder *decoder, const uint8_t *where, const char *what)
+{
+    decoder->stats.violations++;
+    if (decoder->desc.strict) spki_decoder_fail(decoder, SPK_ERR_FORMAT, where, "%s", what);
+    return !decoder->desc.strict;
+}
+
+/* The size of the sensor as the stream tells it; what the caller said wins. */
+SPKI_FN void spki_decoder_size(spk_decoder *decoder, uint32_t width, uint32_t height)
+{
+    if (decoder->desc.width == 0) decoder->stats.width = width;
+    if (decoder->desc.height == 0) decoder->stats.height = height;
+}
+
+/* First column and row outside of the sensor: 65,536 where its size is not known. */
+SPKI_INLINE uint32_t spki_decoder_columns(const spk_decoder *decoder)
+{
+    uint32_t n = decoder->stats.width;
+    return n == 0 || n > 65536u ? 65536u : n;
+}
+
+SPKI_INLINE uint32_t spki_decoder_rows(const spk_decoder *decoder)
+{
+    uint32_t n = decoder->stats.height;
+    return n == 0 || n > 65536u ? 65536u : n;
+}
+
+/* Where time begins if the caller wants it to begin at 0; only the first call counts. */
+SPKI_FN void spki_decoder_epoch(spk_decoder *decoder, int64_t t_us)
+{
+    if (!decoder->shift_known && decoder->desc.shift_time) decoder->shift_us = t_us;
+    decoder->shift_known = true;
+}
+
+/* An event, its second half being x | y << 16 | polarity << 32 | kind << 40 | source << 48. Times
+   are the stream's own; shift_time is seen to afterwards. */
+SPKI_INLINE void spki_event_store(spk_event *out, int64_t t_us, uint64_t rest)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(out, &t_us, 8);
+    memcpy((uint8_t *)out + 8, &rest, 8);
+#else
+    out->t_us = t_us;
+    out->x = (uint16_t)rest;
+    out->y = (uint16_t)(rest >> 16);
+    out->polarity = (uint8_t)(rest >> 32);
+    out->kind = (uint8_t)(rest >> 40);
+    out->source = (uint16_t)(rest >> 48);
+#endif
+}
+
+SPKI_INLINE uint64_t spki_event_rest(const spk_event *event)
+{
+    return (uint64_t)event->x | (uint64_t)event->y << 16 | (uint64_t)event->polarity << 32 |
+           (uint64_t)event->kind << 40 | (uint64_t)event->source << 48;
+}
+
+/* Triggers, IMU samples, frames and the rest: counted, and passed on if the caller wants them.
+   Their source and time shift are filled in here. A trigger takes a place in io where
+   triggers_in_stream says so: leave room for it. */
+SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_trigger *trigger)
+{
+    const spk_event_callbacks *c = &decoder->desc.callbacks;
+    decoder->stats.triggers++;
+    if (decoder->desc.triggers_in_stream)
+        spki_event_store(io->out++, trigger->t_us,
+                         (uint64_t)trigger->channel | (uint64_t)(trigger->edge & 1u) << 32 |
+                             (uint64_t)SPK_EVENT_TRIGGER << 40 | decoder->source_bits);
+    if (c->trigger) {
+        spk_trigger copy = *trigger;
+        copy.t_us -= decoder->shift_us;
+        copy.source = decoder->desc.source;
+        c->trigger(c->ctx, &copy);
+    }
+}
+
+SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
+{
+    const spk_event_callbacks *c = &decoder->desc.callbacks;
+    decoder->stats.imu++;
+    if (c->imu) {
+        spk_imu copy = *imu;
+        copy.t_us -= decoder->shift_us;
+        copy.source = decoder->desc.source;
+        c->imu(c->ctx, &copy);
+    }
+}
+
+SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
+{
+    const spk_event_callbacks *c = &decoder->desc.callbacks;
+    decoder->stats.frames++;
+    if (c->frame) {
+        spk_frame copy = *frame;
+        copy.t_us -= decoder->shift_us;
+        copy.start_us -= decoder->shift_us;
+        copy.end_us -= decoder->shift_us;
+        copy.exposure_start_us -= decoder->shift_us;
+        copy.exposure_end_us -= decoder->shift_us;
+        copy.source = decoder->desc.source;
+        c->frame(c->ctx, &copy);
+    }
+}
+
+SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
+{
+    const spk_event_callbacks *c = &decoder->desc.callbacks;
+    decoder->stats.extras++;
+    if (c->extra) {
+        spk_extra copy = *extra;
+        copy.t_us -= decoder->shift_us;
+        copy.source = decoder->desc.source;
+        c->extra(c->ctx, &copy);
+    }
+}
+
+/* Memory of a codec, within the caller's limit; the error is set when there is none. */
+SPKI_FN void *spki_decoder_alloc(spk_decoder *decoder, size_t count, size_t size)
+{
+    void *block = spki_alloc_raw(&decoder->mem, count, size);
+    if (!block)
+        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for %llu bytes",
+                          (unsigned long long)count * (unsigned long long)size);
+    return block;
+}
+
+/* -- bytes -- */
+
+SPKI_INLINE uint16_t spki_load16_le(const uint8_t *p)
+{
+    uint16_t x;
+    memcpy(&x, p, sizeof x);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap16(x);
+#endif
+    return x;
+}
+
+SPKI_INLINE void spki_store16_le(uint8_t *p, uint16_t x)
+{
+    p[0] = (uint8_t)x;
+    p[1] = (uint8_t)(x >> 8);
+}
+
+SPKI_INLINE void spki_store32_le(uint8_t *p, uint32_t x)
+{
+    spki_store16_le(p, (uint16_t)x);
+    spki_store16_le(p + 2, (uint16_t)(x >> 16));
+}
+
+/* -- for writers -- */
+
+typedef struct spki_encoder {
+    spk_event_format format;
+    const char *suffixes;                    /* as above */
+    size_t state_size;                       /* of spk_event_writer.state, zeroed before `begin` */
+    void (*begin)(spk_event_writer *writer); /* header; optional. Errors: spki_writer_fail */
+    /* Appends the events; stops at the first that cannot be held, after spki_writer_refuse. Adds to
+       writer->encoded each time that all bytes of an event are in the buffer. */
+    void (*encode)(spk_event_writer *writer, const spk_event *events, size_t count);
+    void (*finish)(spk_event_writer *writer); /* optional */
+    void (*end)(spk_event_writer *writer);    /* frees what the state holds; optional */
+} spki_encoder;
+
+#define SPKI_WRITE_BUFFER ((size_t)256 << 10)
+
+struct spk_event_writer {
+    spki_mem mem;
+    spk_event_writer_desc desc;
+    const spki_encoder *encoder;
+    void *state;
+    FILE *file;
+    uint8_t *buffer;
+    size_t fill;
+    uint64_t bytes;            /* given to the file so far */
+    uint64_t encoded, written; /* events whole in the buffer or file, and in the file */
+    bool finished;
+    spk_result result;
+    char *name; /* of the file; NULL: `write` */
+    size_t name_size;
+    char error[512];
+};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>file: files beyond 2 GB on every system ---- */
+
+#include <errno.h>
+#if defined(_WIN32)
+#include <io.h>
+#endif
+
+/* 32-bit Linux opens large files under another name, and -std=c11 hides fileno and ftruncate. */
+#if defined(__linux__)
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern int spki_os_fileno(FILE *file) __asm__("fileno");
+#if defined(__LP64__)
+extern int spki_os_ftruncate(int fd, int64_t size) __asm__("ftruncate");
+#else
+extern int spki_os_ftruncate(int fd, int64_t size) __asm__("ftruncate64");
+extern FILE *spki_os_fopen(const char *path, const char *mode) __asm__("fopen64");
+#endif
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+SPKI_FN FILE *spki_file_open(const char *path, const char *mode)
+{
+    errno = 0;
+#if defined(__linux__) && !defined(__LP64__)
+    return spki_os_fopen(path, mode);
+#else
+    return fopen(path, mode);
+#endif
+}
+
+/* Cuts a file that is open for writing; nothing of it may be buffered. */
+SPKI_FN bool spki_file_truncate(FILE *file, uint64_t size)
+{
+#if defined(_WIN32)
+    return _chsize_s(_fileno(file), (int64_t)size) == 0;
+#elif defined(__linux__)
+    return spki_os_ftruncate(spki_os_fileno(file), (int64_t)size) == 0;
+#else
+    return ftruncate(fileno(file), (off_t)size) == 0;
+#endif
+}
+
+/* What the system says went wrong with the last call. */
+SPKI_FN const char *spki_file_why(void)
+{
+    return errno ? strerror(errno) : "no reason given";
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>writer: what all writers of events share ---- */
+
+/* Remembers the first error. */
+__attribute__((format(printf, 3, 4))) SPKI_FN void
+spki_writer_fail(spk_event_writer *w, spk_result result, const char *format, ...)
+{
+    size_t used;
+    va_list args;
+    if (w->result != SPK_OK) return;
+    w->result = result;
+    snprintf(w->error, sizeof w->error, "%.300s: ", w->name ? w->name : "event writer");
+    used = strlen(w->error);
+    va_start(args, format);
+    vsnprintf(w->error + used, sizeof w->error - used, format, args);
+    va_end(args);
+}
+
+/* The next event cannot be held by the format: names it. Always false. */
+SPKI_FN bool spki_writer_refuse(spk_event_writer *w, const spk_event *e, const char *why)
+{
+    spki_writer_fail(w, SPK_ERR_RANGE, "event %llu (t %lld us, x %u, y %u, %s): %s: %s",
+                     (unsigned long long)w->encoded, (long long)e->t_us, (unsigned)e->x,
+                     (unsigned)e->y,
+                     e->kind == SPK_EVENT_TRIGGER ? "trigger"
+                     : e->polarity                ? "on"
+                                                  : "off",
+                     spk_event_format_name(w->encoder->format), why);
+    return false;
+}
+
+/* Checks of an event, each false after an error. Time: not negative, not before *last, which moves
+   on. */
+SPKI_INLINE bool spki_writer_time(spk_event_writer *w, const spk_event *e, int64_t *last)
+{
+    if (e->t_us < *last)
+        return spki_writer_refuse(
+            w, e, e->t_us < 0 ? "the time is negative" : "the time is before the last event's");
+    *last = e->t_us;
+    return true;
+}
+
+SPKI_INLINE bool spki_writer_range(spk_event_writer *w, const spk_event *e, uint32_t x_max,
+                                   uint32_t y_max)
+{
+    if (e->x > x_max) return spki_writer_refuse(w, e, "x (of a trigger: the channel) is too large");
+    if (e->y > y_max) return spki_writer_refuse(w, e, "y is too large");
+    return true;
+}
+
+/* A CD event, within the sensor if its size was given. */
+SPKI_INLINE bool spki_writer_cd(spk_event_writer *w, const spk_event *e)
+{
+    if (e->kind != SPK_EVENT_CD) return spki_writer_refuse(w, e, "it has no such kind of event");
+    if (w->desc.width != 0 && e->x >= w->desc.width)
+        return spki_writer_refuse(w, e, "x is outside of the sensor");
+    if (w->desc.height != 0 && e->y >= w->desc.height)
+        return spki_writer_refuse(w, e, "y is outside of the sensor");
+    return true;
+}
+
+/* Hands the buffer to the system. What it did not take whole is cut off again, so that the file
+   ends with the last event that `written` counts. */
+SPKI_FN bool spki_writer_flush(spk_event_writer *w)
+{
+    size_t n;
+    int reason;
+    if (w->result != SPK_OK) return false;
+    if (w->fill == 0) return true;
+    errno = 0;
+    n = w->file ? fwrite(w->buffer, 1, w->fill, w->file)
+                : w->desc.write(w->desc.write_ctx, w->buffer, w->fill);
+    if (n != w->fill) {
+        reason = errno;
+        if (w->file) spki_file_truncate(w->file, w->bytes);
+        errno = reason;
+        spki_writer_fail(w, SPK_ERR_IO, "cannot be written (%s): it holds the first %llu events",
+                         w->file ? spki_file_why() : "the write function took less",
+                         (unsigned long long)w->written);
+        return false;
+    }
+    w->bytes += w->fill;
+    w->fill = 0;
+    w->written = w->encoded;
+    return true;
+}
+
+/* `size` bytes of room in the buffer, to be filled and added to `fill`; NULL: an error is set.
+   Everything in the buffer belongs to whole events when this is called. */
+SPKI_INLINE uint8_t *spki_writer_room(spk_event_writer *w, size_t size)
+{
+    if (SPKI_WRITE_BUFFER - w->fill < size && !spki_writer_flush(w)) return NULL;
+    return w->buffer + w->fill;
+}
+
+SPKI_FN void spki_writer_text(spk_event_writer *w, const char *text)
+{
+    size_t n = strlen(text);
+    uint8_t *p = spki_writer_room(w, n);
+    if (!p) return;
+    memcpy(p, text, n);
+    w->fill += n;
+}
+
+/* The header of Prophesee's files. */
+SPKI_FN void spki_raw_write_header(spk_event_writer *w, const char *format, const char *evt)
+{
+    char text[256], size[64] = "";
+    if (w->desc.width && w->desc.height)
+        snprintf(size, sizeof size, ";height=%u;width=%u", w->desc.height, w->desc.width);
+    snprintf(text, sizeof text, "%% evt %s\n%% format %s%s\n", evt, format, size);
+    spki_writer_text(w, text);
+    if (size[0]) {
+        snprintf(text, sizeof text, "%% geometry %ux%u\n", w->desc.width, w->desc.height);
+        spki_writer_text(w, text);
+    }
+    spki_writer_text(w, "% end\n");
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>raw: the text header of Prophesee's files, and time high words ---- */
+
+/* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
+
+#define SPKI_RAW_LINE ((size_t)1024) /* a longer "line" is data */
+
+typedef enum spki_line { SPKI_LINE_NONE, SPKI_LINE_MORE, SPKI_LINE_WHOLE } spki_line;
+
+/* Does a header line begin at p? WHOLE: it ends at *end, which is behind its '\n'. NONE: here the
+   data begin, since a line begins with "% " and is printable to its end. */
+SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool last,
+                                const uint8_t **end)
+{
+    const uint8_t *q = p;
+    if (p < p_end && *p != '%') return SPKI_LINE_NONE;
+    if (p + 1 < p_end && p[1] != ' ') return SPKI_LINE_NONE;
+    for (; q < p_end; q++) {
+        if (*q == '\n') {
+            *end = q + 1;
+            return SPKI_LINE_WHOLE;
+        }
+        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q > 0x7e) return SPKI_LINE_NONE;
+        if ((size_t)(q - p) >= SPKI_RAW_LINE) return SPKI_LINE_NONE;
+    }
+    return last ? SPKI_LINE_NONE : SPKI_LINE_MORE;
+}
+
+/* What the lines have told so far. */
+typedef struct spki_raw_header {
+    spk_event_format format; /* AUTO: not told */
+    uint32_t width, height, system_id;
+    uint32_t dat_version; /* 0: not told */
+    bool lines, legacy, little, foreign, unknown_format, is_dat;
+} spki_raw_header;
+
+SPKI_FN bool spki_word_is(const char *word, size_t n, const char *text)
+{
+    return strlen(text) == n && memcmp(word, text, n) == 0;
+}
+
+/* A whole number at the start of n characters; 0 if there is none, at most 2^31. */
+SPKI_FN uint32_t spki_parse_u32(const char *s, size_t n, size_t *used)
+{
+    uint64_t value = 0;
+    size_t k;
+    for (k = 0; k < n && s[k] >= '0' && s[k] <= '9'; k++)
+        if (value < UINT64_C(0x80000000)) value = 10 * value + (uint64_t)(s[k] - '0');
+    if (used) *used = k;
+    return (uint32_t)SPKI_MIN(value, UINT64_C(0x80000000));
+}
+
+SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n)
+{
+    size_t m = 0;
+    if (spki_word_is(word, n, "EVT2"))
+        h->format = SPK_FORMAT_EVT2;
+    else if (spki_word_is(word, n, "EVT21") || spki_word_is(word, n, "EVT2.1"))
+        h->format = SPK_FORMAT_EVT21;
+    else if (spki_word_is(word, n, "EVT3"))
+        h->format = SPK_FORMAT_EVT3;
+    else if (spki_word_is(word, n, "EVT4"))
+        h->format = SPK_FORMAT_EVT4;
+    else if (n > 6 && memcmp(word, "width=", 6) == 0)
+        h->width = spki_parse_u32(word + 6, n - 6, NULL);
+    else if (n > 7 && memcmp(word, "height=", 7) == 0)
+        h->height = spki_parse_u32(word + 7, n - 7, NULL);
+    else if (spki_word_is(word, n, "endianness=legacy"))
+        h->legacy = true;
+    else if (spki_word_is(word, n, "endianness=little"))
+        h->little = true;
+    else {
+        while (m < n && word[m] != '=') m++;
+        if (m == n) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
+    }
+}
+
+/* "EVT3;height=720;width=1280", in any order. */
+SPKI_FN void spki_raw_format(spki_raw_header *h, const char *value, size_t n)
+{
+    while (n > 0) {
+        size_t m = 0;
+        while (m < n && value[m] != ';') m++;
+        if (m > 0) spki_raw_format_word(h, value, m);
+        m += m < n;
+        value += m;
+        n -= m;
+    }
+    if (h->format != SPK_FORMAT_AUTO) h->unknown_format = false;
+}
+
+SPKI_FN void spki_raw_geometry(spki_raw_header *h, const char *value, size_t n)
+{
+    size_t k;
+    uint32_t width = spki_parse_u32(value, n, &k), height;
+    if (k == 0 || k + 1 >= n || value[k] != 'x') return;
+    height = spki_parse_u32(value + k + 1, n - k - 1, NULL);
+    if (width == 0 || height == 0) return;
+    h->width = width;
+    h->height = height;
+}
+
+SPKI_FN void spki_raw_key(spki_raw_header *h, const char *key, size_t n, const char *value,
+                          size_t m)
+{
+    if (spki_word_is(key, n, "format"))
+        spki_raw_format(h, value, m);
+    else if (spki_word_is(key, n, "evt")) {
+        if (h->format != SPK_FORMAT_AUTO) return;
+        if (spki_word_is(value, m, "2.0")) h->format = SPK_FORMAT_EVT2;
+        if (spki_word_is(value, m, "2.1")) h->format = SPK_FORMAT_EVT21;
+        if (spki_word_is(value, m, "3.0")) h->format = SPK_FORMAT_EVT3;
+        if (spki_word_is(value, m, "4.0")) h->format = SPK_FORMAT_EVT4;
+    } else if (spki_word_is(key, n, "geometry"))
+        spki_raw_geometry(h, value, m);
+    else if (spki_word_is(key, n, "endianness")) {
+        h->legacy = h->legacy || spki_word_is(value, m, "legacy");
+        h->little = h->little || spki_word_is(value, m, "little");
+    } else if (spki_word_is(key, n, "system_ID"))
+        h->system_id = spki_parse_u32(value, m, NULL);
+    else if (n >= 15 && memcmp(key + n - 15, "integrator_name", 15) == 0)
+        h->foreign = h->foreign || !spki_word_is(value, m, "Prophesee");
+    else if (spki_word_is(key, n, "Version")) {
+        h->is_dat = true;
+        h->dat_version = spki_parse_u32(value, m, NULL);
+    } else if (spki_word_is(key, n, "Width"))
+        h->width = spki_parse_u32(value, m, NULL);
+    else if (spki_word_is(key, n, "Height"))
+        h->height = spki_parse_u32(value, m, NULL);
+}
+
+/* One line, "% key value...\n"; true if it is the end of the header ("% end"). */
+SPKI_FN bool spki_raw_take_line(spki_raw_header *h, const uint8_t *line, const uint8_t *end)
+{
+    const char *p = (const char *)line + 1, *q = (const char *)end, *key;
+    size_t n;
+    h->lines = true;
+    while (q > p && (q[-1] == '\n' || q[-1] == '\r' || q[-1] == ' ' || q[-1] == '\t')) q--;
+    while (p < q && (*p == ' ' || *p == '\t')) p++;
+    key = p;
+    while (p < q && *p != ' ' && *p != '\t') p++;
+    n = (size_t)(p - key);
+    while (p < q && (*p == ' ' || *p == '\t')) p++;
+    if (p == q && spki_word_is(key, n, "end")) return true;
+    spki_raw_key(h, key, n, p, (size_t)(q - p));
+    return false;
+}
+
+/* Sizes of the sensors of the cameras that wrote no geometry, by system_ID. */
+SPKI_FN void spki_raw_infer_size(spki_raw_header *h)
+{
+    static const struct {
+        uint8_t id;
+        uint16_t width, height;
+    } known[] = {{0x14, 480, 360},  {0x15, 640, 480},  {0x17, 640, 480},  {0x19, 640, 480},
+                 {0x97, 640, 480},  {0x99, 640, 480},  {0x1c, 640, 480},  {0x1d, 640, 480},
+                 {0x21, 640, 480},  {0xa1, 640, 480},  {0x22, 640, 480},  {0xa2, 640, 480},
+                 {0x23, 640, 480},  {0x28, 640, 480},  {0x29, 640, 480},  {0x1a, 1280, 720},
+                 {0x9a, 1280, 720}, {0x1e, 1280, 720}, {0x1f, 1280, 720}, {0x20, 1280, 720},
+                 {0x27, 1280, 720}, {0x2e, 1280, 720}, {0x30, 1280, 720}, {0x31, 1280, 720},
+                 {0x32, 1280, 720}, {0x34, 640, 512},  {0x35, 1280, 720}, {0x36, 640, 512},
+                 {0x3a, 1280, 720}, {0x3b, 320, 320},  {0x40, 320, 320},  {0x42, 1280, 720}};
+    size_t k;
+    if (h->width != 0 && h->height != 0) return;
+    h->width = h->height = 0;
+    for (k = 0; !h->foreign && k < sizeof known / sizeof known[0]; k++)
+        if (known[k].id == h->system_id) {
+            h->width = known[k].width;
+            h->height = known[k].height;
+        }
+}
+
+/* Reads header lines from the front of io. True: the header is over and io stands at the data. */
+SPKI_FN bool spki_raw_read_header(spki_raw_header *h, spki_io *io)
+{
+    while (io->in < io->in_end) {
+        const uint8_t *end = NULL, *line = io->in;
+        spki_line kind = spki_raw_line(line, io->in_end, io->last, &end);
+        if (kind == SPKI_LINE_NONE) return true;
+        if (kind == SPKI_LINE_MORE) return false;
+        io->in = end;
+        if (spki_raw_take_line(h, line, end)) return true;
+    }
+    return false;
+}
+
+/* -- which of the encodings, where no header says it: the one in which time makes most sense -- */
+
+/* Words of the form that are plausible, by 1,000; needs time words that step on regularly. */
+SPKI_FN uint32_t spki_raw_score(const uint8_t *p, size_t size, spk_event_format format, bool legacy)
+{
+    size_t step = format == SPK_FORMAT_EVT3 ? 2 : format == SPK_FORMAT_EVT21 ? 8 : 4, k;
+    uint32_t words = 0, good = 0, times = 0, jumps = 0, last = 0;
+    for (k = 0; k + step <= size; k += step) {
+        uint32_t w, type, high, limit;
+        bool is_time, known;
+        if (format == SPK_FORMAT_EVT3) {
+            w = spki_load16_le(p + k);
+            type = w >> 12;
+            is_time = type == 8;
+            known = type <= 8 || type == 10 || type >= 13;
+            high = w & 0xfffu;
+            limit = 2;
+        } else {
+            w = spki_load32_le(p + k + (format == SPK_FORMAT_EVT21 && !legacy ? 4 : 0));
+            type = w >> 28;
+            is_time = type == (format == SPK_FORMAT_EVT4 ? 14u : 8u);
+            known = format == SPK_FORMAT_EVT4 ? type >= 6 && type != 8
+                                              : type < 2 || type == 8 || type == 10 || type >= 13;
+            high = w & 0xfffffffu;
+            limit = 1u << 14;
+            if (format == SPK_FORMAT_EVT4 && (type == 12 || type == 13)) k += step;
+        }
+        words++;
+        good += known;
+        if (!is_time) continue;
+        if (times > 0 && high - last > limit) jumps++;
+        last = high;
+        times++;
+    }
+    if (words == 0 || times == 0 || jumps > times / 8) return 0;
+    return (uint32_t)((uint64_t)good * 1000 / words);
+}
+
+SPKI_FN spk_event_format spki_raw_guess(const uint8_t *p, size_t size, bool *legacy)
+{
+    static const spk_event_format order[] = {SPK_FORMAT_EVT3, SPK_FORMAT_EVT2, SPK_FORMAT_EVT21,
+                                             SPK_FORMAT_EVT21, SPK_FORMAT_EVT4};
+    spk_event_format best = SPK_FORMAT_AUTO;
+    uint32_t most = 900, k;
+    *legacy = false;
+    for (k = 0; k < 5; k++) {
+        uint32_t score = spki_raw_score(p, size, order[k], k == 3);
+        if (score <= most) continue;
+        most = score;
+        best = order[k];
+        *legacy = k == 3;
+    }
+    return best;
+}
+
+/* The format of a file that begins so. MORE until the header has said it. */
+SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
+                                  spk_event_format format)
+{
+    spki_raw_header h;
+    spki_io io;
+    bool legacy, over = false;
+    memset(&h, 0, sizeof h);
+    memset(&io, 0, sizeof io);
+    io.in = head;
+    io.in_end = head + size;
+    io.last = whole;
+    if (size > 0 && head[0] != '%') return SPKI_SNIFF_NO;
+    over = spki_raw_read_header(&h, &io);
+    if (h.format == format && h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_YES;
+    if (h.format != SPK_FORMAT_AUTO || h.is_dat) return SPKI_SNIFF_NO;
+    if (!over && !whole) return SPKI_SNIFF_MORE;
+    if (!h.lines || h.unknown_format) return SPKI_SNIFF_NO;
+    if (!whole) return SPKI_SNIFF_MORE;
+    if (h.system_id == 0) return SPKI_SNIFF_NO;
+    return spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format ? SPKI_SNIFF_YES
+                                                                                 : SPKI_SNIFF_NO;
+}
+
+/* -- what the decoders share -- */
+
+typedef struct spki_raw_state {
+    spki_raw_header header;
+    bool in_data;
+    bool has_time;          /* a TIME_HIGH was seen */
+    bool has_y, has_base;   /* EVT3 */
+    uint32_t high;          /* the last TIME_HIGH, as sent */
+    int64_t loops;          /* microseconds of all wraps so far */
+    int64_t time;           /* of the last TIME_HIGH, wraps included (EVT3: and TIME_LOW) */
+    uint64_t row;           /* EVT3: y << 16 with the source */
+    uint32_t base, base_on; /* EVT3: x and polarity of the next vector */
+    uint32_t other, others; /* subtype of the last OTHER, and how many words followed it */
+    uint32_t value;         /* their payload so far */
+    int64_t other_t;
+} spki_raw_state;
+
+/* True once the header is behind us. */
+SPKI_FN bool spki_raw_begin_data(spk_decoder *d, spki_io *io)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    if (s->in_data) return true;
+    if (!spki_raw_read_header(&s->header, io)) return false;
+    spki_raw_infer_size(&s->header);
+    spki_decoder_size(d, SPKI_MIN(s->header.width, 65536u), SPKI_MIN(s->header.height, 65536u));
+    s->in_data = true;
+    return true;
+}
+
+SPKI_FN void spki_raw_resync(spk_decoder *d)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    s->has_time = s->has_y = s->has_base = false;
+    s->others = s->other = 0;
+}
+
+/* A TIME_HIGH of 28 bits that counts 64 us, as in EVT2, EVT2.1 and EVT4. A step back by at least
+   `wrap_us` is a wrap of the counter; a smaller one an error of the stream: the new time counts. */
+SPKI_FN void spki_raw_time_high(spk_decoder *d, uint32_t high, int64_t wrap_us,
+                                const uint8_t *where)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    int64_t t = (int64_t)high << 6, old = (int64_t)s->high << 6;
+    if (!s->has_time)
+        spki_decoder_epoch(d, s->loops + t);
+    else if (t < old && old - t >= wrap_us)
+        s->loops += (int64_t)1 << 34;
+    else if (t < old && !spki_decoder_violation(d, where, "TIME_HIGH goes back"))
+        return;
+    s->has_time = true;
+    s->high = high;
+    s->time = s->loops + t;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>evt2: Prophesee EVT2, 32-bit words ---- */
+
+/* Source: openeb 5.1.1, decoders/evt2/evt2_event_types.h. Bits 31..28 are the type, 27..22 the low
+   six bits of the time; CD: 21..11 x, 10..0 y. */
+#define SPKI_EVT2_OFF 0x0u
+#define SPKI_EVT2_ON 0x1u
+#define SPKI_EVT2_TIME_HIGH 0x8u
+#define SPKI_EVT2_TRIGGER 0xau
+#define SPKI_EVT2_IMU 0xdu
+#define SPKI_EVT2_OTHER 0xeu
+#define SPKI_EVT2_CONTINUED 0xfu
+/* A step back that is no less is the wrap of the 34 bits. */
+#define SPKI_EVT2_WRAP (((int64_t)1 << 34) - 64 - 10000)
+
+SPKI_FN spki_sniff spki_evt2_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    return spki_raw_sniff(head, size, whole, SPK_FORMAT_EVT2);
+}
+
+SPKI_FN bool spki_evt2_accept(const uint8_t *head, size_t size)
+{
+    bool legacy;
+    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT2;
+}
+
+/* OTHER and IMU are followed by CONTINUED words: the first after OTHER 0x14 and 0x16 is a counter
+   of events, the five after IMU are samples. */
+SPKI_FN void spki_evt2_continued(spk_decoder *d, uint32_t w)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    (void)d;
+    (void)w;
+    s->others++;
+}
+
+/* All words but CD. */
+SPKI_FN void spki_evt2_word(spk_decoder *d, spki_io *io, uint32_t w)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    spk_trigger trigger;
+    switch (w >> 28) {
+    case SPKI_EVT2_TIME_HIGH:
+        spki_raw_time_high(d, w & 0xfffffffu, SPKI_EVT2_WRAP, io->in);
+        return;
+    case SPKI_EVT2_TRIGGER:
+        memset(&trigger, 0, sizeof trigger);
+        trigger.t_us = s->time + (int64_t)((w >> 22) & 63u);
+        trigger.channel = (uint16_t)((w >> 8) & 31u);
+        trigger.edge = (uint8_t)(w & 1u);
+        spki_decoder_trigger(d, io, &trigger);
+        return;
+    case SPKI_EVT2_IMU:
+    case SPKI_EVT2_OTHER:
+        return;
+    case SPKI_EVT2_CONTINUED:
+        spki_evt2_continued(d, w);
+        return;
+    default:
+        d->stats.bytes_skipped += 4;
+    }
+}
+
+SPKI_FN void spki_evt2_decode(spk_decoder *d, spki_io *io)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    uint32_t columns, rows;
+    if (!spki_raw_begin_data(d, io)) return;
+    columns = spki_decoder_columns(d);
+    rows = spki_decoder_rows(d);
+    for (; io->in_end - io->in >= 4 && io->out < io->out_end && d->result == SPK_OK; io->in += 4) {
+        uint32_t w = spki_load32_le(io->in), x = (w >> 11) & 2047u, y = w & 2047u;
+        bool cd = w >> 28 <= SPKI_EVT2_ON;
+        if (!s->has_time && w >> 28 != SPKI_EVT2_TIME_HIGH) {
+            d->stats.bytes_skipped += 4;
+            d->stats.dropped += cd;
+        } else if (!cd)
+            spki_evt2_word(d, io, w);
+        else if (x >= columns || y >= rows)
+            d->stats.dropped++;
+        else
+            spki_event_store(io->out++, s->time + (int64_t)((w >> 22) & 63u),
+                             x | (uint64_t)y << 16 | (uint64_t)(w >> 28) << 32 | d->source_bits);
+    }
+}
+
+static const spki_codec spki_evt2_codec = {SPK_FORMAT_EVT2,
+                                           ".raw .evt2 ",
+                                           sizeof(spki_raw_state),
+                                           spki_evt2_sniff,
+                                           spki_evt2_accept,
+                                           NULL,
+                                           NULL,
+                                           spki_evt2_decode,
+                                           spki_raw_resync,
+                                           NULL};
+
+/* -- writer -- */
+
+typedef struct spki_evt2_writer {
+    int64_t high; /* time >> 6 of the last TIME_HIGH; -1: none yet */
+    int64_t last_us;
+} spki_evt2_writer;
+
+SPKI_FN void spki_evt2_write_header(spk_event_writer *w)
+{
+    ((spki_evt2_writer *)w->state)->high = -1;
+    spki_raw_write_header(w, "EVT2", "2.0");
+}
+
+SPKI_FN void spki_evt2_encode(spk_event_writer *w, const spk_event *e, size_t count)
+{
+    spki_evt2_writer *s = (spki_evt2_writer *)w->state;
+    for (; count > 0; count--, e++) {
+        uint32_t type = e->polarity ? SPKI_EVT2_ON : SPKI_EVT2_OFF;
+        uint32_t word = (uint32_t)e->x << 11 | e->y;
+        uint8_t *p;
+        if (!spki_writer_time(w, e, &s->last_us)) return;
+        if (e->kind == SPK_EVENT_TRIGGER) {
+            type = SPKI_EVT2_TRIGGER;
+            word = (uint32_t)e->x << 8 | (e->polarity ? 1u : 0u);
+            if (!spki_writer_range(w, e, 31, 65535)) return;
+        } else if (!spki_writer_cd(w, e) || !spki_writer_range(w, e, 2047, 2047))
+            return;
+        p = spki_writer_room(w, 8);
+        if (!p) return;
+        if (e->t_us >> 6 != s->high) {
+            s->high = e->t_us >> 6;
+            spki_store32_le(p, SPKI_EVT2_TIME_HIGH << 28 | (uint32_t)(s->high & 0xfffffff));
+            p += 4;
+            w->fill += 4;
+        }
+        spki_store32_le(p, type << 28 | (uint32_t)(e->t_us & 63) << 22 | word);
+        w->fill += 4;
+        w->encoded++;
+    }
+}
+
+static const spki_encoder spki_evt2_encoder = {SPK_FORMAT_EVT2,
+                                               ".evt2 ",
+                                               sizeof(spki_evt2_writer),
+                                               spki_evt2_write_header,
+                                               spki_evt2_encode,
+                                               NULL,
+                                               NULL};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>formats: the list of readers and writers ---- */
+
+/* In the order in which their contents are asked; those that know themselves by a mark come first,
+   those that guess last. */
+SPKI_FN const spki_codec *spki_codec_at(size_t index)
+{
+    static const spki_codec *const list[] = {
+        &spki_evt2_codec,
+    };
+    return index < sizeof list / sizeof list[0] ? list[index] : NULL;
+}
+
+SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
+{
+    static const spki_encoder *const list[] = {
+        &spki_evt2_encoder,
+    };
+    return index < sizeof list / sizeof list[0] ? list[index] : NULL;
+}
+
+SPKI_FN const spki_codec *spki_codec_of(spk_event_format format)
+{
+    size_t k;
+    for (k = 0; spki_codec_at(k); k++)
+        if (spki_codec_at(k)->format == format) return spki_codec_at(k);
+    return NULL;
+}
+
+SPKI_FN const spki_encoder *spki_encoder_of(spk_event_format format)
+{
+    size_t k;
+    for (k = 0; spki_encoder_at(k); k++)
+        if (spki_encoder_at(k)->format == format) return spki_encoder_at(k);
+    return NULL;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>decoder: bytes cut anywhere become events ---- */
+
+/* Events that one call of a codec may give out: they are counted while they are in the cache. */
+#define SPKI_EVENT_CHUNK ((size_t)1024)
+
+SPKI_FN const char *spki_format_name(spk_event_format format)
+{
+    switch (format) {
+#define SPKI_FORMAT_NAME(number, enumerator, name)                                                 \
+    case enumerator:                                                                               \
+        return name;
+        SPIKELIB_EVENT_FORMATS(SPKI_FORMAT_NAME)
+#undef SPKI_FORMAT_NAME
+    default:
+        return NULL;
+    }
+}
+
+SPIKELIB_API const char *spk_event_format_name(spk_event_format format)
+{
+    const char *name = spki_format_name(format);
+    return name ? name : "unknown";
+}
+
+SPIKELIB_API spk_event_format spk_event_format_from_name(const char *name)
+{
+    int k;
+    for (k = 0; name && spki_format_name((spk_event_format)k); k++)
+        if (strcmp(name, spki_format_name((spk_event_format)k)) == 0) return (spk_event_format)k;
+    return SPK_FORMAT_AUTO;
+}
+
+SPIKELIB_API bool spk_event_format_readable(spk_event_format format)
+{
+    return spki_codec_of(format) != NULL;
+}
+
+/* -- which format -- */
+
+/* Does the name end in one of the suffixes (".raw .evt3 "), whatever the case of its letters? */
+SPKI_FN bool spki_name_fits(const char *name, const char *suffixes)
+{
+    size_t n = strlen(name);
+    while (*suffixes) {
+        size_t m = strcspn(suffixes, " "), k = 0;
+        if (m <= n)
+            for (; k < m; k++) {
+                char c = name[n - m + k];
+                if (c >= 'A' && c <= 'Z') c = (char)(c - 'A' + 'a');
+                if (c != suffixes[k]) break;
+            }
+        if (m > 0 && k == m) return true;
+        suffixes += m;
+        while (*suffixes == ' ') suffixes++;
+    }
+    return false;
+}
+
+SPKI_FN bool spki_decoder_begin(spk_decoder *d, const spki_codec *codec)
+{
+    d->codec = codec;
+    d->stats.format = codec->format;
+    d->state = spki_alloc(&d->mem, 1, codec->state_size);
+    if (!d->state)
+        spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to decode %s",
+                          spk_event_format_name(codec->format));
+    else if (codec->begin)
+        codec->begin(d);
+    return d->result == SPK_OK;
+}
+
+/* By content: the first codec that says yes after all before it said no. NULL with *more: wait. */
+SPKI_FN const spki_codec *spki_sniff_content(const uint8_t *head, size_t size, bool whole,
+                                             bool *more)
+{
+    const spki_codec *codec;
+    size_t k;
+    *more = false;
+    for (k = 0; (codec = spki_codec_at(k)) != NULL; k++) {
+        spki_sniff said = codec->sniff ? codec->sniff(head, size, whole) : SPKI_SNIFF_NO;
+        if (said == SPKI_SNIFF_YES) return codec;
+        if (said == SPKI_SNIFF_MORE && !whole) {
+            *more = true;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
+{
+    const spki_codec *codec;
+    size_t k;
+    for (k = 0; d->name && (codec = spki_codec_at(k)) != NULL; k++)
+        if (spki_name_fits(d->name, codec->suffixes) &&
+            (!codec->accept || codec->accept(d->carry, d->carried)))
+            return codec;
+    return NULL;
+}
+
+/* Gathers the first bytes until they tell the format. True: it is known and has begun. */
+SPKI_FN bool spki_decoder_detect(spk_decoder *d)
+{
+    const spki_codec *codec;
+    bool more, whole;
+    size_t take = SPKI_MIN(d->left, SPKI_CARRY - d->carried);
+    if (take > 0) memcpy(d->carry + d->carried, d->data, take);
+    d->carried += take;
+    d->data += take;
+    d->left -= take;
+    whole = d->carried == SPKI_CARRY || (d->finished && d->left == 0);
+    if (d->carried == 0 && !whole) return false;
+    codec = spki_sniff_content(d->carry, d->carried, whole, &more);
+    if (!codec && !whole) return false;
+    if (!codec) codec = spki_sniff_name(d);
+    if (codec) return spki_decoder_begin(d, codec);
+    if (d->carried == 0)
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "there is nothing in it");
+    else
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
+                          "neither the content nor the name tells a known format; "
+                          "spk_events_desc.format can name it");
+    return false;
+}
+
+/* -- bytes in, events out -- */
+
+/* Counts what was given out, and shifts its time. */
+SPKI_FN void spki_decoder_account(spk_decoder *d, spk_event *out, size_t count)
+{
+    uint64_t on = 0, others = 0, triggers = 0;
+    size_t k;
+    if (count == 0) return;
+    if (d->desc.shift_time) {
+        spki_decoder_epoch(d, out[0].t_us);
+        for (k = 0; k < count; k++) out[k].t_us -= d->shift_us;
+    }
+    if (d->mixed) {
+        for (k = 0; k < count; k++) {
+            if (out[k].kind == SPK_EVENT_TRIGGER) {
+                triggers++;
+                continue;
+            }
+            on += out[k].kind == SPK_EVENT_CD && out[k].polarity;
+            others += out[k].kind != SPK_EVENT_CD;
+            if (d->stats.events + k - triggers == 0) d->stats.t_first_us = out[k].t_us;
+            d->stats.t_last_us = out[k].t_us;
+        }
+    } else {
+        for (k = 0; k < count; k++) on += out[k].polarity;
+        if (d->stats.events == 0) d->stats.t_first_us = out[0].t_us;
+        d->stats.t_last_us = out[count - 1].t_us;
+    }
+    count -= (size_t)triggers;
+    d->stats.events += count;
+    d->stats.on += on;
+    d->stats.off += count - on - others;
+    d->other += others;
+}
+
+/* One call of the codec. */
+SPKI_FN void spki_decoder_call(spk_decoder *d, spki_io *io)
+{
+    spk_event *out = io->out;
+    d->io_start = io->in;
+    d->codec->decode(d, io);
+    spki_decoder_account(d, out, (size_t)(io->out - out));
+}
+
+/* Decodes what is carried over, with some of the new bytes behind it. False: it led to nothing. */
+SPKI_FN bool spki_decoder_step_carry(spk_decoder *d, spk_event *out, size_t room, size_t *got)
+{
+    spki_io io;
+    size_t old = d->carried, take = SPKI_MIN(d->left, 2 * SPKI_CARRY - old), used;
+    take = SPKI_MIN(take, (size_t)64);
+    if (take > 0) memcpy(d->carry + old, d->data, take);
+    io.in = d->carry;
+    io.in_end = d->carry + old + take;
+    io.out = out;
+    io.out_end = out + room;
+    io.last = d->finished && take == d->left;
+    spki_decoder_call(d, &io);
+    used = (size_t)(io.in - d->carry);
+    *got = (size_t)(io.out - out);
+    if (used >= old) {
+        d->data += used - old;
+        d->left -= used - old;
+        d->carried = 0;
+    } else if (used > 0 || *got > 0) {
+        d->carried = old - used;
+        memmove(d->carry, d->carry + used, d->carried);
+    } else { /* the record is longer than this */
+        d->data += take;
+        d->left -= take;
+        d->carried += take;
+        if (d->carried > SPKI_CARRY + 64)
+            spki_decoder_fail(d, SPK_ERR_FORMAT, d->carry, "a record of more than %u bytes",
+                              (unsigned)SPKI_CARRY);
+    }
+    d->at += used;
+    return used > 0 || *got > 0 || take > 0;
+}
+
+SPKI_FN bool spki_decoder_step(spk_decoder *d, spk_event *out, size_t room, size_t *got)
+{
+    spki_io io;
+    size_t used;
+    if (d->carried > 0) return spki_decoder_step_carry(d, out, room, got);
+    io.in = d->data;
+    io.in_end = d->data + d->left;
+    io.out = out;
+    io.out_end = out + room;
+    io.last = d->finished;
+    spki_decoder_call(d, &io);
+    used = (size_t)(io.in - d->data);
+    *got = (size_t)(io.out - out);
+    d->data += used;
+    d->left -= used;
+    d->at += used;
+    if (used > 0 || *got > 0) return true;
+    if (d->left > SPKI_CARRY) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, d->data, "a record of more than %u bytes",
+                          (unsigned)SPKI_CARRY);
+        return false;
+    }
+    if (d->left > 0) memcpy(d->carry, d->data, d->left);
+    d->carried = d->left;
+    d->data += d->left;
+    d->left = 0;
+    return false;
+}
+
+/* The end: what is still carried over is an unfinished record. */
+SPKI_FN void spki_decoder_at_end(spk_decoder *d)
+{
+    if (!d->finished || d->ended || d->left > 0) return;
+    d->ended = true;
+    d->stats.bytes_skipped += d->carried;
+    d->carried = 0;
+}
+
+SPKI_FN size_t spki_decoder_take_spill(spk_decoder *d, spk_event *out, size_t room)
+{
+    size_t n = SPKI_MIN(room, d->spill_count - d->spill_next);
+    memcpy(out, d->spill + d->spill_next, n * sizeof *out);
+    d->spill_next += n;
+    return n;
+}
+
+SPIKELIB_API size_t spk_decoder_read(spk_decoder *d, spk_event *out, size_t capacity)
+{
+    size_t total = 0, got;
+    if (!d || !out) return 0;
+    while (total < capacity) {
+        bool moved;
+        if (d->spill_next < d->spill_count) {
+            total += spki_decoder_take_spill(d, out + total, capacity - total);
+            continue;
+        }
+        if (d->result != SPK_OK || d->ended) break;
+        if (!d->codec && !spki_decoder_detect(d)) break;
+        got = 0;
+        if (capacity - total >= SPKI_EVENT_ROOM) {
+            moved = spki_decoder_step(d, out + total, SPKI_MIN(capacity - total, SPKI_EVENT_CHUNK),
+                                      &got);
+            total += got;
+        } else {
+            moved = spki_decoder_step(d, d->spill, 2 * SPKI_EVENT_ROOM, &got);
+            d->spill_next = 0;
+            d->spill_count = got;
+        }
+        if (!moved) {
+            spki_decoder_at_end(d);
+            break;
+        }
+    }
+    return total;
+}
+
+SPIKELIB_API spk_result spk_decoder_feed(spk_decoder *d, const void *data, size_t size)
+{
+    if (!d || (!data && size > 0)) return SPK_ERR_NULL;
+    if (d->result != SPK_OK) return d->result;
+    if (d->finished || d->left > 0 || d->spill_next < d->spill_count) return SPK_ERR_STATE;
+    d->data = (const uint8_t *)data;
+    d->left = size;
+    d->stats.bytes += size;
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_decoder_finish(spk_decoder *d)
+{
+    if (!d) return SPK_ERR_NULL;
+    d->finished = true;
+    return d->result;
+}
+
+SPIKELIB_API spk_result spk_decoder_resync(spk_decoder *d)
+{
+    if (!d) return SPK_ERR_NULL;
+    if (d->result != SPK_OK) return d->result;
+    if (d->codec) {
+        d->stats.bytes_skipped += d->carried;
+        d->at += d->carried;
+        d->carried = 0;
+        if (d->codec->resync) d->codec->resync(d);
+    }
+    return d->result;
+}
+
+/* -- life -- */
+
+SPKI_FN void spki_decoder_configure(spk_decoder *d)
+{
+    const spk_events_desc *desc = &d->desc;
+    const char *why;
+    if (desc->begin_sentinel != 0 || desc->end_sentinel != 0) {
+        spki_decoder_fail(d, SPK_ERR_UNINITIALISED, NULL,
+                          "spk_events_desc: sentinels are not 0; start it with = {0}");
+        return;
+    }
+    if (desc->width > 65536u || desc->height > 65536u) {
+        spki_decoder_fail(d, SPK_ERR_RANGE, NULL,
+                          "spk_events_desc: a sensor of %u x %u; at most 65536 x 65536",
+                          desc->width, desc->height);
+        return;
+    }
+    if (desc->format != SPK_FORMAT_AUTO && !spki_codec_of(desc->format)) {
+        bool known = spki_format_name(desc->format) != NULL;
+        spki_decoder_fail(d, known ? SPK_ERR_UNSUPPORTED : SPK_ERR_NAME, NULL,
+                          known ? "spk_events_desc.format: this build cannot read %s"
+                                : "spk_events_desc.format: there is no format of that number (%s)",
+                          spk_event_format_name(desc->format));
+        return;
+    }
+    if (spki_isa_resolve(desc->isa, &d->isa, &why) != SPK_OK) {
+        spki_decoder_fail(d, SPK_ERR_UNSUPPORTED, NULL, "spk_events_desc.isa %s: %s",
+                          spk_isa_name(d->isa), why);
+        return;
+    }
+    d->stats.width = desc->width;
+    d->stats.height = desc->height;
+    d->source_bits = (uint64_t)desc->source << 48;
+    d->mixed = desc->triggers_in_stream;
+}
+
+/* `name` of the file or NULL; must live as long as the decoder. */
+SPKI_FN spk_decoder *spki_decoder_create(const spk_events_desc *desc, const char *name)
+{
+    spki_mem mem;
+    spk_decoder *d;
+    spki_mem_init(&mem, desc ? &desc->allocator : NULL, desc ? desc->memory_limit : 0);
+    d = (spk_decoder *)spki_alloc(&mem, 1, sizeof *d);
+    if (!d) return NULL;
+    d->mem = mem;
+    d->name = name;
+    if (desc) d->desc = *desc;
+    d->carry = (uint8_t *)spki_alloc_raw(&d->mem, 2 * SPKI_CARRY + 64, 1);
+    if (!d->carry) {
+        spk_decoder_destroy(d);
+        return NULL;
+    }
+    spki_decoder_configure(d);
+    if (d->result == SPK_OK && d->desc.format != SPK_FORMAT_AUTO)
+        spki_decoder_begin(d, spki_codec_of(d->desc.format));
+    return d;
+}
+
+SPIKELIB_API spk_decoder *spk_decoder_create(const spk_events_desc *desc)
+{
+    return spki_decoder_create(desc, NULL);
+}
+
+SPIKELIB_API void spk_decoder_destroy(spk_decoder *d)
+{
+    spki_mem mem;
+    if (!d) return;
+    if (d->codec && d->state) {
+        if (d->codec->end) d->codec->end(d);
+        spki_free(&d->mem, d->state, 1, d->codec->state_size);
+    }
+    spki_free(&d->mem, d->carry, 2 * SPKI_CARRY + 64, 1);
+    mem = d->mem;
+    spki_free(&mem, d, 1, sizeof *d);
+}
+
+SPIKELIB_API spk_result spk_decoder_status(const spk_decoder *d)
+{
+    return d ? d->result : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_decoder_error(const spk_decoder *d)
+{
+    return d ? d->error : "the decoder is NULL";
+}
+
+SPIKELIB_API spk_result spk_decoder_get_stats(const spk_decoder *d, spk_event_stats *stats)
+{
+    if (!d || !stats) return SPK_ERR_NULL;
+    *stats = d->stats;
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>reader: event files ---- */
+
+/* Bytes read at a time: they are decoded while they are in the second-level cache. */
+#define SPKI_READ_BUFFER ((size_t)256 << 10)
+
+struct spk_events {
+    spk_decoder *decoder;
+    FILE *file;
+    uint8_t *buffer;
+    char *name;
+    size_t name_size;
+};
+
+SPKI_FN void spki_events_open_file(spk_events *in, const char *path)
+{
+    spk_decoder *d = in->decoder;
+    if (d->result != SPK_OK) return;
+    in->file = spki_file_open(path, "rb");
+    if (!in->file) {
+        spki_decoder_fail(d, SPK_ERR_IO, NULL, "cannot be opened: %s", spki_file_why());
+        return;
+    }
+    setvbuf(in->file, NULL, _IONBF, 0);
+    in->buffer = (uint8_t *)spki_alloc_raw(&d->mem, SPKI_READ_BUFFER, 1);
+    if (!in->buffer) spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to read it");
+}
+
+SPKI_FN spk_events *spki_events_create(const char *path, const spk_events_desc *desc)
+{
+    spki_mem mem;
+    spk_events *in;
+    const char *name = path ? path : "events in memory";
+    spki_mem_init(&mem, desc ? &desc->allocator : NULL, desc ? desc->memory_limit : 0);
+    in = (spk_events *)spki_alloc(&mem, 1, sizeof *in);
+    if (!in) return NULL;
+    in->name_size = strlen(name) + 1;
+    in->name = (char *)spki_alloc_raw(&mem, in->name_size, 1);
+    if (in->name) {
+        memcpy(in->name, name, in->name_size);
+        in->decoder = spki_decoder_create(desc, in->name);
+    }
+    if (!in->decoder) {
+        spki_free(&mem, in->name, in->name_size, 1);
+        spki_free(&mem, in, 1, sizeof *in);
+        return NULL;
+    }
+    return in;
+}
+
+SPIKELIB_API spk_events *spk_events_open(const char *path, const spk_events_desc *desc)
+{
+    spk_events *in = spki_events_create(path ? path : "spk_events_open", desc);
+    if (!in) return NULL;
+    if (!path)
+        spki_decoder_fail(in->decoder, SPK_ERR_NULL, NULL, "the path is NULL");
+    else
+        spki_events_open_file(in, path);
+    return in;
+}
+
+SPIKELIB_API spk_events *spk_events_open_memory(const void *data, size_t size,
+                                                const spk_events_desc *desc)
+{
+    spk_events *in = spki_events_create(NULL, desc);
+    if (!in) return NULL;
+    if (!data && size > 0) spki_decoder_fail(in->decoder, SPK_ERR_NULL, NULL, "the data are NULL");
+    spk_decoder_feed(in->decoder, data, size);
+    spk_decoder_finish(in->decoder);
+    return in;
+}
+
+/* Fetches more bytes. False: the end, or they cannot be read. */
+SPKI_FN bool spki_events_fetch(spk_events *in)
+{
+    spk_decoder *d = in->decoder;
+    size_t n;
+    if (!in->file || d->finished || d->result != SPK_OK) return false;
+    if (d->codec && d->codec->open_path) {
+        d->codec->open_path(d, in->name);
+        d->finished = true;
+        return d->result == SPK_OK;
+    }
+    n = fread(in->buffer, 1, SPKI_READ_BUFFER, in->file);
+    if (n < SPKI_READ_BUFFER && ferror(in->file)) {
+        spki_decoder_fail(d, SPK_ERR_IO, NULL, "byte %llu: cannot be read: %s",
+                          (unsigned long long)(d->stats.bytes + n), spki_file_why());
+        return false;
+    }
+    if (n < SPKI_READ_BUFFER && feof(in->file)) spk_decoder_finish(d);
+    d->data = in->buffer;
+    d->left = n;
+    d->stats.bytes += n;
+    return true;
+}
+
+SPIKELIB_API size_t spk_events_read(spk_events *in, spk_event *out, size_t capacity)
+{
+    size_t n;
+    if (!in || !out || capacity == 0) return 0;
+    do {
+        n = spk_decoder_read(in->decoder, out, capacity);
+    } while (n == 0 && spki_events_fetch(in));
+    return n;
+}
+
+SPIKELIB_API spk_result spk_events_status(const spk_events *in)
+{
+    return in ? in->decoder->result : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_events_error(const spk_events *in)
+{
+    return in ? in->decoder->error : "the reader is NULL";
+}
+
+SPIKELIB_API spk_result spk_events_get_stats(const spk_events *in, spk_event_stats *stats)
+{
+    return in ? spk_decoder_get_stats(in->decoder, stats) : SPK_ERR_NULL;
+}
+
+SPIKELIB_API void spk_events_close(spk_events *in)
+{
+    spki_mem mem;
+    if (!in) return;
+    if (in->file) fclose(in->file);
+    mem = in->decoder->mem;
+    spki_free(&mem, in->buffer, SPKI_READ_BUFFER, 1);
+    spk_decoder_destroy(in->decoder);
+    spki_free(&mem, in->name, in->name_size, 1);
+    spki_free(&mem, in, 1, sizeof *in);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>write: events to files, whatever the format ---- */
+
+SPIKELIB_API bool spk_event_format_writable(spk_event_format format)
+{
+    return spki_encoder_of(format) != NULL;
+}
+
+SPKI_FN const spki_encoder *spki_writer_choose(spk_event_writer *w)
+{
+    const spki_encoder *encoder;
+    size_t k;
+    if (w->desc.format != SPK_FORMAT_AUTO) {
+        encoder = spki_encoder_of(w->desc.format);
+        if (!encoder)
+            spki_writer_fail(w, SPK_ERR_UNSUPPORTED,
+                             "spk_event_writer_desc.format: this build cannot write %s",
+                             spk_event_format_name(w->desc.format));
+        return encoder;
+    }
+    for (k = 0; w->name && (encoder = spki_encoder_at(k)) != NULL; k++)
+        if (spki_name_fits(w->name, encoder->suffixes)) return encoder;
+    spki_writer_fail(w, SPK_ERR_FORMAT,
+                     "the name's ending tells no format that can be written; "
+                     "spk_event_writer_desc.format can");
+    return NULL;
+}
+
+SPKI_FN void spki_writer_configure(spk_event_writer *w)
+{
+    const spk_event_writer_desc *d = &w->desc;
+    if (d->begin_sentinel != 0 || d->end_sentinel != 0)
+        spki_writer_fail(w, SPK_ERR_UNINITIALISED,
+                         "spk_event_writer_desc: sentinels are not 0; start it with = {0}");
+    else if (d->width > 65536u || d->height > 65536u)
+        spki_writer_fail(w, SPK_ERR_RANGE, "spk_event_writer_desc: a sensor of %u x %u", d->width,
+                         d->height);
+    else if (!w->name && !d->write)
+        spki_writer_fail(w, SPK_ERR_NULL, "the path and spk_event_writer_desc.write are NULL");
+    else if (w->name && d->write)
+        spki_writer_fail(w, SPK_ERR_RANGE, "a path and spk_event_writer_desc.write: one is enough");
+    if (w->result == SPK_OK) w->encoder = spki_writer_choose(w);
+}
+
+SPKI_FN void spki_writer_start(spk_event_writer *w)
+{
+    w->state = spki_alloc(&w->mem, 1, w->encoder->state_size);
+    w->buffer = (uint8_t *)spki_alloc_raw(&w->mem, SPKI_WRITE_BUFFER, 1);
+    if (!w->state || !w->buffer) {
+        spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for its buffer");
+        return;
+    }
+    if (w->name) {
+        w->file = spki_file_open(w->name, "wb");
+        if (!w->file) {
+            spki_writer_fail(w, SPK_ERR_IO, "cannot be opened for writing: %s", spki_file_why());
+            return;
+        }
+        setvbuf(w->file, NULL, _IONBF, 0);
+    }
+    if (w->encoder->begin) w->encoder->begin(w);
+}
+
+SPIKELIB_API spk_event_writer *spk_event_writer_open(const char *path,
+                                                     const spk_event_writer_desc *desc)
+{
+    spki_mem mem;
+    spk_event_writer *w;
+    spki_mem_init(&mem, desc ? &desc->allocator : NULL, desc ? desc->memory_limit : 0);
+    w = (spk_event_writer *)spki_alloc(&mem, 1, sizeof *w);
+    if (!w) return NULL;
+    if (desc) w->desc = *desc;
+    if (path) {
+        w->name_size = strlen(path) + 1;
+        w->name = (char *)spki_alloc_raw(&mem, w->name_size, 1);
+        if (!w->name) {
+            spki_free(&mem, w, 1, sizeof *w);
+            return NULL;
+        }
+        memcpy(w->name, path, w->name_size);
+    }
+    w->mem = mem;
+    spki_writer_configure(w);
+    if (w->result == SPK_OK) spki_writer_start(w);
+    return w;
+}
+
+SPIKELIB_API spk_result spk_event_writer_write(spk_event_writer *w, const spk_event *events,
+                                               size_t count)
+{
+    if (!w || (!events && count > 0)) return SPK_ERR_NULL;
+    if (w->result != SPK_OK) return w->result;
+    if (w->finished) return SPK_ERR_STATE;
+    w->encoder->encode(w, events, count);
+    return w->result;
+}
+
+/* After an event that the format cannot hold, what came before it is still written. */
+SPIKELIB_API spk_result spk_event_writer_finish(spk_event_writer *w)
+{
+    spk_result before;
+    if (!w) return SPK_ERR_NULL;
+    if (w->finished || !w->encoder || !w->buffer) return w->result;
+    before = w->result;
+    if (before != SPK_OK && before != SPK_ERR_RANGE) return before;
+    w->finished = true;
+    w->result = SPK_OK;
+    if (w->encoder->finish) w->encoder->finish(w);
+    if (w->result == SPK_OK) spki_writer_flush(w);
+    if (w->result == SPK_OK) w->result = before;
+    return w->result;
+}
+
+SPIKELIB_API spk_result spk_event_writer_status(const spk_event_writer *w)
+{
+    return w ? w->result : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_event_writer_error(const spk_event_writer *w)
+{
+    return w ? w->error : "the writer is NULL";
+}
+
+SPIKELIB_API uint64_t spk_event_writer_written(const spk_event_writer *w)
+{
+    return w ? w->written : 0;
+}
+
+SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
+{
+    spki_mem mem;
+    if (!w) return;
+    spk_event_writer_finish(w);
+    if (w->file) fclose(w->file);
+    mem = w->mem;
+    if (w->state) {
+        if (w->encoder->end) w->encoder->end(w);
+        spki_free(&mem, w->state, 1, w->encoder->state_size);
+    }
+    spki_free(&mem, w->buffer, SPKI_WRITE_BUFFER, 1);
+    spki_free(&mem, w->name, w->name_size, 1);
+    spki_free(&mem, w, 1, sizeof *w);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
@@ -16734,8 +18655,19 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD
 #undef SPKI_BLOCK
+#undef SPKI_CARRY
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
+#undef SPKI_EVENT_CHUNK
+#undef SPKI_EVENT_ROOM
+#undef SPKI_EVT2_CONTINUED
+#undef SPKI_EVT2_IMU
+#undef SPKI_EVT2_OFF
+#undef SPKI_EVT2_ON
+#undef SPKI_EVT2_OTHER
+#undef SPKI_EVT2_TIME_HIGH
+#undef SPKI_EVT2_TRIGGER
+#undef SPKI_EVT2_WRAP
 #undef SPKI_FILE_BUFFER
 #undef SPKI_GREY
 #undef SPKI_GRID
@@ -16803,6 +18735,8 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_POISSON_STATE
 #undef SPKI_QUANTILES
 #undef SPKI_QUANTILE_TAIL
+#undef SPKI_RAW_LINE
+#undef SPKI_READ_BUFFER
 #undef SPKI_RING_DEFAULT
 #undef SPKI_SPIKE_LIST_DERIVED
 #undef SPKI_SPIKE_LIST_INPUTS
@@ -16817,6 +18751,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #undef SPKI_TILE_SLOTS
 #undef SPKI_UPDATE_BLOCK
 #undef SPKI_USE_FUTEX
+#undef SPKI_WRITE_BUFFER
 #undef SPKI_XXH_P1
 #undef SPKI_XXH_P2
 #undef SPKI_XXH_P3

@@ -24,6 +24,7 @@
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
     SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
+    SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 

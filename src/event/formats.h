@@ -1,0 +1,42 @@
+/* ---- >>formats: the list of readers and writers ---- */
+#ifndef SPIKELIB_EVENT_FORMATS_H
+#define SPIKELIB_EVENT_FORMATS_H
+
+#include "codec.h"
+#include "evt2.h"
+
+/* In the order in which their contents are asked; those that know themselves by a mark come first,
+   those that guess last. */
+SPKI_FN const spki_codec *spki_codec_at(size_t index)
+{
+    static const spki_codec *const list[] = {
+        &spki_evt2_codec,
+    };
+    return index < sizeof list / sizeof list[0] ? list[index] : NULL;
+}
+
+SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
+{
+    static const spki_encoder *const list[] = {
+        &spki_evt2_encoder,
+    };
+    return index < sizeof list / sizeof list[0] ? list[index] : NULL;
+}
+
+SPKI_FN const spki_codec *spki_codec_of(spk_event_format format)
+{
+    size_t k;
+    for (k = 0; spki_codec_at(k); k++)
+        if (spki_codec_at(k)->format == format) return spki_codec_at(k);
+    return NULL;
+}
+
+SPKI_FN const spki_encoder *spki_encoder_of(spk_event_format format)
+{
+    size_t k;
+    for (k = 0; spki_encoder_at(k); k++)
+        if (spki_encoder_at(k)->format == format) return spki_encoder_at(k);
+    return NULL;
+}
+
+#endif

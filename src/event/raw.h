@@ -1,0 +1,323 @@
+/* ---- >>raw: the text header of Prophesee's files, and time high words ---- */
+#ifndef SPIKELIB_EVENT_RAW_H
+#define SPIKELIB_EVENT_RAW_H
+
+#include "codec.h"
+
+/* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
+
+#define SPKI_RAW_LINE ((size_t)1024) /* a longer "line" is data */
+
+typedef enum spki_line { SPKI_LINE_NONE, SPKI_LINE_MORE, SPKI_LINE_WHOLE } spki_line;
+
+/* Does a header line begin at p? WHOLE: it ends at *end, which is behind its '\n'. NONE: here the
+   data begin, since a line begins with "% " and is printable to its end. */
+SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool last,
+                                const uint8_t **end)
+{
+    const uint8_t *q = p;
+    if (p < p_end && *p != '%') return SPKI_LINE_NONE;
+    if (p + 1 < p_end && p[1] != ' ') return SPKI_LINE_NONE;
+    for (; q < p_end; q++) {
+        if (*q == '\n') {
+            *end = q + 1;
+            return SPKI_LINE_WHOLE;
+        }
+        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q > 0x7e) return SPKI_LINE_NONE;
+        if ((size_t)(q - p) >= SPKI_RAW_LINE) return SPKI_LINE_NONE;
+    }
+    return last ? SPKI_LINE_NONE : SPKI_LINE_MORE;
+}
+
+/* What the lines have told so far. */
+typedef struct spki_raw_header {
+    spk_event_format format; /* AUTO: not told */
+    uint32_t width, height, system_id;
+    uint32_t dat_version; /* 0: not told */
+    bool lines, legacy, little, foreign, unknown_format, is_dat;
+} spki_raw_header;
+
+SPKI_FN bool spki_word_is(const char *word, size_t n, const char *text)
+{
+    return strlen(text) == n && memcmp(word, text, n) == 0;
+}
+
+/* A whole number at the start of n characters; 0 if there is none, at most 2^31. */
+SPKI_FN uint32_t spki_parse_u32(const char *s, size_t n, size_t *used)
+{
+    uint64_t value = 0;
+    size_t k;
+    for (k = 0; k < n && s[k] >= '0' && s[k] <= '9'; k++)
+        if (value < UINT64_C(0x80000000)) value = 10 * value + (uint64_t)(s[k] - '0');
+    if (used) *used = k;
+    return (uint32_t)SPKI_MIN(value, UINT64_C(0x80000000));
+}
+
+SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n)
+{
+    size_t m = 0;
+    if (spki_word_is(word, n, "EVT2"))
+        h->format = SPK_FORMAT_EVT2;
+    else if (spki_word_is(word, n, "EVT21") || spki_word_is(word, n, "EVT2.1"))
+        h->format = SPK_FORMAT_EVT21;
+    else if (spki_word_is(word, n, "EVT3"))
+        h->format = SPK_FORMAT_EVT3;
+    else if (spki_word_is(word, n, "EVT4"))
+        h->format = SPK_FORMAT_EVT4;
+    else if (n > 6 && memcmp(word, "width=", 6) == 0)
+        h->width = spki_parse_u32(word + 6, n - 6, NULL);
+    else if (n > 7 && memcmp(word, "height=", 7) == 0)
+        h->height = spki_parse_u32(word + 7, n - 7, NULL);
+    else if (spki_word_is(word, n, "endianness=legacy"))
+        h->legacy = true;
+    else if (spki_word_is(word, n, "endianness=little"))
+        h->little = true;
+    else {
+        while (m < n && word[m] != '=') m++;
+        if (m == n) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
+    }
+}
+
+/* "EVT3;height=720;width=1280", in any order. */
+SPKI_FN void spki_raw_format(spki_raw_header *h, const char *value, size_t n)
+{
+    while (n > 0) {
+        size_t m = 0;
+        while (m < n && value[m] != ';') m++;
+        if (m > 0) spki_raw_format_word(h, value, m);
+        m += m < n;
+        value += m;
+        n -= m;
+    }
+    if (h->format != SPK_FORMAT_AUTO) h->unknown_format = false;
+}
+
+SPKI_FN void spki_raw_geometry(spki_raw_header *h, const char *value, size_t n)
+{
+    size_t k;
+    uint32_t width = spki_parse_u32(value, n, &k), height;
+    if (k == 0 || k + 1 >= n || value[k] != 'x') return;
+    height = spki_parse_u32(value + k + 1, n - k - 1, NULL);
+    if (width == 0 || height == 0) return;
+    h->width = width;
+    h->height = height;
+}
+
+SPKI_FN void spki_raw_key(spki_raw_header *h, const char *key, size_t n, const char *value,
+                          size_t m)
+{
+    if (spki_word_is(key, n, "format"))
+        spki_raw_format(h, value, m);
+    else if (spki_word_is(key, n, "evt")) {
+        if (h->format != SPK_FORMAT_AUTO) return;
+        if (spki_word_is(value, m, "2.0")) h->format = SPK_FORMAT_EVT2;
+        if (spki_word_is(value, m, "2.1")) h->format = SPK_FORMAT_EVT21;
+        if (spki_word_is(value, m, "3.0")) h->format = SPK_FORMAT_EVT3;
+        if (spki_word_is(value, m, "4.0")) h->format = SPK_FORMAT_EVT4;
+    } else if (spki_word_is(key, n, "geometry"))
+        spki_raw_geometry(h, value, m);
+    else if (spki_word_is(key, n, "endianness")) {
+        h->legacy = h->legacy || spki_word_is(value, m, "legacy");
+        h->little = h->little || spki_word_is(value, m, "little");
+    } else if (spki_word_is(key, n, "system_ID"))
+        h->system_id = spki_parse_u32(value, m, NULL);
+    else if (n >= 15 && memcmp(key + n - 15, "integrator_name", 15) == 0)
+        h->foreign = h->foreign || !spki_word_is(value, m, "Prophesee");
+    else if (spki_word_is(key, n, "Version")) {
+        h->is_dat = true;
+        h->dat_version = spki_parse_u32(value, m, NULL);
+    } else if (spki_word_is(key, n, "Width"))
+        h->width = spki_parse_u32(value, m, NULL);
+    else if (spki_word_is(key, n, "Height"))
+        h->height = spki_parse_u32(value, m, NULL);
+}
+
+/* One line, "% key value...\n"; true if it is the end of the header ("% end"). */
+SPKI_FN bool spki_raw_take_line(spki_raw_header *h, const uint8_t *line, const uint8_t *end)
+{
+    const char *p = (const char *)line + 1, *q = (const char *)end, *key;
+    size_t n;
+    h->lines = true;
+    while (q > p && (q[-1] == '\n' || q[-1] == '\r' || q[-1] == ' ' || q[-1] == '\t')) q--;
+    while (p < q && (*p == ' ' || *p == '\t')) p++;
+    key = p;
+    while (p < q && *p != ' ' && *p != '\t') p++;
+    n = (size_t)(p - key);
+    while (p < q && (*p == ' ' || *p == '\t')) p++;
+    if (p == q && spki_word_is(key, n, "end")) return true;
+    spki_raw_key(h, key, n, p, (size_t)(q - p));
+    return false;
+}
+
+/* Sizes of the sensors of the cameras that wrote no geometry, by system_ID. */
+SPKI_FN void spki_raw_infer_size(spki_raw_header *h)
+{
+    static const struct {
+        uint8_t id;
+        uint16_t width, height;
+    } known[] = {{0x14, 480, 360},  {0x15, 640, 480},  {0x17, 640, 480},  {0x19, 640, 480},
+                 {0x97, 640, 480},  {0x99, 640, 480},  {0x1c, 640, 480},  {0x1d, 640, 480},
+                 {0x21, 640, 480},  {0xa1, 640, 480},  {0x22, 640, 480},  {0xa2, 640, 480},
+                 {0x23, 640, 480},  {0x28, 640, 480},  {0x29, 640, 480},  {0x1a, 1280, 720},
+                 {0x9a, 1280, 720}, {0x1e, 1280, 720}, {0x1f, 1280, 720}, {0x20, 1280, 720},
+                 {0x27, 1280, 720}, {0x2e, 1280, 720}, {0x30, 1280, 720}, {0x31, 1280, 720},
+                 {0x32, 1280, 720}, {0x34, 640, 512},  {0x35, 1280, 720}, {0x36, 640, 512},
+                 {0x3a, 1280, 720}, {0x3b, 320, 320},  {0x40, 320, 320},  {0x42, 1280, 720}};
+    size_t k;
+    if (h->width != 0 && h->height != 0) return;
+    h->width = h->height = 0;
+    for (k = 0; !h->foreign && k < sizeof known / sizeof known[0]; k++)
+        if (known[k].id == h->system_id) {
+            h->width = known[k].width;
+            h->height = known[k].height;
+        }
+}
+
+/* Reads header lines from the front of io. True: the header is over and io stands at the data. */
+SPKI_FN bool spki_raw_read_header(spki_raw_header *h, spki_io *io)
+{
+    while (io->in < io->in_end) {
+        const uint8_t *end = NULL, *line = io->in;
+        spki_line kind = spki_raw_line(line, io->in_end, io->last, &end);
+        if (kind == SPKI_LINE_NONE) return true;
+        if (kind == SPKI_LINE_MORE) return false;
+        io->in = end;
+        if (spki_raw_take_line(h, line, end)) return true;
+    }
+    return false;
+}
+
+/* -- which of the encodings, where no header says it: the one in which time makes most sense -- */
+
+/* Words of the form that are plausible, by 1,000; needs time words that step on regularly. */
+SPKI_FN uint32_t spki_raw_score(const uint8_t *p, size_t size, spk_event_format format, bool legacy)
+{
+    size_t step = format == SPK_FORMAT_EVT3 ? 2 : format == SPK_FORMAT_EVT21 ? 8 : 4, k;
+    uint32_t words = 0, good = 0, times = 0, jumps = 0, last = 0;
+    for (k = 0; k + step <= size; k += step) {
+        uint32_t w, type, high, limit;
+        bool is_time, known;
+        if (format == SPK_FORMAT_EVT3) {
+            w = spki_load16_le(p + k);
+            type = w >> 12;
+            is_time = type == 8;
+            known = type <= 8 || type == 10 || type >= 13;
+            high = w & 0xfffu;
+            limit = 2;
+        } else {
+            w = spki_load32_le(p + k + (format == SPK_FORMAT_EVT21 && !legacy ? 4 : 0));
+            type = w >> 28;
+            is_time = type == (format == SPK_FORMAT_EVT4 ? 14u : 8u);
+            known = format == SPK_FORMAT_EVT4 ? type >= 6 && type != 8
+                                              : type < 2 || type == 8 || type == 10 || type >= 13;
+            high = w & 0xfffffffu;
+            limit = 1u << 14;
+            if (format == SPK_FORMAT_EVT4 && (type == 12 || type == 13)) k += step;
+        }
+        words++;
+        good += known;
+        if (!is_time) continue;
+        if (times > 0 && high - last > limit) jumps++;
+        last = high;
+        times++;
+    }
+    if (words == 0 || times == 0 || jumps > times / 8) return 0;
+    return (uint32_t)((uint64_t)good * 1000 / words);
+}
+
+SPKI_FN spk_event_format spki_raw_guess(const uint8_t *p, size_t size, bool *legacy)
+{
+    static const spk_event_format order[] = {SPK_FORMAT_EVT3, SPK_FORMAT_EVT2, SPK_FORMAT_EVT21,
+                                             SPK_FORMAT_EVT21, SPK_FORMAT_EVT4};
+    spk_event_format best = SPK_FORMAT_AUTO;
+    uint32_t most = 900, k;
+    *legacy = false;
+    for (k = 0; k < 5; k++) {
+        uint32_t score = spki_raw_score(p, size, order[k], k == 3);
+        if (score <= most) continue;
+        most = score;
+        best = order[k];
+        *legacy = k == 3;
+    }
+    return best;
+}
+
+/* The format of a file that begins so. MORE until the header has said it. */
+SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
+                                  spk_event_format format)
+{
+    spki_raw_header h;
+    spki_io io;
+    bool legacy, over = false;
+    memset(&h, 0, sizeof h);
+    memset(&io, 0, sizeof io);
+    io.in = head;
+    io.in_end = head + size;
+    io.last = whole;
+    if (size > 0 && head[0] != '%') return SPKI_SNIFF_NO;
+    over = spki_raw_read_header(&h, &io);
+    if (h.format == format && h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_YES;
+    if (h.format != SPK_FORMAT_AUTO || h.is_dat) return SPKI_SNIFF_NO;
+    if (!over && !whole) return SPKI_SNIFF_MORE;
+    if (!h.lines || h.unknown_format) return SPKI_SNIFF_NO;
+    if (!whole) return SPKI_SNIFF_MORE;
+    if (h.system_id == 0) return SPKI_SNIFF_NO;
+    return spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format ? SPKI_SNIFF_YES
+                                                                                 : SPKI_SNIFF_NO;
+}
+
+/* -- what the decoders share -- */
+
+typedef struct spki_raw_state {
+    spki_raw_header header;
+    bool in_data;
+    bool has_time;          /* a TIME_HIGH was seen */
+    bool has_y, has_base;   /* EVT3 */
+    uint32_t high;          /* the last TIME_HIGH, as sent */
+    int64_t loops;          /* microseconds of all wraps so far */
+    int64_t time;           /* of the last TIME_HIGH, wraps included (EVT3: and TIME_LOW) */
+    uint64_t row;           /* EVT3: y << 16 with the source */
+    uint32_t base, base_on; /* EVT3: x and polarity of the next vector */
+    uint32_t other, others; /* subtype of the last OTHER, and how many words followed it */
+    uint32_t value;         /* their payload so far */
+    int64_t other_t;
+} spki_raw_state;
+
+/* True once the header is behind us. */
+SPKI_FN bool spki_raw_begin_data(spk_decoder *d, spki_io *io)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    if (s->in_data) return true;
+    if (!spki_raw_read_header(&s->header, io)) return false;
+    spki_raw_infer_size(&s->header);
+    spki_decoder_size(d, SPKI_MIN(s->header.width, 65536u), SPKI_MIN(s->header.height, 65536u));
+    s->in_data = true;
+    return true;
+}
+
+SPKI_FN void spki_raw_resync(spk_decoder *d)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    s->has_time = s->has_y = s->has_base = false;
+    s->others = s->other = 0;
+}
+
+/* A TIME_HIGH of 28 bits that counts 64 us, as in EVT2, EVT2.1 and EVT4. A step back by at least
+   `wrap_us` is a wrap of the counter; a smaller one an error of the stream: the new time counts. */
+SPKI_FN void spki_raw_time_high(spk_decoder *d, uint32_t high, int64_t wrap_us,
+                                const uint8_t *where)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    int64_t t = (int64_t)high << 6, old = (int64_t)s->high << 6;
+    if (!s->has_time)
+        spki_decoder_epoch(d, s->loops + t);
+    else if (t < old && old - t >= wrap_us)
+        s->loops += (int64_t)1 << 34;
+    else if (t < old && !spki_decoder_violation(d, where, "TIME_HIGH goes back"))
+        return;
+    s->has_time = true;
+    s->high = high;
+    s->time = s->loops + t;
+}
+
+#endif
