@@ -120,8 +120,8 @@ typedef struct spk_events_desc {
     spk_event_format format;       /* default: by the content, then by the name */
     uint32_t width, height;        /* default: what the file says; given here, they win */
     uint16_t source;               /* what every event carries; default: 0 */
-    bool shift_time;               /* time begins at 0: at the first TIME_HIGH of an EVT stream (as
-                                      OpenEB does), at the first event of any other */
+    bool shift_time;               /* time begins at 0: at the first TIME_HIGH of an EVT stream,
+                                      at the first event of any other */
     bool triggers_in_stream;       /* triggers also come as events of kind SPK_EVENT_TRIGGER */
     bool as_stored;                /* leave x and y as stored where a format's origin is not the
                                       upper left (ES, AEDAT 2) */

@@ -28,37 +28,27 @@ SPKI_FN bool spki_evt2_accept(const uint8_t *head, size_t size)
     return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT2;
 }
 
-/* OTHER and IMU are followed by CONTINUED words: the first after OTHER 0x14 and 0x16 is a counter
-   of events, the five after IMU are samples. */
-SPKI_FN void spki_evt2_continued(spk_decoder *d, uint32_t w)
-{
-    spki_raw_state *s = (spki_raw_state *)d->state;
-    (void)d;
-    (void)w;
-    s->others++;
-}
-
 /* All words but CD. */
 SPKI_FN void spki_evt2_word(spk_decoder *d, spki_io *io, uint32_t w)
 {
     spki_raw_state *s = (spki_raw_state *)d->state;
-    spk_trigger trigger;
+    int64_t t = s->time + (int64_t)((w >> 22) & 63u);
     switch (w >> 28) {
     case SPKI_EVT2_TIME_HIGH:
         spki_raw_time_high(d, w & 0xfffffffu, SPKI_EVT2_WRAP, io->in);
         return;
     case SPKI_EVT2_TRIGGER:
-        memset(&trigger, 0, sizeof trigger);
-        trigger.t_us = s->time + (int64_t)((w >> 22) & 63u);
-        trigger.channel = (uint16_t)((w >> 8) & 31u);
-        trigger.edge = (uint8_t)(w & 1u);
-        spki_decoder_trigger(d, io, &trigger);
+        spki_raw_trigger(d, io, t, (w >> 8) & 31u, w & 1u);
         return;
     case SPKI_EVT2_IMU:
+        spki_raw_open(s, SPKI_RAW_IMU, t);
+        s->samples[0] = (int16_t)(uint16_t)(w >> 1);
+        return;
     case SPKI_EVT2_OTHER:
+        spki_raw_open(s, w & 0xffffu, t);
         return;
     case SPKI_EVT2_CONTINUED:
-        spki_evt2_continued(d, w);
+        spki_raw_continued(d, w);
         return;
     default:
         d->stats.bytes_skipped += 4;
@@ -112,13 +102,37 @@ SPKI_FN void spki_evt2_write_header(spk_event_writer *w)
     spki_raw_write_header(w, "EVT2", "2.0");
 }
 
+SPKI_FN bool spki_evt2_put_high(spk_event_writer *w, int64_t high)
+{
+    uint8_t *p = spki_writer_room(w, 16);
+    if (!p) return false;
+    spki_store32_le(p, SPKI_EVT2_TIME_HIGH << 28 | (uint32_t)(high & 0xfffffff));
+    w->fill += 4;
+    return true;
+}
+
+/* What is beyond 34 bits is told by letting the counter wrap as often: two words for 4.8 hours. */
+#define SPKI_EVT2_FILL 1000000
+
+SPKI_FN bool spki_evt2_put_time(spk_event_writer *w, const spk_event *e)
+{
+    spki_evt2_writer *s = (spki_evt2_writer *)w->state;
+    int64_t high = e->t_us >> 6, loops = (s->high < 0 ? 0 : s->high) >> 28;
+    if (high == s->high) return true;
+    if ((high >> 28) - loops > SPKI_EVT2_FILL)
+        return spki_writer_refuse(w, e, "the time is further than 544 years from the last one");
+    for (; loops < high >> 28; loops++)
+        if (!spki_evt2_put_high(w, 0xfffffff) || !spki_evt2_put_high(w, 0)) return false;
+    s->high = high;
+    return spki_evt2_put_high(w, high);
+}
+
 SPKI_FN void spki_evt2_encode(spk_event_writer *w, const spk_event *e, size_t count)
 {
     spki_evt2_writer *s = (spki_evt2_writer *)w->state;
     for (; count > 0; count--, e++) {
         uint32_t type = e->polarity ? SPKI_EVT2_ON : SPKI_EVT2_OFF;
         uint32_t word = (uint32_t)e->x << 11 | e->y;
-        uint8_t *p;
         if (!spki_writer_time(w, e, &s->last_us)) return;
         if (e->kind == SPK_EVENT_TRIGGER) {
             type = SPKI_EVT2_TRIGGER;
@@ -126,15 +140,8 @@ SPKI_FN void spki_evt2_encode(spk_event_writer *w, const spk_event *e, size_t co
             if (!spki_writer_range(w, e, 31, 65535)) return;
         } else if (!spki_writer_cd(w, e) || !spki_writer_range(w, e, 2047, 2047))
             return;
-        p = spki_writer_room(w, 8);
-        if (!p) return;
-        if (e->t_us >> 6 != s->high) {
-            s->high = e->t_us >> 6;
-            spki_store32_le(p, SPKI_EVT2_TIME_HIGH << 28 | (uint32_t)(s->high & 0xfffffff));
-            p += 4;
-            w->fill += 4;
-        }
-        spki_store32_le(p, type << 28 | (uint32_t)(e->t_us & 63) << 22 | word);
+        if (!spki_writer_room(w, 16) || !spki_evt2_put_time(w, e)) return;
+        spki_store32_le(w->buffer + w->fill, type << 28 | (uint32_t)(e->t_us & 63) << 22 | word);
         w->fill += 4;
         w->encoded++;
     }

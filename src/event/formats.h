@@ -3,14 +3,21 @@
 #define SPIKELIB_EVENT_FORMATS_H
 
 #include "codec.h"
+#include "dat.h"
+#include "es.h"
 #include "evt2.h"
+#include "evt21.h"
+#include "evt3.h"
+#include "evt4.h"
+#include "nmnist.h"
 
 /* In the order in which their contents are asked; those that know themselves by a mark come first,
    those that guess last. */
 SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
-        &spki_evt2_codec,
+        &spki_es_codec,   &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,
+        &spki_evt4_codec, &spki_dat_codec,  &spki_nmnist_codec,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
@@ -18,7 +25,8 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
 SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
 {
     static const spki_encoder *const list[] = {
-        &spki_evt2_encoder,
+        &spki_evt3_encoder, &spki_evt2_encoder,   &spki_dat_encoder,
+        &spki_es_encoder,   &spki_nmnist_encoder,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }

@@ -259,9 +259,8 @@ SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
     if (h.format == format && h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_YES;
     if (h.format != SPK_FORMAT_AUTO || h.is_dat) return SPKI_SNIFF_NO;
     if (!over && !whole) return SPKI_SNIFF_MORE;
-    if (!h.lines || h.unknown_format) return SPKI_SNIFF_NO;
+    if (!h.lines || h.unknown_format || h.system_id == 0) return SPKI_SNIFF_NO;
     if (!whole) return SPKI_SNIFF_MORE;
-    if (h.system_id == 0) return SPKI_SNIFF_NO;
     return spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format ? SPKI_SNIFF_YES
                                                                                  : SPKI_SNIFF_NO;
 }
@@ -270,27 +269,37 @@ SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
 
 typedef struct spki_raw_state {
     spki_raw_header header;
-    bool in_data;
-    bool has_time;          /* a TIME_HIGH was seen */
-    bool has_y, has_base;   /* EVT3 */
-    uint32_t high;          /* the last TIME_HIGH, as sent */
-    int64_t loops;          /* microseconds of all wraps so far */
-    int64_t time;           /* of the last TIME_HIGH, wraps included (EVT3: and TIME_LOW) */
-    uint64_t row;           /* EVT3: y << 16 with the source */
-    uint32_t base, base_on; /* EVT3: x and polarity of the next vector */
-    uint32_t other, others; /* subtype of the last OTHER, and how many words followed it */
-    uint32_t value;         /* their payload so far */
+    bool in_data, has_time;    /* a TIME_HIGH was seen */
+    bool has_y, has_base;      /* EVT3 */
+    bool legacy;               /* EVT2.1: the halves of a word are swapped */
+    uint32_t high;             /* the last TIME_HIGH, as sent */
+    int64_t loops;             /* microseconds of all wraps so far */
+    int64_t time;              /* of the last TIME_HIGH, wraps included (EVT3: and TIME_LOW) */
+    uint32_t y, base, base_on; /* EVT3: row; x and polarity of the next vector */
+    uint32_t mask_of;          /* EVT4: the header word of a vector */
+    /* What CONTINUED words continue: the subtype of an OTHER, or IMU; the words so far. */
+    uint32_t other, others, value;
     int64_t other_t;
+    int16_t samples[6];
 } spki_raw_state;
+
+#define SPKI_RAW_NOTHING 0x10000u /* values of `other` that are no subtype */
+#define SPKI_RAW_IMU 0x10001u
+#define SPKI_RAW_IN_COUNT 0x14u /* the camera's counters: events in, and after rate control */
+#define SPKI_RAW_OUT_COUNT 0x16u
 
 /* True once the header is behind us. */
 SPKI_FN bool spki_raw_begin_data(spk_decoder *d, spki_io *io)
 {
     spki_raw_state *s = (spki_raw_state *)d->state;
+    spki_raw_header *h = &s->header;
     if (s->in_data) return true;
-    if (!spki_raw_read_header(&s->header, io)) return false;
-    spki_raw_infer_size(&s->header);
-    spki_decoder_size(d, SPKI_MIN(s->header.width, 65536u), SPKI_MIN(s->header.height, 65536u));
+    if (!spki_raw_read_header(h, io)) return false;
+    s->legacy = h->legacy || (!h->little && !h->foreign && h->system_id && h->system_id < 0x37) ||
+                (!h->little && !h->lines && (d->desc.evt21_legacy || s->legacy));
+    spki_raw_infer_size(h);
+    spki_decoder_size(d, SPKI_MIN(h->width, 65536u), SPKI_MIN(h->height, 65536u));
+    s->other = SPKI_RAW_NOTHING;
     s->in_data = true;
     return true;
 }
@@ -299,11 +308,13 @@ SPKI_FN void spki_raw_resync(spk_decoder *d)
 {
     spki_raw_state *s = (spki_raw_state *)d->state;
     s->has_time = s->has_y = s->has_base = false;
-    s->others = s->other = 0;
+    s->other = SPKI_RAW_NOTHING;
+    s->mask_of = 0;
 }
 
 /* A TIME_HIGH of 28 bits that counts 64 us, as in EVT2, EVT2.1 and EVT4. A step back by at least
-   `wrap_us` is a wrap of the counter; a smaller one an error of the stream: the new time counts. */
+   `wrap_us` is the wrap of the 34 bits, a step as far forward one back across it; a smaller step
+   back is an error of the stream, and the new time counts. */
 SPKI_FN void spki_raw_time_high(spk_decoder *d, uint32_t high, int64_t wrap_us,
                                 const uint8_t *where)
 {
@@ -311,13 +322,91 @@ SPKI_FN void spki_raw_time_high(spk_decoder *d, uint32_t high, int64_t wrap_us,
     int64_t t = (int64_t)high << 6, old = (int64_t)s->high << 6;
     if (!s->has_time)
         spki_decoder_epoch(d, s->loops + t);
-    else if (t < old && old - t >= wrap_us)
+    else if (old - t >= wrap_us)
         s->loops += (int64_t)1 << 34;
-    else if (t < old && !spki_decoder_violation(d, where, "TIME_HIGH goes back"))
-        return;
+    else if (t - old >= wrap_us && s->loops > 0) {
+        s->loops -= (int64_t)1 << 34;
+        spki_decoder_violation(d, where, "TIME_HIGH goes back across its wrap");
+    } else if (t < old)
+        spki_decoder_violation(d, where, "TIME_HIGH goes back");
     s->has_time = true;
     s->high = high;
     s->time = s->loops + t;
+}
+
+SPKI_FN void spki_raw_trigger(spk_decoder *d, spki_io *io, int64_t t_us, uint32_t id, uint32_t edge)
+{
+    spk_trigger trigger;
+    memset(&trigger, 0, sizeof trigger);
+    trigger.t_us = t_us;
+    trigger.channel = (uint16_t)id;
+    trigger.edge = (uint8_t)edge;
+    spki_decoder_trigger(d, io, &trigger);
+}
+
+SPKI_FN void spki_raw_counter(spk_decoder *d, int64_t t_us, uint32_t subtype, uint32_t count)
+{
+    spk_extra extra;
+    memset(&extra, 0, sizeof extra);
+    extra.t_us = t_us;
+    extra.kind = SPK_EXTRA_COUNTER;
+    extra.code = (uint16_t)subtype;
+    extra.bytes = &count;
+    extra.size = sizeof count;
+    spki_decoder_extra(d, &extra);
+}
+
+/* A record that CONTINUED words follow. */
+SPKI_FN void spki_raw_open(spki_raw_state *s, uint32_t what, int64_t t_us)
+{
+    s->other = what;
+    s->others = s->value = 0;
+    s->other_t = t_us;
+}
+
+/* EVT2 and EVT4: the first word after OTHER 0x14 or 0x16 is a count of 22 bits. EVT2: five more
+   samples follow an IMU word. All other continuations are skipped. */
+SPKI_FN void spki_raw_continued(spk_decoder *d, uint32_t word)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    spk_imu imu;
+    int k;
+    if (s->other == SPKI_RAW_IN_COUNT || s->other == SPKI_RAW_OUT_COUNT)
+        spki_raw_counter(d, s->other_t, s->other, word & 0x3fffffu);
+    if (s->other != SPKI_RAW_IMU) {
+        s->other = SPKI_RAW_NOTHING;
+        return;
+    }
+    s->samples[++s->others] = (int16_t)(uint16_t)(word >> 1);
+    if (s->others < 5) return;
+    memset(&imu, 0, sizeof imu);
+    imu.t_us = s->other_t;
+    for (k = 0; k < 3; k++)
+        imu.accel_g[k] = imu.gyro_dps[k] = imu.mag_ut[k] = imu.temperature_c = __builtin_nanf("");
+    memcpy(imu.raw, s->samples, sizeof imu.raw);
+    s->other = SPKI_RAW_NOTHING;
+    spki_decoder_imu(d, &imu);
+}
+
+/* Events at x + k for each bit k of the mask. */
+SPKI_INLINE spk_event *spki_raw_vector(spk_decoder *d, spk_event *out, int64_t t_us, uint32_t x,
+                                       uint32_t y, uint32_t on, uint32_t mask)
+{
+    uint32_t columns = spki_decoder_columns(d);
+    uint64_t rest = (uint64_t)y << 16 | (uint64_t)on << 32 | d->source_bits;
+    if (y >= spki_decoder_rows(d)) {
+        d->stats.dropped += (uint32_t)__builtin_popcount(mask);
+        return out;
+    }
+    if (x + 32 > columns) { /* drop what is outside of the sensor */
+        uint32_t inside = x >= columns ? 0 : columns - x;
+        uint32_t keep = inside >= 32 ? 0xffffffffu : (1u << inside) - 1u;
+        d->stats.dropped += (uint32_t)__builtin_popcount(mask & ~keep);
+        mask &= keep;
+    }
+    for (; mask; mask &= mask - 1)
+        spki_event_store(out++, t_us, rest | (x + (uint32_t)__builtin_ctz(mask)));
+    return out;
 }
 
 #endif
