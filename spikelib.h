@@ -70,6 +70,13 @@
     >>plot_histogram  bars of counts
     >>plot_sheet      many small panels on one page
     >>codec           what a format of events has to provide, and what it is given
+    >>hold            records that are longer than a piece of the stream
+    >>flatbuf         reading FlatBuffers, every offset checked
+    >>inflate         LZ4 and zstd frames, through their libraries
+    >>decimal         decimal numbers in text, exactly, in any locale
+    >>aedat2          AEDAT 1.0 and 2.0, the files of jAER
+    >>aedat3          AEDAT 3.x, the packets of cAER and libcaer
+    >>aedat4          AEDAT 4.0, the files of DV
     >>file            files beyond 2 GB on every system
     >>writer          what all writers of events share
     >>raw             the text header of Prophesee's files, and time high words
@@ -98,6 +105,8 @@
     SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
+    SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
+    SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -908,6 +917,7 @@ typedef enum spk_extra_kind {
     SPK_EXTRA_EXPOSURE = 3, /* ATIS threshold crossing: 1 byte, 0 the first, 1 the second */
     SPK_EXTRA_FLOW = 4,     /* DAT optical flow: four floats vx, vy, cx, cy and a uint32_t id */
     SPK_EXTRA_SPECIAL = 5,  /* AEDAT 3.1 special event that is no trigger: `code` its type */
+    SPK_EXTRA_ADDRESS = 6,  /* AEDAT 2 sample of a frame or IMU: the address, a uint32_t */
     SPK_EXTRA_KIND_FORCE_32_BIT = 0x7fffffff
 } spk_extra_kind;
 
@@ -17167,11 +17177,12 @@ SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_t
     if (decoder->desc.triggers_in_stream)
         spki_event_store(io->out++, trigger->t_us,
                          (uint64_t)trigger->channel | (uint64_t)(trigger->edge & 1u) << 32 |
-                             (uint64_t)SPK_EVENT_TRIGGER << 40 | decoder->source_bits);
+                             (uint64_t)SPK_EVENT_TRIGGER << 40 |
+                             (decoder->source_bits + ((uint64_t)trigger->source << 48)));
     if (c->trigger) {
         spk_trigger copy = *trigger;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->trigger(c->ctx, &copy);
     }
 }
@@ -17183,7 +17194,7 @@ SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
     if (c->imu) {
         spk_imu copy = *imu;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->imu(c->ctx, &copy);
     }
 }
@@ -17199,7 +17210,7 @@ SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
         copy.end_us -= decoder->shift_us;
         copy.exposure_start_us -= decoder->shift_us;
         copy.exposure_end_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->frame(c->ctx, &copy);
     }
 }
@@ -17211,7 +17222,7 @@ SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
     if (c->extra) {
         spk_extra copy = *extra;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->extra(c->ctx, &copy);
     }
 }
@@ -17282,6 +17293,1550 @@ struct spk_event_writer {
     size_t name_size;
     char error[512];
 };
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>hold: records that are longer than a piece of the stream ---- */
+
+/* A block that grows. What it holds past `size` is undefined. */
+typedef struct spki_bytes {
+    uint8_t *data;
+    size_t size, capacity;
+} spki_bytes;
+
+SPKI_FN bool spki_bytes_reserve(spki_mem *mem, spki_bytes *b, size_t capacity)
+{
+    uint8_t *data;
+    size_t wanted;
+    if (capacity <= b->capacity) return true;
+    wanted = SPKI_MAX(capacity, b->capacity + b->capacity / 2);
+    wanted = SPKI_MAX(wanted, (size_t)4096);
+    data = (uint8_t *)spki_alloc_raw(mem, wanted, 1);
+    if (!data) return false;
+    if (b->size) memcpy(data, b->data, b->size);
+    spki_free(mem, b->data, b->capacity, 1);
+    b->data = data;
+    b->capacity = wanted;
+    return true;
+}
+
+SPKI_FN bool spki_bytes_append(spki_mem *mem, spki_bytes *b, const void *data, size_t size)
+{
+    if (!spki_bytes_reserve(mem, b, b->size + size)) return false;
+    if (size) memcpy(b->data + b->size, data, size);
+    b->size += size;
+    return true;
+}
+
+SPKI_FN void spki_bytes_free(spki_mem *mem, spki_bytes *b)
+{
+    spki_free(mem, b->data, b->capacity, 1);
+    memset(b, 0, sizeof *b);
+}
+
+/* The next `need` bytes in one piece: where they came in if they are whole there, else from `held`,
+   which keeps what has come of them so far. NULL: more must come, or there is no memory (an error
+   is set then). What it returns is valid until the next call. */
+SPKI_FN const uint8_t *spki_hold(spk_decoder *d, spki_io *io, spki_bytes *held, size_t need)
+{
+    size_t there = (size_t)(io->in_end - io->in), take;
+    const uint8_t *whole = io->in;
+    if (held->size == 0 && there >= need) {
+        io->in += need;
+        return whole;
+    }
+    take = SPKI_MIN(need - held->size, there);
+    if (!spki_bytes_append(&d->mem, held, io->in, take)) {
+        spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, io->in, "no memory for a record of %llu bytes",
+                          (unsigned long long)need);
+        return NULL;
+    }
+    io->in += take;
+    if (held->size < need) return NULL;
+    held->size = 0;
+    return held->data;
+}
+
+/* Counts up to `count` bytes as skipped and moves over them; how many are left to be skipped. */
+SPKI_FN uint64_t spki_skip(spk_decoder *d, spki_io *io, uint64_t count)
+{
+    uint64_t there = (uint64_t)(io->in_end - io->in);
+    uint64_t now = SPKI_MIN(count, there);
+    io->in += (size_t)now;
+    d->stats.bytes_skipped += now;
+    return count - now;
+}
+
+/* A text found in others, whatever the case of the letters; `what` is in lower case. */
+SPKI_FN bool spki_contains(const uint8_t *text, size_t size, const char *what)
+{
+    size_t n = strlen(what), i, k;
+    for (i = 0; i + n <= size; i++) {
+        for (k = 0; k < n; k++) {
+            uint8_t c = text[i + k];
+            if (c >= 'A' && c <= 'Z') c = (uint8_t)(c - 'A' + 'a');
+            if (c != (uint8_t)what[k]) break;
+        }
+        if (k == n) return true;
+    }
+    return false;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>flatbuf: reading FlatBuffers, every offset checked ---- */
+
+/* Source: the FlatBuffers binary format ("FlatBuffer Internals"). A table begins with the signed
+   distance back to its vtable; a vtable is u16 own bytes, u16 table bytes, then a u16 offset a
+   field, 0 or missing where the field has its default; vectors, strings and tables hang on a u32
+   that counts from its own place. Wherever one of these points outside, `bad` is set and stays
+   set, and what is read is 0: the reader looks once, at the end. Positions are bytes from `data`;
+   0 means none (byte 0 is the root offset). */
+typedef struct spki_fb {
+    const uint8_t *data;
+    size_t size;
+    bool bad;
+} spki_fb;
+
+SPKI_INLINE bool spki_fb_holds(spki_fb *fb, size_t at, size_t bytes)
+{
+    if (at <= fb->size && bytes <= fb->size - at) return true;
+    fb->bad = true;
+    return false;
+}
+
+/* The table, vector or string that the u32 at `at` points to. */
+SPKI_FN size_t spki_fb_follow(spki_fb *fb, size_t at)
+{
+    size_t to;
+    if (at == 0 && fb->bad) return 0;
+    if (!spki_fb_holds(fb, at, 4)) return 0;
+    to = at + spki_load32_le(fb->data + at);
+    if (to == at || !spki_fb_holds(fb, to, 4)) {
+        fb->bad = true;
+        return 0;
+    }
+    return to;
+}
+
+SPKI_FN size_t spki_fb_root(spki_fb *fb)
+{
+    return spki_fb_follow(fb, 0);
+}
+
+/* Where field number `field` of `table` stands, 0 if it has its default; `bytes` its size. */
+SPKI_FN size_t spki_fb_field(spki_fb *fb, size_t table, uint32_t field, size_t bytes)
+{
+    int64_t back;
+    size_t vtable, offset, slots;
+    if (table == 0 || !spki_fb_holds(fb, table, 4)) return 0;
+    back = (int64_t)(int32_t)spki_load32_le(fb->data + table);
+    if ((int64_t)table - back < 0 || (int64_t)table - back > (int64_t)fb->size) {
+        fb->bad = true;
+        return 0;
+    }
+    vtable = (size_t)((int64_t)table - back);
+    if (!spki_fb_holds(fb, vtable, 4)) return 0;
+    slots = spki_load16_le(fb->data + vtable);
+    if (!spki_fb_holds(fb, vtable, slots)) return 0;
+    if (4 + 2 * (size_t)field + 2 > slots) return 0;
+    offset = spki_load16_le(fb->data + vtable + 4 + 2 * (size_t)field);
+    if (offset == 0) return 0;
+    return spki_fb_holds(fb, table + offset, bytes) ? table + offset : 0;
+}
+
+SPKI_FN int64_t spki_fb_i64(spki_fb *fb, size_t table, uint32_t field, int64_t otherwise)
+{
+    size_t at = spki_fb_field(fb, table, field, 8);
+    return at ? (int64_t)spki_load64_le(fb->data + at) : otherwise;
+}
+
+SPKI_FN int32_t spki_fb_i32(spki_fb *fb, size_t table, uint32_t field, int32_t otherwise)
+{
+    size_t at = spki_fb_field(fb, table, field, 4);
+    return at ? (int32_t)spki_load32_le(fb->data + at) : otherwise;
+}
+
+SPKI_FN int16_t spki_fb_i16(spki_fb *fb, size_t table, uint32_t field)
+{
+    size_t at = spki_fb_field(fb, table, field, 2);
+    return at ? (int16_t)spki_load16_le(fb->data + at) : (int16_t)0;
+}
+
+SPKI_FN int8_t spki_fb_i8(spki_fb *fb, size_t table, uint32_t field)
+{
+    size_t at = spki_fb_field(fb, table, field, 1);
+    return at ? (int8_t)fb->data[at] : (int8_t)0;
+}
+
+SPKI_FN float spki_fb_f32(spki_fb *fb, size_t table, uint32_t field)
+{
+    uint32_t bits = (uint32_t)spki_fb_i32(fb, table, field, 0);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The elements of a vector field, `bytes` each: where the first stands; *count is 0 where the
+   field is missing. */
+SPKI_FN size_t spki_fb_vector(spki_fb *fb, size_t table, uint32_t field, size_t bytes,
+                              uint32_t *count)
+{
+    size_t at = spki_fb_field(fb, table, field, 4);
+    *count = 0;
+    if (at == 0 || (at = spki_fb_follow(fb, at)) == 0) return 0;
+    if ((fb->size - at - 4) / bytes < spki_load32_le(fb->data + at)) {
+        fb->bad = true;
+        return 0;
+    }
+    *count = spki_load32_le(fb->data + at);
+    return at + 4;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>inflate: LZ4 and zstd frames, through their libraries ---- */
+
+#ifdef SPIKELIB_LZ4
+#include <lz4.h>
+#endif
+#ifdef SPIKELIB_ZSTD
+#include <zstd.h>
+#endif
+
+/* A packet of a camera is a few kB, one of a converter a few MB. */
+#define SPKI_INFLATE_MOST ((size_t)1 << 30)
+
+#ifdef SPIKELIB_LZ4
+
+/* Source: the xxHash specification 0.1.1, XXH32 (the checksums of LZ4 frames). */
+SPKI_FN uint32_t spki_xxh32(const uint8_t *p, size_t size)
+{
+    const uint32_t p1 = 2654435761u, p2 = 2246822519u, p3 = 3266489917u, p4 = 668265263u;
+    const uint32_t p5 = 374761393u;
+    uint32_t acc[4], h = p5;
+    size_t n = size;
+    int k;
+    if (n >= 16) {
+        acc[0] = p1 + p2;
+        acc[1] = p2;
+        acc[2] = 0;
+        acc[3] = 0u - p1;
+        for (; n >= 16; n -= 16, p += 16) {
+            for (k = 0; k < 4; k++) {
+                acc[k] += spki_load32_le(p + 4 * k) * p2;
+                acc[k] = (acc[k] << 13 | acc[k] >> 19) * p1;
+            }
+        }
+        h = (acc[0] << 1 | acc[0] >> 31) + (acc[1] << 7 | acc[1] >> 25) +
+            (acc[2] << 12 | acc[2] >> 20) + (acc[3] << 18 | acc[3] >> 14);
+    }
+    h += (uint32_t)size;
+    for (; n >= 4; n -= 4, p += 4) {
+        h += spki_load32_le(p) * p3;
+        h = (h << 17 | h >> 15) * p4;
+    }
+    for (; n > 0; n--, p++) {
+        h += *p * p5;
+        h = (h << 11 | h >> 21) * p1;
+    }
+    h = (h ^ h >> 15) * p2;
+    h = (h ^ h >> 13) * p3;
+    return h ^ h >> 16;
+}
+
+/* What the header of a frame says. Source: LZ4 frame format 1.6.2. */
+typedef struct spki_lz4_head {
+    size_t bytes, block_most;
+    bool linked, block_checksum, content_checksum;
+} spki_lz4_head;
+
+SPKI_FN const char *spki_lz4_read_head(const uint8_t *in, size_t n, spki_lz4_head *head)
+{
+    uint8_t flags, block;
+    if (n < 7 || spki_load32_le(in) != 0x184d2204u) return "no LZ4 frame begins there";
+    flags = in[4];
+    block = in[5];
+    if ((flags & 0xc0) != 0x40) return "its LZ4 frame has another version than 1";
+    if ((flags & 0x02) != 0 || (block & 0x8f) != 0 || block < 0x40)
+        return "the header of its LZ4 frame is damaged";
+    if ((flags & 0x01) != 0) return "its LZ4 frame needs a dictionary";
+    head->bytes = 7 + ((flags & 0x08) ? 8u : 0u);
+    head->linked = (flags & 0x20) == 0;
+    head->block_checksum = (flags & 0x10) != 0;
+    head->content_checksum = (flags & 0x04) != 0;
+    head->block_most = (size_t)1 << (8 + 2 * (block >> 4));
+    if (n < head->bytes) return "its LZ4 frame ends within the header";
+    if (in[head->bytes - 1] != (uint8_t)(spki_xxh32(in + 4, head->bytes - 5) >> 8))
+        return "the header of its LZ4 frame is damaged";
+    return NULL;
+}
+
+/* One block, already within bounds, at the end of `out`, which has room for it. */
+SPKI_FN const char *spki_lz4_block(const uint8_t *in, size_t size, bool stored,
+                                   const spki_lz4_head *head, spki_bytes *out)
+{
+    size_t history = head->linked ? SPKI_MIN(out->size, (size_t)65536) : 0;
+    int got;
+    if (stored) {
+        memcpy(out->data + out->size, in, size);
+        out->size += size;
+        return NULL;
+    }
+    got = LZ4_decompress_safe_usingDict(
+        (const char *)in, (char *)out->data + out->size, (int)size, (int)head->block_most,
+        (const char *)out->data + out->size - history, (int)history);
+    if (got < 0) return "an LZ4 block of it is damaged";
+    out->size += (size_t)got;
+    return NULL;
+}
+
+/* A whole frame from `in`. Linked blocks refer to what was unpacked before them, which stands right
+   before them in `out`. NULL, or what is wrong; *memory is set where that is the lack of it. */
+SPKI_FN const char *spki_lz4_inflate(spki_mem *mem, const uint8_t *in, size_t n, spki_bytes *out,
+                                     bool *memory)
+{
+    spki_lz4_head head;
+    const char *why = spki_lz4_read_head(in, n, &head);
+    size_t at;
+    out->size = 0;
+    if (why) return why;
+    for (at = head.bytes;;) {
+        uint32_t word;
+        size_t size;
+        if (n - at < 4) return "its LZ4 frame has no end";
+        word = spki_load32_le(in + at);
+        at += 4;
+        if (word == 0) break;
+        size = word & 0x7fffffffu;
+        if (size > head.block_most || size > n - at) return "an LZ4 block of it is too long";
+        if (head.block_most > SPKI_INFLATE_MOST - out->size) return "it unpacks to over 1 GiB";
+        if (!spki_bytes_reserve(mem, out, out->size + head.block_most)) {
+            *memory = true;
+            return "there is no memory to unpack it";
+        }
+        why = spki_lz4_block(in + at, size, (word & 0x80000000u) != 0, &head, out);
+        if (why) return why;
+        if (head.block_checksum) {
+            if (n - at - size < 4) return "its LZ4 frame has no end";
+            if (spki_xxh32(in + at, size) != spki_load32_le(in + at + size))
+                return "the checksum of an LZ4 block of it is wrong";
+            at += 4;
+        }
+        at += size;
+    }
+    if (!head.content_checksum) return NULL;
+    if (n - at < 4 || spki_xxh32(out->data, out->size) != spki_load32_le(in + at))
+        return "the checksum of its LZ4 frame is wrong";
+    return NULL;
+}
+
+#endif
+
+#ifdef SPIKELIB_ZSTD
+
+/* The same for zstd. The context, which zstd allocates itself, lives for this call: a packet every
+   few milliseconds makes it cheap. */
+SPKI_FN const char *spki_zstd_inflate(spki_mem *mem, ZSTD_DCtx *context, const uint8_t *in,
+                                      size_t n, spki_bytes *out, bool *memory)
+{
+    ZSTD_inBuffer from;
+    size_t left = 1;
+    from.src = in;
+    from.size = n;
+    from.pos = 0;
+    out->size = 0;
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+    while (left != 0) {
+        ZSTD_outBuffer to;
+        size_t before = from.pos;
+        if (out->size >= SPKI_INFLATE_MOST) return "it unpacks to over 1 GiB";
+        if (!spki_bytes_reserve(mem, out, out->size + 65536)) {
+            *memory = true;
+            return "there is no memory to unpack it";
+        }
+        to.dst = out->data;
+        to.size = out->capacity;
+        to.pos = out->size;
+        left = ZSTD_decompressStream(context, &to, &from);
+        if (ZSTD_isError(left)) return "its zstd frame is damaged";
+        if (left != 0 && from.pos == before && to.pos == out->size)
+            return "its zstd frame has no end";
+        out->size = to.pos;
+    }
+    return NULL;
+}
+
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>decimal: decimal numbers in text, exactly, in any locale ---- */
+
+/* -- eight digits at a time -- */
+
+SPKI_INLINE uint64_t spki_load_text(const char *at)
+{
+    uint64_t w;
+    memcpy(&w, at, sizeof w);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+/* How many of the eight characters, from the first, are digits. A byte that is none may carry into
+   the bytes above it, which no longer count. */
+SPKI_INLINE uint32_t spki_count_digits(uint64_t w)
+{
+    uint64_t x = w ^ UINT64_C(0x3030303030303030);
+    uint64_t other = ((x + UINT64_C(0x7676767676767676)) | x) & UINT64_C(0x8080808080808080);
+    return other ? (uint32_t)__builtin_ctzll(other) >> 3 : 8;
+}
+
+/* The value of eight digits, the first in the lowest byte; bytes of 0 count as digits 0. Neighbours
+   are joined to numbers of 2, 4 and 8 digits by one multiplication each. */
+SPKI_INLINE uint32_t spki_eight_digits(uint64_t w)
+{
+    w = (w & UINT64_C(0x0f0f0f0f0f0f0f0f)) * 2561 >> 8;
+    w = (w & UINT64_C(0x00ff00ff00ff00ff)) * 6553601 >> 16;
+    return (uint32_t)((w & UINT64_C(0x0000ffff0000ffff)) * UINT64_C(42949672960001) >> 32);
+}
+
+/* -- any number -- */
+
+/* digits * 10^exponent. Of more than 19 digits the last are cut off, which no rounding sees:
+   halves round away from zero. */
+typedef struct spki_decimal {
+    uint64_t digits;
+    int32_t exponent;
+    bool negative, point;
+} spki_decimal;
+
+/* [sign] digits [. digits] [e [sign] digits]. The number of characters that it takes, 0 if no
+   number is there. */
+SPKI_FN size_t spki_decimal_read(const char *s, size_t n, spki_decimal *out)
+{
+    size_t i = 0, figures = 0;
+    memset(out, 0, sizeof *out);
+    if (i < n && (s[i] == '-' || s[i] == '+')) out->negative = s[i++] == '-';
+    for (; i < n && ((s[i] >= '0' && s[i] <= '9') || (s[i] == '.' && !out->point)); i++) {
+        if (s[i] == '.') {
+            out->point = true;
+            continue;
+        }
+        figures++;
+        if (out->digits < UINT64_C(1000000000000000000)) {
+            out->digits = out->digits * 10 + (uint64_t)(s[i] - '0');
+            if (out->point) out->exponent--;
+        } else if (!out->point && out->exponent < 100000) out->exponent++;
+    }
+    if (figures == 0) return 0;
+    if (i + 1 < n && (s[i] == 'e' || s[i] == 'E')) {
+        size_t k = i + 1;
+        int32_t e = 0;
+        bool minus = s[k] == '-';
+        if (s[k] == '-' || s[k] == '+') k++;
+        if (k >= n || s[k] < '0' || s[k] > '9') return i;
+        for (; k < n && s[k] >= '0' && s[k] <= '9'; k++)
+            if (e < 100000) e = e * 10 + (s[k] - '0');
+        out->exponent += minus ? -e : e;
+        i = k;
+    }
+    return i;
+}
+
+/* value * 10^power as the nearest integer. False where that needs more than 63 bits. */
+SPKI_FN bool spki_decimal_scale(const spki_decimal *d, int32_t power, int64_t *out)
+{
+    int32_t e = d->exponent + power;
+    uint64_t v = d->digits;
+    *out = 0;
+    if (v == 0 || e < -20) return true;
+    for (; e > 0; e--) {
+        if (v > (uint64_t)INT64_MAX / 10) return false;
+        v *= 10;
+    }
+    for (; e < -1; e++) v /= 10;
+    if (e == -1) v = v / 10 + (v % 10 >= 5 ? 1u : 0u);
+    if (v > (uint64_t)INT64_MAX) return false;
+    *out = d->negative ? -(int64_t)v : (int64_t)v;
+    return true;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>aedat2: AEDAT 1.0 and 2.0, the files of jAER ---- */
+
+/* Lines that begin with '#', then records, all big-endian: u32 address (1.0: u16), i32 time in us.
+   What an address means depends on the chip, which a line of the header names.
+   Source: the AEDAT file formats of inivation-docs; jAER's DVS128 and DavisChip. */
+
+typedef enum spki_chip { SPKI_CHIP_UNKNOWN = 0, SPKI_CHIP_DVS, SPKI_CHIP_DAVIS } spki_chip;
+
+enum { SPKI_AEDAT2_LINE_MOST = 1 << 20, SPKI_AEDAT2_LOOK = 64 };
+
+typedef struct spki_aedat2 {
+    spki_bytes held; /* a line of the header, or the records that tell the chip */
+    bool data, old, any, view;
+    spki_chip chip;
+    uint32_t width, height, last;
+    int64_t base;
+} spki_aedat2;
+
+SPKI_FN spki_sniff spki_aedat2_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    static const char mark[] = "#!AER-DAT";
+    size_t n = sizeof mark - 1;
+    if (memcmp(head, mark, SPKI_MIN(size, n)) != 0) return SPKI_SNIFF_NO;
+    if (size <= n) return whole ? SPKI_SNIFF_NO : SPKI_SNIFF_MORE;
+    return head[n] == '1' || head[n] == '2' ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+}
+
+/* One line of the header: which chip, and how large. */
+SPKI_FN void spki_aedat2_line(spk_decoder *d, spki_aedat2 *s, const uint8_t *line, size_t n)
+{
+    static const struct {
+        const char *name;
+        spki_chip chip;
+        uint32_t width, height;
+    } chips[] = {
+        {"dvs128", SPKI_CHIP_DVS, 128, 128},      {"tmpdiff128", SPKI_CHIP_DVS, 128, 128},
+        {"davis128", SPKI_CHIP_DAVIS, 128, 128},  {"davis208", SPKI_CHIP_DAVIS, 208, 192},
+        {"davis346", SPKI_CHIP_DAVIS, 346, 260},  {"davis640", SPKI_CHIP_DAVIS, 640, 480},
+        {"davis240", SPKI_CHIP_DAVIS, 240, 180},  {"sbret", SPKI_CHIP_DAVIS, 240, 180},
+    };
+    size_t k;
+    if (n > 10 && memcmp(line, "#!AER-DAT", 9) == 0) s->old = line[9] == '1';
+    if (s->chip != SPKI_CHIP_UNKNOWN || !spki_contains(line, n, "chip")) return;
+    for (k = 0; k < sizeof chips / sizeof chips[0] && s->chip == SPKI_CHIP_UNKNOWN; k++) {
+        if (!spki_contains(line, n, chips[k].name)) continue;
+        s->chip = chips[k].chip;
+        spki_decoder_size(d, chips[k].width, chips[k].height);
+    }
+}
+
+/* The header ends before the first line that does not begin with '#', or that is no text: a record
+   may begin with the byte of a '#'. True once the data are reached; what of them was taken for a
+   line is then in `held`. */
+SPKI_FN bool spki_aedat2_header(spk_decoder *d, spki_aedat2 *s, spki_io *io)
+{
+    while (io->in < io->in_end) {
+        uint8_t c = *io->in;
+        bool text = c >= 0x20 || c == '\t' || c == '\r' || c == '\n';
+        if ((s->held.size == 0 && c != '#') || !text || s->held.size >= SPKI_AEDAT2_LINE_MOST)
+            return true;
+        if (!spki_bytes_append(&d->mem, &s->held, &c, 1)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, io->in, "no memory for the header");
+            return false;
+        }
+        io->in++;
+        if (c != '\n') continue;
+        spki_aedat2_line(d, s, s->held.data, s->held.size);
+        s->held.size = 0;
+    }
+    if (io->last) { /* within a line */
+        d->stats.bytes_skipped += s->held.size;
+        s->held.size = 0;
+    }
+    return false;
+}
+
+SPKI_INLINE uint32_t spki_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* No line named the chip: only a DAVIS has bits above the 16th. */
+SPKI_FN void spki_aedat2_guess(spk_decoder *d, spki_aedat2 *s, const uint8_t *p, size_t n)
+{
+    s->chip = SPKI_CHIP_DVS;
+    for (; n >= 8 && !s->old; p += 8, n -= 8)
+        if (p[0] != 0 || p[1] != 0) s->chip = SPKI_CHIP_DAVIS;
+    if (s->chip == SPKI_CHIP_DVS) spki_decoder_size(d, 128, 128);
+    else if (d->stats.width == 0) spki_decoder_size(d, 346, 260);
+}
+
+SPKI_FN int64_t spki_aedat2_time(spk_decoder *d, spki_aedat2 *s, uint32_t t, const uint8_t *at)
+{
+    if (s->any && t < s->last) {
+        if (s->last - t > UINT32_C(0x80000000)) s->base += INT64_C(1) << 32;
+        else spki_decoder_violation(d, at, "time runs back");
+    }
+    s->any = true;
+    s->last = t;
+    return s->base + t;
+}
+
+/* An address that is no pixel's: a trigger, or a sample of a frame or IMU, passed on as it is. */
+SPKI_FN void spki_aedat2_special(spk_decoder *d, spki_io *io, spki_aedat2 *s, uint32_t address,
+                                 int64_t t)
+{
+    bool trigger = s->chip == SPKI_CHIP_DVS || (address & UINT32_C(0x80000000)) == 0;
+    if (trigger) {
+        spk_trigger e;
+        memset(&e, 0, sizeof e);
+        e.t_us = t;
+        e.pulse = 1;
+        e.edge = s->chip == SPKI_CHIP_DVS ? (uint8_t)(address & 1) : (uint8_t)(address >> 11 & 1);
+        spki_decoder_trigger(d, io, &e);
+    } else {
+        spk_extra e;
+        memset(&e, 0, sizeof e);
+        e.t_us = t;
+        e.kind = SPK_EXTRA_ADDRESS;
+        e.code = (uint16_t)(address >> 10 & 3);
+        e.x = (uint16_t)(address >> 12 & 0x3ff);
+        e.y = (uint16_t)(address >> 22 & 0x1ff);
+        e.bytes = &address;
+        e.size = sizeof address;
+        spki_decoder_extra(d, &e);
+    }
+}
+
+SPKI_FN void spki_aedat2_record(spk_decoder *d, spki_io *io, spki_aedat2 *s, const uint8_t *p)
+{
+    uint32_t address = s->old ? (uint32_t)p[0] << 8 | p[1] : spki_be32(p);
+    int64_t t = spki_aedat2_time(d, s, spki_be32(p + (s->old ? 2 : 4)), NULL);
+    uint32_t x, y, on;
+    if (s->chip == SPKI_CHIP_DVS) {
+        if (address & 0x8000u) {
+            spki_aedat2_special(d, io, s, address, t);
+            return;
+        }
+        x = address >> 1 & 0x7f;
+        y = address >> 8 & 0x7f;
+        on = (address & 1) ^ (s->view ? 1u : 0u);
+    } else {
+        if ((address & UINT32_C(0x80000400)) != 0) {
+            spki_aedat2_special(d, io, s, address, t);
+            return;
+        }
+        x = address >> 12 & 0x3ff;
+        y = address >> 22 & 0x1ff;
+        on = address >> 11 & 1;
+    }
+    if (x >= s->width || y >= s->height) {
+        d->stats.dropped++;
+        return;
+    }
+    if (s->view) { /* the chips count columns from the right and rows from the bottom */
+        x = s->width - 1 - x;
+        y = s->height - 1 - y;
+    }
+    spki_event_store(io->out++, t, (uint64_t)x | (uint64_t)y << 16 | (uint64_t)on << 32 |
+                                       d->source_bits);
+}
+
+/* Records that were gathered to tell the chip, or begun in an earlier piece. */
+SPKI_FN bool spki_aedat2_decide(spk_decoder *d, spki_aedat2 *s, spki_io *io)
+{
+    size_t want = SPKI_AEDAT2_LOOK * 8;
+    if (s->chip == SPKI_CHIP_UNKNOWN) {
+        size_t take = SPKI_MIN((size_t)(io->in_end - io->in), want - SPKI_MIN(want, s->held.size));
+        if (!spki_bytes_append(&d->mem, &s->held, io->in, take)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, io->in, "no memory for the first records");
+            return false;
+        }
+        io->in += take;
+        if (s->held.size < want && !io->last) return false;
+        spki_aedat2_guess(d, s, s->held.data, s->held.size);
+    }
+    s->view = !d->desc.as_stored && d->stats.width != 0 && d->stats.height != 0;
+    s->width = spki_decoder_columns(d);
+    s->height = spki_decoder_rows(d);
+    s->data = true;
+    return true;
+}
+
+SPKI_FN void spki_aedat2_decode(spk_decoder *d, spki_io *io)
+{
+    spki_aedat2 *s = (spki_aedat2 *)d->state;
+    size_t record, k = 0;
+    if (!s->data && s->width == 0) {
+        if (!spki_aedat2_header(d, s, io)) return;
+        s->width = 1; /* the header is over */
+    }
+    if (!s->data && !spki_aedat2_decide(d, s, io)) return;
+    record = s->old ? 6 : 8;
+    while (s->held.size - k >= record && io->out < io->out_end) {
+        spki_aedat2_record(d, io, s, s->held.data + k);
+        k += record;
+    }
+    if (k > 0) {
+        s->held.size -= k;
+        memmove(s->held.data, s->held.data + k, s->held.size);
+    }
+    while (s->held.size < record && io->out < io->out_end) {
+        const uint8_t *p = spki_hold(d, io, &s->held, record);
+        if (!p) break;
+        spki_aedat2_record(d, io, s, p);
+    }
+    if (io->last && io->in == io->in_end && s->held.size < record) {
+        d->stats.bytes_skipped += s->held.size;
+        s->held.size = 0;
+    }
+}
+
+SPKI_FN void spki_aedat2_end(spk_decoder *d)
+{
+    spki_bytes_free(&d->mem, &((spki_aedat2 *)d->state)->held);
+}
+
+SPKI_FN bool spki_aedat_accept(const uint8_t *head, size_t size)
+{
+    return size > 0 && head[0] == '#';
+}
+
+static const spki_codec spki_aedat2_codec = {
+    SPK_FORMAT_AEDAT2, ".aedat ", sizeof(spki_aedat2), spki_aedat2_sniff, spki_aedat_accept,
+    NULL, NULL, spki_aedat2_decode, NULL, spki_aedat2_end};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>aedat3: AEDAT 3.x, the packets of cAER and libcaer ---- */
+
+/* Header lines that begin with '#' and end with "#!END-HEADER" (3.0: with the first line that does
+   not), then packets: a header of 28 bytes, eventNumber records of eventSize bytes. Little-endian.
+   Source: the AEDAT file formats of inivation-docs; libcaer's include/libcaer/events. */
+
+enum {
+    SPKI_CAER_SPECIAL = 0,
+    SPKI_CAER_POLARITY = 1,
+    SPKI_CAER_FRAME = 2,
+    SPKI_CAER_IMU6 = 3,
+    SPKI_CAER_IMU9 = 4,
+    SPKI_CAER_SPIKE = 12
+};
+
+/* A frame of 16 megapixels with 4 channels; what is larger is damage. */
+#define SPKI_AEDAT3_RECORD_MOST ((uint32_t)1 << 27)
+
+typedef enum spki_aedat3_phase {
+    SPKI_AEDAT3_HEADER = 0,
+    SPKI_AEDAT3_PACKET,
+    SPKI_AEDAT3_RECORDS
+} spki_aedat3_phase;
+
+typedef struct spki_aedat3 {
+    spki_bytes held, body; /* a record; a compressed packet once unpacked, or what is left of it */
+    spki_aedat3_phase phase;
+    bool upwards, unpacked, named;
+    uint16_t type, camera;
+    uint32_t size, ts_at, left; /* of a record; where its time stands; records still to come */
+    uint32_t packed;            /* bytes of a compressed body */
+    size_t body_at;
+    uint64_t skip; /* bytes of a packet of no known type */
+    int64_t base;
+    uint64_t packets;
+} spki_aedat3;
+
+SPKI_FN spki_sniff spki_aedat3_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    static const char mark[] = "#!AER-DAT3";
+    size_t n = sizeof mark - 1;
+    if (memcmp(head, mark, SPKI_MIN(size, n)) != 0) return SPKI_SNIFF_NO;
+    return size >= n ? SPKI_SNIFF_YES : whole ? SPKI_SNIFF_NO : SPKI_SNIFF_MORE;
+}
+
+/* -- header -- */
+
+SPKI_FN void spki_aedat3_line(spk_decoder *d, spki_aedat3 *s, const uint8_t *line, size_t n)
+{
+    static const struct {
+        const char *name;
+        uint32_t width, height;
+    } cameras[] = {
+        {"dvs128", 128, 128},     {"davis128", 128, 128},   {"davis208", 208, 192},
+        {"davis240", 240, 180},   {"davis346", 346, 260},   {"davis640", 640, 480},
+        {"dvxplorer_lite", 320, 240}, {"dvxplorer lite", 320, 240}, {"dvxplorer", 640, 480},
+    };
+    size_t k;
+    if (n >= 13 && memcmp(line, "#!AER-DAT3.0", 12) == 0) s->upwards = !d->desc.as_stored;
+    if (n < 9 || s->named || !spki_contains(line, SPKI_MIN(n, (size_t)9), "source")) return;
+    for (k = 0; k < sizeof cameras / sizeof cameras[0] && !s->named; k++) {
+        if (!spki_contains(line, n, cameras[k].name)) continue;
+        s->named = true;
+        spki_decoder_size(d, cameras[k].width, cameras[k].height);
+    }
+}
+
+/* True once the data are reached. */
+SPKI_FN bool spki_aedat3_header(spk_decoder *d, spki_aedat3 *s, spki_io *io)
+{
+    while (io->in < io->in_end) {
+        uint8_t c = *io->in;
+        bool end;
+        if (s->held.size == 0 && c != '#') return true;
+        if (s->held.size >= SPKI_AEDAT2_LINE_MOST) {
+            spki_decoder_fail(d, SPK_ERR_FORMAT, io->in, "AEDAT 3: a header line of over 1 MB");
+            return false;
+        }
+        if (!spki_bytes_append(&d->mem, &s->held, &c, 1)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, io->in, "no memory for the header");
+            return false;
+        }
+        io->in++;
+        if (c != '\n') continue;
+        end = s->held.size >= 13 && memcmp(s->held.data, "#!END-HEADER", 12) == 0;
+        spki_aedat3_line(d, s, s->held.data, s->held.size);
+        s->held.size = 0;
+        if (end) return true;
+    }
+    return false;
+}
+
+/* -- packets -- */
+
+SPKI_FN bool spki_aedat3_packet(spk_decoder *d, spki_aedat3 *s, spki_io *io)
+{
+    const uint8_t *p = spki_hold(d, io, &s->held, 28);
+    uint16_t type;
+    uint32_t capacity, number, overflow;
+    if (!p) return false;
+    type = spki_load16_le(p);
+    s->type = type & 0x7fff;
+    s->camera = spki_load16_le(p + 2);
+    s->size = spki_load32_le(p + 4);
+    s->ts_at = spki_load32_le(p + 8);
+    overflow = spki_load32_le(p + 12);
+    capacity = spki_load32_le(p + 16);
+    number = spki_load32_le(p + 20);
+    if (s->size < 8 || s->size > SPKI_AEDAT3_RECORD_MOST || s->ts_at > s->size - 4 ||
+        number > INT32_MAX || capacity > INT32_MAX || overflow > INT32_MAX || s->type > 1023) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, io->in,
+                          "AEDAT 3: the header of packet %llu makes no sense (type %u, %u events "
+                          "of %u bytes)",
+                          (unsigned long long)s->packets, (unsigned)type, number, s->size);
+        return false;
+    }
+    s->packets++;
+    s->base = (int64_t)overflow << 31;
+    s->left = number;
+    s->packed = type & 0x8000 ? capacity : 0;
+    s->unpacked = false;
+    s->phase = SPKI_AEDAT3_RECORDS;
+    return true;
+}
+
+/* Where a record's time stands among others without a time of their own.
+   Source: cAER's "SerializedTS". Runs of three and more equal times: bit 31 of the first one's time
+   is set, the second one's time counts how many follow it, which have none. */
+SPKI_FN bool spki_aedat3_unpack(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
+{
+    uint32_t left = s->packed, run = 0, time = 0, k;
+    bool counted = false;
+    s->body.size = 0;
+    for (k = 0; k < s->left; k++) {
+        uint32_t n = run > 0 ? s->ts_at : s->size;
+        uint8_t *to;
+        if (n > left || (uint64_t)s->left * s->size > (UINT64_C(1) << 30)) break;
+        if (!spki_bytes_reserve(&d->mem, &s->body, s->body.size + s->size)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to unpack a packet");
+            return false;
+        }
+        to = s->body.data + s->body.size;
+        memset(to, 0, s->size);
+        memcpy(to, p, n);
+        p += n;
+        left -= n;
+        if (run > 0) run--;
+        else if (counted) {
+            run = spki_load32_le(to + s->ts_at);
+            counted = false;
+        } else {
+            time = spki_load32_le(to + s->ts_at);
+            counted = (time & 0x80000000u) != 0;
+            time &= 0x7fffffffu;
+        }
+        spki_store32_le(to + s->ts_at, time);
+        s->body.size += s->size;
+    }
+    if (k < s->left || left > 0) {
+        d->stats.bytes_skipped += s->packed;
+        s->body.size = 0;
+        s->left = 0;
+        return spki_decoder_violation(d, NULL, "AEDAT 3: a compressed packet is damaged");
+    }
+    return true;
+}
+
+/* -- records -- */
+
+SPKI_FN void spki_aedat3_special(spk_decoder *d, spki_io *io, spki_aedat3 *s, const uint8_t *p)
+{
+    uint32_t word = spki_load32_le(p), type = word >> 1 & 0x7f, data = word >> 8;
+    int64_t t = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
+    bool edge = type >= 2 && type != 5 && type <= 11, generated = type == 12 || type == 13;
+    if (edge || generated) {
+        /* Three inputs of three types each: rising, falling, pulse. */
+        uint32_t input = generated ? 3 : type <= 4 ? 0 : type <= 8 ? 1 : 2;
+        uint32_t what = generated ? type - 12 : type <= 4 ? type - 2 : (type - 6) % 3;
+        spk_trigger e;
+        memset(&e, 0, sizeof e);
+        e.t_us = t;
+        e.channel = (uint16_t)input;
+        e.edge = what != 1;
+        e.pulse = what == 2;
+        e.code = (uint16_t)type;
+        spki_decoder_trigger(d, io, &e);
+    } else {
+        spk_extra e;
+        memset(&e, 0, sizeof e);
+        e.t_us = t;
+        e.kind = SPK_EXTRA_SPECIAL;
+        e.code = (uint16_t)type;
+        e.bytes = &data;
+        e.size = sizeof data;
+        spki_decoder_extra(d, &e);
+    }
+}
+
+SPKI_FN void spki_aedat3_imu(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
+{
+    spk_imu e;
+    float v[10];
+    uint32_t k, n = s->type == SPKI_CAER_IMU9 ? 10 : 7, bits;
+    memset(&e, 0, sizeof e);
+    for (k = 0; k < n; k++) {
+        bits = spki_load32_le(p + 8 + 4 * k);
+        memcpy(&v[k], &bits, 4);
+    }
+    e.t_us = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
+    bits = 0x7fc00000u;
+    for (k = 0; k < 3; k++) {
+        e.accel_g[k] = v[k];
+        e.gyro_dps[k] = v[3 + k];
+        if (n == 10) e.mag_ut[k] = v[7 + k];
+        else memcpy(&e.mag_ut[k], &bits, 4); /* not measured */
+    }
+    e.temperature_c = v[6];
+    spki_decoder_imu(d, &e);
+}
+
+/* 36 bytes of header, then 16-bit samples from the upper left. */
+SPKI_FN void spki_aedat3_frame(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
+{
+    uint32_t info = spki_load32_le(p);
+    uint32_t width = spki_load32_le(p + 20), height = spki_load32_le(p + 24);
+    uint64_t samples;
+    spk_frame e;
+    memset(&e, 0, sizeof e);
+    e.channels = (uint16_t)(info >> 1 & 7);
+    samples = (uint64_t)width * height * e.channels;
+    if (width > 65535 || height > 65535 || samples > (s->size - 36) / 2) {
+        d->stats.bytes_skipped += s->size;
+        spki_decoder_violation(d, NULL, "AEDAT 3: a frame is larger than its packet");
+        return;
+    }
+    e.start_us = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
+    e.end_us = s->base | (int64_t)(spki_load32_le(p + 8) & 0x7fffffffu);
+    e.exposure_start_us = s->base | (int64_t)(spki_load32_le(p + 12) & 0x7fffffffu);
+    e.exposure_end_us = s->base | (int64_t)(spki_load32_le(p + 16) & 0x7fffffffu);
+    e.t_us = e.exposure_start_us + (e.exposure_end_us - e.exposure_start_us) / 2;
+    e.width = (uint16_t)width;
+    e.height = (uint16_t)height;
+    e.x = spki_load16_le(p + 28);
+    e.y = spki_load16_le(p + 32);
+    e.sample_bytes = 2;
+    e.code = (uint16_t)(info >> 4 & 15);
+    e.size = (size_t)samples * 2;
+    s->body.size = 0; /* samples of two bytes want an address to match */
+    if (!spki_bytes_append(&d->mem, &s->body, p + 36, e.size)) {
+        spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for a frame");
+        return;
+    }
+    e.pixels = s->body.data;
+    spki_decoder_frame(d, &e);
+}
+
+/* A spike of a Dynap-SE: which neuron fired, as x | y << 16 (5 bits of core, 6 of chip, 20 of
+   neuron). */
+SPKI_INLINE uint64_t spki_aedat3_neuron(uint32_t word)
+{
+    return (uint64_t)(word >> 1) | UINT64_C(1) << 32;
+}
+
+SPKI_FN void spki_aedat3_one(spk_decoder *d, spki_io *io, spki_aedat3 *s, const uint8_t *p)
+{
+    uint32_t word = spki_load32_le(p);
+    if ((word & 1) == 0) { /* not valid: a filter took it out */
+        d->stats.dropped++;
+        return;
+    }
+    switch (s->type) {
+    case SPKI_CAER_SPECIAL: spki_aedat3_special(d, io, s, p); break;
+    case SPKI_CAER_IMU6:
+    case SPKI_CAER_IMU9: spki_aedat3_imu(d, s, p); break;
+    case SPKI_CAER_FRAME: spki_aedat3_frame(d, s, p); break;
+    default:
+        spki_event_store(io->out++, s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu),
+                         spki_aedat3_neuron(word) | d->source_bits);
+    }
+}
+
+/* Polarity events in one piece. How many were taken. */
+SPKI_FN size_t spki_aedat3_polarity(spk_decoder *d, spki_io *io, spki_aedat3 *s, const uint8_t *p,
+                                    size_t count)
+{
+    size_t room = (size_t)(io->out_end - io->out), n = SPKI_MIN(room, count), k;
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    uint32_t bottom = s->upwards && d->stats.height != 0 ? rows - 1 : 0;
+    spk_event *out = io->out;
+    for (k = 0; k < n; k++) {
+        const uint8_t *e = p + k * s->size;
+        uint32_t word = spki_load32_le(e), x = word >> 17, y = word >> 2 & 0x7fff;
+        bool good = (word & 1) != 0 && x < columns && y < rows;
+        y = bottom != 0 ? bottom - y : y;
+        spki_event_store(out, s->base | (int64_t)(spki_load32_le(e + 4) & 0x7fffffffu),
+                         (uint64_t)x | (uint64_t)(y & 0xffff) << 16 |
+                             (uint64_t)(word >> 1 & 1) << 32 | d->source_bits);
+        out += good;
+    }
+    d->stats.dropped += n - (size_t)(out - io->out);
+    io->out = out;
+    return n;
+}
+
+SPKI_FN uint32_t spki_aedat3_least(uint32_t type)
+{
+    if (type == SPKI_CAER_IMU9) return 48;
+    return type == SPKI_CAER_FRAME || type == SPKI_CAER_IMU6 ? 36 : 8;
+}
+
+/* The records of a packet, from the stream or from what was unpacked. */
+SPKI_FN bool spki_aedat3_records(spk_decoder *d, spki_aedat3 *s, spki_io *io)
+{
+    bool packed = s->packed > 0;
+    if (packed && !s->unpacked) {
+        const uint8_t *p = spki_hold(d, io, &s->held, s->packed);
+        if (!p || !spki_aedat3_unpack(d, s, p)) return false;
+        s->unpacked = true;
+        s->body_at = 0;
+    }
+    while (s->left > 0 && io->out < io->out_end) {
+        const uint8_t *p;
+        size_t there, n = 1;
+        if (packed) {
+            there = s->left;
+            p = s->body.data + s->body_at;
+        } else {
+            there = s->held.size == 0 ? (size_t)(io->in_end - io->in) / s->size : 0;
+            p = io->in;
+            if (there == 0) {
+                if ((p = spki_hold(d, io, &s->held, s->size)) == NULL) return false;
+                there = 1;
+            } else io->in += s->size;
+        }
+        if (s->type == SPKI_CAER_POLARITY) {
+            n = spki_aedat3_polarity(d, io, s, p, SPKI_MIN(there, (size_t)s->left));
+        } else spki_aedat3_one(d, io, s, p);
+        if (packed) s->body_at += n * s->size;
+        else if (n > 1) io->in += (n - 1) * s->size;
+        s->left -= (uint32_t)n;
+    }
+    return s->left == 0;
+}
+
+SPKI_FN void spki_aedat3_decode(spk_decoder *d, spki_io *io)
+{
+    spki_aedat3 *s = (spki_aedat3 *)d->state;
+    if (s->phase == SPKI_AEDAT3_HEADER && spki_aedat3_header(d, s, io))
+        s->phase = SPKI_AEDAT3_PACKET;
+    while (s->phase != SPKI_AEDAT3_HEADER && d->result == SPK_OK && io->out < io->out_end) {
+        bool known;
+        if (s->skip > 0 && (s->skip = spki_skip(d, io, s->skip)) > 0) break;
+        if (s->phase == SPKI_AEDAT3_PACKET && !spki_aedat3_packet(d, s, io)) break;
+        known = (s->type <= SPKI_CAER_IMU9 || s->type == SPKI_CAER_SPIKE) &&
+                s->size >= spki_aedat3_least(s->type) && !(s->packed && s->type == SPKI_CAER_FRAME);
+        if (!known) {
+            s->skip = s->packed ? s->packed : (uint64_t)s->left * s->size;
+            s->phase = SPKI_AEDAT3_PACKET;
+            continue;
+        }
+        if (!spki_aedat3_records(d, s, io)) break;
+        s->phase = SPKI_AEDAT3_PACKET;
+    }
+    if (io->last && io->in == io->in_end && s->held.size > 0) {
+        d->stats.bytes_skipped += s->held.size;
+        s->held.size = 0;
+        spki_decoder_violation(d, NULL, "AEDAT 3: the stream ends within a packet");
+    }
+}
+
+SPKI_FN void spki_aedat3_end(spk_decoder *d)
+{
+    spki_aedat3 *s = (spki_aedat3 *)d->state;
+    spki_bytes_free(&d->mem, &s->held);
+    spki_bytes_free(&d->mem, &s->body);
+}
+
+static const spki_codec spki_aedat3_codec = {
+    SPK_FORMAT_AEDAT3, ".aedat3 ", sizeof(spki_aedat3), spki_aedat3_sniff, spki_aedat_accept, NULL,
+    NULL, spki_aedat3_decode, NULL, spki_aedat3_end};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>aedat4: AEDAT 4.0, the files of DV ---- */
+
+/* "#!AER-DAT4.0\r\n"; u32 and a FlatBuffer IOHE; packets of i32 stream, i32 size and one
+   FlatBuffer, compressed by itself; a table of all packets at the end. Little-endian.
+   Source: the AEDAT file formats of inivation-docs; jAER's aedat4 schemas. */
+
+enum { SPKI_AEDAT4_STREAMS = 64 };
+
+typedef enum spki_aedat4_phase {
+    SPKI_AEDAT4_MARK = 0, /* the first line, and the length of the header */
+    SPKI_AEDAT4_HEADER,
+    SPKI_AEDAT4_PACKET,
+    SPKI_AEDAT4_BODY,
+    SPKI_AEDAT4_EVENTS, /* of a packet, until all found room */
+    SPKI_AEDAT4_TABLE   /* the rest of the stream */
+} spki_aedat4_phase;
+
+typedef struct spki_aedat4 {
+    spki_aedat4_phase phase;
+    int32_t compression;
+    int64_t table_at;  /* offset in the stream, negative: not known */
+    uint64_t position; /* of the next packet */
+    uint64_t packets, skip;
+    uint32_t size; /* of the header, or the packet's body */
+    spki_bytes held, plain;
+    spki_fb fb;         /* the packet at hand */
+    bool lent;          /* it lies in the input, which the next call will not find there */
+    size_t at;          /* of its next element in `fb`; events, or the vector of tables */
+    uint32_t left;      /* elements still to come */
+    uint8_t kind;       /* first letter of the identifier: E, F, I, T */
+    uint16_t source;    /* number of its camera */
+    int32_t stream[SPKI_AEDAT4_STREAMS]; /* in the order in which the header names them */
+    uint8_t type[SPKI_AEDAT4_STREAMS];   /* their identifiers' first letters */
+    uint32_t streams;
+#ifdef SPIKELIB_ZSTD
+    ZSTD_DCtx *zstd;
+#endif
+} spki_aedat4;
+
+SPKI_FN spki_sniff spki_aedat4_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    static const char mark[] = "#!AER-DAT4";
+    size_t n = sizeof mark - 1;
+    if (memcmp(head, mark, SPKI_MIN(size, n)) != 0) return SPKI_SNIFF_NO;
+    return size >= n ? SPKI_SNIFF_YES : whole ? SPKI_SNIFF_NO : SPKI_SNIFF_MORE;
+}
+
+/* -- the header's XML -- */
+
+/* The number that an attribute of this name holds, within a piece of XML; -1 if none. */
+SPKI_FN int64_t spki_xml_number(const uint8_t *text, size_t n, const char *key)
+{
+    size_t m = strlen(key), i = 0;
+    int64_t value = 0;
+    while (i + m <= n && memcmp(text + i, key, m) != 0) i++;
+    if (i + m > n) return -1;
+    i += m;
+    while (i < n && text[i] != '>') i++;
+    if (++i >= n || text[i] < '0' || text[i] > '9') return -1;
+    for (; i < n && text[i] >= '0' && text[i] <= '9' && value < INT32_MAX; i++)
+        value = value * 10 + (text[i] - '0');
+    return value;
+}
+
+/* What stands between two nodes that are named by a number belongs to the first of them. */
+SPKI_FN void spki_aedat4_node(spk_decoder *d, spki_aedat4 *s, int32_t id, const uint8_t *text,
+                              size_t n)
+{
+    int64_t width = spki_xml_number(text, n, "\"sizeX\""), height;
+    uint8_t type = spki_contains(text, n, ">evts<")   ? 'E'
+                   : spki_contains(text, n, ">frme<") ? 'F'
+                   : spki_contains(text, n, ">imus<") ? 'I'
+                                                      : 'T';
+    height = spki_xml_number(text, n, "\"sizeY\"");
+    if (s->streams < SPKI_AEDAT4_STREAMS) {
+        s->stream[s->streams] = id;
+        s->type[s->streams++] = type;
+    }
+    if (type != 'E' || width <= 0 || width > 65536 || height <= 0 || height > 65536) return;
+    spki_decoder_size(d, SPKI_MAX(d->stats.width, (uint32_t)width),
+                      SPKI_MAX(d->stats.height, (uint32_t)height));
+}
+
+SPKI_FN void spki_aedat4_xml(spk_decoder *d, spki_aedat4 *s, const uint8_t *text, size_t n)
+{
+    static const char key[] = "<node name=\"";
+    size_t m = sizeof key - 1, i, begin = 0;
+    int32_t open = -1;
+    for (i = 0; i + m < n; i++) {
+        int32_t id = 0;
+        size_t k = i + m;
+        if (text[i] != '<' || memcmp(text + i, key, m) != 0) continue;
+        for (; k < n && text[k] >= '0' && text[k] <= '9' && id < 100000000; k++)
+            id = id * 10 + (text[k] - '0');
+        if (k == i + m || k == n || text[k] != '"') continue;
+        if (open >= 0) spki_aedat4_node(d, s, open, text + begin, i - begin);
+        open = id;
+        begin = i;
+    }
+    if (open >= 0) spki_aedat4_node(d, s, open, text + begin, n - begin);
+}
+
+/* How many streams of its type come before it: the number of its camera. */
+SPKI_FN uint16_t spki_aedat4_source(const spki_aedat4 *s, int32_t stream)
+{
+    uint32_t k, before = 0;
+    uint8_t type = 0;
+    for (k = 0; k < s->streams && type == 0; k++)
+        if (s->stream[k] == stream) type = s->type[k];
+    for (k = 0; k < s->streams && type != 0 && s->stream[k] != stream; k++)
+        if (s->type[k] == type) before++;
+    return (uint16_t)before;
+}
+
+/* -- header -- */
+
+SPKI_FN bool spki_aedat4_mark(spk_decoder *d, spki_aedat4 *s, spki_io *io)
+{
+    const uint8_t *p = spki_hold(d, io, &s->held, 18);
+    if (!p) return false;
+    s->size = spki_load32_le(p + 14);
+    if (memcmp(p, "#!AER-DAT4", 10) != 0 || s->size < 8 || s->size > (1u << 26)) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: its first line, or the length of the "
+                                                   "header (%u bytes), makes no sense", s->size);
+        return false;
+    }
+    s->position = 18 + (uint64_t)s->size;
+    s->phase = SPKI_AEDAT4_HEADER;
+    return true;
+}
+
+SPKI_FN const char *spki_aedat4_compression(int32_t compression)
+{
+    if (compression == 1 || compression == 2) return "LZ4";
+    if (compression == 3 || compression == 4) return "ZSTD";
+    return "";
+}
+
+/* Sets the error if this build cannot unpack the file. */
+SPKI_FN bool spki_aedat4_can_inflate(spk_decoder *d, const spki_aedat4 *s)
+{
+    bool lz4 = false, zstd = false, wants_lz4, wants_zstd;
+#ifdef SPIKELIB_LZ4
+    lz4 = true;
+#endif
+#ifdef SPIKELIB_ZSTD
+    zstd = true;
+#endif
+    wants_lz4 = s->compression == 1 || s->compression == 2;
+    wants_zstd = s->compression == 3 || s->compression == 4;
+    if (s->compression == 0 || (wants_lz4 && lz4) || (wants_zstd && zstd)) return true;
+    if (wants_lz4 || wants_zstd) {
+        const char *name = spki_aedat4_compression(s->compression);
+        spki_decoder_fail(d, SPK_ERR_UNSUPPORTED, NULL,
+                          "AEDAT4 compressed with %s: compile with SPIKELIB_%s defined and link "
+                          "its library (-l%s)",
+                          name, name, wants_lz4 ? "lz4" : "zstd");
+    } else
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: there is no compression number %d",
+                          (int)s->compression);
+    return false;
+}
+
+SPKI_FN bool spki_aedat4_header(spk_decoder *d, spki_aedat4 *s, spki_io *io)
+{
+    const uint8_t *p = spki_hold(d, io, &s->held, s->size);
+    spki_fb fb;
+    size_t root, text;
+    uint32_t n;
+    if (!p) return false;
+    memset(&fb, 0, sizeof fb);
+    fb.data = p;
+    fb.size = s->size;
+    root = spki_fb_root(&fb);
+    s->compression = spki_fb_i32(&fb, root, 0, 0);
+    s->table_at = spki_fb_i64(&fb, root, 1, -1);
+    text = spki_fb_vector(&fb, root, 2, 1, &n);
+    if (fb.bad || memcmp(p + 4, "IOHE", 4) != 0) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: the header is damaged");
+        return false;
+    }
+    if (text) spki_aedat4_xml(d, s, p + text, n);
+    s->phase = SPKI_AEDAT4_PACKET;
+    return spki_aedat4_can_inflate(d, s);
+}
+
+/* -- packets -- */
+
+/* Where the header does not name the table's place (a recorder that died): something that can only
+   be the table. */
+SPKI_FN bool spki_aedat4_is_table(const spki_aedat4 *s, const uint8_t *p)
+{
+    uint32_t k, stream = spki_load32_le(p);
+    for (k = 0; k < s->streams; k++)
+        if ((uint32_t)s->stream[k] == stream) return false;
+    if (s->compression == 1 || s->compression == 2) return stream == 0x184d2204u;
+    if (s->compression == 3 || s->compression == 4) return stream == 0xfd2fb528u;
+    return s->streams > 0 && stream > 255 && s->table_at < 0;
+}
+
+SPKI_FN bool spki_aedat4_packet(spk_decoder *d, spki_aedat4 *s, spki_io *io)
+{
+    const uint8_t *p;
+    if (s->table_at >= 0 && s->position >= (uint64_t)s->table_at) {
+        s->phase = SPKI_AEDAT4_TABLE;
+        return true;
+    }
+    if ((p = spki_hold(d, io, &s->held, 8)) == NULL) return false;
+    if (spki_aedat4_is_table(s, p)) {
+        s->phase = SPKI_AEDAT4_TABLE;
+        return true;
+    }
+    s->size = spki_load32_le(p + 4);
+    if (s->size > (uint32_t)INT32_MAX || (spki_load32_le(p) & 0x80000000u) != 0) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
+                          "AEDAT4: packet %llu at byte %llu has no sensible header (stream %d, %d "
+                          "bytes)",
+                          (unsigned long long)s->packets, (unsigned long long)s->position,
+                          (int)spki_load32_le(p), (int)s->size);
+        return false;
+    }
+    s->source = spki_aedat4_source(s, (int32_t)spki_load32_le(p));
+    s->position += 8 + (uint64_t)s->size;
+    s->packets++;
+    s->phase = SPKI_AEDAT4_BODY;
+    return true;
+}
+
+/* The FlatBuffer of a packet, or NULL with *why. */
+SPKI_FN const uint8_t *spki_aedat4_inflate(spk_decoder *d, spki_aedat4 *s, const uint8_t *p,
+                                           size_t *n, const char **why)
+{
+    bool memory = false;
+    *n = s->size;
+    *why = NULL;
+    if (s->compression == 0) return p;
+#ifdef SPIKELIB_LZ4
+    if (s->compression <= 2) *why = spki_lz4_inflate(&d->mem, p, s->size, &s->plain, &memory);
+#endif
+#ifdef SPIKELIB_ZSTD
+    if (s->compression >= 3) {
+        if (!s->zstd) s->zstd = ZSTD_createDCtx();
+        memory = !s->zstd;
+        *why = !s->zstd ? "there is no memory to unpack it"
+                        : spki_zstd_inflate(&d->mem, s->zstd, p, s->size, &s->plain, &memory);
+    }
+#endif
+    if (memory)
+        spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to unpack packet %llu",
+                          (unsigned long long)(s->packets - 1));
+    *n = s->plain.size;
+    return *why ? NULL : s->plain.data;
+}
+
+/* A packet that makes no sense is skipped whole: the next one's place is known. */
+SPKI_FN bool spki_aedat4_refuse(spk_decoder *d, spki_aedat4 *s, const char *why)
+{
+    char text[160];
+    snprintf(text, sizeof text, "AEDAT4: packet %llu at byte %llu: %s",
+             (unsigned long long)(s->packets - 1),
+             (unsigned long long)(s->position - 8 - s->size), why);
+    d->stats.bytes_skipped += 8 + (uint64_t)s->size;
+    s->phase = SPKI_AEDAT4_PACKET;
+    return spki_decoder_violation(d, NULL, text);
+}
+
+SPKI_FN bool spki_aedat4_body(spk_decoder *d, spki_aedat4 *s, spki_io *io)
+{
+    const uint8_t *p = spki_hold(d, io, &s->held, s->size), *plain;
+    const char *why;
+    size_t n, root;
+    if (!p) return false;
+    plain = spki_aedat4_inflate(d, s, p, &n, &why);
+    if (d->result != SPK_OK) return false;
+    if (!plain) return spki_aedat4_refuse(d, s, why);
+    if (n < 12 || spki_load32_le(plain) > n - 4)
+        return spki_aedat4_refuse(d, s, "it is shorter than it says");
+    s->lent = s->compression == 0 && p != s->held.data;
+    s->fb.data = plain + 4;
+    s->fb.size = spki_load32_le(plain);
+    s->fb.bad = false;
+    s->kind = plain[8];
+    root = spki_fb_root(&s->fb);
+    s->left = 0;
+    if (memcmp(plain + 8, "EVTS", 4) == 0) s->at = spki_fb_vector(&s->fb, root, 0, 16, &s->left);
+    else if (memcmp(plain + 8, "TRIG", 4) == 0 || memcmp(plain + 8, "IMUS", 4) == 0)
+        s->at = spki_fb_vector(&s->fb, root, 0, 4, &s->left);
+    else if (memcmp(plain + 8, "FRME", 4) == 0) {
+        s->at = root;
+        s->left = 1;
+    } else { /* another kind of data (bounding boxes, poses): not events, and no damage */
+        d->stats.bytes_skipped += 8 + (uint64_t)s->size;
+        s->phase = SPKI_AEDAT4_PACKET;
+        return true;
+    }
+    if (s->fb.bad) return spki_aedat4_refuse(d, s, "its FlatBuffer is damaged");
+    s->phase = SPKI_AEDAT4_EVENTS;
+    return true;
+}
+
+/* -- what is in them -- */
+
+/* Events as they stand in the file: i64 time, i16 x, i16 y, u8 polarity, 3 unused. */
+SPKI_FN void spki_aedat4_events(spk_decoder *d, spki_io *io, spki_aedat4 *s)
+{
+    size_t n = SPKI_MIN((size_t)(io->out_end - io->out), (size_t)s->left), k;
+    const uint8_t *p = s->fb.data + s->at;
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    uint64_t source = d->source_bits + ((uint64_t)s->source << 48);
+    spk_event *out = io->out;
+    for (k = 0; k < n; k++, p += 16) {
+        uint64_t rest = spki_load64_le(p + 8), xy = rest & 0xffffffffu;
+        uint64_t on = (rest & UINT64_C(0xff00000000)) != 0;
+        bool good = ((xy & 0xffff) < columns) & (xy >> 16 < rows);
+        spki_event_store(out, (int64_t)spki_load64_le(p), xy | on << 32 | source);
+        out += good;
+    }
+    d->stats.dropped += n - (size_t)(out - io->out);
+    io->out = out;
+    s->at += 16 * n;
+    s->left -= (uint32_t)n;
+}
+
+/* Source: dv's trigger types. 0 reset; 1, 2, 3 signal rising, falling, pulse; 4, 5 the camera's own
+   generator; 6, 7 a frame's readout and 8, 9 its exposure, begin and end. */
+SPKI_FN void spki_aedat4_trigger(spk_decoder *d, spki_io *io, spki_aedat4 *s, size_t table)
+{
+    spk_trigger e;
+    int code = spki_fb_i8(&s->fb, table, 1);
+    memset(&e, 0, sizeof e);
+    e.t_us = spki_fb_i64(&s->fb, table, 0, 0);
+    e.code = (uint16_t)(code & 0xff);
+    e.source = s->source;
+    e.channel = (uint16_t)(code >= 1 && code <= 3   ? 0
+                           : code >= 4 && code <= 9 ? (code - 2) / 2
+                                                    : 4);
+    e.edge = code == 1 || code == 3 || (code >= 4 && code % 2 == 0);
+    e.pulse = code == 0 || code == 3;
+    if (!s->fb.bad) spki_decoder_trigger(d, io, &e);
+}
+
+SPKI_FN void spki_aedat4_imu(spk_decoder *d, spki_aedat4 *s, size_t table)
+{
+    spk_imu e;
+    uint32_t k;
+    memset(&e, 0, sizeof e);
+    e.t_us = spki_fb_i64(&s->fb, table, 0, 0);
+    e.source = s->source;
+    e.temperature_c = spki_fb_f32(&s->fb, table, 1);
+    for (k = 0; k < 3; k++) {
+        e.accel_g[k] = spki_fb_f32(&s->fb, table, 2 + k);
+        e.gyro_dps[k] = spki_fb_f32(&s->fb, table, 5 + k);
+        e.mag_ut[k] = spki_fb_f32(&s->fb, table, 8 + k);
+    }
+    if (!s->fb.bad) spki_decoder_imu(d, &e);
+}
+
+SPKI_FN void spki_aedat4_frame(spk_decoder *d, spki_aedat4 *s, size_t table)
+{
+    spk_frame e;
+    uint32_t n;
+    int format = spki_fb_i8(&s->fb, table, 5);
+    size_t pixels;
+    memset(&e, 0, sizeof e);
+    e.t_us = spki_fb_i64(&s->fb, table, 0, 0);
+    e.start_us = spki_fb_i64(&s->fb, table, 1, 0);
+    e.end_us = spki_fb_i64(&s->fb, table, 2, 0);
+    e.exposure_start_us = spki_fb_i64(&s->fb, table, 3, 0);
+    e.exposure_end_us = spki_fb_i64(&s->fb, table, 4, 0);
+    e.width = (uint16_t)spki_fb_i16(&s->fb, table, 6);
+    e.height = (uint16_t)spki_fb_i16(&s->fb, table, 7);
+    e.x = (uint16_t)spki_fb_i16(&s->fb, table, 8);
+    e.y = (uint16_t)spki_fb_i16(&s->fb, table, 9);
+    pixels = spki_fb_vector(&s->fb, table, 10, 1, &n);
+    /* OpenCV's numbers of types: the depth in 3 bits, the channels less one in the others. */
+    e.channels = (uint16_t)(((format & 0xff) >> 3) + 1);
+    e.sample_bytes = (uint16_t)((format & 7) >= 2 && (format & 7) <= 3 ? 2 : 1);
+    e.source = s->source;
+    e.code = (uint16_t)(format & 0xff);
+    e.pixels = s->fb.data + pixels;
+    e.size = n;
+    if (n != (uint64_t)e.width * e.height * e.channels * e.sample_bytes) s->fb.bad = true;
+    if (!s->fb.bad) spki_decoder_frame(d, &e);
+}
+
+/* True when all of the packet has been given out. */
+SPKI_FN bool spki_aedat4_elements(spk_decoder *d, spki_io *io, spki_aedat4 *s)
+{
+    while (s->left > 0 && io->out < io->out_end) {
+        if (s->kind == 'E') {
+            spki_aedat4_events(d, io, s);
+            continue;
+        }
+        if (s->kind == 'F') spki_aedat4_frame(d, s, s->at);
+        else {
+            size_t table = spki_fb_follow(&s->fb, s->at);
+            if (s->kind == 'T') spki_aedat4_trigger(d, io, s, table);
+            else spki_aedat4_imu(d, s, table);
+            s->at += 4;
+        }
+        s->left--;
+        if (s->fb.bad) {
+            s->left = 0;
+            return spki_aedat4_refuse(d, s, "its FlatBuffer is damaged");
+        }
+    }
+    if (s->left > 0) return false;
+    s->phase = SPKI_AEDAT4_PACKET;
+    return true;
+}
+
+SPKI_FN void spki_aedat4_keep(spk_decoder *d, spki_aedat4 *s)
+{
+    s->plain.size = 0;
+    s->lent = false;
+    if (spki_bytes_append(&d->mem, &s->plain, s->fb.data, s->fb.size)) s->fb.data = s->plain.data;
+    else spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for a packet");
+}
+
+SPKI_FN void spki_aedat4_decode(spk_decoder *d, spki_io *io)
+{
+    spki_aedat4 *s = (spki_aedat4 *)d->state;
+    bool more = true;
+    while (more && d->result == SPK_OK && io->out < io->out_end) {
+        switch (s->phase) {
+        case SPKI_AEDAT4_MARK: more = spki_aedat4_mark(d, s, io); break;
+        case SPKI_AEDAT4_HEADER: more = spki_aedat4_header(d, s, io); break;
+        case SPKI_AEDAT4_PACKET: more = spki_aedat4_packet(d, s, io); break;
+        case SPKI_AEDAT4_BODY: more = spki_aedat4_body(d, s, io); break;
+        case SPKI_AEDAT4_EVENTS: more = spki_aedat4_elements(d, io, s); break;
+        default:
+            io->in = io->in_end;
+            more = false;
+        }
+    }
+    if (s->left > 0 && s->lent) spki_aedat4_keep(d, s);
+    if (!io->last || io->in != io->in_end || d->result != SPK_OK || s->left > 0) return;
+    if (s->phase == SPKI_AEDAT4_MARK || s->phase == SPKI_AEDAT4_HEADER) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: the stream ends within the header");
+    } else if (s->held.size > 0 || s->phase == SPKI_AEDAT4_BODY) {
+        d->stats.bytes_skipped += s->held.size + (s->phase == SPKI_AEDAT4_BODY ? 8u : 0u);
+        s->held.size = 0;
+        s->phase = SPKI_AEDAT4_TABLE;
+        spki_decoder_violation(d, NULL, "AEDAT4: the stream ends within a packet");
+    }
+}
+
+SPKI_FN void spki_aedat4_end(spk_decoder *d)
+{
+    spki_aedat4 *s = (spki_aedat4 *)d->state;
+    spki_bytes_free(&d->mem, &s->held);
+    spki_bytes_free(&d->mem, &s->plain);
+#ifdef SPIKELIB_ZSTD
+    ZSTD_freeDCtx(s->zstd);
+#endif
+}
+
+static const spki_codec spki_aedat4_codec = {
+    SPK_FORMAT_AEDAT4, ".aedat4 ", sizeof(spki_aedat4), spki_aedat4_sniff, spki_aedat_accept, NULL,
+    NULL, spki_aedat4_decode, NULL, spki_aedat4_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
 #ifndef SPIKELIB_NO_EVENTS
@@ -19098,8 +20653,9 @@ static const spki_encoder spki_nmnist_encoder = {
 SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
-        &spki_es_codec,   &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,
-        &spki_evt4_codec, &spki_dat_codec,  &spki_nmnist_codec,
+        &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
+        &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
+        &spki_dat_codec,  &spki_nmnist_codec,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
@@ -19824,6 +21380,7 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 #undef SPKI_ADEX_INPUTS
 #undef SPKI_ADEX_PARAMS
 #undef SPKI_ADEX_STATE
+#undef SPKI_AEDAT3_RECORD_MOST
 #undef SPKI_AHEAD
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD
@@ -19893,6 +21450,7 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 #undef SPKI_HH_STATE
 #undef SPKI_HUGE_BLOCK
 #undef SPKI_HUGE_PAGE
+#undef SPKI_INFLATE_MOST
 #undef SPKI_INK
 #undef SPKI_ISA_COUNT
 #undef SPKI_IZHIKEVICH_DERIVED

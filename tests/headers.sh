@@ -48,6 +48,11 @@ job clean aarch64-c11 aarch64-linux-gnu-gcc -std=c11 -O1 -c impl.c -o impl-aarch
 for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_EVENTS NO_XXHASH STATIC; do
     job clean "flag-$flag" gcc -std=c11 -DSPIKELIB_$flag -fsyntax-only impl.c
 done
+for name in lz4 zstd; do
+    with=$(library $name | sed 's/ -l[^ ]*//g')
+    if [ -z "$with" ]; then skip "no_warnings/flag-${name^^}" "no $name"; continue; fi
+    job clean "flag-${name^^}" gcc -std=c11 $with -fsyntax-only impl.c
+done
 job clean flags-all gcc -std=c11 -DSPIKELIB_NO_AVX2 -DSPIKELIB_NO_AVX512 -DSPIKELIB_NO_THREADS \
     -DSPIKELIB_NO_PLOT -DSPIKELIB_NO_EVENTS -DSPIKELIB_NO_XXHASH -DSPIKELIB_STATIC -fsyntax-only impl.c
 jobs_done

@@ -18,6 +18,16 @@ LIBS="-lm -lpthread"
 CORES=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 JOBS=${SPIKELIB_TEST_JOBS:-$CORES}
 
+# library lz4|zstd|hdf5: what compiles and links a program with it, the flag of spikelib that switches
+# it on included; nothing where it is not installed.
+library() {
+    local name
+    case $1 in hdf5) name=hdf5 ;; *) name=lib$1 ;; esac
+    if have pkg-config && pkg-config --exists "$name" 2>/dev/null; then
+        echo "-DSPIKELIB_${1^^} $(pkg-config --cflags --libs "$name")"
+    elif [ "$1" != hdf5 ] && [ -e "/usr/include/$1.h" ]; then echo "-DSPIKELIB_${1^^} -l$1"; fi
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 ok() { echo "ok $1"; }
 fail() { echo "FAIL $1: $2"; }

@@ -27,13 +27,18 @@ group_amalgam() {
 }
 
 # compile SOURCE PROGRAM COMPILER FLAGS...: a test that does not hold the implementation is linked
-# with spikelib.c.
+# with spikelib.c. A test that says "check: with lz4 zstd" gets those of these libraries that are
+# there, with the flags that switch them on, and skips what the others would be needed for.
 compile() {
     local source=$1 program=$2
     shift 2
     local with=
     grep -q -E 'SPIKELIB_IMPLEMENTATION|\.\./src/' "$source" || with=spikelib.c
-    "$@" -I. "$source" $with -o "$program" $LIBS >"$program.log" 2>&1
+    local libraries=
+    for l in $(sed -n 's,.*check: with \([a-z0-9 ]*[a-z0-9]\).*,\1,p' "$source"); do
+        libraries="$libraries $(library "$l")"
+    done
+    "$@" -I. "$source" $with -o "$program" $libraries $LIBS >"$program.log" 2>&1
 }
 c_test() { # c_test NAME SOURCE LIMIT_S COMPILER FLAGS...
     local name=$1 source=$2 limit=$3 program=$BUILD/c/$1

@@ -56,6 +56,7 @@ typedef enum spk_extra_kind {
     SPK_EXTRA_EXPOSURE = 3, /* ATIS threshold crossing: 1 byte, 0 the first, 1 the second */
     SPK_EXTRA_FLOW = 4,     /* DAT optical flow: four floats vx, vy, cx, cy and a uint32_t id */
     SPK_EXTRA_SPECIAL = 5,  /* AEDAT 3.1 special event that is no trigger: `code` its type */
+    SPK_EXTRA_ADDRESS = 6,  /* AEDAT 2 sample of a frame or IMU: the address, a uint32_t */
     SPK_EXTRA_KIND_FORCE_32_BIT = 0x7fffffff
 } spk_extra_kind;
 

@@ -25,6 +25,8 @@
     SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
+    SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
+    SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 

@@ -71,7 +71,11 @@ SPKI_FN bool spki_aedat2_header(spk_decoder *d, spki_aedat2 *s, spki_io *io)
         spki_aedat2_line(d, s, s->held.data, s->held.size);
         s->held.size = 0;
     }
-    return io->last;
+    if (io->last) { /* within a line */
+        d->stats.bytes_skipped += s->held.size;
+        s->held.size = 0;
+    }
+    return false;
 }
 
 SPKI_INLINE uint32_t spki_be32(const uint8_t *p)

@@ -20,9 +20,15 @@ enum {
 /* A frame of 16 megapixels with 4 channels; what is larger is damage. */
 #define SPKI_AEDAT3_RECORD_MOST ((uint32_t)1 << 27)
 
+typedef enum spki_aedat3_phase {
+    SPKI_AEDAT3_HEADER = 0,
+    SPKI_AEDAT3_PACKET,
+    SPKI_AEDAT3_RECORDS
+} spki_aedat3_phase;
+
 typedef struct spki_aedat3 {
     spki_bytes held, body; /* a record; a compressed packet once unpacked, or what is left of it */
-    enum { SPKI_AEDAT3_HEADER = 0, SPKI_AEDAT3_PACKET, SPKI_AEDAT3_RECORDS } phase;
+    spki_aedat3_phase phase;
     bool upwards, unpacked, named;
     uint16_t type, camera;
     uint32_t size, ts_at, left; /* of a record; where its time stands; records still to come */
@@ -96,14 +102,14 @@ SPKI_FN bool spki_aedat3_packet(spk_decoder *d, spki_aedat3 *s, spki_io *io)
     uint16_t type;
     uint32_t capacity, number, overflow;
     if (!p) return false;
-    type = spki_le16(p);
+    type = spki_load16_le(p);
     s->type = type & 0x7fff;
-    s->camera = spki_le16(p + 2);
-    s->size = spki_le32(p + 4);
-    s->ts_at = spki_le32(p + 8);
-    overflow = spki_le32(p + 12);
-    capacity = spki_le32(p + 16);
-    number = spki_le32(p + 20);
+    s->camera = spki_load16_le(p + 2);
+    s->size = spki_load32_le(p + 4);
+    s->ts_at = spki_load32_le(p + 8);
+    overflow = spki_load32_le(p + 12);
+    capacity = spki_load32_le(p + 16);
+    number = spki_load32_le(p + 20);
     if (s->size < 8 || s->size > SPKI_AEDAT3_RECORD_MOST || s->ts_at > s->size - 4 ||
         number > INT32_MAX || capacity > INT32_MAX || overflow > INT32_MAX || s->type > 1023) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, io->in,
@@ -144,10 +150,10 @@ SPKI_FN bool spki_aedat3_unpack(spk_decoder *d, spki_aedat3 *s, const uint8_t *p
         left -= n;
         if (run > 0) run--;
         else if (counted) {
-            run = spki_le32(to + s->ts_at);
+            run = spki_load32_le(to + s->ts_at);
             counted = false;
         } else {
-            time = spki_le32(to + s->ts_at);
+            time = spki_load32_le(to + s->ts_at);
             counted = (time & 0x80000000u) != 0;
             time &= 0x7fffffffu;
         }
@@ -167,8 +173,8 @@ SPKI_FN bool spki_aedat3_unpack(spk_decoder *d, spki_aedat3 *s, const uint8_t *p
 
 SPKI_FN void spki_aedat3_special(spk_decoder *d, spki_io *io, spki_aedat3 *s, const uint8_t *p)
 {
-    uint32_t word = spki_le32(p), type = word >> 1 & 0x7f, data = word >> 8;
-    int64_t t = s->base | (int64_t)(spki_le32(p + 4) & 0x7fffffffu);
+    uint32_t word = spki_load32_le(p), type = word >> 1 & 0x7f, data = word >> 8;
+    int64_t t = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
     bool edge = type >= 2 && type != 5 && type <= 11, generated = type == 12 || type == 13;
     if (edge || generated) {
         /* Three inputs of three types each: rising, falling, pulse. */
@@ -201,10 +207,10 @@ SPKI_FN void spki_aedat3_imu(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
     uint32_t k, n = s->type == SPKI_CAER_IMU9 ? 10 : 7, bits;
     memset(&e, 0, sizeof e);
     for (k = 0; k < n; k++) {
-        bits = spki_le32(p + 8 + 4 * k);
+        bits = spki_load32_le(p + 8 + 4 * k);
         memcpy(&v[k], &bits, 4);
     }
-    e.t_us = s->base | (int64_t)(spki_le32(p + 4) & 0x7fffffffu);
+    e.t_us = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
     bits = 0x7fc00000u;
     for (k = 0; k < 3; k++) {
         e.accel_g[k] = v[k];
@@ -219,7 +225,8 @@ SPKI_FN void spki_aedat3_imu(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
 /* 36 bytes of header, then 16-bit samples from the upper left. */
 SPKI_FN void spki_aedat3_frame(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
 {
-    uint32_t info = spki_le32(p), width = spki_le32(p + 20), height = spki_le32(p + 24);
+    uint32_t info = spki_load32_le(p);
+    uint32_t width = spki_load32_le(p + 20), height = spki_load32_le(p + 24);
     uint64_t samples;
     spk_frame e;
     memset(&e, 0, sizeof e);
@@ -230,15 +237,15 @@ SPKI_FN void spki_aedat3_frame(spk_decoder *d, spki_aedat3 *s, const uint8_t *p)
         spki_decoder_violation(d, NULL, "AEDAT 3: a frame is larger than its packet");
         return;
     }
-    e.start_us = s->base | (int64_t)(spki_le32(p + 4) & 0x7fffffffu);
-    e.end_us = s->base | (int64_t)(spki_le32(p + 8) & 0x7fffffffu);
-    e.exposure_start_us = s->base | (int64_t)(spki_le32(p + 12) & 0x7fffffffu);
-    e.exposure_end_us = s->base | (int64_t)(spki_le32(p + 16) & 0x7fffffffu);
+    e.start_us = s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu);
+    e.end_us = s->base | (int64_t)(spki_load32_le(p + 8) & 0x7fffffffu);
+    e.exposure_start_us = s->base | (int64_t)(spki_load32_le(p + 12) & 0x7fffffffu);
+    e.exposure_end_us = s->base | (int64_t)(spki_load32_le(p + 16) & 0x7fffffffu);
     e.t_us = e.exposure_start_us + (e.exposure_end_us - e.exposure_start_us) / 2;
     e.width = (uint16_t)width;
     e.height = (uint16_t)height;
-    e.x = spki_le16(p + 28);
-    e.y = spki_le16(p + 32);
+    e.x = spki_load16_le(p + 28);
+    e.y = spki_load16_le(p + 32);
     e.sample_bytes = 2;
     e.code = (uint16_t)(info >> 4 & 15);
     e.size = (size_t)samples * 2;
@@ -260,7 +267,7 @@ SPKI_INLINE uint64_t spki_aedat3_neuron(uint32_t word)
 
 SPKI_FN void spki_aedat3_one(spk_decoder *d, spki_io *io, spki_aedat3 *s, const uint8_t *p)
 {
-    uint32_t word = spki_le32(p);
+    uint32_t word = spki_load32_le(p);
     if ((word & 1) == 0) { /* not valid: a filter took it out */
         d->stats.dropped++;
         return;
@@ -271,7 +278,7 @@ SPKI_FN void spki_aedat3_one(spk_decoder *d, spki_io *io, spki_aedat3 *s, const 
     case SPKI_CAER_IMU9: spki_aedat3_imu(d, s, p); break;
     case SPKI_CAER_FRAME: spki_aedat3_frame(d, s, p); break;
     default:
-        spki_event_store(io->out++, s->base | (int64_t)(spki_le32(p + 4) & 0x7fffffffu),
+        spki_event_store(io->out++, s->base | (int64_t)(spki_load32_le(p + 4) & 0x7fffffffu),
                          spki_aedat3_neuron(word) | d->source_bits);
     }
 }
@@ -285,10 +292,11 @@ SPKI_FN size_t spki_aedat3_polarity(spk_decoder *d, spki_io *io, spki_aedat3 *s,
     uint32_t bottom = s->upwards && d->stats.height != 0 ? rows - 1 : 0;
     spk_event *out = io->out;
     for (k = 0; k < n; k++) {
-        uint32_t word = spki_le32(p + k * s->size), x = word >> 17, y = word >> 2 & 0x7fff;
+        const uint8_t *e = p + k * s->size;
+        uint32_t word = spki_load32_le(e), x = word >> 17, y = word >> 2 & 0x7fff;
         bool good = (word & 1) != 0 && x < columns && y < rows;
         y = bottom != 0 ? bottom - y : y;
-        spki_event_store(out, s->base | (int64_t)(spki_le32(p + k * s->size + 4) & 0x7fffffffu),
+        spki_event_store(out, s->base | (int64_t)(spki_load32_le(e + 4) & 0x7fffffffu),
                          (uint64_t)x | (uint64_t)(y & 0xffff) << 16 |
                              (uint64_t)(word >> 1 & 1) << 32 | d->source_bits);
         out += good;
@@ -300,8 +308,8 @@ SPKI_FN size_t spki_aedat3_polarity(spk_decoder *d, spki_io *io, spki_aedat3 *s,
 
 SPKI_FN uint32_t spki_aedat3_least(uint32_t type)
 {
-    return type == SPKI_CAER_FRAME ? 36 : type == SPKI_CAER_IMU6 ? 36 : type == SPKI_CAER_IMU9 ? 48
-                                                                                                : 8;
+    if (type == SPKI_CAER_IMU9) return 48;
+    return type == SPKI_CAER_FRAME || type == SPKI_CAER_IMU6 ? 36 : 8;
 }
 
 /* The records of a packet, from the stream or from what was unpacked. */

@@ -6,8 +6,8 @@
 #include "flatbuf.h"
 #include "inflate.h"
 
-/* "#!AER-DAT4.0\r\n"; u32 and a FlatBuffer IOHE; packets of i32 stream, i32 size and one FlatBuffer,
-   compressed by itself; a table of all packets at the end. Little-endian.
+/* "#!AER-DAT4.0\r\n"; u32 and a FlatBuffer IOHE; packets of i32 stream, i32 size and one
+   FlatBuffer, compressed by itself; a table of all packets at the end. Little-endian.
    Source: the AEDAT file formats of inivation-docs; jAER's aedat4 schemas. */
 
 enum { SPKI_AEDAT4_STREAMS = 64 };
@@ -30,10 +30,11 @@ typedef struct spki_aedat4 {
     uint32_t size; /* of the header, or the packet's body */
     spki_bytes held, plain;
     spki_fb fb;         /* the packet at hand */
+    bool lent;          /* it lies in the input, which the next call will not find there */
     size_t at;          /* of its next element in `fb`; events, or the vector of tables */
     uint32_t left;      /* elements still to come */
     uint8_t kind;       /* first letter of the identifier: E, F, I, T */
-    uint64_t source;    /* ready for the event's second half */
+    uint16_t source;    /* number of its camera */
     int32_t stream[SPKI_AEDAT4_STREAMS]; /* in the order in which the header names them */
     uint8_t type[SPKI_AEDAT4_STREAMS];   /* their identifiers' first letters */
     uint32_t streams;
@@ -105,8 +106,8 @@ SPKI_FN void spki_aedat4_xml(spk_decoder *d, spki_aedat4 *s, const uint8_t *text
     if (open >= 0) spki_aedat4_node(d, s, open, text + begin, n - begin);
 }
 
-/* The events' `source`: the caller's, and how many streams of this type come before it. */
-SPKI_FN uint16_t spki_aedat4_source(const spk_decoder *d, const spki_aedat4 *s, int32_t stream)
+/* How many streams of its type come before it: the number of its camera. */
+SPKI_FN uint16_t spki_aedat4_source(const spki_aedat4 *s, int32_t stream)
 {
     uint32_t k, before = 0;
     uint8_t type = 0;
@@ -114,7 +115,7 @@ SPKI_FN uint16_t spki_aedat4_source(const spk_decoder *d, const spki_aedat4 *s, 
         if (s->stream[k] == stream) type = s->type[k];
     for (k = 0; k < s->streams && type != 0 && s->stream[k] != stream; k++)
         if (s->type[k] == type) before++;
-    return (uint16_t)(d->desc.source + before);
+    return (uint16_t)before;
 }
 
 /* -- header -- */
@@ -123,7 +124,7 @@ SPKI_FN bool spki_aedat4_mark(spk_decoder *d, spki_aedat4 *s, spki_io *io)
 {
     const uint8_t *p = spki_hold(d, io, &s->held, 18);
     if (!p) return false;
-    s->size = spki_le32(p + 14);
+    s->size = spki_load32_le(p + 14);
     if (memcmp(p, "#!AER-DAT4", 10) != 0 || s->size < 8 || s->size > (1u << 26)) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: its first line, or the length of the "
                                                    "header (%u bytes), makes no sense", s->size);
@@ -191,37 +192,40 @@ SPKI_FN bool spki_aedat4_header(spk_decoder *d, spki_aedat4 *s, spki_io *io)
 
 /* -- packets -- */
 
-/* True at the table of packets: at the place that the header names, or, where a recorder died
-   before it wrote that, at something that can only be the table. */
-SPKI_FN bool spki_aedat4_at_table(const spki_aedat4 *s, const uint8_t *p)
+/* Where the header does not name the table's place (a recorder that died): something that can only
+   be the table. */
+SPKI_FN bool spki_aedat4_is_table(const spki_aedat4 *s, const uint8_t *p)
 {
-    uint32_t k, stream = spki_le32(p);
-    if (s->table_at >= 0 && s->position >= (uint64_t)s->table_at) return true;
+    uint32_t k, stream = spki_load32_le(p);
     for (k = 0; k < s->streams; k++)
         if ((uint32_t)s->stream[k] == stream) return false;
     if (s->compression == 1 || s->compression == 2) return stream == 0x184d2204u;
     if (s->compression == 3 || s->compression == 4) return stream == 0xfd2fb528u;
-    return s->table_at < 0 && s->streams > 0 && stream > 255;
+    return s->streams > 0 && stream > 255 && s->table_at < 0;
 }
 
 SPKI_FN bool spki_aedat4_packet(spk_decoder *d, spki_aedat4 *s, spki_io *io)
 {
-    const uint8_t *p = spki_hold(d, io, &s->held, 8);
-    if (!p) return false;
-    if (spki_aedat4_at_table(s, p)) {
+    const uint8_t *p;
+    if (s->table_at >= 0 && s->position >= (uint64_t)s->table_at) {
         s->phase = SPKI_AEDAT4_TABLE;
         return true;
     }
-    s->size = spki_le32(p + 4);
-    if (s->size > (uint32_t)INT32_MAX || (spki_le32(p) & 0x80000000u) != 0) {
+    if ((p = spki_hold(d, io, &s->held, 8)) == NULL) return false;
+    if (spki_aedat4_is_table(s, p)) {
+        s->phase = SPKI_AEDAT4_TABLE;
+        return true;
+    }
+    s->size = spki_load32_le(p + 4);
+    if (s->size > (uint32_t)INT32_MAX || (spki_load32_le(p) & 0x80000000u) != 0) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
                           "AEDAT4: packet %llu at byte %llu has no sensible header (stream %d, %d "
                           "bytes)",
                           (unsigned long long)s->packets, (unsigned long long)s->position,
-                          (int)spki_le32(p), (int)s->size);
+                          (int)spki_load32_le(p), (int)s->size);
         return false;
     }
-    s->source = (uint64_t)spki_aedat4_source(d, s, (int32_t)spki_le32(p)) << 48;
+    s->source = spki_aedat4_source(s, (int32_t)spki_load32_le(p));
     s->position += 8 + (uint64_t)s->size;
     s->packets++;
     s->phase = SPKI_AEDAT4_BODY;
@@ -275,18 +279,11 @@ SPKI_FN bool spki_aedat4_body(spk_decoder *d, spki_aedat4 *s, spki_io *io)
     plain = spki_aedat4_inflate(d, s, p, &n, &why);
     if (d->result != SPK_OK) return false;
     if (!plain) return spki_aedat4_refuse(d, s, why);
-    if (n < 12 || spki_le32(plain) > n - 4)
+    if (n < 12 || spki_load32_le(plain) > n - 4)
         return spki_aedat4_refuse(d, s, "it is shorter than it says");
-    if (s->compression == 0) { /* the input may be gone before all events have found room */
-        s->plain.size = 0;
-        if (!spki_bytes_append(&d->mem, &s->plain, plain, n)) {
-            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for a packet");
-            return false;
-        }
-        plain = s->plain.data;
-    }
+    s->lent = s->compression == 0 && p != s->held.data;
     s->fb.data = plain + 4;
-    s->fb.size = spki_le32(plain);
+    s->fb.size = spki_load32_le(plain);
     s->fb.bad = false;
     s->kind = plain[8];
     root = spki_fb_root(&s->fb);
@@ -315,13 +312,13 @@ SPKI_FN void spki_aedat4_events(spk_decoder *d, spki_io *io, spki_aedat4 *s)
     size_t n = SPKI_MIN((size_t)(io->out_end - io->out), (size_t)s->left), k;
     const uint8_t *p = s->fb.data + s->at;
     uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
-    uint64_t source = s->source;
+    uint64_t source = d->source_bits + ((uint64_t)s->source << 48);
     spk_event *out = io->out;
     for (k = 0; k < n; k++, p += 16) {
-        uint64_t rest = spki_le64(p + 8), xy = rest & 0xffffffffu;
+        uint64_t rest = spki_load64_le(p + 8), xy = rest & 0xffffffffu;
         uint64_t on = (rest & UINT64_C(0xff00000000)) != 0;
         bool good = ((xy & 0xffff) < columns) & (xy >> 16 < rows);
-        spki_event_store(out, (int64_t)spki_le64(p), xy | on << 32 | source);
+        spki_event_store(out, (int64_t)spki_load64_le(p), xy | on << 32 | source);
         out += good;
     }
     d->stats.dropped += n - (size_t)(out - io->out);
@@ -339,7 +336,7 @@ SPKI_FN void spki_aedat4_trigger(spk_decoder *d, spki_io *io, spki_aedat4 *s, si
     memset(&e, 0, sizeof e);
     e.t_us = spki_fb_i64(&s->fb, table, 0, 0);
     e.code = (uint16_t)(code & 0xff);
-    e.source = (uint16_t)(s->source >> 48);
+    e.source = s->source;
     e.channel = (uint16_t)(code >= 1 && code <= 3   ? 0
                            : code >= 4 && code <= 9 ? (code - 2) / 2
                                                     : 4);
@@ -354,7 +351,7 @@ SPKI_FN void spki_aedat4_imu(spk_decoder *d, spki_aedat4 *s, size_t table)
     uint32_t k;
     memset(&e, 0, sizeof e);
     e.t_us = spki_fb_i64(&s->fb, table, 0, 0);
-    e.source = (uint16_t)(s->source >> 48);
+    e.source = s->source;
     e.temperature_c = spki_fb_f32(&s->fb, table, 1);
     for (k = 0; k < 3; k++) {
         e.accel_g[k] = spki_fb_f32(&s->fb, table, 2 + k);
@@ -384,7 +381,7 @@ SPKI_FN void spki_aedat4_frame(spk_decoder *d, spki_aedat4 *s, size_t table)
     /* OpenCV's numbers of types: the depth in 3 bits, the channels less one in the others. */
     e.channels = (uint16_t)(((format & 0xff) >> 3) + 1);
     e.sample_bytes = (uint16_t)((format & 7) >= 2 && (format & 7) <= 3 ? 2 : 1);
-    e.source = (uint16_t)(s->source >> 48);
+    e.source = s->source;
     e.code = (uint16_t)(format & 0xff);
     e.pixels = s->fb.data + pixels;
     e.size = n;
@@ -418,6 +415,14 @@ SPKI_FN bool spki_aedat4_elements(spk_decoder *d, spki_io *io, spki_aedat4 *s)
     return true;
 }
 
+SPKI_FN void spki_aedat4_keep(spk_decoder *d, spki_aedat4 *s)
+{
+    s->plain.size = 0;
+    s->lent = false;
+    if (spki_bytes_append(&d->mem, &s->plain, s->fb.data, s->fb.size)) s->fb.data = s->plain.data;
+    else spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for a packet");
+}
+
 SPKI_FN void spki_aedat4_decode(spk_decoder *d, spki_io *io)
 {
     spki_aedat4 *s = (spki_aedat4 *)d->state;
@@ -434,6 +439,7 @@ SPKI_FN void spki_aedat4_decode(spk_decoder *d, spki_io *io)
             more = false;
         }
     }
+    if (s->left > 0 && s->lent) spki_aedat4_keep(d, s);
     if (!io->last || io->in != io->in_end || d->result != SPK_OK || s->left > 0) return;
     if (s->phase == SPKI_AEDAT4_MARK || s->phase == SPKI_AEDAT4_HEADER) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "AEDAT4: the stream ends within the header");

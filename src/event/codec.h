@@ -169,11 +169,12 @@ SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_t
     if (decoder->desc.triggers_in_stream)
         spki_event_store(io->out++, trigger->t_us,
                          (uint64_t)trigger->channel | (uint64_t)(trigger->edge & 1u) << 32 |
-                             (uint64_t)SPK_EVENT_TRIGGER << 40 | decoder->source_bits);
+                             (uint64_t)SPK_EVENT_TRIGGER << 40 |
+                             (decoder->source_bits + ((uint64_t)trigger->source << 48)));
     if (c->trigger) {
         spk_trigger copy = *trigger;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->trigger(c->ctx, &copy);
     }
 }
@@ -185,7 +186,7 @@ SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
     if (c->imu) {
         spk_imu copy = *imu;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->imu(c->ctx, &copy);
     }
 }
@@ -201,7 +202,7 @@ SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
         copy.end_us -= decoder->shift_us;
         copy.exposure_start_us -= decoder->shift_us;
         copy.exposure_end_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->frame(c->ctx, &copy);
     }
 }
@@ -213,7 +214,7 @@ SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
     if (c->extra) {
         spk_extra copy = *extra;
         copy.t_us -= decoder->shift_us;
-        copy.source = decoder->desc.source;
+        copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->extra(c->ctx, &copy);
     }
 }

@@ -29,7 +29,7 @@ SPKI_FN size_t spki_fb_follow(spki_fb *fb, size_t at)
     size_t to;
     if (at == 0 && fb->bad) return 0;
     if (!spki_fb_holds(fb, at, 4)) return 0;
-    to = at + spki_le32(fb->data + at);
+    to = at + spki_load32_le(fb->data + at);
     if (to == at || !spki_fb_holds(fb, to, 4)) {
         fb->bad = true;
         return 0;
@@ -48,17 +48,17 @@ SPKI_FN size_t spki_fb_field(spki_fb *fb, size_t table, uint32_t field, size_t b
     int64_t back;
     size_t vtable, offset, slots;
     if (table == 0 || !spki_fb_holds(fb, table, 4)) return 0;
-    back = (int64_t)(int32_t)spki_le32(fb->data + table);
+    back = (int64_t)(int32_t)spki_load32_le(fb->data + table);
     if ((int64_t)table - back < 0 || (int64_t)table - back > (int64_t)fb->size) {
         fb->bad = true;
         return 0;
     }
     vtable = (size_t)((int64_t)table - back);
     if (!spki_fb_holds(fb, vtable, 4)) return 0;
-    slots = spki_le16(fb->data + vtable);
+    slots = spki_load16_le(fb->data + vtable);
     if (!spki_fb_holds(fb, vtable, slots)) return 0;
     if (4 + 2 * (size_t)field + 2 > slots) return 0;
-    offset = spki_le16(fb->data + vtable + 4 + 2 * (size_t)field);
+    offset = spki_load16_le(fb->data + vtable + 4 + 2 * (size_t)field);
     if (offset == 0) return 0;
     return spki_fb_holds(fb, table + offset, bytes) ? table + offset : 0;
 }
@@ -66,19 +66,19 @@ SPKI_FN size_t spki_fb_field(spki_fb *fb, size_t table, uint32_t field, size_t b
 SPKI_FN int64_t spki_fb_i64(spki_fb *fb, size_t table, uint32_t field, int64_t otherwise)
 {
     size_t at = spki_fb_field(fb, table, field, 8);
-    return at ? (int64_t)spki_le64(fb->data + at) : otherwise;
+    return at ? (int64_t)spki_load64_le(fb->data + at) : otherwise;
 }
 
 SPKI_FN int32_t spki_fb_i32(spki_fb *fb, size_t table, uint32_t field, int32_t otherwise)
 {
     size_t at = spki_fb_field(fb, table, field, 4);
-    return at ? (int32_t)spki_le32(fb->data + at) : otherwise;
+    return at ? (int32_t)spki_load32_le(fb->data + at) : otherwise;
 }
 
 SPKI_FN int16_t spki_fb_i16(spki_fb *fb, size_t table, uint32_t field)
 {
     size_t at = spki_fb_field(fb, table, field, 2);
-    return at ? (int16_t)spki_le16(fb->data + at) : (int16_t)0;
+    return at ? (int16_t)spki_load16_le(fb->data + at) : (int16_t)0;
 }
 
 SPKI_FN int8_t spki_fb_i8(spki_fb *fb, size_t table, uint32_t field)
@@ -103,11 +103,11 @@ SPKI_FN size_t spki_fb_vector(spki_fb *fb, size_t table, uint32_t field, size_t 
     size_t at = spki_fb_field(fb, table, field, 4);
     *count = 0;
     if (at == 0 || (at = spki_fb_follow(fb, at)) == 0) return 0;
-    if ((fb->size - at - 4) / bytes < spki_le32(fb->data + at)) {
+    if ((fb->size - at - 4) / bytes < spki_load32_le(fb->data + at)) {
         fb->bad = true;
         return 0;
     }
-    *count = spki_le32(fb->data + at);
+    *count = spki_load32_le(fb->data + at);
     return at + 4;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_EVENT_FORMATS_H
 #define SPIKELIB_EVENT_FORMATS_H
 
+#include "aedat4.h"
 #include "codec.h"
 #include "dat.h"
 #include "es.h"
@@ -16,8 +17,9 @@
 SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
-        &spki_es_codec,   &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,
-        &spki_evt4_codec, &spki_dat_codec,  &spki_nmnist_codec,
+        &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
+        &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
+        &spki_dat_codec,  &spki_nmnist_codec,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }

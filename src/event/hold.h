@@ -4,21 +4,6 @@
 
 #include "codec.h"
 
-SPKI_INLINE uint16_t spki_le16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-SPKI_INLINE uint32_t spki_le32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-SPKI_INLINE uint64_t spki_le64(const uint8_t *p)
-{
-    return (uint64_t)spki_le32(p) | (uint64_t)spki_le32(p + 4) << 32;
-}
-
 /* A block that grows. What it holds past `size` is undefined. */
 typedef struct spki_bytes {
     uint8_t *data;

@@ -31,7 +31,7 @@ SPKI_FN uint32_t spki_xxh32(const uint8_t *p, size_t size)
         acc[3] = 0u - p1;
         for (; n >= 16; n -= 16, p += 16) {
             for (k = 0; k < 4; k++) {
-                acc[k] += spki_le32(p + 4 * k) * p2;
+                acc[k] += spki_load32_le(p + 4 * k) * p2;
                 acc[k] = (acc[k] << 13 | acc[k] >> 19) * p1;
             }
         }
@@ -40,7 +40,7 @@ SPKI_FN uint32_t spki_xxh32(const uint8_t *p, size_t size)
     }
     h += (uint32_t)size;
     for (; n >= 4; n -= 4, p += 4) {
-        h += spki_le32(p) * p3;
+        h += spki_load32_le(p) * p3;
         h = (h << 17 | h >> 15) * p4;
     }
     for (; n > 0; n--, p++) {
@@ -61,7 +61,7 @@ typedef struct spki_lz4_head {
 SPKI_FN const char *spki_lz4_read_head(const uint8_t *in, size_t n, spki_lz4_head *head)
 {
     uint8_t flags, block;
-    if (n < 7 || spki_le32(in) != 0x184d2204u) return "no LZ4 frame begins there";
+    if (n < 7 || spki_load32_le(in) != 0x184d2204u) return "no LZ4 frame begins there";
     flags = in[4];
     block = in[5];
     if ((flags & 0xc0) != 0x40) return "its LZ4 frame has another version than 1";
@@ -112,7 +112,7 @@ SPKI_FN const char *spki_lz4_inflate(spki_mem *mem, const uint8_t *in, size_t n,
         uint32_t word;
         size_t size;
         if (n - at < 4) return "its LZ4 frame has no end";
-        word = spki_le32(in + at);
+        word = spki_load32_le(in + at);
         at += 4;
         if (word == 0) break;
         size = word & 0x7fffffffu;
@@ -126,14 +126,14 @@ SPKI_FN const char *spki_lz4_inflate(spki_mem *mem, const uint8_t *in, size_t n,
         if (why) return why;
         if (head.block_checksum) {
             if (n - at - size < 4) return "its LZ4 frame has no end";
-            if (spki_xxh32(in + at, size) != spki_le32(in + at + size))
+            if (spki_xxh32(in + at, size) != spki_load32_le(in + at + size))
                 return "the checksum of an LZ4 block of it is wrong";
             at += 4;
         }
         at += size;
     }
     if (!head.content_checksum) return NULL;
-    if (n - at < 4 || spki_xxh32(out->data, out->size) != spki_le32(in + at))
+    if (n - at < 4 || spki_xxh32(out->data, out->size) != spki_load32_le(in + at))
         return "the checksum of its LZ4 frame is wrong";
     return NULL;
 }
