@@ -29,6 +29,7 @@ PUBLIC = [
     "api/net.h",
     "api/plot.h",
     "api/event.h",
+    "api/ring.h",
 ]
 
 # What SPIKELIB_NEURON expands to; emitted for SPIKELIB_MODELS and SPIKELIB_IMPLEMENTATION.
@@ -109,6 +110,15 @@ IMPLEMENTATION = [
     "event/decoder.h",
     "event/reader.h",
     "event/write.h",
+    "ring/park.h",
+    "ring/core.h",
+    "ring/spsc.h",
+    "ring/party.h",
+    "ring/mpmc.h",
+    "ring/wait.h",
+    "ring/policy.h",
+    "ring/map.h",
+    "ring/ring.h",
 ]
 
 # Pasted wherever they are included.
@@ -128,6 +138,8 @@ LEFT_OUT_BY = {
     "plot/": "SPIKELIB_NO_PLOT",
     "api/event.h": "SPIKELIB_NO_EVENTS",
     "event/": "SPIKELIB_NO_EVENTS",
+    "api/ring.h": "SPIKELIB_NO_RINGS",
+    "ring/": "SPIKELIB_NO_RINGS",
 }
 
 # Macros that are not ours to undefine, or that configure a system header.

@@ -16,6 +16,7 @@
     >>net             describing, building and running a network
     >>plot            pictures as self-contained SVG
     >>event           event-camera files and streams, any format in, any format out
+    >>ring            bounded queues between threads and between processes
     >>foundation      what every part of the implementation stands on
     >>have            which instruction sets this build can use
     >>vectors         one family of vector types for every instruction set
@@ -91,6 +92,15 @@
     >>decoder         bytes cut anywhere become events
     >>reader          event files
     >>write           events to files, whatever the format
+    >>park            sleeping on a word until it changes or a deadline passes
+    >>ring-core       what a handle holds, counting, telling sleepers
+    >>spsc            one producer, one consumer
+    >>party           who works on a shared MPMC ring, and cleaning up after those who died
+    >>mpmc            many producers, many consumers
+    >>wait            spinning, then sleeping, until there are items or room
+    >>policy          pushing and popping, and what happens when a ring is full
+    >>map             files that several processes map
+    >>ring-life       making, attaching and ending rings
     >>licence         the MIT licence
 
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
@@ -107,6 +117,7 @@
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
+    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring): -18 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -163,6 +174,17 @@
    spk_rec_digest is the XXH64 of the spikes; compare it between machines. When two digests differ,
    spk_net_state_digest after each step finds the first step that does. For this, -ffast-math is a
    compile error, and building a network tests rounding and contraction.
+
+   Rings. A bounded queue between threads, or between processes, of items of any size:
+
+       spk_ring *ring = spk_ring_create(&(spk_ring_desc){ .capacity = 1 << 16 });
+       spk_ring_push(ring, &event);                             here,
+       while (spk_ring_pop_until(ring, &event, SPK_FOREVER) == SPK_OK) use(&event);     there,
+       spk_ring_close(ring);                                    and here: the loop ends
+
+   Single items, batches (spk_ring_push_n), or spans written and read in place (spk_ring_reserve,
+   spk_ring_commit). The policy says what a push to a full ring does; all that is dropped is
+   counted (spk_ring_get_info). One producer and one consumer unless `kind` says more.
 
    Memory. All of it comes from the allocator of the descriptor, within its limit. A static synapse
    takes 4 bytes. Once a network is built, stepping allocates nothing except for memory recorders
@@ -1127,6 +1149,338 @@ SPKI_OVERLOAD spk_event_writer *spk_event_writer_open(const char *path,
 #undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>ring: bounded queues between threads and between processes ---- */
+
+/* Who may push and pop. One thread a side: push and pop are a copy and two words, no locked
+   instruction, and wait-free. Several: slots are claimed by one compare-and-swap; a thread that is
+   stopped between claiming a slot and filling it holds up those who need that slot to go on:
+   consumers at once, producers a whole ring later. Other producers go on meanwhile. */
+typedef enum spk_ring_kind {
+    SPK_RING_SPSC = 0, /* one producer, one consumer */
+    SPK_RING_MPMC = 1, /* any number of both */
+    SPK_RING_KIND_FORCE_32_BIT = 0x7fffffff
+} spk_ring_kind;
+
+/* What a push does when the ring is full. */
+typedef enum spk_ring_policy {
+    SPK_RING_REFUSE = 0,  /* SPK_ERR_AGAIN; the item stays with the caller */
+    SPK_RING_WAIT,        /* waits for room: spins, then sleeps */
+    SPK_RING_OVERWRITE,   /* drops the oldest item (works as MPMC inside, whatever the kind) */
+    SPK_RING_DROP_NEWEST, /* drops the item pushed, and says SPK_OK */
+    SPK_RING_SAMPLE,      /* thins early: takes every 2nd item from 1/2 full, every 4th from 3/4,
+                             every 8th from 7/8, none when full; says SPK_OK */
+    SPK_RING_POLICY_FORCE_32_BIT = 0x7fffffff
+} spk_ring_policy;
+
+typedef struct spk_ring_desc {
+    uint32_t begin_sentinel;   /* leave 0 */
+    spk_ring_kind kind;        /* default: SPK_RING_SPSC */
+    spk_ring_policy policy;    /* default: SPK_RING_REFUSE */
+    uint32_t item_size;        /* bytes, 1 to 65,536; default: 16, an spk_event */
+    size_t capacity;           /* items, 1 to 2^30; default: 65,536; exactly this many fit */
+    double spin_us;            /* how long a waiting call spins before it sleeps; default: 20;
+                                  negative: not at all */
+    bool shared;               /* the ring lies in memory that other processes map, too */
+    void *memory;              /* spk_ring_bytes of it, 64-byte aligned; default: the allocator */
+    size_t memory_size;
+    const char *path;          /* shared: a file that is created and mapped ("/dev/shm/events");
+                                  default: `memory` */
+    spk_allocator allocator;   /* default: malloc and free; not called if there is `memory` and
+                                  the ring is not shared */
+    uint32_t end_sentinel;     /* leave 0 */
+} spk_ring_desc;
+
+typedef struct spk_ring spk_ring;
+
+/* For deadlines, which are times of spk_clock_seconds: never, and "do not wait". */
+#define SPK_FOREVER 1e300
+#define SPK_AT_ONCE 0.0
+
+/* Fills in the defaults where a field is 0. Errors: NULL, range, sentinels; the descriptor is then
+   as it was. Thread: any. */
+SPIKELIB_API spk_result spk_ring_desc_defaults(spk_ring_desc *desc);
+/* Bytes of memory that such a ring needs; 0 for a bad descriptor. NULL: all defaults. */
+SPIKELIB_API size_t spk_ring_bytes(const spk_ring_desc *desc);
+
+/* A ring, or NULL if there is no memory for one. A bad descriptor gives a ring that refuses every
+   call with the same result; spk_ring_error says why. NULL: all defaults.
+   Ownership: the caller's until spk_ring_destroy, and so is `memory`, which must stay until then.
+   Cost: all memory is taken here. On Linux the first ring of a process that has threads already may
+   take some 10 ms (the process registers with membarrier, so that pushing needs no fence). */
+SPIKELIB_API spk_ring *spk_ring_create(const spk_ring_desc *desc);
+/* A second handle to a shared ring, in this or another process: `shared` and `path` or `memory` as
+   they were, `kind`, `item_size` and `capacity` 0 or the same (they are read from the ring).
+   Thread: of a shared MPMC ring each thread needs a handle of its own, which it attaches itself
+   (that is how the others find out when it dies, even by SIGKILL); of a shared SPSC ring one handle
+   may serve a producer and a consumer. After fork the child attaches again.
+   Errors: as spk_ring_create; memory that holds no ring, or another library's; more than 64 handles
+   of an MPMC ring at a time. */
+SPIKELIB_API spk_ring *spk_ring_attach(const spk_ring_desc *desc);
+/* Frees what spk_ring_create took; nobody may be using the ring. Of a shared ring only the handle
+   goes, the memory stays for the others (and the file, until someone removes it). NULL is fine. */
+SPIKELIB_API void spk_ring_destroy(spk_ring *ring);
+/* SPK_OK, or what was wrong with the descriptor, and a sentence about it ("" if nothing was). */
+SPIKELIB_API spk_result spk_ring_status(const spk_ring *ring);
+SPIKELIB_API const char *spk_ring_error(const spk_ring *ring);
+
+/* -- one item --
+   Thread: one producer and one consumer at a time of an SPSC ring (each side may move to another
+   thread if something orders the two), any thread of an MPMC ring. A child after fork may use only
+   what it attaches itself; where parent and child both keep the memory private, each has a ring of
+   its own. Signals: push, try and batch calls that do not wait take no lock and allocate nothing,
+   so a handler may be the one producer, or the one consumer, of an SPSC ring.
+   Errors: NULL; SPK_ERR_AGAIN (full or empty at the moment; of an MPMC ring also: another thread is
+   just at the slot in question), SPK_ERR_CLOSED (push: the ring is closed; pop: closed, and nothing
+   is left), SPK_ERR_TIMEOUT. Ownership: items are copied, `item` is the caller's. */
+
+#if defined(__GNUC__)
+#define SPKI_RING_INLINE static __inline__ __attribute__((unused))
+#else
+#define SPKI_RING_INLINE static
+#endif
+
+/* As the policy says when full. */
+SPKI_RING_INLINE spk_result spk_ring_push(spk_ring *ring, const void *item);
+/* The same, but never waits: SPK_RING_WAIT says SPK_ERR_AGAIN. */
+SPKI_RING_INLINE spk_result spk_ring_try_push(spk_ring *ring, const void *item);
+/* Never waits. */
+SPKI_RING_INLINE spk_result spk_ring_pop(spk_ring *ring, void *item);
+/* Wait until the deadline, spinning first. A full ring of another policy than REFUSE or WAIT does
+   as its policy says, at once. */
+SPIKELIB_API spk_result spk_ring_push_until(spk_ring *ring, const void *item, double deadline_s);
+SPIKELIB_API spk_result spk_ring_pop_until(spk_ring *ring, void *item, double deadline_s);
+
+/* -- batches --
+   Return how many of `count` items were taken (dropped ones included, where the policy drops) or
+   handed out; fewer when full, empty or closed, 0 for NULL. Never wait, except for a push to a ring
+   of SPK_RING_WAIT, which returns when all are taken or the ring is closed. The items of a batch
+   stay together in an SPSC ring; in an MPMC ring, as far as they fit at once. */
+SPIKELIB_API size_t spk_ring_push_n(spk_ring *ring, const void *items, size_t count);
+SPIKELIB_API size_t spk_ring_pop_n(spk_ring *ring, void *items, size_t count);
+
+/* -- without a copy --
+   A span is up to two stretches of slots, the second where the ring wraps. */
+typedef struct spk_ring_span {
+    void *first, *second;
+    size_t first_count, second_count; /* items */
+    uint64_t position;                /* the ring's own */
+} spk_ring_span;
+
+/* Up to `count` free slots to be written in place; returns how many (0: none, or closed). Nobody
+   sees them before spk_ring_commit publishes the first `count` of them; the rest goes back (in an
+   MPMC ring it becomes a gap, which takes room until the consumers pass it). Policies apply as for
+   spk_ring_push_n, but an item that cannot be reserved is not dropped: the caller still has it.
+   One span at a time for each SPSC side; any number in an MPMC ring, each soon committed. */
+SPIKELIB_API size_t spk_ring_reserve(spk_ring *ring, size_t count, spk_ring_span *span);
+SPIKELIB_API spk_result spk_ring_commit(spk_ring *ring, const spk_ring_span *span, size_t count);
+/* Up to `count` items to be read in place; spk_ring_consume hands the slots of the first `count`
+   back, and the others come again. An MPMC span is taken out for good when it is peeked: `count`
+   has to be all of it. */
+SPIKELIB_API size_t spk_ring_peek(spk_ring *ring, size_t count, spk_ring_span *span);
+SPIKELIB_API spk_result spk_ring_consume(spk_ring *ring, const spk_ring_span *span, size_t count);
+
+/* -- waiting, closing -- */
+
+/* Until `count` items are there, or room for as many (at most the capacity). SPK_ERR_CLOSED: there
+   never will be; of wait_items with at least one item left in the ring: SPK_OK. */
+SPIKELIB_API spk_result spk_ring_wait_items(spk_ring *ring, size_t count, double deadline_s);
+SPIKELIB_API spk_result spk_ring_wait_room(spk_ring *ring, size_t count, double deadline_s);
+/* No more pushes; all who wait wake up. What is in the ring can still be popped. Thread: any, more
+   than once. A push that is under way, or that another process begins just now, may still land. */
+SPIKELIB_API spk_result spk_ring_close(spk_ring *ring);
+/* Waits until the consumers have taken everything. */
+SPIKELIB_API spk_result spk_ring_drain(spk_ring *ring, double deadline_s);
+/* Throws away what is in the ring, as a consumer; returns how much, which counts as dropped. */
+SPIKELIB_API size_t spk_ring_discard(spk_ring *ring);
+
+/* Items in the ring; while others push and pop, as of some time during the call. */
+SPIKELIB_API size_t spk_ring_count(const spk_ring *ring);
+/* What was asked for. */
+SPIKELIB_API size_t spk_ring_capacity(const spk_ring *ring);
+
+/* Every item pushed was popped, is in the ring, or is in one of the drop counts. */
+typedef struct spk_ring_info {
+    uint64_t pushed, popped;  /* items that went in, and came out */
+    uint64_t dropped_oldest;  /* overwritten by SPK_RING_OVERWRITE; went in, never came out */
+    uint64_t dropped_newest;  /* found the ring full (DROP_NEWEST, SAMPLE); never went in */
+    uint64_t sampled_out;     /* thinned out by SPK_RING_SAMPLE; never went in */
+    uint64_t discarded;       /* by spk_ring_discard */
+    uint64_t lost;            /* in the hands of a process that died: at most what it held */
+    uint64_t refused;         /* pushes that failed; nothing lost: the caller has the item */
+    uint64_t sleeps, wakes;   /* of waiting calls */
+    uint64_t recovered;       /* processes that died within the ring, and were cleaned up after */
+    size_t count, capacity, slots, item_size, bytes;
+    spk_ring_kind kind;
+    spk_ring_policy policy;
+    bool closed, shared;
+} spk_ring_info;
+/* Thread: any. Errors: NULL. */
+SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *info);
+
+/* What the inline functions below do not do themselves. */
+SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, bool may_wait);
+SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item);
+SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
+
+/* -- inside: what the inline functions below read; not for programs --
+   Positions count items since the beginning and wrap; a slot's index is a position's low bits. Each
+   word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
+   together). A shared ring begins with this block, which holds no addresses. */
+typedef struct spki_ring_control {
+    uint64_t magic;
+    uint32_t layout, word_bytes; /* version of this struct; sizeof(size_t) */
+    uint32_t kind, policy, item_size, seq_offset;
+    uint64_t capacity, slots, bytes, items_offset;
+    double spin_us;
+    uint32_t ready, fence; /* shared: formatted; some process cannot use membarrier */
+    uint8_t pad0[128 - 88];
+
+    size_t tail; /* SPSC: items published; written by the producer */
+    uint8_t pad1[128 - sizeof(size_t)];
+    size_t head_seen, limit; /* the producer's: a head it has seen; room to use without asking */
+    uint64_t dropped_newest, sampled_out, refused, thinned;
+    uint8_t pad2[128 - 32 - 2 * sizeof(size_t)];
+    size_t head; /* SPSC: items consumed; written by the consumer */
+    uint8_t pad3[128 - sizeof(size_t)];
+    size_t tail_seen; /* the consumer's: a tail it has seen */
+    uint8_t pad4[128 - sizeof(size_t)];
+    uint32_t items_wanted, room_wanted, closed, unused; /* words to sleep on */
+    uint8_t pad5[112];
+
+    uint64_t mpmc_tail, start; /* MPMC: next position to claim for pushing; where it began */
+    uint8_t pad6[112];
+    uint64_t mpmc_head_seen;
+    uint8_t pad7[120];
+    uint64_t mpmc_head;
+    uint8_t pad8[120];
+    uint64_t dropped_oldest, discarded, lost, lost_popped, gaps, gaps_passed, sleeps, wakes;
+    uint64_t recovered;
+    uint8_t pad9[56];
+} spki_ring_control;
+
+/* A handle: constants and addresses, and nothing that changes from item to item. */
+struct spk_ring {
+    unsigned char *items;
+    spki_ring_control *control;
+    size_t mask;
+    size_t item_size;
+    uint32_t fence; /* no membarrier: publishing needs a fence before looking for sleepers */
+    spk_result status;
+    uint32_t *seq;
+    struct spki_ring_private *own;
+};
+
+#if defined(__GNUC__)
+SPKI_RING_INLINE void spki_ring_copy(void *to, const void *from, size_t size)
+{
+    if (size == 16) __builtin_memcpy(to, from, 16);
+    else if (size == 8) __builtin_memcpy(to, from, 8);
+    else __builtin_memcpy(to, from, size);
+}
+
+/* Makes `value` the published position and tells who sleeps on it.
+   Order: release, so that the item (or the slot, free again) comes first; whoever loads it with
+   acquire sees it. Then the load of `wanted` has to come after the store: a sleeper stores
+   `wanted`, then loads the position, and one of the two must see the other. The sleeper's
+   membarrier puts a full fence into this thread too, and only the compiler has to keep the order;
+   without it both are sequentially consistent. */
+SPKI_RING_INLINE void spki_ring_publish(spk_ring *ring, size_t *position, size_t value,
+                                        uint32_t *wanted, bool to_consumers)
+{
+    if (__builtin_expect(ring->fence != 0, 0)) {
+        __atomic_store_n(position, value, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(wanted, __ATOMIC_SEQ_CST) == 0) return;
+    } else {
+        __atomic_store_n(position, value, __ATOMIC_RELEASE);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (__builtin_expect(__atomic_load_n(wanted, __ATOMIC_RELAXED) == 0, 1)) return;
+    }
+    spk_ring_signal(ring, to_consumers);
+}
+
+SPKI_RING_INLINE spk_result spki_ring_push_one(spk_ring *ring, const void *item, bool may_wait)
+{
+    spki_ring_control *c;
+    size_t tail;
+    if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
+    c = ring->control;
+    tail = __atomic_load_n(&c->tail, __ATOMIC_RELAXED); /* ours */
+    if (__builtin_expect(tail - c->head_seen >= __atomic_load_n(&c->limit, __ATOMIC_RELAXED), 0))
+        return spk_ring_push_slowly(ring, item, may_wait);
+    spki_ring_copy(ring->items + (tail & ring->mask) * ring->item_size, item, ring->item_size);
+    spki_ring_publish(ring, &c->tail, tail + 1, &c->items_wanted, true);
+    return SPK_OK;
+}
+
+SPKI_RING_INLINE spk_result spk_ring_push(spk_ring *ring, const void *item)
+{
+    return spki_ring_push_one(ring, item, true);
+}
+
+SPKI_RING_INLINE spk_result spk_ring_try_push(spk_ring *ring, const void *item)
+{
+    return spki_ring_push_one(ring, item, false);
+}
+
+SPKI_RING_INLINE spk_result spk_ring_pop(spk_ring *ring, void *item)
+{
+    spki_ring_control *c;
+    size_t head;
+    if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
+    c = ring->control;
+    head = __atomic_load_n(&c->head, __ATOMIC_RELAXED); /* ours */
+    if (__builtin_expect(head == c->tail_seen, 0)) return spk_ring_pop_slowly(ring, item);
+    spki_ring_copy(item, ring->items + (head & ring->mask) * ring->item_size, ring->item_size);
+    spki_ring_publish(ring, &c->head, head + 1, &c->room_wanted, false);
+    return SPK_OK;
+}
+#else
+SPKI_RING_INLINE spk_result spk_ring_push(spk_ring *ring, const void *item)
+{
+    return spk_ring_push_slowly(ring, item, true);
+}
+
+SPKI_RING_INLINE spk_result spk_ring_try_push(spk_ring *ring, const void *item)
+{
+    return spk_ring_push_slowly(ring, item, false);
+}
+
+SPKI_RING_INLINE spk_result spk_ring_pop(spk_ring *ring, void *item)
+{
+    return spk_ring_pop_slowly(ring, item);
+}
+#endif
+#undef SPKI_RING_INLINE
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC /* what they call is another function in each file */
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_result spk_ring_desc_defaults(spk_ring_desc &desc)
+{
+    return spk_ring_desc_defaults(&desc);
+}
+SPKI_OVERLOAD size_t spk_ring_bytes(const spk_ring_desc &desc)
+{
+    return spk_ring_bytes(&desc);
+}
+SPKI_OVERLOAD spk_ring *spk_ring_create(const spk_ring_desc &desc)
+{
+    return spk_ring_create(&desc);
+}
+SPKI_OVERLOAD spk_ring *spk_ring_attach(const spk_ring_desc &desc)
+{
+    return spk_ring_attach(&desc);
+}
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_RINGS */
 
 #endif /* SPIKELIB_H */
 
@@ -21370,6 +21724,1759 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>park: sleeping on a word until it changes or a deadline passes ---- */
+
+/* SPKI_RING_FUTEX 0 and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
+#if !defined(SPKI_RING_FUTEX)
+#if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
+#define SPKI_RING_FUTEX 1
+#else
+#define SPKI_RING_FUTEX 0
+#endif
+#endif
+#if !defined(SPKI_RING_MEMBARRIER)
+#if defined(__linux__) && defined(SYS_membarrier) && SPKI_RING_FUTEX
+#define SPKI_RING_MEMBARRIER 1
+#else
+#define SPKI_RING_MEMBARRIER 0
+#endif
+#endif
+
+#if defined(SPIKELIB_NO_THREADS)
+SPKI_INLINE void spki_ring_relax(void) { __asm__ volatile("" ::: "memory"); }
+#else
+SPKI_INLINE void spki_ring_relax(void) { spki_pause(); }
+#endif
+
+/* -- a full fence on the other side's CPU --
+   Commands of the Linux ABI (linux/membarrier.h): GLOBAL_EXPEDITED 2 and its registration 4 reach
+   every process that registered, PRIVATE_EXPEDITED 8 and 16 the threads of this one. */
+#if SPKI_RING_MEMBARRIER
+SPKI_FN bool spki_ring_register(bool shared)
+{
+    return spki_os_syscall(SYS_membarrier, shared ? 4 : 16, 0, 0) == 0;
+}
+
+SPKI_FN void spki_ring_fence_others(bool shared)
+{
+    (void)spki_os_syscall(SYS_membarrier, shared ? 2 : 8, 0, 0);
+}
+#else
+SPKI_FN bool spki_ring_register(bool shared)
+{
+    (void)shared;
+    return false;
+}
+
+SPKI_FN void spki_ring_fence_others(bool shared) { (void)shared; }
+#endif
+
+/* -- sleeping --
+   Wakes by itself at the latest after a tenth of a second: whoever should have woken it may have
+   been killed just before. */
+#define SPKI_RING_NAP 0.1
+
+SPKI_FN double spki_ring_nap(double deadline_s)
+{
+    const double left = deadline_s - spk_clock_seconds();
+    return left < 0.0 ? 0.0 : left > SPKI_RING_NAP ? SPKI_RING_NAP : left;
+}
+
+#if SPKI_RING_FUTEX
+typedef struct spki_ring_lot {
+    uint32_t unused;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { lot->unused = 0; }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+/* Operations of the Linux ABI: FUTEX_WAIT 0, FUTEX_WAKE 1, with FUTEX_PRIVATE_FLAG 128. */
+SPKI_FN void spki_ring_futex(uint32_t *word, int op, uint32_t value, const void *timeout)
+{
+#if defined(SYS_futex)
+    (void)spki_os_syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+#else
+    (void)spki_os_syscall(SYS_futex_time64, word, op, value, timeout, NULL, 0);
+#endif
+}
+
+/* The kernel compares and sleeps in one step, so that no change is missed. May return early. */
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+#if defined(SYS_futex)
+    long timeout[2];
+#else
+    int64_t timeout[2];
+#endif
+    (void)lot;
+    timeout[0] = 0;
+    timeout[1] = 1 + (long)(seconds * 1e9); /* SPKI_RING_NAP at most */
+    spki_ring_futex(word, shared ? 0 : 128, old, timeout);
+}
+
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)lot;
+    spki_ring_futex(word, shared ? 1 : 129, INT_MAX, NULL);
+}
+#elif defined(_WIN32)
+typedef struct spki_ring_lot {
+    SRWLOCK lock;
+    CONDITION_VARIABLE changed;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
+{
+    InitializeSRWLock(&lot->lock);
+    InitializeConditionVariable(&lot->changed);
+}
+
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    (void)shared;
+    AcquireSRWLockExclusive(&lot->lock);
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == old)
+        SleepConditionVariableSRW(&lot->changed, &lot->lock, 1 + (DWORD)(seconds * 1e3), 0);
+    ReleaseSRWLockExclusive(&lot->lock);
+}
+
+/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)word;
+    (void)shared;
+    AcquireSRWLockExclusive(&lot->lock);
+    ReleaseSRWLockExclusive(&lot->lock);
+    WakeAllConditionVariable(&lot->changed);
+}
+#elif !defined(SPIKELIB_NO_THREADS)
+typedef struct spki_ring_lot {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
+{
+    pthread_mutex_init(&lot->lock, NULL);
+    pthread_cond_init(&lot->changed, NULL);
+}
+
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot)
+{
+    pthread_cond_destroy(&lot->changed);
+    pthread_mutex_destroy(&lot->lock);
+}
+
+/* Between processes, where the lock is not the same one, it polls. */
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    struct timespec until;
+    if (shared) {
+        until.tv_sec = 0;
+        until.tv_nsec = seconds < 1e-4 ? (long)(seconds * 1e9) : 100000;
+        nanosleep(&until, NULL);
+        return;
+    }
+    timespec_get(&until, TIME_UTC);
+    until.tv_nsec += (long)(seconds * 1e9); /* SPKI_RING_NAP at most */
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&lot->lock);
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == old)
+        pthread_cond_timedwait(&lot->changed, &lot->lock, &until);
+    pthread_mutex_unlock(&lot->lock);
+}
+
+/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)word;
+    if (shared) return;
+    pthread_mutex_lock(&lot->lock);
+    pthread_mutex_unlock(&lot->lock);
+    pthread_cond_broadcast(&lot->changed);
+}
+#else
+/* Without threads only another process can be waited for. */
+typedef struct spki_ring_lot {
+    uint32_t unused;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { lot->unused = 0; }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    struct timespec nap;
+    nap.tv_sec = 0;
+    nap.tv_nsec = seconds < 1e-4 ? (long)(seconds * 1e9) : 100000;
+    (void)lot;
+    (void)word;
+    (void)old;
+    (void)shared;
+    nanosleep(&nap, NULL);
+}
+
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)lot;
+    (void)word;
+    (void)shared;
+}
+#endif
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>ring-core: what a handle holds, counting, telling sleepers ---- */
+
+#include <stdarg.h>
+
+#define SPKI_RING_MAGIC UINT64_C(0x31676e6972757073) /* "spuring1" */
+#define SPKI_RING_LAYOUT 1u
+#define SPKI_RING_CAPACITY ((size_t)1 << 30)
+#define SPKI_RING_ITEM 65536u
+
+typedef struct spki_ring_party spki_ring_party;
+
+/* The part of a handle that only this process sees. */
+struct spki_ring_private {
+    spki_mem mem;
+    void *block; /* from the allocator, with the handle in it; NULL: the caller's memory */
+    size_t block_bytes;
+    void *mapping; /* of a path */
+    size_t mapping_bytes;
+    spki_ring_party *party; /* shared MPMC */
+    uint32_t stuck;         /* calls in a row that found somebody else's slot unfinished */
+    bool shared, mpmc;
+    spk_ring_policy policy;
+    size_t capacity;
+    spki_ring_lot items_lot, room_lot;
+    char error[192];
+};
+typedef struct spki_ring_private spki_ring_private;
+
+/* A handle with what it points to; at the start of a block. */
+typedef struct spki_ring_handle {
+    spk_ring ring;
+    spki_ring_private own;
+} spki_ring_handle;
+
+SPKI_INLINE void spki_ring_add(uint64_t *counter, uint64_t n)
+{
+    (void)__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+SPKI_INLINE uint64_t spki_ring_load(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+SPKI_INLINE bool spki_ring_closed(const spk_ring *ring)
+{
+    return __atomic_load_n(&ring->control->closed, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Sequentially consistent loads: a sleeper counts after it has said that it wants to be woken.
+   The head first: it only grows, so the difference is never negative for too long a head. */
+SPKI_FN size_t spki_ring_used(const spk_ring *ring)
+{
+    const spki_ring_control *c = ring->control;
+    if (ring->own->mpmc) {
+        uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_SEQ_CST);
+        uint64_t used = __atomic_load_n(&c->mpmc_tail, __ATOMIC_SEQ_CST) - head;
+        return used > ring->own->capacity ? ring->own->capacity : (size_t)used;
+    } else {
+        size_t head = __atomic_load_n(&c->head, __ATOMIC_SEQ_CST);
+        size_t used = __atomic_load_n(&c->tail, __ATOMIC_SEQ_CST) - head;
+        return used > ring->own->capacity ? ring->own->capacity : used;
+    }
+}
+
+/* Two stretches of slots from a position on. */
+SPKI_FN void spki_ring_stretch(const spk_ring *ring, uint64_t position, size_t count,
+                               spk_ring_span *span)
+{
+    const size_t at = (size_t)position & ring->mask;
+    const size_t to_end = ring->mask + 1 - at;
+    span->position = position;
+    span->first = ring->items + at * ring->item_size;
+    span->second = ring->items;
+    span->first_count = count < to_end ? count : to_end;
+    span->second_count = count - span->first_count;
+}
+
+SPKI_FN void spki_ring_write(const spk_ring *ring, uint64_t position, const void *items, size_t n)
+{
+    spk_ring_span to;
+    spki_ring_stretch(ring, position, n, &to);
+    memcpy(to.first, items, to.first_count * ring->item_size);
+    if (to.second_count > 0)
+        memcpy(to.second, (const char *)items + to.first_count * ring->item_size,
+               to.second_count * ring->item_size);
+}
+
+SPKI_FN void spki_ring_read(const spk_ring *ring, uint64_t position, void *items, size_t n)
+{
+    spk_ring_span from;
+    spki_ring_stretch(ring, position, n, &from);
+    memcpy(items, from.first, from.first_count * ring->item_size);
+    if (from.second_count > 0)
+        memcpy((char *)items + from.first_count * ring->item_size, from.second,
+               from.second_count * ring->item_size);
+}
+
+/* `wanted` holds how many items (or how much room) the least demanding sleeper waits for, 0 if
+   nobody sleeps. Called after something was published and `wanted` was seen not to be 0. */
+SPKI_FN void spki_ring_wake_if(spk_ring *ring, bool consumers, bool always)
+{
+    spki_ring_control *c = ring->control;
+    spki_ring_private *own = ring->own;
+    uint32_t *wanted = consumers ? &c->items_wanted : &c->room_wanted;
+    const size_t used = spki_ring_used(ring);
+    const size_t there = consumers ? used : own->capacity - used;
+    const uint32_t least = __atomic_load_n(wanted, __ATOMIC_SEQ_CST);
+    if (least == 0 || (there < least && !always)) return;
+    if (__atomic_exchange_n(wanted, 0, __ATOMIC_SEQ_CST) == 0) return;
+    spki_ring_add(&c->wakes, 1);
+    spki_ring_wake(consumers ? &own->items_lot : &own->room_lot, wanted, own->shared);
+}
+
+SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers)
+{
+    if (ring && ring->control) spki_ring_wake_if(ring, to_consumers, false);
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>spsc: one producer, one consumer ----
+   The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
+   looks again only when the copy says full, or empty: then the cache line has to travel. */
+
+/* Room for up to `count` items. Order: acquire on `head`, so that the consumer's reads of a slot
+   come before we write it again. */
+SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    const size_t capacity = ring->own->capacity;
+    size_t room = capacity - (tail - c->head_seen);
+    if (room < count) {
+        c->head_seen = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
+        room = capacity - (tail - c->head_seen);
+    }
+    return room < count ? room : count;
+}
+
+/* Items there, up to `count`. Order: acquire on `tail`, so that what the producer wrote comes
+   before we read it. */
+SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    size_t there = c->tail_seen - head;
+    if (there < count) {
+        c->tail_seen = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
+        there = c->tail_seen - head;
+    }
+    return there < count ? there : count;
+}
+
+SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
+{
+    spki_ring_publish(ring, &ring->control->tail, tail, &ring->control->items_wanted, true);
+}
+
+SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
+{
+    spki_ring_publish(ring, &ring->control->head, head, &ring->control->room_wanted, false);
+}
+
+SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_room(ring, tail, count);
+    if (n == 0) return 0;
+    spki_ring_write(ring, tail, items, n);
+    spki_spsc_publish(ring, tail + n);
+    return n;
+}
+
+SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    if (n == 0) return 0;
+    spki_ring_read(ring, head, items, n);
+    spki_spsc_release(ring, head + n);
+    return n;
+}
+
+SPKI_FN size_t spki_spsc_discard(spk_ring *ring, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    if (n > 0) spki_spsc_release(ring, head + n);
+    return n;
+}
+
+/* -- spans -- */
+
+SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_room(ring, tail, count);
+    spki_ring_stretch(ring, tail, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    if ((size_t)span->position != tail) return SPK_ERR_STATE;
+    if (count > ring->own->capacity - (tail - ring->control->head_seen)) return SPK_ERR_RANGE;
+    if (count > 0) spki_spsc_publish(ring, tail + count);
+    return SPK_OK;
+}
+
+SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    spki_ring_stretch(ring, head, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_spsc_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    if ((size_t)span->position != head) return SPK_ERR_STATE;
+    if (count > ring->control->tail_seen - head) return SPK_ERR_RANGE;
+    if (count > 0) spki_spsc_release(ring, head + count);
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>party: who works on a shared MPMC ring, and cleaning up after those who died ----
+   A thread may be killed between claiming slots and finishing them. So before it claims, it notes
+   in the shared memory what it is about to claim (a store or two: the line is its own), and it
+   holds a robust mutex, which the kernel hands over when the thread dies, however it dies.
+   Whoever finds a slot unfinished for long looks for the dead: a slot that one of them may have
+   claimed, that was claimed, that is unfinished, and that no living party has noted, is theirs. */
+
+#include <errno.h>
+
+#if defined(__linux__) && !defined(SPIKELIB_NO_THREADS)
+#define SPKI_RING_ROBUST 1
+#else
+#define SPKI_RING_ROBUST 0
+#endif
+
+#define SPKI_RING_PARTIES 64u
+
+enum { SPKI_NOTE_PUSH, SPKI_NOTE_RESERVE, SPKI_NOTE_POP, SPKI_NOTE_PEEK, SPKI_NOTES };
+
+typedef struct spki_ring_note {
+    uint64_t first;
+    uint64_t count; /* 0: none */
+} spki_ring_note;
+
+#if SPKI_RING_ROBUST
+typedef pthread_mutex_t spki_ring_mutex;
+#else
+typedef uint64_t spki_ring_mutex;
+#endif
+
+struct spki_ring_party {
+    spki_ring_note note[SPKI_NOTES];
+    spki_ring_mutex alive; /* locked by the thread as long as it is attached */
+    uint32_t used;         /* 1: the mutex is in order, and the party attached; 2: dead */
+    uint8_t pad[128 - 16 * SPKI_NOTES - sizeof(spki_ring_mutex) - sizeof(uint32_t)];
+};
+
+/* Behind the control block of a shared MPMC ring. */
+typedef struct spki_ring_parties {
+    spki_ring_mutex lock; /* of whoever attaches or cleans up; robust, too */
+    uint8_t pad[128 - sizeof(spki_ring_mutex)];
+    spki_ring_party party[SPKI_RING_PARTIES];
+} spki_ring_parties;
+
+SPKI_INLINE spki_ring_parties *spki_ring_all(const spk_ring *ring)
+{
+    return (spki_ring_parties *)(void *)(ring->control + 1);
+}
+
+/* Order: both stores come before the claim, which is a release; so whoever sees the slot claimed
+   sees the note, or a later one, and then also that the slot was finished. */
+SPKI_INLINE void spki_ring_note_down(const spk_ring *ring, int which, uint64_t first, size_t count)
+{
+    spki_ring_party *party = ring->own->party;
+    if (!party) return;
+    __atomic_store_n(&party->note[which].first, first, __ATOMIC_RELEASE);
+    __atomic_store_n(&party->note[which].count, (uint64_t)count, __ATOMIC_RELEASE);
+}
+
+SPKI_INLINE void spki_ring_note_off(const spk_ring *ring, int which)
+{
+    spki_ring_party *party = ring->own->party;
+    if (party) __atomic_store_n(&party->note[which].count, 0, __ATOMIC_RELEASE);
+}
+
+/* Shared MPMC rings know one span a direction and handle. */
+SPKI_INLINE bool spki_ring_span_is_out(const spk_ring *ring, int which)
+{
+    return ring->own->party && ring->own->party->note[which].count > 0;
+}
+
+#if SPKI_RING_ROBUST
+/* Hidden by -std=c11, as in core/base.h; PTHREAD_MUTEX_ROBUST is 1, PTHREAD_PROCESS_SHARED is 1
+   in the ABI of Linux's C libraries. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern int spki_os_set_robust(pthread_mutexattr_t *attr, int on)
+    __asm__("pthread_mutexattr_setrobust");
+extern int spki_os_consistent(pthread_mutex_t *mutex) __asm__("pthread_mutex_consistent");
+extern int spki_os_set_shared(pthread_mutexattr_t *attr, int on)
+    __asm__("pthread_mutexattr_setpshared");
+#ifdef __cplusplus
+}
+#endif
+
+SPKI_FN bool spki_ring_mutex_init(spki_ring_mutex *mutex)
+{
+    pthread_mutexattr_t attr;
+    bool ok;
+    if (pthread_mutexattr_init(&attr) != 0) return false;
+    ok = spki_os_set_robust(&attr, 1) == 0 && spki_os_set_shared(&attr, 1) == 0 &&
+         pthread_mutex_init(mutex, &attr) == 0;
+    pthread_mutexattr_destroy(&attr);
+    return ok;
+}
+
+/* What was protected is whole at every moment, so an owner's death needs no repair of its own. */
+SPKI_FN bool spki_ring_lock(spki_ring_mutex *mutex)
+{
+    int e = pthread_mutex_lock(mutex);
+    if (e == EOWNERDEAD) e = spki_os_consistent(mutex);
+    return e == 0;
+}
+
+SPKI_FN bool spki_ring_parties_init(spk_ring *ring)
+{
+    spki_ring_parties *all = spki_ring_all(ring);
+    uint32_t k;
+    bool ok = spki_ring_mutex_init(&all->lock);
+    for (k = 0; k < SPKI_RING_PARTIES; k++) ok = ok && spki_ring_mutex_init(&all->party[k].alive);
+    return ok;
+}
+
+/* Marks the dead. Under the lock. */
+SPKI_FN void spki_ring_find_dead(spki_ring_parties *all)
+{
+    uint32_t k;
+    for (k = 0; k < SPKI_RING_PARTIES; k++) {
+        spki_ring_party *party = &all->party[k];
+        int e;
+        if (__atomic_load_n(&party->used, __ATOMIC_ACQUIRE) != 1) continue;
+        e = pthread_mutex_trylock(&party->alive);
+        if (e == EOWNERDEAD) e = spki_os_consistent(&party->alive);
+        if (e != 0) continue; /* EBUSY: it lives */
+        __atomic_store_n(&party->used, 2, __ATOMIC_RELEASE);
+        pthread_mutex_unlock(&party->alive);
+    }
+}
+
+SPKI_FN bool spki_ring_noted(const spki_ring_note *note, uint64_t position)
+{
+    const uint64_t count = __atomic_load_n(&note->count, __ATOMIC_ACQUIRE);
+    const uint64_t first = __atomic_load_n(&note->first, __ATOMIC_ACQUIRE);
+    return position - first < count;
+}
+
+/* Has a living party noted the position, in one of its two notes for this direction? */
+SPKI_FN bool spki_ring_lives(const spki_ring_parties *all, int which, uint64_t position)
+{
+    uint32_t k;
+    for (k = 0; k < SPKI_RING_PARTIES; k++) {
+        const spki_ring_party *party = &all->party[k];
+        if (__atomic_load_n(&party->used, __ATOMIC_ACQUIRE) != 1) continue;
+        if (spki_ring_noted(&party->note[which], position)) return true;
+        if (spki_ring_noted(&party->note[which + 1], position)) return true;
+    }
+    return false;
+}
+
+/* Finishes a dead party's slots of one note: pushed ones become gaps, popped ones become free.
+   False if a living party has noted one of them, too: then next time will show.
+   States of a slot: see >>mpmc. */
+SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int which)
+{
+    spki_ring_control *c = ring->control;
+    const bool push = which < SPKI_NOTE_POP;
+    const uint64_t end = __atomic_load_n(push ? &c->mpmc_tail : &c->mpmc_head, __ATOMIC_ACQUIRE);
+    bool done = true;
+    uint64_t k;
+    for (k = 0; k < note->count; k++) {
+        const uint64_t p = note->first + k;
+        uint32_t *seq = &ring->seq[p & ring->mask];
+        uint32_t is = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
+        const uint32_t state = is - (uint32_t)p;
+        const uint32_t next = push ? (uint32_t)p + 2 : (uint32_t)(p + ring->mask + 1);
+        if ((int64_t)(end - p) <= 0) continue; /* it died before claiming */
+        if (push ? state != 0 : state != 1 && state != 2) continue; /* finished */
+        if (spki_ring_lives(spki_ring_all(ring), push ? SPKI_NOTE_PUSH : SPKI_NOTE_POP, p)) {
+            done = false;
+            continue;
+        }
+        if (!__atomic_compare_exchange_n(seq, &is, next, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (push) spki_ring_add(&c->gaps, 1);
+        if (!push && state == 2) spki_ring_add(&c->gaps_passed, 1);
+        if (!push && state == 1) spki_ring_add(&c->lost_popped, 1);
+        if (push || state == 1) spki_ring_add(&c->lost, 1);
+    }
+    return done;
+}
+
+/* Returns true if there was something to clean up. Thread: any; one at a time does it. */
+SPKI_FN bool spki_ring_bury(spk_ring *ring)
+{
+    spki_ring_parties *all = spki_ring_all(ring);
+    bool found = false;
+    uint32_t k;
+    int n;
+    if (!ring->own->party || !spki_ring_lock(&all->lock)) return false;
+    spki_ring_find_dead(all);
+    for (k = 0; k < SPKI_RING_PARTIES; k++) {
+        spki_ring_party *party = &all->party[k];
+        bool done = true;
+        if (party->used != 2) continue;
+        found = true;
+        for (n = 0; n < SPKI_NOTES; n++)
+            done = spki_ring_bury_note(ring, &party->note[n], n) && done;
+        if (!done) continue;
+        for (n = 0; n < SPKI_NOTES; n++) party->note[n].count = 0;
+        spki_ring_add(&ring->control->recovered, 1);
+        __atomic_store_n(&party->used, 0, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (found) {
+        spki_ring_wake_if(ring, true, true);
+        spki_ring_wake_if(ring, false, true);
+    }
+    return found;
+}
+
+SPKI_FN spk_result spki_ring_join(spk_ring *ring)
+{
+    spki_ring_parties *all = spki_ring_all(ring);
+    uint32_t k, round;
+    if (!spki_ring_lock(&all->lock)) return SPK_ERR_UNSUPPORTED;
+    for (round = 0; round < 2 && !ring->own->party; round++) {
+        for (k = 0; k < SPKI_RING_PARTIES && !ring->own->party; k++) {
+            spki_ring_party *party = &all->party[k];
+            if (party->used != 0 || !spki_ring_lock(&party->alive)) continue;
+            memset(party->note, 0, sizeof party->note);
+            __atomic_store_n(&party->used, 1, __ATOMIC_RELEASE);
+            ring->own->party = party;
+        }
+        if (!ring->own->party && round == 0) {
+            ring->own->party = &all->party[0]; /* so that it may look */
+            pthread_mutex_unlock(&all->lock);
+            (void)spki_ring_bury(ring);
+            ring->own->party = NULL;
+            if (!spki_ring_lock(&all->lock)) return SPK_ERR_UNSUPPORTED;
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    return ring->own->party ? SPK_OK : SPK_ERR_FULL;
+}
+
+/* An open span stays claimed, so it is left for the others to clean up. */
+SPKI_FN void spki_ring_leave(spk_ring *ring)
+{
+    spki_ring_party *party = ring->own->party;
+    bool open = false;
+    int n;
+    if (!party) return;
+    for (n = 0; n < SPKI_NOTES; n++) open = open || party->note[n].count > 0;
+    __atomic_store_n(&party->used, open ? 2 : 0, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&party->alive);
+    ring->own->party = NULL;
+}
+#else
+SPKI_FN bool spki_ring_parties_init(spk_ring *ring)
+{
+    (void)ring;
+    return false;
+}
+
+SPKI_FN bool spki_ring_bury(spk_ring *ring)
+{
+    (void)ring;
+    return false;
+}
+
+SPKI_FN spk_result spki_ring_join(spk_ring *ring)
+{
+    (void)ring;
+    return SPK_ERR_UNSUPPORTED;
+}
+
+SPKI_FN void spki_ring_leave(spk_ring *ring) { (void)ring; }
+#endif
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>mpmc: many producers, many consumers ----
+   Each slot has a word of its own that says which position it is ready for. For position p, modulo
+   2^32:
+       p          free: a producer may claim and fill it
+       p + 1      filled: a consumer may claim and empty it
+       p + 2      a gap: claimed, but given up; consumers step over it
+       p + slots  free for the next round
+   A position is claimed by moving the shared tail (head) over it, one compare-and-swap for a whole
+   batch. The words lie apart from the items, sixteen to a cache line, so that spans of items are
+   contiguous. Tail and head have 64 bits: they never come back to a value that a sleeping thread
+   still remembers. Source: the scheme with a word for each slot is D. Vyukov's bounded queue
+   (2010). */
+
+SPKI_INLINE uint32_t spki_mpmc_state(const spk_ring *ring, uint64_t position)
+{
+    return __atomic_load_n(&ring->seq[position & ring->mask], __ATOMIC_ACQUIRE) -
+           (uint32_t)position;
+}
+
+/* The slots from a position on, up to `count`, whose state is `state`.
+   Order: acquire on each word, so that what the side before us did to the slot comes first. */
+SPKI_FN size_t spki_mpmc_run(const spk_ring *ring, uint64_t position, size_t count, uint32_t state)
+{
+    size_t n = 0;
+    while (n < count && spki_mpmc_state(ring, position + n) == state) n++;
+    return n;
+}
+
+/* Order: release, so that our reads or writes of the slots come first. */
+SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t count, uint32_t add)
+{
+    size_t k;
+    for (k = 0; k < count; k++)
+        __atomic_store_n(&ring->seq[(position + k) & ring->mask], (uint32_t)(position + k) + add,
+                         __ATOMIC_RELEASE);
+}
+
+/* After marking: tells sleepers. Order: with membarrier as in spki_ring_publish. Without it both
+   sides change `wanted`: if the sleeper is first, we see its wish; if we are, its own change takes
+   over what we did before (acquire and release), so that it sees our marks and does not sleep. */
+SPKI_FN void spki_mpmc_tell(spk_ring *ring, bool consumers)
+{
+    spki_ring_control *c = ring->control;
+    uint32_t *wanted = consumers ? &c->items_wanted : &c->room_wanted;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (ring->fence ? __atomic_fetch_add(wanted, 0, __ATOMIC_ACQ_REL) == 0
+                    : __atomic_load_n(wanted, __ATOMIC_RELAXED) == 0)
+        return;
+    spk_ring_signal(ring, consumers);
+}
+
+/* Somebody else claimed the slot that we need and has not finished it. In a shared ring it may
+   never do so: after some such calls we look for the dead. */
+SPKI_FN bool spki_mpmc_stuck(spk_ring *ring)
+{
+    if (!ring->own->party || ++ring->own->stuck < 64) return false;
+    ring->own->stuck = 0;
+    return spki_ring_bury(ring);
+}
+
+/* Claims up to `count` free positions; returns how many, the first in *position.
+   Order: acquire on head: it says that the items before it are no longer ours to count. The words
+   of the slots order everything else, so the tail itself may be relaxed; it is a release for the
+   note that comes before (>>party). */
+SPKI_FN size_t spki_mpmc_claim_free(spk_ring *ring, size_t count, int note, uint64_t *position)
+{
+    spki_ring_control *c = ring->control;
+    const uint64_t capacity = ring->own->capacity;
+    uint64_t p = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
+    for (;;) {
+        uint64_t seen = __atomic_load_n(&c->mpmc_head_seen, __ATOMIC_ACQUIRE);
+        size_t n;
+        if (p + count - seen > capacity) {
+            seen = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
+            __atomic_store_n(&c->mpmc_head_seen, seen, __ATOMIC_RELEASE);
+        }
+        if ((int64_t)(p - seen) < 0 || p - seen >= capacity) {
+            const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
+            if (now == p) return 0;
+            p = now;
+            continue;
+        }
+        n = (size_t)SPKI_MIN((uint64_t)count, capacity - (p - seen));
+        n = spki_mpmc_run(ring, p, n, 0);
+        if (n == 0) {
+            const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
+            if (now == p && !spki_mpmc_stuck(ring)) return 0;
+            p = now;
+            continue;
+        }
+        spki_ring_note_down(ring, note, p, n);
+        if (__atomic_compare_exchange_n(&c->mpmc_tail, &p, p + n, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) {
+            if (ring->own->party) ring->own->stuck = 0;
+            *position = p;
+            return n;
+        }
+    }
+}
+
+/* Claims up to `count` filled positions, passing over gaps on the way. Order: as above; release
+   also lets a producer that sees the head moved count on it. */
+SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, uint64_t *position)
+{
+    spki_ring_control *c = ring->control;
+    uint64_t p = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
+    for (;;) {
+        uint32_t state = 1;
+        size_t n = spki_mpmc_run(ring, p, count, state);
+        if (n == 0) {
+            state = 2;
+            n = spki_mpmc_run(ring, p, count, state);
+        }
+        if (n == 0) {
+            const uint64_t now = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
+            if (now == p) {
+                if (!ring->own->party) return 0;
+                if (__atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED) == p) return 0;
+                if (!spki_mpmc_stuck(ring)) return 0;
+            }
+            p = now;
+            continue;
+        }
+        spki_ring_note_down(ring, note, p, n);
+        if (!__atomic_compare_exchange_n(&c->mpmc_head, &p, p + n, false, __ATOMIC_RELEASE,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (ring->own->party) ring->own->stuck = 0;
+        *position = p;
+        if (state == 1) return n;
+        spki_ring_add(&c->gaps_passed, n);
+        spki_mpmc_mark(ring, p, n, (uint32_t)ring->mask + 1);
+        spki_mpmc_tell(ring, false);
+        p += n;
+    }
+}
+
+SPKI_FN void spki_mpmc_fill(spk_ring *ring, uint64_t position, size_t count, int note)
+{
+    spki_mpmc_mark(ring, position, count, 1);
+    spki_ring_note_off(ring, note);
+    spki_mpmc_tell(ring, true);
+}
+
+SPKI_FN void spki_mpmc_free(spk_ring *ring, uint64_t position, size_t count, int note)
+{
+    spki_mpmc_mark(ring, position, count, (uint32_t)ring->mask + 1);
+    spki_ring_note_off(ring, note);
+    spki_mpmc_tell(ring, false);
+}
+
+SPKI_FN size_t spki_mpmc_put(spk_ring *ring, const void *items, size_t count)
+{
+    uint64_t p = 0;
+    const size_t n = spki_mpmc_claim_free(ring, count, SPKI_NOTE_PUSH, &p);
+    if (n == 0) return 0;
+    spki_ring_write(ring, p, items, n);
+    spki_mpmc_fill(ring, p, n, SPKI_NOTE_PUSH);
+    return n;
+}
+
+SPKI_FN size_t spki_mpmc_take(spk_ring *ring, void *items, size_t count)
+{
+    uint64_t p = 0;
+    const size_t n = spki_mpmc_claim_filled(ring, count, SPKI_NOTE_POP, &p);
+    if (n == 0) return 0;
+    spki_ring_read(ring, p, items, n);
+    spki_mpmc_free(ring, p, n, SPKI_NOTE_POP);
+    return n;
+}
+
+SPKI_FN size_t spki_mpmc_discard(spk_ring *ring, size_t count)
+{
+    uint64_t p = 0;
+    const size_t n = spki_mpmc_claim_filled(ring, count, SPKI_NOTE_POP, &p);
+    if (n > 0) spki_mpmc_free(ring, p, n, SPKI_NOTE_POP);
+    return n;
+}
+
+/* -- spans -- */
+
+SPKI_FN size_t spki_mpmc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    uint64_t p = 0;
+    size_t n;
+    if (spki_ring_span_is_out(ring, SPKI_NOTE_RESERVE)) return 0;
+    n = spki_mpmc_claim_free(ring, count, SPKI_NOTE_RESERVE, &p);
+    spki_ring_stretch(ring, p, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_mpmc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t all = span->first_count + span->second_count;
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 0) != all)
+        return SPK_ERR_STATE;
+    if (count < all) spki_ring_add(&ring->control->gaps, all - count);
+    spki_mpmc_mark(ring, span->position + count, all - count, 2);
+    spki_mpmc_fill(ring, span->position, count, SPKI_NOTE_RESERVE);
+    return SPK_OK;
+}
+
+SPKI_FN size_t spki_mpmc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    uint64_t p = 0;
+    size_t n;
+    if (spki_ring_span_is_out(ring, SPKI_NOTE_PEEK)) return 0;
+    n = spki_mpmc_claim_filled(ring, count, SPKI_NOTE_PEEK, &p);
+    spki_ring_stretch(ring, p, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t all = span->first_count + span->second_count;
+    if (count != all) return SPK_ERR_RANGE;
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 1) != all)
+        return SPK_ERR_STATE;
+    spki_mpmc_free(ring, span->position, all, SPKI_NOTE_PEEK);
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>wait: spinning, then sleeping, until there are items or room ---- */
+
+/* Is it worth a try? In an MPMC ring a slot that is claimed and not finished counts for nothing. */
+SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
+{
+    const spki_ring_control *c = ring->control;
+    const size_t used = spki_ring_used(ring);
+    if (items ? used < count : ring->own->capacity - used < count) return false;
+    if (!ring->own->mpmc) return true;
+    if (items) {
+        const uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
+        const uint32_t state = spki_mpmc_state(ring, head);
+        return state == 1 || state == 2;
+    }
+    return spki_mpmc_state(ring, __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE)) == 0;
+}
+
+/* Says how much we want, unless somebody already wants less: he is told first, and so are we.
+   Returns the word to sleep on. Order: see spki_ring_publish and spki_mpmc_tell. */
+SPKI_FN uint32_t spki_ring_want(spk_ring *ring, uint32_t *wanted, size_t count)
+{
+    const uint32_t n = (uint32_t)count;
+    uint32_t old = __atomic_load_n(wanted, __ATOMIC_SEQ_CST), least;
+    do least = old == 0 || n < old ? n : old;
+    while (!__atomic_compare_exchange_n(wanted, &old, least, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST));
+    if (!ring->fence) spki_ring_fence_others(ring->own->shared);
+    return least;
+}
+
+SPKI_FN bool spki_ring_over(const spk_ring *ring, bool items, size_t count)
+{
+    return spki_ring_closed(ring) || spki_ring_ready(ring, items, count);
+}
+
+/* True if it is over before `spin_us` and the deadline have passed. The clock is read every 32
+   pauses: a pause lasts 4 to 140 cycles, depending on the CPU. */
+SPKI_FN bool spki_ring_spin(const spk_ring *ring, bool items, size_t count, double deadline_s)
+{
+    const double spin_us = ring->control->spin_us;
+    double end = 0.0;
+    uint32_t i;
+    for (i = 0;; i++) {
+        if (spki_ring_over(ring, items, count)) return true;
+        if (i % 32 == 0) {
+            const double now = spk_clock_seconds();
+            if (i == 0) end = SPKI_MIN(now + 1e-6 * spin_us, deadline_s);
+            if (!(now < end)) return false;
+        }
+        spki_ring_relax();
+    }
+}
+
+/* Returns when it is over, or at the deadline (false). A dead party in a shared MPMC ring keeps
+   slots unfinished: whoever has slept in vain looks for one. */
+SPKI_FN bool spki_ring_wait(spk_ring *ring, bool items, size_t count, double deadline_s)
+{
+    spki_ring_control *c = ring->control;
+    uint32_t *wanted = items ? &c->items_wanted : &c->room_wanted;
+    if (spki_ring_spin(ring, items, count, deadline_s)) return true;
+    for (;;) {
+        uint32_t word;
+        double nap;
+        if (!(spk_clock_seconds() < deadline_s)) return false;
+        word = spki_ring_want(ring, wanted, count);
+        if (spki_ring_over(ring, items, count)) return true;
+        nap = spki_ring_nap(deadline_s);
+        spki_ring_add(&c->sleeps, 1);
+        spki_ring_sleep(items ? &ring->own->items_lot : &ring->own->room_lot, wanted, word, nap,
+                        ring->own->shared);
+        if (spki_ring_over(ring, items, count)) return true;
+        (void)spki_ring_bury(ring);
+    }
+}
+
+SPIKELIB_API spk_result spk_ring_wait_items(spk_ring *ring, size_t count, double deadline_s)
+{
+    if (!ring) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (count > ring->own->capacity || deadline_s != deadline_s) return SPK_ERR_RANGE;
+    if (count == 0) return SPK_OK;
+    if (!spki_ring_ready(ring, true, count) && !spki_ring_wait(ring, true, count, deadline_s))
+        return SPK_ERR_TIMEOUT;
+    return spki_ring_used(ring) > 0 ? SPK_OK : SPK_ERR_CLOSED;
+}
+
+SPIKELIB_API spk_result spk_ring_wait_room(spk_ring *ring, size_t count, double deadline_s)
+{
+    if (!ring) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (count > ring->own->capacity || deadline_s != deadline_s) return SPK_ERR_RANGE;
+    if (spki_ring_closed(ring)) return SPK_ERR_CLOSED;
+    if (!spki_ring_ready(ring, false, count) && !spki_ring_wait(ring, false, count, deadline_s))
+        return SPK_ERR_TIMEOUT;
+    return spki_ring_closed(ring) ? SPK_ERR_CLOSED : SPK_OK;
+}
+
+/* Whoever sleeps has said so before it looked at `closed`, so that it either sees it closed or is
+   seen here (all of this is sequentially consistent). */
+SPIKELIB_API spk_result spk_ring_close(spk_ring *ring)
+{
+    if (!ring) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    __atomic_store_n(&ring->control->limit, 0, __ATOMIC_RELAXED);
+    __atomic_exchange_n(&ring->control->closed, 1, __ATOMIC_SEQ_CST);
+    spki_ring_wake_if(ring, true, true);
+    spki_ring_wake_if(ring, false, true);
+    return SPK_OK;
+}
+
+/* A closed ring wakes nobody for room, so that this polls then, from 10 us up to 1 ms apart. */
+SPIKELIB_API spk_result spk_ring_drain(spk_ring *ring, double deadline_s)
+{
+    double nap = 1e-5;
+    uint32_t never = 0;
+    if (!ring) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (deadline_s != deadline_s) return SPK_ERR_RANGE;
+    while (spki_ring_used(ring) > 0) {
+        if (!(spk_clock_seconds() < deadline_s)) return SPK_ERR_TIMEOUT;
+        spki_ring_sleep(&ring->own->room_lot, &never, 0, nap, ring->own->shared);
+        nap = SPKI_MIN(2.0 * nap, 1e-3);
+        (void)spki_ring_bury(ring);
+    }
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>policy: pushing and popping, and what happens when a ring is full ---- */
+
+SPKI_FN size_t spki_ring_put(spk_ring *ring, const void *items, size_t count)
+{
+    return ring->own->mpmc ? spki_mpmc_put(ring, items, count) : spki_spsc_put(ring, items, count);
+}
+
+SPKI_FN size_t spki_ring_take(spk_ring *ring, void *items, size_t count)
+{
+    return ring->own->mpmc ? spki_mpmc_take(ring, items, count)
+                           : spki_spsc_take(ring, items, count);
+}
+
+/* SPK_RING_SAMPLE: one in how many items is taken at this fill; 0: none. */
+SPKI_FN uint32_t spki_ring_thinning(size_t used, size_t capacity)
+{
+    if (used >= capacity) return 0;
+    if (used >= capacity - capacity / 8) return 8;
+    if (used >= capacity - capacity / 4) return 4;
+    return used >= capacity - capacity / 2 ? 2 : 1;
+}
+
+/* One item at a time, since the rate may change with each. */
+SPKI_FN void spki_ring_sample(spk_ring *ring, const unsigned char *items, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    size_t k;
+    /* Or the inline push, which knows an old head only, would come here for nothing. */
+    if (!ring->own->mpmc) c->head_seen = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
+    for (k = 0; k < count; k++) {
+        const uint32_t one_in = spki_ring_thinning(spki_ring_used(ring), ring->own->capacity);
+        uint64_t turn = 0;
+        if (one_in > 1) turn = __atomic_fetch_add(&c->thinned, 1, __ATOMIC_RELAXED) % one_in;
+        if (turn != 0) {
+            spki_ring_add(&c->sampled_out, 1);
+            continue;
+        }
+        if (one_in == 0 || spki_ring_put(ring, items + k * ring->item_size, 1) == 0)
+            spki_ring_add(&c->dropped_newest, 1);
+    }
+}
+
+/* Pushes all, dropping the oldest where there is no room. A slot that a consumer is still reading
+   cannot be had: then the newest go. */
+SPKI_FN void spki_ring_overwrite(spk_ring *ring, const unsigned char *items, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    size_t done = 0, tries = 0;
+    while (done < count && tries < 16) {
+        size_t n = spki_mpmc_put(ring, items + done * ring->item_size, count - done);
+        done += n;
+        if (done == count) return;
+        if (n == 0 && spki_ring_used(ring) < ring->own->capacity) {
+            tries++;
+            spki_ring_relax();
+            continue;
+        }
+        n = spki_mpmc_discard(ring, SPKI_MIN(count - done, ring->own->capacity));
+        spki_ring_add(&c->dropped_oldest, n);
+        tries = n == 0 ? tries + 1 : 0;
+    }
+    spki_ring_add(&c->dropped_newest, count - done);
+}
+
+/* How many of the items were dealt with; *why if it was not all. */
+SPKI_FN size_t spki_ring_push_all(spk_ring *ring, const unsigned char *items, size_t count,
+                                  double deadline_s, spk_result *why)
+{
+    spki_ring_control *c = ring->control;
+    const spk_ring_policy policy = ring->own->policy;
+    size_t done = 0;
+    *why = SPK_ERR_CLOSED;
+    if (spki_ring_closed(ring)) return 0;
+    if (policy == SPK_RING_SAMPLE) {
+        spki_ring_sample(ring, items, count);
+        return count;
+    }
+    if (policy == SPK_RING_OVERWRITE) {
+        spki_ring_overwrite(ring, items, count);
+        return count;
+    }
+    for (;;) {
+        done += spki_ring_put(ring, items + done * ring->item_size, count - done);
+        if (done == count) return count;
+        if (policy == SPK_RING_DROP_NEWEST) {
+            spki_ring_add(&c->dropped_newest, count - done);
+            return count;
+        }
+        *why = SPK_ERR_AGAIN;
+        if (deadline_s <= SPK_AT_ONCE) break;
+        *why = spk_ring_wait_room(ring, 1, deadline_s);
+        if (*why != SPK_OK) break;
+    }
+    spki_ring_add(&c->refused, 1);
+    return done;
+}
+
+/* -- one item -- */
+
+SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, bool may_wait)
+{
+    double deadline_s;
+    spk_result why;
+    if (!ring || !item) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    deadline_s = may_wait && ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE;
+    if (spki_ring_push_all(ring, (const unsigned char *)item, 1, deadline_s, &why) == 1)
+        return SPK_OK;
+    return why;
+}
+
+SPIKELIB_API spk_result spk_ring_push_until(spk_ring *ring, const void *item, double deadline_s)
+{
+    spk_result why;
+    if (!ring || !item) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (deadline_s != deadline_s) return SPK_ERR_RANGE;
+    if (spki_ring_push_all(ring, (const unsigned char *)item, 1, deadline_s, &why) == 1)
+        return SPK_OK;
+    return why;
+}
+
+/* Closed comes first: whatever was pushed before closing is seen after `closed` is. */
+SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item)
+{
+    bool closed;
+    if (!ring || !item) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    closed = spki_ring_closed(ring);
+    if (spki_ring_take(ring, item, 1) == 1) return SPK_OK;
+    return closed && spki_ring_used(ring) == 0 ? SPK_ERR_CLOSED : SPK_ERR_AGAIN;
+}
+
+SPIKELIB_API spk_result spk_ring_pop_until(spk_ring *ring, void *item, double deadline_s)
+{
+    for (;;) {
+        spk_result result = spk_ring_pop_slowly(ring, item);
+        if (result != SPK_ERR_AGAIN) return result;
+        result = spk_ring_wait_items(ring, 1, deadline_s);
+        if (result != SPK_OK) return result;
+    }
+}
+
+/* -- batches -- */
+
+SPIKELIB_API size_t spk_ring_push_n(spk_ring *ring, const void *items, size_t count)
+{
+    spk_result why;
+    if (!ring || !items || ring->status != SPK_OK || count == 0) return 0;
+    return spki_ring_push_all(ring, (const unsigned char *)items, count,
+                              ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE, &why);
+}
+
+SPIKELIB_API size_t spk_ring_pop_n(spk_ring *ring, void *items, size_t count)
+{
+    if (!ring || !items || ring->status != SPK_OK || count == 0) return 0;
+    return spki_ring_take(ring, items, count);
+}
+
+SPIKELIB_API size_t spk_ring_discard(spk_ring *ring)
+{
+    size_t n, all = 0;
+    if (!ring || ring->status != SPK_OK) return 0;
+    do {
+        n = ring->own->mpmc ? spki_mpmc_discard(ring, ring->own->capacity)
+                            : spki_spsc_discard(ring, ring->own->capacity);
+        spki_ring_add(&ring->control->discarded, n);
+        all += n;
+    } while (n > 0 && all < ring->own->capacity);
+    return all;
+}
+
+/* -- without a copy -- */
+
+SPKI_FN void spki_ring_no_span(spk_ring_span *span) { memset(span, 0, sizeof *span); }
+
+SPKI_FN size_t spki_ring_try_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    return ring->own->mpmc ? spki_mpmc_reserve(ring, count, span)
+                           : spki_spsc_reserve(ring, count, span);
+}
+
+SPIKELIB_API size_t spk_ring_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    size_t n;
+    if (!span) return 0;
+    spki_ring_no_span(span);
+    if (!ring || ring->status != SPK_OK || count == 0 || spki_ring_closed(ring)) return 0;
+    n = spki_ring_try_reserve(ring, count, span);
+    if (n == 0 && ring->own->policy == SPK_RING_OVERWRITE) {
+        const size_t oldest = spki_mpmc_discard(ring, SPKI_MIN(count, ring->own->capacity));
+        spki_ring_add(&ring->control->dropped_oldest, oldest);
+        n = spki_ring_try_reserve(ring, count, span);
+    }
+    while (n == 0 && ring->own->policy == SPK_RING_WAIT) {
+        if (spk_ring_wait_room(ring, 1, SPK_FOREVER) != SPK_OK) break;
+        n = spki_ring_try_reserve(ring, count, span);
+    }
+    if (n == 0) spki_ring_no_span(span);
+    return n;
+}
+
+SPIKELIB_API spk_result spk_ring_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    if (!ring || !span) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (count > span->first_count + span->second_count) return SPK_ERR_RANGE;
+    if (span->first_count == 0) return SPK_OK;
+    return ring->own->mpmc ? spki_mpmc_commit(ring, span, count)
+                           : spki_spsc_commit(ring, span, count);
+}
+
+SPIKELIB_API size_t spk_ring_peek(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    size_t n;
+    if (!span) return 0;
+    spki_ring_no_span(span);
+    if (!ring || ring->status != SPK_OK || count == 0) return 0;
+    n = ring->own->mpmc ? spki_mpmc_peek(ring, count, span) : spki_spsc_peek(ring, count, span);
+    if (n == 0) spki_ring_no_span(span);
+    return n;
+}
+
+SPIKELIB_API spk_result spk_ring_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    if (!ring || !span) return SPK_ERR_NULL;
+    if (ring->status != SPK_OK) return ring->status;
+    if (count > span->first_count + span->second_count) return SPK_ERR_RANGE;
+    if (span->first_count == 0) return SPK_OK;
+    return ring->own->mpmc ? spki_mpmc_consume(ring, span, count)
+                           : spki_spsc_consume(ring, span, count);
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>map: files that several processes map ---- */
+
+#if !defined(_WIN32)
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* Hidden by -std=c11. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern int spki_os_ftruncate(int fd, off_t size) __asm__("ftruncate");
+#ifdef __cplusplus
+}
+#endif
+
+/* A new file of `bytes` (create), or an old one with all that it has. NULL: errno says why. */
+SPKI_FN void *spki_map_file(const char *path, bool create, size_t *bytes)
+{
+    struct stat is;
+    void *mapping = NULL;
+    int fd = create ? open(path, O_RDWR | O_CREAT | O_EXCL, 0600) : open(path, O_RDWR);
+    bool ok = fd >= 0;
+    if (ok && create) ok = spki_os_ftruncate(fd, (off_t)*bytes) == 0;
+    if (ok) ok = fstat(fd, &is) == 0;
+    if (ok && !create) *bytes = (size_t)is.st_size;
+    if (ok) mapping = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) close(fd);
+    if (ok && mapping != MAP_FAILED) return mapping;
+    if (fd >= 0 && create) unlink(path);
+    return NULL;
+}
+
+SPKI_FN void spki_unmap(void *mapping, size_t bytes)
+{
+    if (mapping) munmap(mapping, bytes);
+}
+
+SPKI_FN bool spki_can_share(void) { return true; }
+#else
+SPKI_FN void *spki_map_file(const char *path, bool create, size_t *bytes)
+{
+    (void)path;
+    (void)create;
+    (void)bytes;
+    return NULL;
+}
+
+SPKI_FN void spki_unmap(void *mapping, size_t bytes)
+{
+    (void)mapping;
+    (void)bytes;
+}
+
+SPKI_FN bool spki_can_share(void) { return false; }
+#endif
+#endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_RINGS
+/* ---- >>ring-life: making, attaching and ending rings ---- */
+
+/* -- descriptors -- */
+
+/* A clause that says what is wrong, and its result; NULL if nothing is. */
+SPKI_FN const char *spki_ring_wrong(const spk_ring_desc *d, spk_result *result)
+{
+    *result = SPK_ERR_UNINITIALISED;
+    if (d->begin_sentinel || d->end_sentinel)
+        return "the descriptor's sentinels are not 0: start it with = {0}";
+    *result = SPK_ERR_RANGE;
+    if ((uint32_t)d->kind > SPK_RING_MPMC) return "kind is neither SPK_RING_SPSC nor SPK_RING_MPMC";
+    if ((uint32_t)d->policy > SPK_RING_SAMPLE) return "policy is none of the five";
+    if (d->item_size > SPKI_RING_ITEM) return "item_size is more than 65,536 bytes";
+    if (d->capacity > SPKI_RING_CAPACITY) return "capacity is more than 2^30 items";
+    if (d->spin_us != d->spin_us || d->spin_us > 1e9) return "spin_us is NaN or more than 1e9";
+    if (d->memory_size > 0 && !d->memory) return "memory_size without memory";
+    if (d->memory && ((uintptr_t)d->memory & 63) != 0) return "memory is not 64-byte aligned";
+    if (d->path && !d->shared) return "path is for rings that are shared";
+    if (d->path && d->memory) return "either path or memory, not both";
+    if (d->shared && !d->path && !d->memory) return "a shared ring needs a path, or memory";
+    *result = SPK_OK;
+    return NULL;
+}
+
+SPIKELIB_API spk_result spk_ring_desc_defaults(spk_ring_desc *desc)
+{
+    spk_result result = SPK_ERR_NULL;
+    if (!desc || spki_ring_wrong(desc, &result)) return result;
+    if (desc->item_size == 0) desc->item_size = 16;
+    if (desc->capacity == 0) desc->capacity = 65536;
+    if (desc->spin_us == 0.0) desc->spin_us = 20.0;
+    return SPK_OK;
+}
+
+SPKI_FN bool spki_ring_is_mpmc(const spk_ring_desc *d)
+{
+    return d->kind == SPK_RING_MPMC || d->policy == SPK_RING_OVERWRITE;
+}
+
+/* Where the parts lie, from the start of the control block. */
+typedef struct spki_ring_plan {
+    uint64_t slots, seq_offset, items_offset, bytes;
+} spki_ring_plan;
+
+/* An MPMC slot's word needs four states. A ring that overwrites has twice the slots, so that a
+   consumer that is still reading does not hold up the producer until a whole capacity later. */
+SPKI_FN spki_ring_plan spki_ring_lay_out(const spk_ring_desc *d)
+{
+    spki_ring_plan plan;
+    const bool mpmc = spki_ring_is_mpmc(d);
+    uint64_t slots = mpmc ? 4 : 1, end = sizeof(spki_ring_control);
+    while (slots < d->capacity) slots *= 2;
+    if (d->policy == SPK_RING_OVERWRITE) slots *= 2;
+    if (d->shared && mpmc) end += sizeof(spki_ring_parties);
+    plan.slots = slots;
+    plan.seq_offset = end;
+    if (mpmc) end += slots * sizeof(uint32_t);
+    plan.items_offset = (end + 127) & ~UINT64_C(127);
+    plan.bytes = plan.items_offset + slots * d->item_size;
+    plan.bytes = (plan.bytes + 63) & ~UINT64_C(63);
+    return plan;
+}
+
+/* The handle in front of a ring that is not shared, and what aligns the ring behind it. */
+#define SPKI_RING_FRONT ((sizeof(spki_ring_handle) + 127) / 128 * 128 + 64)
+
+SPIKELIB_API size_t spk_ring_bytes(const spk_ring_desc *desc)
+{
+    spk_ring_desc d;
+    spki_ring_plan plan;
+    uint64_t bytes;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    if (d.shared && !d.path && !d.memory) d.path = ""; /* to be asked before there is memory */
+    if (spk_ring_desc_defaults(&d) != SPK_OK) return 0;
+    plan = spki_ring_lay_out(&d);
+    bytes = plan.bytes + (d.shared ? 0 : SPKI_RING_FRONT);
+    return bytes > PTRDIFF_MAX ? 0 : (size_t)bytes;
+}
+
+/* -- making one -- */
+
+/* All of a handle's calls say `result` from now on. The control block behind it is as good as
+   full and empty at once, so that the inline functions ask. */
+SPKI_FN spk_ring *spki_ring_fail(spki_ring_handle *h, spk_result result, const char *what,
+                                 const char *why)
+{
+    spki_ring_leave(&h->ring);
+    spki_unmap(h->own.mapping, h->own.mapping_bytes);
+    h->own.mapping = NULL;
+    h->ring.control = (spki_ring_control *)(void *)((char *)h + SPKI_RING_FRONT);
+    memset(h->ring.control, 0, sizeof *h->ring.control);
+    h->ring.status = result;
+    h->own.capacity = 0;
+    snprintf(h->own.error, sizeof h->own.error, "%s: %s", what, why);
+    return &h->ring;
+}
+
+/* A handle with room for a control block behind it. */
+SPKI_FN spki_ring_handle *spki_ring_new_handle(const spk_ring_desc *d, size_t bytes)
+{
+    spki_mem mem;
+    spki_ring_handle *h;
+    spki_mem_init(&mem, &d->allocator, 0);
+    h = (spki_ring_handle *)spki_alloc_raw(&mem, 1, bytes);
+    if (!h) return NULL;
+    memset(h, 0, sizeof *h);
+    h->own.mem = mem;
+    h->own.block = h;
+    h->ring.own = &h->own;
+    h->own.block_bytes = bytes;
+    return h;
+}
+
+SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
+{
+    spk_ring *ring = &h->ring;
+    ring->control = c;
+    ring->own = &h->own;
+    ring->items = (unsigned char *)c + c->items_offset;
+    ring->seq = (uint32_t *)(void *)((unsigned char *)c + c->seq_offset);
+    ring->mask = (size_t)c->slots - 1;
+    ring->item_size = c->item_size;
+    ring->fence = c->fence;
+    h->own.mpmc = c->kind == SPK_RING_MPMC || c->policy == SPK_RING_OVERWRITE;
+    h->own.policy = (spk_ring_policy)c->policy;
+    h->own.capacity = (size_t)c->capacity;
+    spki_ring_lot_init(&h->own.items_lot);
+    spki_ring_lot_init(&h->own.room_lot);
+}
+
+/* All positions begin here; tests begin just before a wrap. */
+SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
+{
+    spki_ring_control *c = ring->control;
+    uint64_t k;
+    c->start = position;
+    if (!ring->own->mpmc) {
+        c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
+        return;
+    }
+    c->mpmc_tail = c->mpmc_head = c->mpmc_head_seen = position;
+    for (k = 0; k < c->slots; k++)
+        ring->seq[(position + k) & ring->mask] = (uint32_t)(position + k);
+}
+
+/* Of a ring that is not shared, or is not yet. */
+SPKI_FN void spki_ring_format(spki_ring_handle *h, spki_ring_control *c, const spk_ring_desc *d,
+                              const spki_ring_plan *plan)
+{
+    size_t half = d->capacity - d->capacity / 2;
+    memset(c, 0, sizeof *c);
+    c->layout = SPKI_RING_LAYOUT;
+    c->word_bytes = (uint32_t)sizeof(size_t);
+    c->kind = (uint32_t)d->kind;
+    c->policy = (uint32_t)d->policy;
+    c->item_size = d->item_size;
+    c->seq_offset = (uint32_t)plan->seq_offset;
+    c->capacity = d->capacity;
+    c->slots = plan->slots;
+    c->bytes = plan->bytes;
+    c->items_offset = plan->items_offset;
+    c->spin_us = d->spin_us;
+    c->fence = spki_ring_register(d->shared) ? 0 : 1;
+    spki_ring_point(h, c);
+    if (!h->own.mpmc) c->limit = d->policy == SPK_RING_SAMPLE ? half : d->capacity;
+    spki_ring_start_at(&h->ring, 0);
+}
+
+SPKI_FN spk_ring *spki_ring_create_shared(spki_ring_handle *h, const spk_ring_desc *d,
+                                          const spki_ring_plan *plan)
+{
+    spki_ring_control *c = (spki_ring_control *)d->memory;
+    h->own.shared = true;
+    if (d->path) {
+        h->own.mapping_bytes = (size_t)plan->bytes;
+        h->own.mapping = spki_map_file(d->path, true, &h->own.mapping_bytes);
+        c = (spki_ring_control *)h->own.mapping;
+        if (!c) return spki_ring_fail(h, SPK_ERR_IO, d->path, "cannot be created and mapped");
+    }
+    spki_ring_format(h, c, d, plan);
+    if (h->own.mpmc && !spki_ring_parties_init(&h->ring))
+        return spki_ring_fail(h, SPK_ERR_UNSUPPORTED, "ring",
+                              "this system has no robust mutexes for a shared MPMC ring");
+    if (h->own.mpmc && spki_ring_join(&h->ring) != SPK_OK)
+        return spki_ring_fail(h, SPK_ERR_UNSUPPORTED, "ring", "a robust mutex was refused");
+    c->magic = SPKI_RING_MAGIC;
+    __atomic_store_n(&c->ready, 1, __ATOMIC_RELEASE);
+    return &h->ring;
+}
+
+SPIKELIB_API spk_ring *spk_ring_create(const spk_ring_desc *desc)
+{
+    spk_ring_desc d;
+    spki_ring_plan plan;
+    spki_ring_handle *h;
+    const char *wrong;
+    spk_result result;
+    size_t bytes;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    wrong = spki_ring_wrong(&d, &result);
+    if (!wrong && d.shared && !spki_can_share()) {
+        wrong = "shared rings are not supported on this system";
+        result = SPK_ERR_UNSUPPORTED;
+    }
+    if (result == SPK_OK && d.memory && d.memory_size < spk_ring_bytes(&d)) {
+        wrong = "memory_size is less than spk_ring_bytes";
+        result = SPK_ERR_RANGE;
+    }
+    bytes = SPKI_RING_FRONT + sizeof(spki_ring_control);
+    if (wrong || d.shared) {
+        h = spki_ring_new_handle(&d, bytes);
+        if (!h) return NULL;
+        if (wrong) return spki_ring_fail(h, result, "ring", wrong);
+        (void)spk_ring_desc_defaults(&d);
+        plan = spki_ring_lay_out(&d);
+        return spki_ring_create_shared(h, &d, &plan);
+    }
+    (void)spk_ring_desc_defaults(&d);
+    plan = spki_ring_lay_out(&d);
+    if (d.memory) {
+        h = (spki_ring_handle *)d.memory;
+        memset(h, 0, sizeof *h);
+    } else {
+        bytes = spk_ring_bytes(&d);
+        h = bytes == 0 ? NULL : spki_ring_new_handle(&d, bytes);
+        if (!h) return NULL;
+    }
+    /* Pairs of cache lines: see spki_ring_control. */
+    spki_ring_format(h, (spki_ring_control *)(((uintptr_t)h + SPKI_RING_FRONT) & ~(uintptr_t)127),
+                     &d, &plan);
+    return &h->ring;
+}
+
+/* -- attaching -- */
+
+/* A clause, or NULL; the memory may hold anything. */
+SPKI_FN const char *spki_ring_alien(const spki_ring_control *c, size_t bytes,
+                                    const spk_ring_desc *d)
+{
+    spk_ring_desc is;
+    spki_ring_plan plan;
+    spk_result result;
+    if (bytes < sizeof *c) return "too small to hold a ring";
+    if (__atomic_load_n(&c->ready, __ATOMIC_ACQUIRE) != 1 || c->magic != SPKI_RING_MAGIC)
+        return "holds no ring, or one that is still being created";
+    if (c->layout != SPKI_RING_LAYOUT || c->word_bytes != sizeof(size_t))
+        return "holds a ring of another version of spikelib, or of another word size";
+    memset(&is, 0, sizeof is);
+    is.kind = (spk_ring_kind)c->kind;
+    is.policy = (spk_ring_policy)c->policy;
+    is.item_size = c->item_size;
+    is.capacity = (size_t)c->capacity;
+    is.shared = true;
+    is.path = "";
+    if (spki_ring_wrong(&is, &result) || is.item_size == 0 || is.capacity == 0)
+        return "holds a damaged ring";
+    plan = spki_ring_lay_out(&is);
+    if (plan.slots != c->slots || plan.bytes != c->bytes || plan.seq_offset != c->seq_offset ||
+        plan.items_offset != c->items_offset || plan.bytes > bytes)
+        return "holds a damaged ring, or is shorter than the ring";
+    if (d->kind != SPK_RING_SPSC && d->kind != is.kind) return "kind differs from the ring's";
+    if (d->policy != SPK_RING_REFUSE && d->policy != is.policy)
+        return "policy differs from the ring's";
+    if (d->item_size && d->item_size != is.item_size) return "item_size differs from the ring's";
+    if (d->capacity && d->capacity != is.capacity) return "capacity differs from the ring's";
+    return NULL;
+}
+
+SPIKELIB_API spk_ring *spk_ring_attach(const spk_ring_desc *desc)
+{
+    spk_ring_desc d;
+    spki_ring_handle *h;
+    spki_ring_control *c;
+    const char *wrong, *name;
+    spk_result result;
+    size_t bytes;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    h = spki_ring_new_handle(&d, SPKI_RING_FRONT + sizeof(spki_ring_control));
+    if (!h) return NULL;
+    wrong = spki_ring_wrong(&d, &result);
+    if (wrong) return spki_ring_fail(h, result, "attach", wrong);
+    if (!d.shared) return spki_ring_fail(h, SPK_ERR_RANGE, "attach", "shared is not set");
+    if (!spki_can_share())
+        return spki_ring_fail(h, SPK_ERR_UNSUPPORTED, "attach", "not supported on this system");
+    name = d.path ? d.path : "attach: memory";
+    c = (spki_ring_control *)d.memory;
+    bytes = d.memory_size;
+    if (d.path) {
+        h->own.mapping = spki_map_file(d.path, false, &h->own.mapping_bytes);
+        c = (spki_ring_control *)h->own.mapping;
+        bytes = h->own.mapping_bytes;
+        if (!c) return spki_ring_fail(h, SPK_ERR_IO, name, "cannot be opened and mapped");
+    }
+    wrong = spki_ring_alien(c, bytes, &d);
+    if (wrong) return spki_ring_fail(h, SPK_ERR_FORMAT, name, wrong);
+    if (!spki_ring_register(true) && !c->fence)
+        return spki_ring_fail(h, SPK_ERR_UNSUPPORTED, name,
+                              "this process may not use membarrier, which the ring's creator uses");
+    h->own.shared = true;
+    spki_ring_point(h, c);
+    if (h->own.mpmc) {
+        result = spki_ring_join(&h->ring);
+        if (result == SPK_ERR_FULL)
+            return spki_ring_fail(h, result, name, "64 handles are attached already");
+        if (result != SPK_OK)
+            return spki_ring_fail(h, result, name, "a robust mutex was refused");
+    }
+    return &h->ring;
+}
+
+SPIKELIB_API void spk_ring_destroy(spk_ring *ring)
+{
+    spki_ring_handle *h = (spki_ring_handle *)ring;
+    spki_mem mem;
+    if (!h) return;
+    if (ring->status == SPK_OK) {
+        spki_ring_leave(ring);
+        spki_ring_lot_free(&h->own.items_lot);
+        spki_ring_lot_free(&h->own.room_lot);
+        spki_unmap(h->own.mapping, h->own.mapping_bytes);
+    }
+    mem = h->own.mem;
+    if (h->own.block) spki_free(&mem, h->own.block, 1, h->own.block_bytes);
+}
+
+/* -- what there is to know -- */
+
+SPIKELIB_API spk_result spk_ring_status(const spk_ring *ring)
+{
+    return ring ? ring->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_ring_error(const spk_ring *ring)
+{
+    return ring ? ((const spki_ring_handle *)ring)->own.error : "ring: NULL";
+}
+
+SPIKELIB_API size_t spk_ring_count(const spk_ring *ring)
+{
+    return ring && ring->status == SPK_OK ? spki_ring_used(ring) : 0;
+}
+
+SPIKELIB_API size_t spk_ring_capacity(const spk_ring *ring)
+{
+    return ring && ring->status == SPK_OK ? ring->own->capacity : 0;
+}
+
+/* Gaps are in both counts once consumers have passed them, and in neither's meaning. */
+SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *info)
+{
+    const spki_ring_control *c;
+    uint64_t head, tail, not_popped;
+    if (!ring || !info) return SPK_ERR_NULL;
+    memset(info, 0, sizeof *info);
+    if (ring->status != SPK_OK) return ring->status;
+    c = ring->control;
+    if (ring->own->mpmc) {
+        head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE) - c->start;
+        tail = __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE) - c->start;
+    } else {
+        head = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE) - (size_t)c->start;
+        tail = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) - (size_t)c->start;
+    }
+    info->dropped_oldest = spki_ring_load(&c->dropped_oldest);
+    info->dropped_newest = spki_ring_load(&c->dropped_newest);
+    info->sampled_out = spki_ring_load(&c->sampled_out);
+    info->discarded = spki_ring_load(&c->discarded);
+    info->lost = spki_ring_load(&c->lost);
+    info->refused = spki_ring_load(&c->refused);
+    info->sleeps = spki_ring_load(&c->sleeps);
+    info->wakes = spki_ring_load(&c->wakes);
+    info->recovered = spki_ring_load(&c->recovered);
+    not_popped = spki_ring_load(&c->gaps_passed) + info->dropped_oldest + info->discarded +
+                 spki_ring_load(&c->lost_popped);
+    info->pushed = tail - spki_ring_load(&c->gaps);
+    info->popped = head > not_popped ? head - not_popped : 0;
+    info->count = spki_ring_used(ring);
+    info->capacity = ring->own->capacity;
+    info->slots = (size_t)c->slots;
+    info->item_size = ring->item_size;
+    info->bytes = (size_t)c->bytes;
+    info->kind = (spk_ring_kind)c->kind;
+    info->policy = (spk_ring_policy)c->policy;
+    info->closed = spki_ring_closed(ring);
+    info->shared = ring->own->shared;
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_RINGS */
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
@@ -21517,7 +23624,17 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 #undef SPKI_RAW_NOTHING
 #undef SPKI_RAW_OUT_COUNT
 #undef SPKI_READ_BUFFER
+#undef SPKI_RING_CAPACITY
 #undef SPKI_RING_DEFAULT
+#undef SPKI_RING_FRONT
+#undef SPKI_RING_FUTEX
+#undef SPKI_RING_ITEM
+#undef SPKI_RING_LAYOUT
+#undef SPKI_RING_MAGIC
+#undef SPKI_RING_MEMBARRIER
+#undef SPKI_RING_NAP
+#undef SPKI_RING_PARTIES
+#undef SPKI_RING_ROBUST
 #undef SPKI_SPIKE_LIST_DERIVED
 #undef SPKI_SPIKE_LIST_INPUTS
 #undef SPKI_SPIKE_LIST_PARAMS

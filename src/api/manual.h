@@ -27,6 +27,7 @@
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
+    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring): -18 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -83,6 +84,17 @@
    spk_rec_digest is the XXH64 of the spikes; compare it between machines. When two digests differ,
    spk_net_state_digest after each step finds the first step that does. For this, -ffast-math is a
    compile error, and building a network tests rounding and contraction.
+
+   Rings. A bounded queue between threads, or between processes, of items of any size:
+
+       spk_ring *ring = spk_ring_create(&(spk_ring_desc){ .capacity = 1 << 16 });
+       spk_ring_push(ring, &event);                             here,
+       while (spk_ring_pop_until(ring, &event, SPK_FOREVER) == SPK_OK) use(&event);     there,
+       spk_ring_close(ring);                                    and here: the loop ends
+
+   Single items, batches (spk_ring_push_n), or spans written and read in place (spk_ring_reserve,
+   spk_ring_commit). The policy says what a push to a full ring does; all that is dropped is
+   counted (spk_ring_get_info). One producer and one consumer unless `kind` says more.
 
    Memory. All of it comes from the allocator of the descriptor, within its limit. A static synapse
    takes 4 bytes. Once a network is built, stepping allocates nothing except for memory recorders

@@ -1,0 +1,217 @@
+/* ---- >>park: sleeping on a word until it changes or a deadline passes ---- */
+#ifndef SPIKELIB_RING_PARK_H
+#define SPIKELIB_RING_PARK_H
+
+#include "../api/ring.h"
+#include "../core/base.h"
+#include "../core/clock.h"
+#include "../core/pool.h"
+
+/* SPKI_RING_FUTEX 0 and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
+#if !defined(SPKI_RING_FUTEX)
+#if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
+#define SPKI_RING_FUTEX 1
+#else
+#define SPKI_RING_FUTEX 0
+#endif
+#endif
+#if !defined(SPKI_RING_MEMBARRIER)
+#if defined(__linux__) && defined(SYS_membarrier) && SPKI_RING_FUTEX
+#define SPKI_RING_MEMBARRIER 1
+#else
+#define SPKI_RING_MEMBARRIER 0
+#endif
+#endif
+
+#if defined(SPIKELIB_NO_THREADS)
+SPKI_INLINE void spki_ring_relax(void) { __asm__ volatile("" ::: "memory"); }
+#else
+SPKI_INLINE void spki_ring_relax(void) { spki_pause(); }
+#endif
+
+/* -- a full fence on the other side's CPU --
+   Commands of the Linux ABI (linux/membarrier.h): GLOBAL_EXPEDITED 2 and its registration 4 reach
+   every process that registered, PRIVATE_EXPEDITED 8 and 16 the threads of this one. */
+#if SPKI_RING_MEMBARRIER
+SPKI_FN bool spki_ring_register(bool shared)
+{
+    return spki_os_syscall(SYS_membarrier, shared ? 4 : 16, 0, 0) == 0;
+}
+
+SPKI_FN void spki_ring_fence_others(bool shared)
+{
+    (void)spki_os_syscall(SYS_membarrier, shared ? 2 : 8, 0, 0);
+}
+#else
+SPKI_FN bool spki_ring_register(bool shared)
+{
+    (void)shared;
+    return false;
+}
+
+SPKI_FN void spki_ring_fence_others(bool shared) { (void)shared; }
+#endif
+
+/* -- sleeping --
+   Wakes by itself at the latest after a tenth of a second: whoever should have woken it may have
+   been killed just before. */
+#define SPKI_RING_NAP 0.1
+
+SPKI_FN double spki_ring_nap(double deadline_s)
+{
+    const double left = deadline_s - spk_clock_seconds();
+    return left < 0.0 ? 0.0 : left > SPKI_RING_NAP ? SPKI_RING_NAP : left;
+}
+
+#if SPKI_RING_FUTEX
+typedef struct spki_ring_lot {
+    uint32_t unused;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { lot->unused = 0; }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+/* Operations of the Linux ABI: FUTEX_WAIT 0, FUTEX_WAKE 1, with FUTEX_PRIVATE_FLAG 128. */
+SPKI_FN void spki_ring_futex(uint32_t *word, int op, uint32_t value, const void *timeout)
+{
+#if defined(SYS_futex)
+    (void)spki_os_syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+#else
+    (void)spki_os_syscall(SYS_futex_time64, word, op, value, timeout, NULL, 0);
+#endif
+}
+
+/* The kernel compares and sleeps in one step, so that no change is missed. May return early. */
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+#if defined(SYS_futex)
+    long timeout[2];
+#else
+    int64_t timeout[2];
+#endif
+    (void)lot;
+    timeout[0] = 0;
+    timeout[1] = 1 + (long)(seconds * 1e9); /* SPKI_RING_NAP at most */
+    spki_ring_futex(word, shared ? 0 : 128, old, timeout);
+}
+
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)lot;
+    spki_ring_futex(word, shared ? 1 : 129, INT_MAX, NULL);
+}
+#elif defined(_WIN32)
+typedef struct spki_ring_lot {
+    SRWLOCK lock;
+    CONDITION_VARIABLE changed;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
+{
+    InitializeSRWLock(&lot->lock);
+    InitializeConditionVariable(&lot->changed);
+}
+
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    (void)shared;
+    AcquireSRWLockExclusive(&lot->lock);
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == old)
+        SleepConditionVariableSRW(&lot->changed, &lot->lock, 1 + (DWORD)(seconds * 1e3), 0);
+    ReleaseSRWLockExclusive(&lot->lock);
+}
+
+/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)word;
+    (void)shared;
+    AcquireSRWLockExclusive(&lot->lock);
+    ReleaseSRWLockExclusive(&lot->lock);
+    WakeAllConditionVariable(&lot->changed);
+}
+#elif !defined(SPIKELIB_NO_THREADS)
+typedef struct spki_ring_lot {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
+{
+    pthread_mutex_init(&lot->lock, NULL);
+    pthread_cond_init(&lot->changed, NULL);
+}
+
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot)
+{
+    pthread_cond_destroy(&lot->changed);
+    pthread_mutex_destroy(&lot->lock);
+}
+
+/* Between processes, where the lock is not the same one, it polls. */
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    struct timespec until;
+    if (shared) {
+        until.tv_sec = 0;
+        until.tv_nsec = seconds < 1e-4 ? (long)(seconds * 1e9) : 100000;
+        nanosleep(&until, NULL);
+        return;
+    }
+    timespec_get(&until, TIME_UTC);
+    until.tv_nsec += (long)(seconds * 1e9); /* SPKI_RING_NAP at most */
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&lot->lock);
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == old)
+        pthread_cond_timedwait(&lot->changed, &lot->lock, &until);
+    pthread_mutex_unlock(&lot->lock);
+}
+
+/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)word;
+    if (shared) return;
+    pthread_mutex_lock(&lot->lock);
+    pthread_mutex_unlock(&lot->lock);
+    pthread_cond_broadcast(&lot->changed);
+}
+#else
+/* Without threads only another process can be waited for. */
+typedef struct spki_ring_lot {
+    uint32_t unused;
+} spki_ring_lot;
+
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { lot->unused = 0; }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
+
+SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
+                             bool shared)
+{
+    struct timespec nap;
+    nap.tv_sec = 0;
+    nap.tv_nsec = seconds < 1e-4 ? (long)(seconds * 1e9) : 100000;
+    (void)lot;
+    (void)word;
+    (void)old;
+    (void)shared;
+    nanosleep(&nap, NULL);
+}
+
+SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
+{
+    (void)lot;
+    (void)word;
+    (void)shared;
+}
+#endif
+
+#endif

@@ -1,0 +1,110 @@
+/* ---- >>spsc: one producer, one consumer ----
+   The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
+   looks again only when the copy says full, or empty: then the cache line has to travel. */
+#ifndef SPIKELIB_RING_SPSC_H
+#define SPIKELIB_RING_SPSC_H
+
+#include "core.h"
+
+/* Room for up to `count` items. Order: acquire on `head`, so that the consumer's reads of a slot
+   come before we write it again. */
+SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    const size_t capacity = ring->own->capacity;
+    size_t room = capacity - (tail - c->head_seen);
+    if (room < count) {
+        c->head_seen = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
+        room = capacity - (tail - c->head_seen);
+    }
+    return room < count ? room : count;
+}
+
+/* Items there, up to `count`. Order: acquire on `tail`, so that what the producer wrote comes
+   before we read it. */
+SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    size_t there = c->tail_seen - head;
+    if (there < count) {
+        c->tail_seen = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
+        there = c->tail_seen - head;
+    }
+    return there < count ? there : count;
+}
+
+SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
+{
+    spki_ring_publish(ring, &ring->control->tail, tail, &ring->control->items_wanted, true);
+}
+
+SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
+{
+    spki_ring_publish(ring, &ring->control->head, head, &ring->control->room_wanted, false);
+}
+
+SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_room(ring, tail, count);
+    if (n == 0) return 0;
+    spki_ring_write(ring, tail, items, n);
+    spki_spsc_publish(ring, tail + n);
+    return n;
+}
+
+SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    if (n == 0) return 0;
+    spki_ring_read(ring, head, items, n);
+    spki_spsc_release(ring, head + n);
+    return n;
+}
+
+SPKI_FN size_t spki_spsc_discard(spk_ring *ring, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    if (n > 0) spki_spsc_release(ring, head + n);
+    return n;
+}
+
+/* -- spans -- */
+
+SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_room(ring, tail, count);
+    spki_ring_stretch(ring, tail, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    if ((size_t)span->position != tail) return SPK_ERR_STATE;
+    if (count > ring->own->capacity - (tail - ring->control->head_seen)) return SPK_ERR_RANGE;
+    if (count > 0) spki_spsc_publish(ring, tail + count);
+    return SPK_OK;
+}
+
+SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t n = spki_spsc_there(ring, head, count);
+    spki_ring_stretch(ring, head, n, span);
+    return n;
+}
+
+SPKI_FN spk_result spki_spsc_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
+{
+    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    if ((size_t)span->position != head) return SPK_ERR_STATE;
+    if (count > ring->control->tail_seen - head) return SPK_ERR_RANGE;
+    if (count > 0) spki_spsc_release(ring, head + count);
+    return SPK_OK;
+}
+
+#endif
