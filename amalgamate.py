@@ -30,6 +30,7 @@ PUBLIC = [
     "api/plot.h",
     "api/event.h",
     "api/ring.h",
+    "api/filter.h",
 ]
 
 # What SPIKELIB_NEURON expands to; emitted for SPIKELIB_MODELS and SPIKELIB_IMPLEMENTATION.
@@ -119,6 +120,11 @@ IMPLEMENTATION = [
     "ring/policy.h",
     "ring/map.h",
     "ring/ring.h",
+    "event/filter.h",
+    "event/filter_point.h",
+    "event/filter_map.h",
+    "event/filter_pixel.h",
+    "event/filter_background.h",
 ]
 
 # Pasted wherever they are included.
@@ -137,6 +143,7 @@ LEFT_OUT_BY = {
     "api/plot.h": "SPIKELIB_NO_PLOT",
     "plot/": "SPIKELIB_NO_PLOT",
     "api/event.h": "SPIKELIB_NO_EVENTS",
+    "api/filter.h": "SPIKELIB_NO_EVENTS",
     "event/": "SPIKELIB_NO_EVENTS",
     "api/ring.h": "SPIKELIB_NO_RINGS",
     "ring/": "SPIKELIB_NO_RINGS",
