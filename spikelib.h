@@ -11,97 +11,103 @@
 
    CONTENTS (search for the tag)
 
-    >>base            linkage, results, memory, threads
-    >>random          Philox4x32-10 and the digest
-    >>net             describing, building and running a network
-    >>plot            pictures as self-contained SVG
-    >>event           event-camera files and streams, any format in, any format out
-    >>ring            bounded queues between threads and between processes
-    >>foundation      what every part of the implementation stands on
-    >>have            which instruction sets this build can use
-    >>vectors         one family of vector types for every instruction set
-    >>math            vector operations and functions of one type (pasted once per type)
-    >>models          one definition of a neuron, every target
-    >>status          names and meanings of results
-    >>memory          allocator hooks, limit and peak
-    >>philox          random numbers addressed by a counter, with no state
-    >>digest          XXH64, the same with and without the xxHash package
-    >>clock           monotonic seconds
-    >>cpu             instruction sets, number and name of the processors
-    >>arithmetic      is this the floating point that the digests assume?
-    >>pool            own threads and the barrier between steps
-    >>propagators     exact integration of linear membranes, in double
-    >>lif_exp         leaky integrate-and-fire, exponential postsynaptic current
-    >>lif_exp2        leaky integrate-and-fire, excitatory and inhibitory exponential currents
-    >>lif_alpha       leaky integrate-and-fire, alpha-shaped postsynaptic currents
-    >>lif_delta       leaky integrate-and-fire, synapses that jump the membrane potential
-    >>lif_cond        leaky integrate-and-fire, exponential conductances
-    >>lif_adapt       leaky integrate-and-fire, adaptive threshold
-    >>adex            adaptive exponential integrate-and-fire
-    >>izhikevich      Izhikevich 2003
-    >>hh              Hodgkin-Huxley with Traub-Miles rates
-    >>poisson         a source of independent Poisson spikes
-    >>spike_list      a source that spikes when told
-    >>parrot          repeats its input
-    >>models-table    the built-in models by id
-    >>quantile        distributions as tables and inverse functions, without libm
-    >>values          constants, arrays, distributions and functions
-    >>connect         drawing the synapses of a projection, row by row
-    >>rows            the synapses of one source, by every rule
-    >>projections     checking and compiling a description, and what the engine asks of it
-    >>lanes-table     the engine's vector loops by instruction set
-    >>words           Philox4x32-10 for many neurons, at one vector width (pasted once per width)
-    >>lanes           the engine's own vector loops, for one real type (pasted once per type)
-    >>network         what a network is made of, and its errors
-    >>describe        populations, views, projections and drives, before building
-    >>prepare         parameters, states and drives in the form the kernels read
-    >>synapses        reading and writing the weights of a built network
-    >>build           cutting the targets into tiles and drawing their synapses
-    >>update          one step of a tile's neurons
-    >>deliver         from spikes to the accumulators of their targets
-    >>record          recorders of spikes, states, rates and weights
-    >>assemble        building a network, and what stepping needs, allocated once
-    >>engine          the step loop
-    >>access          what the host reads, writes and injects between runs
-    >>svg             a writer of SVG files: numbers, text, whole files or none
-    >>axes            ranges, ticks, frames, colours and legends
-    >>plot_curves     membrane traces and other curves
-    >>plot_raster     every spike a mark, time to the right, neurons downwards
-    >>plot_rates      population rates in time bins
-    >>plot_histogram  bars of counts
-    >>plot_sheet      many small panels on one page
-    >>codec           what a format of events has to provide, and what it is given
-    >>hold            records that are longer than a piece of the stream
-    >>flatbuf         reading FlatBuffers, every offset checked
-    >>inflate         LZ4 and zstd frames, through their libraries
-    >>decimal         decimal numbers in text, exactly, in any locale
-    >>aedat2          AEDAT 1.0 and 2.0, the files of jAER
-    >>aedat3          AEDAT 3.x, the packets of cAER and libcaer
-    >>aedat4          AEDAT 4.0, the files of DV
-    >>file            files beyond 2 GB on every system
-    >>writer          what all writers of events share
-    >>raw             the text header of Prophesee's files, and time high words
-    >>evt2            Prophesee EVT2, 32-bit words
-    >>evt21           Prophesee EVT2.1, 64-bit words with vectors of 32 pixels
-    >>evt3            Prophesee EVT3, 16-bit words that change a state
-    >>evt4            Prophesee EVT4, 32-bit words, vectors in a second one
-    >>dat             Prophesee DAT, records of decoded events
-    >>es              Event Stream 2.0
-    >>nmnist          the 40-bit records of N-MNIST and N-Caltech101
-    >>formats         the list of readers and writers
-    >>decoder         bytes cut anywhere become events
-    >>reader          event files
-    >>write           events to files, whatever the format
-    >>park            sleeping on a word until it changes or a deadline passes
-    >>ring-core       what a handle holds, counting, telling sleepers
-    >>spsc            one producer, one consumer
-    >>party           who works on a shared MPMC ring, and cleaning up after those who died
-    >>mpmc            many producers, many consumers
-    >>wait            spinning, then sleeping, until there are items or room
-    >>policy          pushing and popping, and what happens when a ring is full
-    >>map             files that several processes map
-    >>ring-life       making, attaching and ending rings
-    >>licence         the MIT licence
+    >>base               linkage, results, memory, threads
+    >>random             Philox4x32-10 and the digest
+    >>net                describing, building and running a network
+    >>plot               pictures as self-contained SVG
+    >>event              event-camera files and streams, any format in, any format out
+    >>ring               bounded queues between threads and between processes
+    >>filter             event filters, each streaming and in place
+    >>foundation         what every part of the implementation stands on
+    >>have               which instruction sets this build can use
+    >>vectors            one family of vector types for every instruction set
+    >>math               vector operations and functions of one type (pasted once per type)
+    >>models             one definition of a neuron, every target
+    >>status             names and meanings of results
+    >>memory             allocator hooks, limit and peak
+    >>philox             random numbers addressed by a counter, with no state
+    >>digest             XXH64, the same with and without the xxHash package
+    >>clock              monotonic seconds
+    >>cpu                instruction sets, number and name of the processors
+    >>arithmetic         is this the floating point that the digests assume?
+    >>pool               own threads and the barrier between steps
+    >>propagators        exact integration of linear membranes, in double
+    >>lif_exp            leaky integrate-and-fire, exponential postsynaptic current
+    >>lif_exp2           leaky integrate-and-fire, excitatory and inhibitory exponential currents
+    >>lif_alpha          leaky integrate-and-fire, alpha-shaped postsynaptic currents
+    >>lif_delta          leaky integrate-and-fire, synapses that jump the membrane potential
+    >>lif_cond           leaky integrate-and-fire, exponential conductances
+    >>lif_adapt          leaky integrate-and-fire, adaptive threshold
+    >>adex               adaptive exponential integrate-and-fire
+    >>izhikevich         Izhikevich 2003
+    >>hh                 Hodgkin-Huxley with Traub-Miles rates
+    >>poisson            a source of independent Poisson spikes
+    >>spike_list         a source that spikes when told
+    >>parrot             repeats its input
+    >>models-table       the built-in models by id
+    >>quantile           distributions as tables and inverse functions, without libm
+    >>values             constants, arrays, distributions and functions
+    >>connect            drawing the synapses of a projection, row by row
+    >>rows               the synapses of one source, by every rule
+    >>projections        checking and compiling a description, and what the engine asks of it
+    >>lanes-table        the engine's vector loops by instruction set
+    >>words              Philox4x32-10 for many neurons, at one vector width (pasted once per width)
+    >>lanes              the engine's own vector loops, for one real type (pasted once per type)
+    >>network            what a network is made of, and its errors
+    >>describe           populations, views, projections and drives, before building
+    >>prepare            parameters, states and drives in the form the kernels read
+    >>synapses           reading and writing the weights of a built network
+    >>build              cutting the targets into tiles and drawing their synapses
+    >>update             one step of a tile's neurons
+    >>deliver            from spikes to the accumulators of their targets
+    >>record             recorders of spikes, states, rates and weights
+    >>assemble           building a network, and what stepping needs, allocated once
+    >>engine             the step loop
+    >>access             what the host reads, writes and injects between runs
+    >>svg                a writer of SVG files: numbers, text, whole files or none
+    >>axes               ranges, ticks, frames, colours and legends
+    >>plot_curves        membrane traces and other curves
+    >>plot_raster        every spike a mark, time to the right, neurons downwards
+    >>plot_rates         population rates in time bins
+    >>plot_histogram     bars of counts
+    >>plot_sheet         many small panels on one page
+    >>codec              what a format of events has to provide, and what it is given
+    >>hold               records that are longer than a piece of the stream
+    >>flatbuf            reading FlatBuffers, every offset checked
+    >>inflate            LZ4 and zstd frames, through their libraries
+    >>decimal            decimal numbers in text, exactly, in any locale
+    >>aedat2             AEDAT 1.0 and 2.0, the files of jAER
+    >>aedat3             AEDAT 3.x, the packets of cAER and libcaer
+    >>aedat4             AEDAT 4.0, the files of DV
+    >>file               files beyond 2 GB on every system
+    >>writer             what all writers of events share
+    >>raw                the text header of Prophesee's files, and time high words
+    >>evt2               Prophesee EVT2, 32-bit words
+    >>evt21              Prophesee EVT2.1, 64-bit words with vectors of 32 pixels
+    >>evt3               Prophesee EVT3, 16-bit words that change a state
+    >>evt4               Prophesee EVT4, 32-bit words, vectors in a second one
+    >>dat                Prophesee DAT, records of decoded events
+    >>es                 Event Stream 2.0
+    >>nmnist             the 40-bit records of N-MNIST and N-Caltech101
+    >>formats            the list of readers and writers
+    >>decoder            bytes cut anywhere become events
+    >>reader             event files
+    >>write              events to files, whatever the format
+    >>park               sleeping on a word until it changes or a deadline passes
+    >>ring-core          what a handle holds, counting, telling sleepers
+    >>spsc               one producer, one consumer
+    >>party              who works on a shared MPMC ring, and cleaning up after those who died
+    >>mpmc               many producers, many consumers
+    >>wait               spinning, then sleeping, until there are items or room
+    >>policy             pushing and popping, and what happens when a ring is full
+    >>map                files that several processes map
+    >>ring-life          making, attaching and ending rings
+    >>filters            what all event filters share, chains and custom ones
+    >>filter-point       filters that look at one event by itself
+    >>filter-map         the last time of each pixel, in 32 bits
+    >>filter-pixel       refractory period, hot pixels, downsampling
+    >>filter-background  events that no neighbour supports
+    >>licence            the MIT licence
 
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
@@ -1481,6 +1487,269 @@ SPKI_OVERLOAD spk_ring *spk_ring_attach(const spk_ring_desc &desc)
 #undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filter: event filters, each streaming and in place ---- */
+
+/* A filter keeps some events of a stream and drops the others, or changes them, where they lie:
+
+       spk_filter *flt = spk_filter_background(&(spk_background_desc){ .window_us = 2000 });
+       while ((n = spk_events_read(in, buf, 4096)) > 0) {
+           n = spk_filter_apply(flt, buf, n);
+           ...
+
+   What it has seen, it remembers: a stream may be handed over in pieces of any size, with the same
+   result. Only events of kind SPK_EVENT_CD are filtered; all others pass as they are, in their
+   place. Times may run back (a stream of several sensors does that by microseconds): two events
+   are within `d` of each other if |t1 - t2| < d. A jump of more than 2^30 us (18 minutes) makes a
+   filter forget what is further away than that from the new time.
+
+   Sensor size. Filters that remember something for each pixel take `width` and `height`, and drop
+   events outside of it. Where both are 0 the memory grows with the events, while they are applied,
+   up to 4,096 x 4,096 pixels.
+
+   A creator returns NULL only without memory. A bad descriptor is remembered (spk_filter_status);
+   such a filter drops everything. NULL as a descriptor: all defaults.
+   Thread: one filter, one thread at a time; different filters at the same time.
+   Ownership: the caller's, until spk_filter_destroy, or a chain's. */
+typedef struct spk_filter spk_filter;
+
+typedef struct spk_filter_stats {
+    uint64_t events;  /* of kind CD that came */
+    uint64_t passed;  /* of them, kept */
+    uint64_t dropped; /* of them, not */
+    uint64_t outside; /* of the dropped, outside of the sensor */
+    uint64_t others;  /* of another kind: passed as they are */
+} spk_filter_stats;
+
+/* Keeps, in their order, what passes, at the beginning of `events`, and returns how many these are;
+   what lies after them is undefined. 0 after an error, and for NULL. Cost: memory grows here where
+   no sensor size was given; nothing is allocated otherwise. */
+SPIKELIB_API size_t spk_filter_apply(spk_filter *filter, spk_event *events, size_t count);
+/* As it was when new: statistics and memory of events are gone, errors of growing too. */
+SPIKELIB_API void spk_filter_reset(spk_filter *filter);
+/* Since it was new or reset; of a chain: what came in and what came out. Errors: NULL. */
+SPIKELIB_API spk_result spk_filter_get_stats(const spk_filter *filter, spk_filter_stats *stats);
+/* SPK_OK, or what was wrong with the descriptor, or SPK_ERR_OUT_OF_MEMORY while growing; a sentence
+   that names the filter, the field and its value, "" if nothing was. */
+SPIKELIB_API spk_result spk_filter_status(const spk_filter *filter);
+SPIKELIB_API const char *spk_filter_error(const spk_filter *filter);
+/* "background". "" for NULL. Thread: any. */
+SPIKELIB_API const char *spk_filter_name(const spk_filter *filter);
+/* NULL is fine. Of a chain: its filters too. */
+SPIKELIB_API void spk_filter_destroy(spk_filter *filter);
+
+/* -- what a pixel did before -- */
+
+/* Drops an event within `period_us` of the last one of its pixel that passed. */
+typedef struct spk_refractory_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t width, height;  /* default: grows */
+    int64_t period_us;       /* 1 to 2^29; default: 1,000 us */
+    bool restart;            /* counted from the last event, whether that passed or not */
+    bool by_polarity;        /* ON and OFF each by themselves */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_refractory_desc;
+SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc);
+
+/* Noise comes alone: keeps an event if of the 8 pixels around it at least `min_support`, and at
+   most `max_support`, had their last event within `window_us` of it.
+   Source: Delbruck, "Frame-free dynamic digital vision" (2008), background activity filter; counted
+   support as in libcaer's filter, with which it agrees. */
+typedef struct spk_background_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t width, height;  /* default: grows */
+    int64_t window_us;       /* 1 to 2^29; default: 2,000 us */
+    uint32_t min_support;    /* 1 to 8; default: 1 */
+    uint32_t max_support;    /* 1 to 8; default: 8 */
+    bool same_polarity;      /* only events of its own polarity support an event */
+    int64_t refractory_us;   /* drops an event within this of its pixel's last; default: 0, off */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_background_desc;
+SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc);
+
+typedef struct spk_pixel {
+    uint16_t x, y;
+} spk_pixel;
+
+/* Drops pixels that never rest. Time is cut into windows, from the first event on; once a pixel has
+   sent more than `max_events` in a window it is hot, until it has sent no more than that in a whole
+   window. Pixels that are known to be bad can be listed: they are always dropped. */
+typedef struct spk_hot_pixel_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t width, height;  /* default: grows */
+    int64_t window_us;       /* at least 1; default: 100,000 us */
+    uint32_t max_events;     /* at most 2^30; default: 100 */
+    const spk_pixel *pixels; /* default: none. Copied */
+    size_t pixel_count;
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_hot_pixel_desc;
+SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc);
+/* The pixels that such a filter holds to be hot, row by row, as far as they fit; returns how many
+   there are. 0 for a filter of another kind. Cost: reads all pixels. */
+SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *out,
+                                          size_t capacity);
+
+/* Keeps the corners of moving things: where the newest arcs of two circles around an event, with
+   radii of 3 and 4 pixels, are of a corner's length. An event of its pixel's polarity within
+   `period_us` of the one before is no corner and leaves the circles' times alone.
+   Source: Alzugaray and Chli, "Asynchronous corner detection and tracking for event cameras in real
+   time", IEEE RA-L 3(4), 2018 (Arc*), algorithm 1. */
+typedef struct spk_corner_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t width, height;  /* default: grows */
+    int64_t period_us;       /* 1 to 2^29; default: 50,000 us */
+    bool minority_only;      /* only corners whose newest arc is the smaller part of the circle */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_corner_desc;
+SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc);
+
+/* -- where, when and what an event is -- */
+
+/* Keeps a rectangle. */
+typedef struct spk_region_desc {
+    uint32_t begin_sentinel;     /* leave 0 */
+    uint32_t x, y;               /* upper left corner, at most 65,535 */
+    uint32_t width, height;      /* default: to the right and lower end */
+    bool outside;                /* keeps what is not in the rectangle */
+    bool move;                   /* its upper left corner becomes (0, 0); not with `outside` */
+    spk_isa isa;                 /* default: SPK_ISA_AUTO */
+    spk_allocator allocator;     /* default: malloc and free */
+    uint32_t end_sentinel;       /* leave 0 */
+} spk_region_desc;
+SPIKELIB_API spk_filter *spk_filter_region(const spk_region_desc *desc);
+
+/* The eight ways to lay a picture. Bit 2: x and y change places; then bit 0: x runs the other way,
+   bit 1: y does. Rotations are clockwise as one sees it (y downwards). */
+typedef enum spk_orientation {
+    SPK_ORIENT_NONE = 0,
+    SPK_ORIENT_FLIP_X = 1,
+    SPK_ORIENT_FLIP_Y = 2,
+    SPK_ORIENT_ROTATE_180 = 3,
+    SPK_ORIENT_TRANSPOSE = 4,
+    SPK_ORIENT_ROTATE_90 = 5,
+    SPK_ORIENT_ROTATE_270 = 6,
+    SPK_ORIENT_TRANSVERSE = 7,
+    SPK_ORIENT_FORCE_32_BIT = 0x7fffffff
+} spk_orientation;
+
+typedef struct spk_orient_desc {
+    uint32_t begin_sentinel;     /* leave 0 */
+    uint32_t width, height;      /* of the sensor, before; needed. Events outside are dropped */
+    spk_orientation orientation; /* default: SPK_ORIENT_NONE */
+    spk_isa isa;                 /* default: SPK_ISA_AUTO */
+    spk_allocator allocator;     /* default: malloc and free */
+    uint32_t end_sentinel;       /* leave 0 */
+} spk_orient_desc;
+SPIKELIB_API spk_filter *spk_filter_orient(const spk_orient_desc *desc);
+
+typedef enum spk_polarity_mode {
+    SPK_POLARITY_BOTH = 0,   /* as they are */
+    SPK_POLARITY_ON = 1,     /* ON events only */
+    SPK_POLARITY_OFF = 2,    /* OFF events only */
+    SPK_POLARITY_INVERT = 3, /* ON becomes OFF, and the other way round */
+    SPK_POLARITY_MERGE = 4,  /* all become ON */
+    SPK_POLARITY_FORCE_32_BIT = 0x7fffffff
+} spk_polarity_mode;
+
+typedef struct spk_polarity_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    spk_polarity_mode mode;  /* default: SPK_POLARITY_BOTH */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_polarity_desc;
+SPIKELIB_API spk_filter *spk_filter_polarity(const spk_polarity_desc *desc);
+
+/* Keeps begin_us <= t < end_us. */
+typedef struct spk_time_window_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    int64_t begin_us;        /* default: 0, no beginning */
+    int64_t end_us;          /* default: 0, no end */
+    bool relative;           /* both count from the first event */
+    bool outside;            /* keeps what is not in the window */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_time_window_desc;
+SPIKELIB_API spk_filter *spk_filter_time_window(const spk_time_window_desc *desc);
+
+/* Fewer, larger pixels: factor_x by factor_y of them become one. With a threshold n the large pixel
+   adds up its events, ON +1 and OFF -1, and sends one each time the sum reaches n or -n, from which
+   it then starts again at 0. */
+typedef struct spk_downsample_desc {
+    uint32_t begin_sentinel;     /* leave 0 */
+    uint32_t width, height;      /* of the sensor, before; default: grows */
+    uint32_t factor_x, factor_y; /* 1 to 65,535; default: 2, and factor_x */
+    uint32_t threshold;          /* at most 32,767; default: 0, every event passes */
+    spk_isa isa;                 /* default: SPK_ISA_AUTO */
+    spk_allocator allocator;     /* default: malloc and free */
+    size_t memory_limit;         /* bytes in all; default: no limit */
+    uint32_t end_sentinel;       /* leave 0 */
+} spk_downsample_desc;
+SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc);
+
+/* -- several, and your own -- */
+
+/* One after the other. The chain owns them from now on, unless it is NULL (no memory). A filter
+   that is NULL or has an error is the chain's error. Cost: goes through the events in pieces that
+   stay in the first-level cache from filter to filter. */
+SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t count);
+/* The filters of a chain, for their statistics; NULL beyond its end, or if it is no chain.
+   Ownership: the chain's. */
+SPIKELIB_API spk_filter *spk_filter_chain_at(const spk_filter *chain, size_t index);
+
+/* `apply` gets all kinds of events and does as spk_filter_apply; `name` is copied. */
+typedef struct spk_custom_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    const char *name;        /* at most 31 characters; default: "custom" */
+    void *ctx;
+    size_t (*apply)(void *ctx, spk_event *events, size_t count); /* needed */
+    void (*reset)(void *ctx);                                    /* default: nothing to do */
+    void (*destroy)(void *ctx);                                  /* default: nothing to do */
+    spk_allocator allocator;                                     /* default: malloc and free */
+    uint32_t end_sentinel;                                       /* leave 0 */
+} spk_custom_desc;
+SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc);
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+#define SPKI_BY_REFERENCE(kind)                                                                   \
+    SPKI_OVERLOAD spk_filter *spk_filter_##kind(const spk_##kind##_desc &desc)                    \
+    {                                                                                             \
+        return spk_filter_##kind(&desc);                                                          \
+    }
+SPKI_BY_REFERENCE(refractory)
+SPKI_BY_REFERENCE(background)
+SPKI_BY_REFERENCE(hot_pixel)
+SPKI_BY_REFERENCE(corner)
+SPKI_BY_REFERENCE(region)
+SPKI_BY_REFERENCE(orient)
+SPKI_BY_REFERENCE(polarity)
+SPKI_BY_REFERENCE(time_window)
+SPKI_BY_REFERENCE(downsample)
+SPKI_BY_REFERENCE(custom)
+#undef SPKI_BY_REFERENCE
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
 
 #endif /* SPIKELIB_H */
 
@@ -23477,6 +23746,1368 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 }
 #endif /* SPIKELIB_NO_RINGS */
 
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filters: what all event filters share, chains and custom ones ---- */
+
+#include <stdarg.h>
+
+/* What makes a kind of filter. `apply` counts what it cannot tell from the number that is left:
+   others and outside. `reset` gets a filter of which nothing but its descriptor counts. */
+typedef struct spki_filter_ops {
+    size_t (*apply)(spk_filter *filter, spk_event *events, size_t count);
+    void (*reset)(spk_filter *filter);
+    void (*release)(spk_filter *filter);
+} spki_filter_ops;
+
+struct spk_filter {
+    const spki_filter_ops *ops;
+    spki_mem mem;
+    size_t size; /* of this block: the kind's own fields follow this struct */
+    spk_filter_stats stats;
+    spk_isa isa;
+    spk_result status;
+    bool grew_wrong; /* the status came while growing: a reset takes it back */
+    char name[32];
+    char error[224];
+};
+
+__attribute__((format(printf, 3, 4))) SPKI_FN void
+spki_filter_fail(spk_filter *f, spk_result status, const char *format, ...)
+{
+    va_list args;
+    size_t used;
+    if (f->status != SPK_OK) return;
+    f->status = status;
+    snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    used = strlen(f->error);
+    va_start(args, format);
+    vsnprintf(f->error + used, sizeof f->error - used, format, args);
+    va_end(args);
+}
+
+/* A filter of `size` bytes with what every descriptor holds. `wanted`: NULL where a kind has only
+   one kernel. NULL without memory. */
+SPKI_FN spk_filter *spki_filter_new(const char *name, size_t size, const spki_filter_ops *ops,
+                                    const spk_allocator *allocator, size_t limit, bool garbage,
+                                    spk_isa wanted)
+{
+    spki_mem mem;
+    spk_filter *f;
+    const char *why = "";
+    spk_isa isa = SPK_ISA_AUTO;
+    spk_result result;
+    spki_mem_init(&mem, garbage ? NULL : allocator, garbage ? 0 : limit);
+    f = (spk_filter *)spki_alloc(&mem, 1, size);
+    if (!f) return NULL;
+    f->ops = ops;
+    f->mem = mem;
+    f->size = size;
+    snprintf(f->name, sizeof f->name, "%s", name);
+    if (garbage) {
+        spki_filter_fail(f, SPK_ERR_UNINITIALISED,
+                         "the descriptor's sentinels are not 0: start it with = {0}");
+        return f;
+    }
+    result = spki_isa_resolve(wanted, &isa, &why);
+    if (result == SPK_ERR_NAME)
+        spki_filter_fail(f, result, "isa \"%s\": %s", getenv("SPIKELIB_ISA"), why);
+    else if (result != SPK_OK)
+        spki_filter_fail(f, result, "isa \"%s\": %s", spk_isa_name(isa), why);
+    f->isa = isa;
+    return f;
+}
+
+SPIKELIB_API size_t spk_filter_apply(spk_filter *filter, spk_event *events, size_t count)
+{
+    size_t kept;
+    uint64_t others;
+    if (!filter || filter->status != SPK_OK || !events || count == 0) return 0;
+    others = filter->stats.others;
+    kept = filter->ops->apply(filter, events, count);
+    others = filter->stats.others - others;
+    filter->stats.events += count - others;
+    filter->stats.passed += kept - others;
+    filter->stats.dropped += count - kept;
+    return kept;
+}
+
+SPIKELIB_API void spk_filter_reset(spk_filter *filter)
+{
+    if (!filter) return;
+    if (filter->grew_wrong) {
+        filter->status = SPK_OK;
+        filter->error[0] = 0;
+        filter->grew_wrong = false;
+    }
+    memset(&filter->stats, 0, sizeof filter->stats);
+    if (filter->status == SPK_OK && filter->ops->reset) filter->ops->reset(filter);
+}
+
+SPIKELIB_API spk_result spk_filter_get_stats(const spk_filter *filter, spk_filter_stats *stats)
+{
+    if (!filter || !stats) return SPK_ERR_NULL;
+    *stats = filter->stats;
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_filter_status(const spk_filter *filter)
+{
+    return filter ? filter->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_filter_error(const spk_filter *filter)
+{
+    return filter ? filter->error : "the filter is NULL (there was no memory to create it)";
+}
+
+SPIKELIB_API const char *spk_filter_name(const spk_filter *filter)
+{
+    return filter ? filter->name : "";
+}
+
+SPIKELIB_API void spk_filter_destroy(spk_filter *filter)
+{
+    spki_mem mem;
+    if (!filter) return;
+    if (filter->ops->release) filter->ops->release(filter);
+    mem = filter->mem;
+    spki_free(&mem, filter, 1, filter->size);
+}
+
+/* -- chains -- */
+
+typedef struct spki_chain {
+    spk_filter f;
+    spk_filter **filters;
+    size_t count;
+} spki_chain;
+
+/* 512 events are 8 kB: they stay in the first-level cache beside the filters' own data. */
+#define SPKI_CHAIN_PIECE ((size_t)512)
+
+/* The first filter's count of others is the chain's: all let them pass. */
+SPKI_FN size_t spki_chain_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t done, out = 0, k;
+    uint64_t others = chain->count ? chain->filters[0]->stats.others : 0;
+    for (done = 0; done < count && f->status == SPK_OK; done += SPKI_CHAIN_PIECE) {
+        size_t n = SPKI_MIN(SPKI_CHAIN_PIECE, count - done);
+        spk_event *piece = events + done;
+        for (k = 0; k < chain->count && n > 0; k++) {
+            n = spk_filter_apply(chain->filters[k], piece, n);
+            if (chain->filters[k]->status == SPK_OK) continue;
+            spki_filter_fail(f, chain->filters[k]->status, "%s", chain->filters[k]->error);
+            f->grew_wrong = true;
+        }
+        if (events + out != piece) memmove(events + out, piece, n * sizeof *piece);
+        out += n;
+    }
+    if (chain->count) {
+        f->stats.others += chain->filters[0]->stats.others - others;
+        return out;
+    }
+    for (k = 0; k < count; k++) f->stats.others += events[k].kind != SPK_EVENT_CD;
+    return count;
+}
+
+SPKI_FN void spki_chain_reset(spk_filter *f)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t k;
+    for (k = 0; k < chain->count; k++) spk_filter_reset(chain->filters[k]);
+}
+
+SPKI_FN void spki_chain_release(spk_filter *f)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t k;
+    for (k = 0; k < chain->count; k++) spk_filter_destroy(chain->filters[k]);
+    spki_free(&f->mem, chain->filters, chain->count, sizeof *chain->filters);
+}
+
+SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t count)
+{
+    static const spki_filter_ops ops = {spki_chain_apply, spki_chain_reset, spki_chain_release};
+    const spk_allocator *allocator = NULL;
+    spki_chain *chain;
+    size_t k;
+    if (!filters) count = 0;
+    for (k = 0; k < count && !allocator; k++)
+        if (filters[k]) allocator = &filters[k]->mem.a;
+    chain = (spki_chain *)spki_filter_new("chain", sizeof *chain, &ops, allocator, 0, false,
+                                          SPK_ISA_SCALAR);
+    if (!chain) return NULL;
+    chain->filters = (spk_filter **)spki_alloc(&chain->f.mem, count, sizeof *chain->filters);
+    if (!chain->filters) {
+        spk_filter_destroy(&chain->f);
+        return NULL;
+    }
+    chain->count = count;
+    for (k = 0; k < count; k++) {
+        chain->filters[k] = filters[k];
+        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %zu is NULL", k);
+        else if (filters[k]->status != SPK_OK)
+            spki_filter_fail(&chain->f, filters[k]->status, "%s", filters[k]->error);
+    }
+    return &chain->f;
+}
+
+SPIKELIB_API spk_filter *spk_filter_chain_at(const spk_filter *chain, size_t index)
+{
+    const spki_chain *c = (const spki_chain *)chain;
+    if (!chain || chain->ops->apply != spki_chain_apply || index >= c->count) return NULL;
+    return c->filters[index];
+}
+
+/* -- custom -- */
+
+typedef struct spki_custom {
+    spk_filter f;
+    spk_custom_desc desc;
+} spki_custom;
+
+SPKI_FN size_t spki_custom_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    size_t k, others = 0, kept;
+    for (k = 0; k < count; k++) others += events[k].kind != SPK_EVENT_CD;
+    kept = d->apply(d->ctx, events, count);
+    f->stats.others += others;
+    if (kept >= others && kept <= count) return kept;
+    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %zu of %zu events, %zu of them not CD", kept,
+                     count, others);
+    return others; /* what it left is not known */
+}
+
+SPKI_FN void spki_custom_reset(spk_filter *f)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    if (d->reset) d->reset(d->ctx);
+}
+
+SPKI_FN void spki_custom_release(spk_filter *f)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    if (d->destroy) d->destroy(d->ctx);
+}
+
+SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_custom_apply, spki_custom_reset, spki_custom_release};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spki_custom *c = (spki_custom *)spki_filter_new(
+        "custom", sizeof *c, &ops, desc ? &desc->allocator : NULL, 0, garbage, SPK_ISA_SCALAR);
+    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
+    if (desc) c->desc = *desc;
+    if (c->desc.name) snprintf(c->f.name, sizeof c->f.name, "%s", c->desc.name);
+    c->desc.name = NULL;
+    if (!c->desc.apply) spki_filter_fail(&c->f, SPK_ERR_NULL, "apply is NULL");
+    return &c->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filter-point: filters that look at one event by itself ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* Region, polarity, time window and the eight orientations are one operation on an event seen as
+   eight 16-bit words (four of time, x, y, polarity with kind, source): a word fails if
+   word - lo > span, all modulo 2^16; an event is kept if none fails, or, with `outside`, if one
+   does. Then x and y change places if `swap`, and each word becomes ((word & keep) ^ flip) + add.
+   The time has bounds of its own. Vectors hold one, two or four events. */
+typedef struct spki_point {
+    uint16_t lo[8], span[8], keep[8], flip[8], add[8];
+    uint64_t t_lo, t_span;
+    bool swap, outside, timed;
+} spki_point;
+
+typedef size_t (*spki_point_fn)(const spki_point *p, spk_event *events, size_t count,
+                                uint64_t *others);
+
+#define SPKI_WORD_X 4
+#define SPKI_WORD_Y 5
+#define SPKI_WORD_P 6 /* the kind, 0, is its upper byte (lower on a big-endian machine) */
+
+SPKI_FN void spki_point_init(spki_point *p)
+{
+    int k;
+    memset(p, 0, sizeof *p);
+    for (k = 0; k < 8; k++) {
+        p->span[k] = 0xffff;
+        p->keep[k] = 0xffff;
+    }
+    p->t_span = UINT64_MAX;
+}
+
+SPKI_INLINE unsigned spki_point_fails(const spki_point *p, int word, unsigned value)
+{
+    return (uint16_t)(value - p->lo[word]) > p->span[word];
+}
+
+SPKI_INLINE uint16_t spki_point_map(const spki_point *p, int word, unsigned value)
+{
+    return (uint16_t)(((value & p->keep[word]) ^ p->flip[word]) + p->add[word]);
+}
+
+SPKI_FN size_t spki_point_scalar(const spki_point *p, spk_event *events, size_t count,
+                                 uint64_t *others)
+{
+    size_t i, out = 0;
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        const bool cd = e.kind == SPK_EVENT_CD;
+        const unsigned x = p->swap ? e.y : e.x, y = p->swap ? e.x : e.y;
+        const unsigned fails = spki_point_fails(p, SPKI_WORD_X, e.x) |
+                               spki_point_fails(p, SPKI_WORD_Y, e.y) |
+                               spki_point_fails(p, SPKI_WORD_P, e.polarity) |
+                               (unsigned)((uint64_t)e.t_us - p->t_lo > p->t_span);
+        const bool kept = !cd || fails == (p->outside ? 1u : 0u);
+        *others += !cd;
+        if (cd) {
+            e.x = spki_point_map(p, SPKI_WORD_X, x);
+            e.y = spki_point_map(p, SPKI_WORD_Y, y);
+            e.polarity = (uint8_t)spki_point_map(p, SPKI_WORD_P, e.polarity);
+        }
+        events[out] = e;
+        out += kept;
+    }
+    return out;
+}
+
+#if SPKI_HAVE_SSE2
+/* What the vector kernels share: x and y change places by a shuffle of the upper four words. */
+#define SPKI_SWAP_XY _MM_SHUFFLE(3, 2, 0, 1)
+#define SPKI_KIND_MASK _mm_set_epi32(0x0000ff00, 0, 0, 0)
+
+SPKI_FN size_t spki_point_sse2(const spki_point *p, spk_event *events, size_t count,
+                               uint64_t *others)
+{
+    const __m128i zero = _mm_setzero_si128(), lo = _mm_loadu_si128((const __m128i *)p->lo);
+    const __m128i span = _mm_loadu_si128((const __m128i *)p->span);
+    const __m128i keep = _mm_loadu_si128((const __m128i *)p->keep);
+    const __m128i flip = _mm_loadu_si128((const __m128i *)p->flip);
+    const __m128i add = _mm_loadu_si128((const __m128i *)p->add);
+    const unsigned outside = p->outside;
+    size_t i, out = 0, cds = 0;
+    for (i = 0; i < count; i++) {
+        const __m128i v = _mm_loadu_si128((const __m128i *)(events + i));
+        const __m128i over = _mm_subs_epu16(_mm_sub_epi16(v, lo), span);
+        const __m128i swapped = _mm_shufflehi_epi16(v, SPKI_SWAP_XY);
+        const __m128i s = p->swap ? swapped : v;
+        const __m128i m = _mm_add_epi16(_mm_xor_si128(_mm_and_si128(s, keep), flip), add);
+        const bool cd = events[i].kind == SPK_EVENT_CD;
+        const unsigned fails = _mm_movemask_epi8(_mm_cmpeq_epi16(over, zero)) != 0xffff;
+        _mm_storeu_si128((__m128i *)(events + out), cd ? m : v);
+        out += (size_t)(!cd | (fails == outside));
+        cds += cd;
+    }
+    *others += count - cds;
+    return out;
+}
+#endif
+
+#if SPKI_HAVE_AVX2
+#define SPKI_ROW256(words)                                                                        \
+    _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(words)))
+
+/* Two events. Bits of the masks: 2, one a quarter word; an event is told by its upper one. */
+__attribute__((target("avx2"))) SPKI_FN size_t spki_point_avx2(const spki_point *p,
+                                                               spk_event *events, size_t count,
+                                                               uint64_t *others)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i lo = SPKI_ROW256(p->lo);
+    const __m256i span = SPKI_ROW256(p->span);
+    const __m256i keep = SPKI_ROW256(p->keep);
+    const __m256i flip = SPKI_ROW256(p->flip);
+    const __m256i add = SPKI_ROW256(p->add);
+    const __m256i kind = _mm256_broadcastsi128_si256(SPKI_KIND_MASK);
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN); /* there is no unsigned comparison */
+    const __m256i t_lo = _mm256_set_epi64x(0, (int64_t)p->t_lo, 0, (int64_t)p->t_lo);
+    const __m256i t_span = _mm256_xor_si256(
+        sign, _mm256_set_epi64x(-1, (int64_t)p->t_span, -1, (int64_t)p->t_span));
+    const int outside = p->outside ? 10 : 0;
+    size_t i, out = 0, rest = 0;
+    for (i = 0; i + 2 <= count; i += 2) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(events + i));
+        const __m256i over = _mm256_subs_epu16(_mm256_sub_epi16(v, lo), span);
+        const __m256i late =
+            _mm256_cmpgt_epi64(_mm256_xor_si256(_mm256_sub_epi64(v, t_lo), sign), t_span);
+        const __m256i s = p->swap ? _mm256_shufflehi_epi16(v, SPKI_SWAP_XY) : v;
+        const __m256i m = _mm256_add_epi16(_mm256_xor_si256(_mm256_and_si256(s, keep), flip), add);
+        const __m256i cd = _mm256_cmpeq_epi64(_mm256_and_si256(v, kind), zero);
+        const int in = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(over, zero)));
+        const int after = _mm256_movemask_pd(_mm256_castsi256_pd(late));
+        const int is_cd = _mm256_movemask_pd(_mm256_castsi256_pd(cd));
+        const int fails = ~in | after << 1;
+        const int kept = ~is_cd | ~(fails ^ outside);
+        /* cd is true for every lower half; the upper one is spread over its event */
+        const __m256i mine = _mm256_shuffle_epi32(cd, _MM_SHUFFLE(3, 2, 3, 2));
+        const __m256i r = _mm256_blendv_epi8(v, m, mine);
+        _mm_storeu_si128((__m128i *)(events + out), _mm256_castsi256_si128(r));
+        out += (size_t)(kept >> 1 & 1);
+        _mm_storeu_si128((__m128i *)(events + out), _mm256_extracti128_si256(r, 1));
+        out += (size_t)(kept >> 3 & 1);
+        rest += (size_t)__builtin_popcount((unsigned)~is_cd & 10u);
+    }
+    *others += rest;
+    if (i < count) {
+        spk_event last = events[i];
+        const size_t n = spki_point_scalar(p, &last, 1, others);
+        if (n) events[out++] = last;
+    }
+    return out;
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+/* The form without a mask warns of an uninitialised value in GCC's own header. */
+#define SPKI_BROADCAST512(v) _mm512_maskz_broadcast_i32x4(0xffff, v)
+#define SPKI_ROW512(words) SPKI_BROADCAST512(_mm_loadu_si128((const __m128i *)(words)))
+
+/* Four events; the bits of the masks are as above. */
+__attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_FN size_t
+spki_point_avx512(const spki_point *p, spk_event *events, size_t count, uint64_t *others)
+{
+    const __m512i lo = SPKI_ROW512(p->lo);
+    const __m512i span = SPKI_ROW512(p->span);
+    const __m512i keep = SPKI_ROW512(p->keep);
+    const __m512i flip = SPKI_ROW512(p->flip);
+    const __m512i add = SPKI_ROW512(p->add);
+    const __m512i kind = SPKI_BROADCAST512(SPKI_KIND_MASK);
+    const __m512i t_lo = _mm512_maskz_set1_epi64(0x55, (int64_t)p->t_lo);
+    const __m512i t_span = _mm512_mask_set1_epi64(_mm512_set1_epi64(-1), 0x55, (int64_t)p->t_span);
+    const unsigned outside = p->outside ? 0xaa : 0, swap = p->swap ? 0xaa : 0;
+    size_t i, out = 0, rest = 0;
+    for (i = 0; i < count; i += 4) {
+        const size_t n = count - i;
+        const unsigned there = n >= 4 ? 0xff : (1u << 2 * n) - 1;
+        const __m512i v = _mm512_maskz_loadu_epi64((__mmask8)there, events + i);
+        const __m512i over = _mm512_subs_epu16(_mm512_sub_epi16(v, lo), span);
+        const unsigned after = _mm512_cmpgt_epu64_mask(_mm512_sub_epi64(v, t_lo), t_span);
+        const unsigned fails = _mm512_test_epi64_mask(over, over) | after << 1;
+        const unsigned other = _mm512_test_epi64_mask(v, kind);
+        const unsigned kept = (other | ~(fails ^ outside)) & there & 0xaa;
+        const __m512i s = _mm512_mask_shufflehi_epi16(
+            v, swap ? 0xffffffffu : 0u, v, SPKI_SWAP_XY);
+        const __m512i m = _mm512_add_epi16(_mm512_xor_si512(_mm512_and_si512(s, keep), flip), add);
+        const __m512i r = _mm512_mask_mov_epi64(m, (__mmask8)(other | other >> 1), v);
+        const __m512i packed = _mm512_maskz_compress_epi64((__mmask8)(kept | kept >> 1), r);
+        const unsigned left = (unsigned)__builtin_popcount(kept);
+        /* Never past what has been loaded: out <= i. */
+        _mm512_mask_storeu_epi64(events + out, (__mmask8)there, packed);
+        out += left;
+        rest += (size_t)__builtin_popcount(other & there & 0xaa);
+    }
+    *others += rest;
+    return out;
+}
+#endif
+
+SPKI_FN spki_point_fn spki_point_kernel(const spki_point *p, spk_isa isa)
+{
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) return spki_point_avx512;
+#endif
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2) return spki_point_avx2;
+#endif
+#if SPKI_HAVE_SSE2
+    if (isa == SPK_ISA_SSE2 && !p->timed) return spki_point_sse2;
+#endif
+    (void)isa;
+    (void)p;
+    return spki_point_scalar;
+}
+
+/* -- the filters -- */
+
+typedef struct spki_point_filter {
+    spk_filter f;
+    spki_point point;
+    spki_point_fn run;
+    bool counts_outside;        /* what is dropped was outside of the sensor */
+    bool relative, begun;       /* bounds count from the first event; it has come */
+    int64_t begin_us, end_us;   /* bounds as described */
+} spki_point_filter;
+
+/* Bounds of the time, from `zero` on; saturated, since they may be anywhere. */
+SPKI_FN void spki_point_bounds(spki_point_filter *pf, int64_t zero)
+{
+    spki_point *p = &pf->point;
+    int64_t begin = pf->begin_us, end = pf->end_us;
+    if (pf->relative && __builtin_add_overflow(begin, zero, &begin))
+        begin = zero > 0 ? INT64_MAX : INT64_MIN;
+    if (pf->relative && pf->end_us != 0 && __builtin_add_overflow(end, zero, &end))
+        end = zero > 0 ? INT64_MAX : INT64_MIN;
+    if (pf->begin_us == 0 && !pf->relative) begin = INT64_MIN;
+    pf->begun = true;
+    p->t_lo = (uint64_t)begin;
+    p->t_span = (uint64_t)INT64_MAX - (uint64_t)begin;
+    if (pf->end_us == 0) return;
+    if (end > begin) {
+        p->t_span = (uint64_t)end - 1u - (uint64_t)begin;
+        return;
+    }
+    p->t_lo = (uint64_t)INT64_MAX; /* saturated: the window lies beyond all times */
+    p->t_span = 0;
+}
+
+SPKI_FN size_t spki_point_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_point_filter *pf = (spki_point_filter *)f;
+    size_t kept, k;
+    for (k = 0; k < count && !pf->begun; k++)
+        if (events[k].kind == SPK_EVENT_CD) spki_point_bounds(pf, events[k].t_us);
+    kept = pf->run(&pf->point, events, count, &f->stats.others);
+    if (pf->counts_outside) f->stats.outside += count - kept;
+    return kept;
+}
+
+SPKI_FN void spki_point_reset(spk_filter *f)
+{
+    spki_point_filter *pf = (spki_point_filter *)f;
+    pf->begun = !pf->relative;
+}
+
+SPKI_FN spki_point_filter *spki_point_new(const char *name, bool garbage,
+                                          const spk_allocator *allocator, spk_isa isa)
+{
+    static const spki_filter_ops ops = {spki_point_apply, spki_point_reset, NULL};
+    spki_point_filter *pf = (spki_point_filter *)spki_filter_new(name, sizeof *pf, &ops, allocator,
+                                                                 0, garbage, isa);
+    if (!pf) return NULL;
+    spki_point_init(&pf->point);
+    pf->begun = true;
+    return pf;
+}
+
+SPKI_FN spk_filter *spki_point_done(spki_point_filter *pf)
+{
+    pf->run = spki_point_kernel(&pf->point, pf->f.isa);
+    return &pf->f;
+}
+
+SPIKELIB_API spk_filter *spk_filter_region(const spk_region_desc *desc)
+{
+    static const spk_region_desc none = {0, 0, 0, 0, 0, false, false, SPK_ISA_AUTO,
+                                         {NULL, NULL, NULL}, 0};
+    const spk_region_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("region", garbage, &d->allocator, d->isa);
+    uint32_t right, below;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    if (d->x > 65535 || d->y > 65535 || d->width > 65536 || d->height > 65536) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE,
+                         "x = %u, y = %u, width = %u, height = %u: more than 65,535",
+                         (unsigned)d->x, (unsigned)d->y, (unsigned)d->width, (unsigned)d->height);
+        return &pf->f;
+    }
+    if (d->outside && d->move) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "move = true with outside = true: what is outside "
+                                                "of the rectangle has no place in it");
+        return &pf->f;
+    }
+    right = d->width ? SPKI_MIN(d->width - 1, 65535 - d->x) : 65535 - d->x;
+    below = d->height ? SPKI_MIN(d->height - 1, 65535 - d->y) : 65535 - d->y;
+    pf->point.lo[SPKI_WORD_X] = (uint16_t)d->x;
+    pf->point.lo[SPKI_WORD_Y] = (uint16_t)d->y;
+    pf->point.span[SPKI_WORD_X] = (uint16_t)right;
+    pf->point.span[SPKI_WORD_Y] = (uint16_t)below;
+    if (d->move) {
+        pf->point.add[SPKI_WORD_X] = (uint16_t)(65536 - d->x);
+        pf->point.add[SPKI_WORD_Y] = (uint16_t)(65536 - d->y);
+    }
+    pf->point.outside = d->outside;
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_orient(const spk_orient_desc *desc)
+{
+    static const spk_orient_desc none = {0, 0, 0, SPK_ORIENT_NONE, SPK_ISA_AUTO,
+                                         {NULL, NULL, NULL}, 0};
+    const spk_orient_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("orient", garbage, &d->allocator, d->isa);
+    uint32_t o, wide, high;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    o = (uint32_t)d->orientation;
+    if (d->width == 0 || d->height == 0 || d->width > 65536 || d->height > 65536) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+        return &pf->f;
+    }
+    if (o > 7) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "orientation = %u: not in 0 to 7", (unsigned)o);
+        return &pf->f;
+    }
+    pf->point.swap = (o & 4) != 0;
+    wide = pf->point.swap ? d->height : d->width; /* afterwards */
+    high = pf->point.swap ? d->width : d->height;
+    pf->point.span[SPKI_WORD_X] = (uint16_t)(d->width - 1);
+    pf->point.span[SPKI_WORD_Y] = (uint16_t)(d->height - 1);
+    if (o & 1) { /* ~x + width = width - 1 - x */
+        pf->point.flip[SPKI_WORD_X] = 0xffff;
+        pf->point.add[SPKI_WORD_X] = (uint16_t)wide;
+    }
+    if (o & 2) {
+        pf->point.flip[SPKI_WORD_Y] = 0xffff;
+        pf->point.add[SPKI_WORD_Y] = (uint16_t)high;
+    }
+    pf->counts_outside = true;
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_polarity(const spk_polarity_desc *desc)
+{
+    static const spk_polarity_desc none = {0, SPK_POLARITY_BOTH, SPK_ISA_AUTO, {NULL, NULL, NULL},
+                                           0};
+    const spk_polarity_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("polarity", garbage, &d->allocator, d->isa);
+    spki_point *p;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    p = &pf->point;
+    switch (d->mode) {
+    case SPK_POLARITY_BOTH: break;
+    case SPK_POLARITY_ON:
+    case SPK_POLARITY_OFF:
+        p->lo[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON;
+        p->span[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON ? 254 : 0; /* any but 0 is ON */
+        break;
+    case SPK_POLARITY_INVERT: p->flip[SPKI_WORD_P] = 1; break;
+    case SPK_POLARITY_MERGE:
+        p->keep[SPKI_WORD_P] = 0;
+        p->flip[SPKI_WORD_P] = 1;
+        break;
+    default:
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "mode = %d: not in 0 to 4", (int)d->mode);
+        return &pf->f;
+    }
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_time_window(const spk_time_window_desc *desc)
+{
+    static const spk_time_window_desc none = {0, 0, 0, false, false, SPK_ISA_AUTO,
+                                              {NULL, NULL, NULL}, 0};
+    const spk_time_window_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("time_window", garbage, &d->allocator, d->isa);
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    if (d->end_us == INT64_MIN ||
+        (d->end_us != 0 && (d->begin_us != 0 || d->relative) && d->end_us <= d->begin_us)) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "end_us = %lld is not after begin_us = %lld",
+                         (long long)d->end_us, (long long)d->begin_us);
+        return &pf->f;
+    }
+    pf->begin_us = d->begin_us;
+    pf->end_us = d->end_us;
+    pf->relative = d->relative;
+    pf->point.timed = true;
+    pf->point.outside = d->outside;
+    if (d->relative) pf->begun = false;
+    else spki_point_bounds(pf, 0);
+    return spki_point_done(pf);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filter-map: the last time of each pixel, in 32 bits ---- */
+
+/* Planes of a time for each pixel, with a border of pixels that never fire. Half the memory of
+   64-bit times, so that a sensor of 640 x 480 stays in the second-level cache: a cell is the time
+   less `base`, within 2^30 of it. When a time leaves that range, the base moves to it, and cells
+   that are now too far become SPKI_NEVER, which no time in range comes within 2^30 of. */
+typedef struct spki_map {
+    int32_t *cells;
+    size_t count, stride, plane; /* cells in all, of a row, of a plane */
+    uint32_t width, height, planes, border;
+    bool grows, begun;
+    int64_t base;
+} spki_map;
+
+#define SPKI_NEVER INT32_MIN
+#define SPKI_MAP_REACH ((int64_t)1 << 30)
+#define SPKI_MAP_WINDOW_MAX ((int64_t)1 << 29) /* largest distance that is ever asked for */
+#define SPKI_MAP_GROWS_TO 4096u
+
+SPKI_FN void spki_map_clear(spki_map *map)
+{
+    size_t k;
+    for (k = 0; k < map->count; k++) map->cells[k] = SPKI_NEVER;
+    map->begun = false;
+}
+
+/* Cells of a map of that size; what it held is copied. The map is as it was without memory. */
+SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint32_t height)
+{
+    spki_map next = *map;
+    uint32_t p, y;
+    size_t high = (size_t)height + 2 * map->border, k;
+    next.width = width;
+    next.height = height;
+    next.stride = (size_t)width + 2 * map->border;
+    if (__builtin_mul_overflow(next.stride, high, &next.plane) ||
+        __builtin_mul_overflow(next.plane, (size_t)map->planes, &next.count) ||
+        next.count > (size_t)PTRDIFF_MAX - 16)
+        return false;
+    next.count += 16; /* vectors read past a row's last cell */
+    next.cells = (int32_t *)spki_alloc_raw(mem, next.count, sizeof *next.cells);
+    if (!next.cells) return false;
+    for (k = 0; k < next.count; k++) next.cells[k] = SPKI_NEVER;
+    for (p = 0; p < map->planes; p++)
+        for (y = 0; y < map->height; y++) {
+            const size_t row = y + (size_t)map->border;
+            memcpy(next.cells + p * next.plane + row * next.stride + map->border,
+                   map->cells + p * map->plane + row * map->stride + map->border,
+                   map->width * sizeof *map->cells);
+        }
+    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
+    *map = next;
+    return true;
+}
+
+SPKI_FN void spki_map_free(spki_map *map, spki_mem *mem)
+{
+    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
+    map->cells = NULL;
+}
+
+/* Of a filter: a map of the size described, or one that grows from nothing. */
+SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                           uint32_t planes, uint32_t border)
+{
+    memset(map, 0, sizeof *map);
+    map->planes = planes;
+    map->border = border;
+    map->grows = width == 0 && height == 0;
+    if (f->status != SPK_OK || map->grows) return;
+    if (width == 0 || height == 0 || width > 65536 || height > 65536) {
+        spki_filter_fail(f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)width, (unsigned)height);
+    } else if (!spki_map_resize(map, &f->mem, width, height)) {
+        spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
+                         (unsigned)height);
+    }
+}
+
+/* The next size that holds a coordinate: at least half as much again, whole 32s. */
+SPKI_FN uint32_t spki_map_grown(uint32_t old, uint32_t coordinate)
+{
+    uint32_t size = old;
+    if (coordinate < old) return old;
+    size = SPKI_MAX(coordinate + 1, old + old / 2);
+    return SPKI_MIN((size + 31) & ~31u, SPKI_MAP_GROWS_TO);
+}
+
+/* A pixel beyond the map: grows it if it may. False: drop the event. */
+SPKI_FN bool spki_map_reach(spki_map *map, spk_filter *f, uint32_t x, uint32_t y)
+{
+    uint32_t width, height;
+    if (!map->grows || x >= SPKI_MAP_GROWS_TO || y >= SPKI_MAP_GROWS_TO || f->status != SPK_OK)
+        return false;
+    width = spki_map_grown(map->width, x);
+    height = spki_map_grown(map->height, y);
+    if (spki_map_resize(map, &f->mem, width, height)) return true;
+    spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
+                     (unsigned)height);
+    f->grew_wrong = true;
+    return false;
+}
+
+/* Moves the base to t, where t is not within reach of it. */
+SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
+{
+    const uint64_t shift = (uint64_t)t - (uint64_t)map->base;
+    const bool near = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
+    size_t k;
+    map->base = t;
+    if (!map->begun) {
+        map->begun = true;
+        return;
+    }
+    for (k = 0; k < map->count; k++) {
+        const int64_t moved = (int64_t)map->cells[k] - (near ? (int64_t)shift : 0);
+        const bool gone = !near || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
+                          moved < -SPKI_MAP_REACH;
+        map->cells[k] = gone ? SPKI_NEVER : (int32_t)moved;
+    }
+}
+
+/* Is the time of an event within reach of the base? */
+SPKI_INLINE unsigned spki_map_near(int64_t base, int64_t t)
+{
+    return (uint64_t)t - (uint64_t)base + (uint64_t)SPKI_MAP_REACH <= (uint64_t)2 * SPKI_MAP_REACH;
+}
+
+/* |a - b| < window, for cells and 1 <= window <= 2^29; `span` is 2 window - 2. */
+SPKI_INLINE uint32_t spki_map_within(int32_t a, int32_t b, uint32_t window)
+{
+    return (uint32_t)a - (uint32_t)b + (window - 1) <= 2 * (window - 1);
+}
+
+/* Makes the map ready for an event that the grid refused; false: it is outside. */
+SPKI_FN bool spki_map_ready(spki_map *map, spk_filter *f, uint32_t x, uint32_t y, int64_t t)
+{
+    if ((x >= map->width || y >= map->height) && !spki_map_reach(map, f, x, y)) {
+        f->stats.outside++;
+        return false;
+    }
+    if (!map->begun || !spki_map_near(map->base, t)) spki_map_rebase(map, t);
+    return true;
+}
+
+/* What a loop over events needs of a map, in registers: the compiler could not keep the map's own
+   fields there, since cells and events might overlap them. Made again after spki_map_ready. The
+   grid of a map that has not begun refuses all. */
+typedef struct spki_grid {
+    int32_t *origin; /* of pixel (0, 0), plane 0 */
+    size_t stride, plane;
+    uint32_t width, height;
+    int64_t base;
+} spki_grid;
+
+SPKI_FN spki_grid spki_map_grid(const spki_map *map)
+{
+    spki_grid g;
+    g.origin = map->cells + map->border * map->stride + map->border;
+    g.stride = map->stride;
+    g.plane = map->planes > 1 ? map->plane : 0;
+    g.width = map->begun ? map->width : 0;
+    g.height = map->height;
+    g.base = map->base;
+    return g;
+}
+
+/* Is there a cell for the pixel, and the time within reach? */
+SPKI_INLINE bool spki_grid_fits(const spki_grid *g, uint32_t x, uint32_t y, int64_t t)
+{
+    return __builtin_expect((x < g->width) & (y < g->height) & spki_map_near(g->base, t), 1);
+}
+
+/* Of the plane of a polarity, where the map has two. */
+SPKI_INLINE int32_t *spki_grid_at(const spki_grid *g, uint32_t x, uint32_t y, uint32_t polarity)
+{
+    return g->origin + (polarity ? g->plane : 0) + y * g->stride + x;
+}
+
+SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x, uint32_t y)
+{
+    return map->cells + plane * map->plane + (y + (size_t)map->border) * map->stride + x +
+           map->border;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
+
+/* -- refractory -- */
+
+typedef struct spki_refractory {
+    spk_filter f;
+    spki_map map;
+    uint32_t period;
+    bool restart;
+} spki_refractory;
+
+SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_refractory *r = (spki_refractory *)f;
+    spki_grid grid = spki_map_grid(&r->map);
+    const uint32_t period = r->period, restart = r->restart;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, now, last;
+        uint32_t kept;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&r->map, f, x, y, t)) continue;
+            grid = spki_map_grid(&r->map);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        now = (int32_t)(t - grid.base);
+        last = *cell;
+        kept = !spki_map_within(now, last, period);
+        *cell = last ^ ((last ^ now) & -(int32_t)(kept | restart));
+        events[out] = events[i];
+        out += kept;
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_refractory_reset(spk_filter *f) { spki_map_clear(&((spki_refractory *)f)->map); }
+SPKI_FN void spki_refractory_release(spk_filter *f)
+{
+    spki_map_free(&((spki_refractory *)f)->map, &f->mem);
+}
+
+/* A time of a descriptor, 1 to 2^29 us; 0 is its default. */
+SPKI_FN uint32_t spki_filter_time(spk_filter *f, const char *field, int64_t value, int64_t fallback)
+{
+    if (value == 0) return (uint32_t)fallback;
+    if (value > 0 && value <= SPKI_MAP_WINDOW_MAX) return (uint32_t)value;
+    spki_filter_fail(f, SPK_ERR_RANGE, "%s = %lld: not in 1 to 536,870,912", field,
+                     (long long)value);
+    return 1;
+}
+
+SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_refractory_apply, spki_refractory_reset,
+                                        spki_refractory_release};
+    static const spk_refractory_desc none = {0, 0, 0, 0, false, false, SPK_ISA_AUTO,
+                                             {NULL, NULL, NULL}, 0, 0};
+    const spk_refractory_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_refractory *r = (spki_refractory *)spki_filter_new(
+        "refractory", sizeof *r, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    if (!r || r->f.status != SPK_OK) return (spk_filter *)r;
+    r->period = spki_filter_time(&r->f, "period_us", d->period_us, 1000);
+    r->restart = d->restart;
+    spki_map_init(&r->map, &r->f, d->width, d->height, d->by_polarity ? 2 : 1, 0);
+    return &r->f;
+}
+
+/* -- hot pixels -- */
+
+#define SPKI_HOT ((uint32_t)1 << 31) /* of a count: hot until a window is quiet */
+
+/* Planes of the map: the number of the window in which the pixel sent its last event, its count in
+   that window, and whether it is listed. */
+typedef struct spki_hot {
+    spk_filter f;
+    spki_map map; /* its base counts windows */
+    int64_t width_us, first_us, low_us; /* of a window; the first event; begin of the last window */
+    int32_t now;                        /* number of the last window */
+    uint32_t max_events;
+    bool begun;
+    spk_pixel *pixels;
+    size_t pixel_count;
+} spki_hot;
+
+/* The window of a time that is not in that of the event before. */
+SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
+{
+    uint64_t since, number;
+    if (!h->begun) h->first_us = t;
+    h->begun = true;
+    since = (uint64_t)t - (uint64_t)h->first_us;
+    number = t >= h->first_us ? since / (uint64_t)h->width_us
+                              : ~((~since) / (uint64_t)h->width_us); /* rounded down */
+    if (!h->map.begun || !spki_map_near(h->map.base, (int64_t)number)) {
+        size_t k;
+        for (k = 0; k < h->map.plane; k++) h->map.cells[k] = SPKI_NEVER;
+        h->map.base = (int64_t)number;
+        h->map.begun = true;
+    }
+    h->now = (int32_t)((int64_t)number - h->map.base);
+    h->low_us = (int64_t)((uint64_t)h->first_us + number * (uint64_t)h->width_us);
+}
+
+/* Counts an event of a pixel in window `now` and says whether the pixel is hot. An event that comes
+   late, from the window before, counts as one of the pixel's present window. */
+SPKI_INLINE bool spki_hot_count(int32_t *window, int32_t *count, int32_t now, uint32_t max)
+{
+    uint32_t c = (uint32_t)*count & ~SPKI_HOT;
+    bool hot = ((uint32_t)*count & SPKI_HOT) != 0;
+    const int64_t gap = (int64_t)now - *window; /* large for SPKI_NEVER */
+    if (gap != 0 && gap != -1) {
+        hot = gap == 1 && c > max;
+        c = 0;
+    }
+    c += c < SPKI_HOT - 1;
+    hot = hot | (c > max);
+    *window = gap == -1 ? *window : now;
+    *count = (int32_t)(c | (hot ? SPKI_HOT : 0));
+    return hot;
+}
+
+SPKI_FN void spki_hot_mark(spki_hot *h)
+{
+    size_t k;
+    for (k = 0; k < h->pixel_count; k++) {
+        const spk_pixel p = h->pixels[k];
+        if (p.x < h->map.width && p.y < h->map.height)
+            *spki_map_at(&h->map, 2, p.x, p.y) = 1;
+    }
+}
+
+SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map *map = &h->map;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const spk_event e = events[i];
+        int32_t *cell;
+        bool hot;
+        if (__builtin_expect(e.kind != SPK_EVENT_CD, 0)) {
+            events[out++] = e;
+            others++;
+            continue;
+        }
+        if (__builtin_expect(e.x >= map->width || e.y >= map->height, 0)) {
+            if (!spki_map_reach(map, f, e.x, e.y)) {
+                f->stats.outside++;
+                continue;
+            }
+            spki_hot_mark(h);
+        }
+        if (__builtin_expect((uint64_t)e.t_us - (uint64_t)h->low_us >= (uint64_t)h->width_us ||
+                                 !h->begun, 0))
+            spki_hot_turn(h, e.t_us);
+        cell = spki_map_at(map, 0, e.x, e.y);
+        hot = spki_hot_count(cell, cell + map->plane, h->now, h->max_events);
+        hot |= cell[2 * map->plane] != SPKI_NEVER;
+        events[out] = e;
+        out += !hot;
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_hot_reset(spk_filter *f)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map_clear(&h->map);
+    spki_hot_mark(h);
+    h->begun = false;
+}
+
+SPKI_FN void spki_hot_release(spk_filter *f)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map_free(&h->map, &f->mem);
+    if (h->pixels) spki_free(&f->mem, h->pixels, h->pixel_count, sizeof *h->pixels);
+}
+
+SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
+{
+    if (d->pixel_count == 0 || h->f.status != SPK_OK) return;
+    if (!d->pixels) {
+        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %zu", d->pixel_count);
+        return;
+    }
+    h->pixels = (spk_pixel *)spki_alloc_raw(&h->f.mem, d->pixel_count, sizeof *h->pixels);
+    if (!h->pixels) {
+        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %zu pixels", d->pixel_count);
+        return;
+    }
+    memcpy(h->pixels, d->pixels, d->pixel_count * sizeof *h->pixels);
+    h->pixel_count = d->pixel_count;
+    spki_hot_mark(h);
+}
+
+SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_hot_apply, spki_hot_reset, spki_hot_release};
+    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, {NULL, NULL, NULL}, 0, 0};
+    const spk_hot_pixel_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_hot *h = (spki_hot *)spki_filter_new("hot_pixel", sizeof *h, &ops, &d->allocator,
+                                              d->memory_limit, garbage, SPK_ISA_SCALAR);
+    if (!h || h->f.status != SPK_OK) return (spk_filter *)h;
+    h->width_us = d->window_us ? d->window_us : 100000;
+    h->max_events = d->max_events ? d->max_events : 100;
+    if (h->width_us < 1)
+        spki_filter_fail(&h->f, SPK_ERR_RANGE, "window_us = %lld: less than 1",
+                         (long long)d->window_us);
+    if (h->max_events > (uint32_t)1 << 30)
+        spki_filter_fail(&h->f, SPK_ERR_RANGE, "max_events = %u: more than 2^30",
+                         (unsigned)d->max_events);
+    spki_map_init(&h->map, &h->f, d->width, d->height, 3, 0);
+    spki_hot_list(h, d);
+    return &h->f;
+}
+
+SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *out, size_t capacity)
+{
+    const spki_hot *h = (const spki_hot *)filter;
+    size_t found = 0;
+    uint32_t x, y;
+    if (!filter || filter->ops->apply != spki_hot_apply || !h->map.cells) return 0;
+    for (y = 0; y < h->map.height; y++)
+        for (x = 0; x < h->map.width; x++) {
+            const int32_t *cell = spki_map_at(&h->map, 0, x, y);
+            const bool listed = cell[2 * h->map.plane] != SPKI_NEVER;
+            const int64_t gap = (int64_t)h->now - cell[0];
+            const uint32_t count = (uint32_t)cell[h->map.plane];
+            /* as the next event of the pixel would find it */
+            const bool hot = gap == 1 ? (count & ~SPKI_HOT) > h->max_events
+                                      : (gap == 0 || gap == -1) && (count & SPKI_HOT) != 0;
+            if (!listed && !hot) continue;
+            if (out && found < capacity) {
+                out[found].x = (uint16_t)x;
+                out[found].y = (uint16_t)y;
+            }
+            found++;
+        }
+    return found;
+}
+
+/* -- downsampling -- */
+
+typedef struct spki_downsample {
+    spk_filter f;
+    spki_map map; /* sums of large pixels, where there is a threshold; SPKI_NEVER is 0 */
+    uint64_t inverse_x, inverse_y; /* ceil(2^32 / factor): exact for 16-bit numerators */
+    uint32_t width, height;        /* of the sensor; 0: any */
+    int32_t threshold;
+} spki_downsample;
+
+SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_downsample *d = (spki_downsample *)f;
+    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
+    const uint32_t width = d->width ? d->width : 65536, height = d->height ? d->height : 65536;
+    size_t i, out = 0, others = 0, outside = 0;
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        const bool cd = e.kind == SPK_EVENT_CD;
+        const bool in = (e.x < width) & (e.y < height);
+        const uint16_t x = (uint16_t)(e.x * ix >> 32), y = (uint16_t)(e.y * iy >> 32);
+        e.x = cd ? x : e.x;
+        e.y = cd ? y : e.y;
+        others += !cd;
+        outside += cd & !in;
+        events[out] = e;
+        out += !cd | in;
+    }
+    f->stats.others += others;
+    f->stats.outside += outside;
+    return out;
+}
+
+/* What spki_downsample_apply left goes through the sums. */
+SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_downsample *d = (spki_downsample *)f;
+    spki_map *map = &d->map;
+    const int32_t limit = d->threshold;
+    size_t i, out = 0;
+    count = spki_downsample_apply(f, events, count);
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        int32_t *cell, sum;
+        bool fires;
+        if (e.kind != SPK_EVENT_CD) {
+            events[out++] = e;
+            continue;
+        }
+        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, f, e.x, e.y)) {
+            f->stats.outside++;
+            continue;
+        }
+        cell = spki_map_at(map, 0, e.x, e.y);
+        sum = (*cell == SPKI_NEVER ? 0 : *cell) + (e.polarity ? 1 : -1);
+        fires = sum >= limit || sum <= -limit;
+        *cell = fires ? 0 : sum;
+        e.polarity = sum > 0;
+        events[out] = e;
+        out += fires;
+    }
+    return out;
+}
+
+SPKI_FN void spki_downsample_reset(spk_filter *f) { spki_map_clear(&((spki_downsample *)f)->map); }
+SPKI_FN void spki_downsample_release(spk_filter *f)
+{
+    spki_map_free(&((spki_downsample *)f)->map, &f->mem);
+}
+
+SPKI_FN void spki_downsample_check(spki_downsample *s, const spk_downsample_desc *d, uint32_t fx,
+                                   uint32_t fy)
+{
+    if (fx > 65535 || fy > 65535)
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "factor_x = %u, factor_y = %u: not in 1 to 65,535",
+                         (unsigned)fx, (unsigned)fy);
+    if (d->threshold > 32767)
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "threshold = %u: more than 32,767",
+                         (unsigned)d->threshold);
+    if (d->width > 65536 || d->height > 65536 || (d->width == 0) != (d->height == 0))
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+}
+
+SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
+{
+    static const spki_filter_ops plain = {spki_downsample_apply, spki_downsample_reset,
+                                          spki_downsample_release};
+    static const spki_filter_ops sums = {spki_downsample_sum, spki_downsample_reset,
+                                         spki_downsample_release};
+    static const spk_downsample_desc none = {0, 0, 0, 0, 0, 0, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0,
+                                             0};
+    const spk_downsample_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    const spki_filter_ops *ops = d->threshold && !garbage ? &sums : &plain;
+    spki_downsample *s = (spki_downsample *)spki_filter_new(
+        "downsample", sizeof *s, ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    uint32_t fx = d->factor_x ? d->factor_x : 2, fy = d->factor_y ? d->factor_y : fx;
+    if (!s || s->f.status != SPK_OK) return (spk_filter *)s;
+    spki_downsample_check(s, d, fx, fy);
+    if (s->f.status != SPK_OK) return &s->f;
+    s->inverse_x = (((uint64_t)1 << 32) + fx - 1) / fx;
+    s->inverse_y = (((uint64_t)1 << 32) + fy - 1) / fy;
+    s->width = d->width;
+    s->height = d->height;
+    s->threshold = (int32_t)d->threshold;
+    if (d->threshold)
+        spki_map_init(&s->map, &s->f, d->width ? (d->width + fx - 1) / fx : 0,
+                      d->height ? (d->height + fy - 1) / fy : 0, 1, 0);
+    return &s->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>filter-background: events that no neighbour supports ---- */
+
+typedef struct spki_background {
+    spk_filter f;
+    spki_map map; /* planes: polarities, if they matter */
+    uint32_t window, refractory, min_support, max_support;
+    size_t (*run)(struct spki_background *b, spk_event *events, size_t count);
+} spki_background;
+
+/* How many of the 8 cells around one are within the window of a time. */
+SPKI_INLINE uint32_t spki_support_scalar(const int32_t *cell, size_t stride, int32_t now,
+                                         uint32_t window)
+{
+    const int32_t *above = cell - stride, *below = cell + stride;
+    return spki_map_within(now, above[-1], window) +
+           spki_map_within(now, above[0], window) +
+           spki_map_within(now, above[1], window) +
+           spki_map_within(now, cell[-1], window) +
+           spki_map_within(now, cell[1], window) +
+           spki_map_within(now, below[-1], window) +
+           spki_map_within(now, below[0], window) +
+           spki_map_within(now, below[1], window);
+}
+
+#if SPKI_HAVE_AVX2
+/* Unsigned comparison by flipping the sign bits; of four cells of a row the first three count. The
+   pixel's own row is read cell by cell: sensors send rows, so one of its cells has often just been
+   written, and a load that is wider than the store waits for that to reach the cache. */
+SPKI_INLINE uint32_t spki_support_avx2(const int32_t *cell, size_t stride, int32_t now,
+                                       uint32_t window)
+{
+    const __m128i t = _mm_set1_epi32((int32_t)((uint32_t)now + (window - 1) + 0x80000000u));
+    const __m128i limit = _mm_set1_epi32((int32_t)(2 * (window - 1) + 0x80000000u));
+    const __m128i a = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell - stride - 1)));
+    const __m128i b = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell + stride - 1)));
+    const __m128i far = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
+    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(far) & 0x1515u) +
+           spki_map_within(now, cell[-1], window) + spki_map_within(now, cell[1], window);
+}
+#endif
+
+SPKI_INLINE uint32_t spki_support(bool vectors, const int32_t *cell, size_t stride, int32_t now,
+                                  uint32_t window)
+{
+#if SPKI_HAVE_AVX2
+    if (vectors) return spki_support_avx2(cell, stride, now, window);
+#endif
+    (void)vectors;
+    return spki_support_scalar(cell, stride, now, window);
+}
+
+SPKI_INLINE size_t spki_background_loop(spki_background *b, spk_event *events, size_t count,
+                                        bool vectors)
+{
+    spki_grid grid = spki_map_grid(&b->map);
+    const uint32_t window = b->window, refractory = b->refractory;
+    const uint32_t low = b->min_support, span = b->max_support - b->min_support;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, now;
+        uint32_t kept;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&b->map, &b->f, x, y, t)) continue;
+            grid = spki_map_grid(&b->map);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        now = (int32_t)(t - grid.base);
+        kept = spki_support(vectors, cell, grid.stride, now, window) - low <= span;
+        if (refractory) kept &= !spki_map_within(now, *cell, refractory);
+        *cell = now;
+        events[out] = events[i];
+        out += kept;
+    }
+    b->f.stats.others += others;
+    return out;
+}
+
+SPKI_FN size_t spki_background_scalar(spki_background *b, spk_event *events, size_t count)
+{
+    return spki_background_loop(b, events, count, false);
+}
+
+#if SPKI_HAVE_AVX2 /* for its count of bits; without, the vectors gain nothing */
+__attribute__((target("avx2"))) SPKI_FN size_t
+spki_background_avx2(spki_background *b, spk_event *events, size_t count)
+{
+    return spki_background_loop(b, events, count, true);
+}
+#endif
+
+SPKI_FN size_t spki_background_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_background *b = (spki_background *)f;
+    return b->run(b, events, count);
+}
+
+SPKI_FN void spki_background_reset(spk_filter *f) { spki_map_clear(&((spki_background *)f)->map); }
+SPKI_FN void spki_background_release(spk_filter *f)
+{
+    spki_map_free(&((spki_background *)f)->map, &f->mem);
+}
+
+SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_background_apply, spki_background_reset,
+                                        spki_background_release};
+    static const spk_background_desc none = {0, 0, 0, 0, 0, 0, false, 0, SPK_ISA_AUTO,
+                                             {NULL, NULL, NULL}, 0, 0};
+    const spk_background_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_background *b = (spki_background *)spki_filter_new(
+        "background", sizeof *b, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    if (!b || b->f.status != SPK_OK) return (spk_filter *)b;
+    b->window = spki_filter_time(&b->f, "window_us", d->window_us, 2000);
+    b->refractory = spki_filter_time(&b->f, "refractory_us", d->refractory_us, 0);
+    b->min_support = d->min_support ? d->min_support : 1;
+    b->max_support = d->max_support ? d->max_support : 8;
+    if (b->min_support > b->max_support || b->max_support > 8)
+        spki_filter_fail(&b->f, SPK_ERR_RANGE, "min_support = %u, max_support = %u: not in 1 to 8, "
+                         "or the wrong way round", (unsigned)d->min_support,
+                         (unsigned)d->max_support);
+    b->run = spki_background_scalar;
+#if SPKI_HAVE_AVX2
+    if (b->f.isa == SPK_ISA_AVX2 || b->f.isa == SPK_ISA_AVX512) b->run = spki_background_avx2;
+#endif
+    spki_map_init(&b->map, &b->f, d->width, d->height, d->same_polarity ? 2 : 1, 1);
+    return &b->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
@@ -23492,7 +25123,9 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD
 #undef SPKI_BLOCK
+#undef SPKI_BROADCAST512
 #undef SPKI_CARRY
+#undef SPKI_CHAIN_PIECE
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
 #undef SPKI_DAT_CD
@@ -23555,6 +25188,7 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_HH_INPUTS
 #undef SPKI_HH_PARAMS
 #undef SPKI_HH_STATE
+#undef SPKI_HOT
 #undef SPKI_HUGE_BLOCK
 #undef SPKI_HUGE_PAGE
 #undef SPKI_INFLATE_MOST
@@ -23564,6 +25198,7 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_IZHIKEVICH_INPUTS
 #undef SPKI_IZHIKEVICH_PARAMS
 #undef SPKI_IZHIKEVICH_STATE
+#undef SPKI_KIND_MASK
 #undef SPKI_LIF_ADAPT_DERIVED
 #undef SPKI_LIF_ADAPT_INPUTS
 #undef SPKI_LIF_ADAPT_PARAMS
@@ -23590,12 +25225,16 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_LIF_EXP_STATE
 #undef SPKI_LN2_HIGH
 #undef SPKI_LN2_LOW
+#undef SPKI_MAP_GROWS_TO
+#undef SPKI_MAP_REACH
+#undef SPKI_MAP_WINDOW_MAX
 #undef SPKI_MAX_BUCKET
 #undef SPKI_MAX_DELAY
 #undef SPKI_MAX_NEURONS
 #undef SPKI_MAX_POPULATIONS
 #undef SPKI_MAX_SLICE
 #undef SPKI_MAX_STEPS
+#undef SPKI_NEVER
 #undef SPKI_NMNIST_GAP
 #undef SPKI_NMNIST_OVERFLOW
 #undef SPKI_NMNIST_STEP
@@ -23635,6 +25274,8 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_RING_NAP
 #undef SPKI_RING_PARTIES
 #undef SPKI_RING_ROBUST
+#undef SPKI_ROW256
+#undef SPKI_ROW512
 #undef SPKI_SPIKE_LIST_DERIVED
 #undef SPKI_SPIKE_LIST_INPUTS
 #undef SPKI_SPIKE_LIST_PARAMS
@@ -23645,9 +25286,13 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 #undef SPKI_STREAM_PROJECTION
 #undef SPKI_STREAM_STORAGE
 #undef SPKI_STREAM_VALUE
+#undef SPKI_SWAP_XY
 #undef SPKI_TILE_SLOTS
 #undef SPKI_UPDATE_BLOCK
 #undef SPKI_USE_FUTEX
+#undef SPKI_WORD_P
+#undef SPKI_WORD_X
+#undef SPKI_WORD_Y
 #undef SPKI_WRITE_BUFFER
 #undef SPKI_XXH_P1
 #undef SPKI_XXH_P2

@@ -5,7 +5,7 @@
 
 #include "filters.h"
 
-/* check: the widths are odd, so that no vector fits */
+/* Odd, so that no vector fits. */
 enum { W = 23, H = 17, N = 3000 };
 
 typedef struct stream {
