@@ -79,6 +79,9 @@
     >>aedat2             AEDAT 1.0 and 2.0, the files of jAER
     >>aedat3             AEDAT 3.x, the packets of cAER and libcaer
     >>aedat4             AEDAT 4.0, the files of DV
+    >>columns            which column of a table of events is what
+    >>text               events in text, a line each, and spikes in SONATA's text
+    >>npy                NumPy's files of events
     >>file               files beyond 2 GB on every system
     >>writer             what all writers of events share
     >>raw                the text header of Prophesee's files, and time high words
@@ -1005,6 +1008,17 @@ SPIKELIB_API bool spk_event_format_writable(spk_event_format format);
 
 /* -- reading -- */
 
+/* Of the times in text and NPY. */
+typedef enum spk_time_unit {
+    SPK_TIME_AUTO = 0, /* as the column's name says ("t_ms"); seconds if they have a fraction, else
+                          microseconds; SONATA: milliseconds */
+    SPK_TIME_S = 1,
+    SPK_TIME_MS = 2,
+    SPK_TIME_US = 3,
+    SPK_TIME_NS = 4,
+    SPK_TIME_UNIT_FORCE_32_BIT = 0x7fffffff
+} spk_time_unit;
+
 typedef struct spk_events_desc {
     uint32_t begin_sentinel;       /* leave 0 */
     spk_event_format format;       /* default: by the content, then by the name */
@@ -1016,6 +1030,10 @@ typedef struct spk_events_desc {
     bool as_stored;                /* leave x and y as stored where a format's origin is not the
                                       upper left (ES, AEDAT 2) */
     bool evt21_legacy;             /* EVT2.1 in the old word order, where no header says it */
+    spk_time_unit time_unit;       /* default: SPK_TIME_AUTO */
+    const char *columns;           /* text, CSV, NPY: "t x y p" in their order, "-" for one of no
+                                      interest; "t node" for spikes of neurons, which come as
+                                      x | y << 16; default: a line of names, or as they look */
     bool strict;                   /* an error where the stream breaks its format's rules, instead
                                       of going on and counting a violation */
     spk_event_callbacks callbacks; /* default: none */
@@ -19463,6 +19481,1233 @@ static const spki_codec spki_aedat4_codec = {
 #endif /* SPIKELIB_NO_EVENTS */
 
 #ifndef SPIKELIB_NO_EVENTS
+/* ---- >>columns: which column of a table of events is what ---- */
+
+enum { SPKI_COLUMNS_MOST = 16, SPKI_LINES_LOOK = 64 };
+
+typedef enum spki_role {
+    SPKI_ROLE_NONE = 0,
+    SPKI_ROLE_T,
+    SPKI_ROLE_X,
+    SPKI_ROLE_Y,
+    SPKI_ROLE_P,
+    SPKI_ROLE_NODE,       /* of a neuron: x | y << 16 */
+    SPKI_ROLE_POPULATION, /* its name: the source */
+    SPKI_ROLE_COUNT
+} spki_role;
+
+#define SPKI_POWER_UNKNOWN (-1000)
+
+typedef struct spki_columns {
+    uint8_t role[SPKI_COLUMNS_MOST];
+    uint32_t count;
+    int32_t power; /* a time is its number * 10^power us */
+} spki_columns;
+
+/* -- by name -- */
+
+SPKI_FN bool spki_name_in(const uint8_t *s, size_t n, const char *list)
+{
+    while (*list) {
+        size_t m = strcspn(list, " "), k = 0;
+        for (; k < m && k < n; k++) {
+            uint8_t c = s[k];
+            if (c >= 'A' && c <= 'Z') c = (uint8_t)(c - 'A' + 'a');
+            if (c != (uint8_t)list[k]) break;
+        }
+        if (k == m && k == n) return true;
+        list += m;
+        while (*list == ' ') list++;
+    }
+    return false;
+}
+
+SPKI_FN size_t spki_word(const uint8_t *s, size_t n)
+{
+    size_t k = 0;
+    while (k < n && ((s[k] >= 'a' && s[k] <= 'z') || (s[k] >= 'A' && s[k] <= 'Z'))) k++;
+    return k;
+}
+
+/* A unit of time among the words after a column's name ("t_us", "time [ms]"). */
+SPKI_FN int32_t spki_unit_power(const uint8_t *s, size_t n)
+{
+    size_t k = 0, m;
+    while (k < n) {
+        m = spki_word(s + k, n - k);
+        if (m == 0) {
+            k++;
+            continue;
+        }
+        if (spki_name_in(s + k, m, "us usec microseconds micros")) return 0;
+        if (spki_name_in(s + k, m, "ms msec milliseconds")) return 3;
+        if (spki_name_in(s + k, m, "s sec seconds second")) return 6;
+        if (spki_name_in(s + k, m, "ns nsec nanoseconds nanos")) return -3;
+        k += m;
+    }
+    return SPKI_POWER_UNKNOWN;
+}
+
+/* What a column of this name holds; of a time also its unit, if the name says it. */
+SPKI_FN spki_role spki_role_of(const uint8_t *s, size_t n, int32_t *power)
+{
+    size_t m = spki_word(s, n);
+    if (spki_name_in(s, m, "t ts time times timestamp timestamps")) {
+        int32_t unit = spki_unit_power(s + m, n - m);
+        if (unit != SPKI_POWER_UNKNOWN) *power = unit;
+        return SPKI_ROLE_T;
+    }
+    if (spki_name_in(s, m, "x xs col column")) return SPKI_ROLE_X;
+    if (spki_name_in(s, m, "y ys row")) return SPKI_ROLE_Y;
+    if (spki_name_in(s, m, "p ps pol pols polarity polarities on")) return SPKI_ROLE_P;
+    if (spki_name_in(s, m, "node gid gids sender senders neuron neurons id ids"))
+        return SPKI_ROLE_NODE;
+    if (spki_name_in(s, m, "population")) return SPKI_ROLE_POPULATION;
+    return SPKI_ROLE_NONE;
+}
+
+/* A time, and a pixel or a neuron, each once. */
+SPKI_FN bool spki_columns_complete(const spki_columns *c)
+{
+    uint32_t seen[SPKI_ROLE_COUNT], k;
+    memset(seen, 0, sizeof seen);
+    for (k = 0; k < c->count; k++) seen[c->role[k]]++;
+    for (k = 1; k < SPKI_ROLE_COUNT; k++)
+        if (seen[k] > 1) return false;
+    return seen[SPKI_ROLE_T] == 1 &&
+           ((seen[SPKI_ROLE_X] == 1 && seen[SPKI_ROLE_Y] == 1) || seen[SPKI_ROLE_NODE] == 1);
+}
+
+SPKI_FN bool spki_columns_have(const spki_columns *c, spki_role role)
+{
+    uint32_t k;
+    for (k = 0; k < c->count; k++)
+        if (c->role[k] == role) return true;
+    return false;
+}
+
+/* The next field of a line: fields are parted by a comma, a semicolon or blanks; quotes around one
+   do not belong to it. False at the end of the line. */
+SPKI_FN bool spki_field(const uint8_t **at, const uint8_t *end, const uint8_t **field, size_t *n)
+{
+    const uint8_t *p = *at, *q;
+    while (p < end && (*p == ' ' || *p == '\t')) p++;
+    if (p == end) return false;
+    q = p;
+    if (*p == '"') {
+        p++;
+        for (q = p; q < end && *q != '"'; q++) {}
+        *field = p;
+        *n = (size_t)(q - p);
+        if (q < end) q++;
+    } else {
+        while (q < end && *q != ',' && *q != ';' && *q != ' ' && *q != '\t') q++;
+        *field = p;
+        *n = (size_t)(q - p);
+    }
+    while (q < end && (*q == ' ' || *q == '\t')) q++;
+    if (q < end && (*q == ',' || *q == ';')) q++;
+    *at = q;
+    return true;
+}
+
+/* Columns by a line of names. A unit in brackets parted by a blank belongs to the name before. */
+SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t n)
+{
+    const uint8_t *at = line, *end = line + n, *field;
+    size_t m;
+    c->count = 0;
+    while (c->count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+        if (m > 0 && (*field == '[' || *field == '(') && c->count > 0) {
+            int32_t unit = spki_unit_power(field, m);
+            if (c->role[c->count - 1] == SPKI_ROLE_T && unit != SPKI_POWER_UNKNOWN)
+                c->power = unit;
+            continue;
+        }
+        c->role[c->count++] = (uint8_t)spki_role_of(field, m, &c->power);
+    }
+}
+
+/* -- by looks -- */
+
+/* What the first rows of a column have in common. */
+typedef struct spki_looks {
+    bool whole, sign, pixel, rising; /* no fraction; -1, 0 or 1; 0 to 65,535; never falls */
+    bool point;                      /* written with a point */
+    double last;
+} spki_looks;
+
+SPKI_FN void spki_look_at(spki_looks *l, double value, bool first)
+{
+    if (first) {
+        l->whole = l->sign = l->pixel = l->rising = true;
+        l->last = value;
+    }
+    if (!(value > -9e15 && value < 9e15) || value != (double)(int64_t)value) l->whole = false;
+    if (value != -1.0 && value != 0.0 && value != 1.0) l->sign = false;
+    if (!(value >= 0.0 && value <= 65535.0)) l->pixel = false;
+    if (!(value >= l->last)) l->rising = false;
+    l->last = value;
+}
+
+/* The orders that are known: the first that fits with a time that rises, else the first that
+   fits. */
+SPKI_FN bool spki_columns_by_looks(spki_columns *c, const spki_looks *looks, uint32_t count)
+{
+    static const char *const orders[] = {"txyp", "xypt", "xytp", "ptxy", "txy", "xyt"};
+    uint32_t rising, k, i;
+    for (rising = 2; rising-- > 0;) {
+        for (k = 0; k < sizeof orders / sizeof orders[0]; k++) {
+            const char *order = orders[k];
+            if (strlen(order) != count) continue;
+            for (i = 0; i < count; i++) {
+                const spki_looks *l = &looks[i];
+                bool fits = order[i] == 't'   ? l->rising || !rising
+                            : order[i] == 'p' ? l->sign && l->whole
+                                              : l->pixel && l->whole;
+                if (!fits) break;
+                c->role[i] = (uint8_t)(order[i] == 't'   ? SPKI_ROLE_T
+                                       : order[i] == 'x' ? SPKI_ROLE_X
+                                       : order[i] == 'y' ? SPKI_ROLE_Y
+                                                         : SPKI_ROLE_P);
+            }
+            if (i < count) continue;
+            c->count = count;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the descriptor says; false if it says nothing. Sets the error where that makes no sense. */
+SPKI_FN bool spki_columns_by_desc(spk_decoder *d, spki_columns *c)
+{
+    static const int32_t powers[] = {SPKI_POWER_UNKNOWN, 6, 3, 0, -3};
+    const char *text = d->desc.columns;
+    int32_t unit = SPKI_POWER_UNKNOWN;
+    if (!text) return false;
+    c->power = SPKI_POWER_UNKNOWN;
+    spki_columns_by_names(c, (const uint8_t *)text, strlen(text));
+    unit = powers[d->desc.time_unit];
+    if (unit != SPKI_POWER_UNKNOWN) c->power = unit;
+    if (!spki_columns_complete(c))
+        spki_decoder_fail(d, SPK_ERR_RANGE, NULL,
+                          "spk_events_desc.columns \"%.60s\" does not name t and x and y, or t and "
+                          "node, each once",
+                          text);
+    return true;
+}
+
+/* The unit that the descriptor gives wins. */
+SPKI_FN void spki_columns_unit(const spk_decoder *d, spki_columns *c)
+{
+    static const int32_t powers[] = {SPKI_POWER_UNKNOWN, 6, 3, 0, -3};
+    if (d->desc.time_unit != SPK_TIME_AUTO) c->power = powers[d->desc.time_unit];
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>text: events in text, a line each, and spikes in SONATA's text ---- */
+
+/* Lines of numbers parted by blanks (the text files of the RPG data sets) or commas, in any order
+   of columns: as a line of names says, or the descriptor, or as they look. Lines that begin with
+   '#' or '%' are comments; "%geometry:w,h" and a first line of two numbers give the size of the
+   sensor, "#trigger t id edge" is what our own writer does with triggers. */
+
+enum { SPKI_POPULATIONS_MOST = 64 };
+
+typedef struct spki_text_state {
+    spki_columns columns;
+    bool decided, commas, names, geometry;
+    uint32_t width, height;
+    uint64_t population[SPKI_POPULATIONS_MOST]; /* hashes of their names, in order of appearance */
+    uint32_t populations;
+    uint64_t lines;
+} spki_text_state;
+
+/* -- looking at the beginning -- */
+
+SPKI_FN bool spki_is_number(const uint8_t *s, size_t n, double *value)
+{
+    spki_decimal number;
+    int32_t e;
+    if (spki_decimal_read((const char *)s, n, &number) != n || n == 0) return false;
+    *value = (double)number.digits;
+    for (e = number.exponent; e < 0 && e > -400; e++) *value /= 10.0;
+    for (e = number.exponent; e > 0 && e < 400; e--) *value *= 10.0;
+    if (number.negative) *value = -*value;
+    return true;
+}
+
+/* A point tells that times are seconds, but not beside an exponent, which integers get too. */
+SPKI_FN bool spki_has_point(const uint8_t *s, size_t n)
+{
+    return memchr(s, '.', n) != NULL && memchr(s, 'e', n) == NULL && memchr(s, 'E', n) == NULL;
+}
+
+/* Two numbers after `at`, parted by anything. */
+SPKI_FN void spki_text_size(spki_text_state *s, const uint8_t *at, const uint8_t *end)
+{
+    uint32_t value[2] = {0, 0};
+    int k;
+    for (k = 0; k < 2; k++) {
+        while (at < end && (*at < '0' || *at > '9')) at++;
+        for (; at < end && *at >= '0' && *at <= '9' && value[k] < 100000u; at++)
+            value[k] = value[k] * 10 + (uint32_t)(*at - '0');
+    }
+    if (value[0] == 0 || value[1] == 0 || value[0] > 65536 || value[1] > 65536) return;
+    s->width = value[0];
+    s->height = value[1];
+}
+
+/* One line of the beginning. False: it is no text of events. */
+SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, spki_looks *looks,
+                            uint32_t *rows, uint32_t *fields, bool *point)
+{
+    const uint8_t *at = line, *end = line + n, *field;
+    bool comment = n > 0 && (*line == '#' || *line == '%'), all = true;
+    double value[SPKI_COLUMNS_MOST];
+    uint32_t count = 0;
+    bool points[SPKI_COLUMNS_MOST];
+    size_t m;
+    if (comment && spki_contains(line, n, "geometry")) {
+        spki_text_size(s, line, end);
+        s->geometry = true;
+        return true;
+    }
+    if (comment) at++;
+    while (count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+        if (!spki_is_number(field, m, &value[count])) all = false;
+        points[count] = spki_has_point(field, m);
+        count++;
+    }
+    if (count == 0) return true;
+    if (comment || (!all && *rows == 0 && !s->names)) {
+        spki_columns names = s->columns;
+        names.power = SPKI_POWER_UNKNOWN;
+        spki_columns_by_names(&names, line + (comment ? 1 : 0), n - (comment ? 1u : 0u));
+        if (!spki_columns_complete(&names)) return comment;
+        s->columns = names;
+        s->names = true;
+        return true;
+    }
+    if (*rows == 0 && all && count == 2 && !s->names && !points[0] && !points[1]) {
+        spki_text_size(s, line, end); /* the first line of some: width height */
+        *fields = 2;
+        return s->width != 0;
+    }
+    if (*rows > 0 && count != *fields) return false;
+    *fields = count;
+    if (!s->names && !all) return false;
+    for (m = 0; m < count; m++) {
+        if (!s->names || s->columns.role[m] == SPKI_ROLE_T) *point = *point || points[m];
+        if (!s->names) spki_look_at(&looks[m], value[m], *rows == 0);
+        if (!s->names && points[m]) looks[m].point = true;
+    }
+    (*rows)++;
+    return true;
+}
+
+/* What the lines of the beginning are. `end`: the stream ends here, otherwise the last line may not
+   be whole. False: no text of events. */
+SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, bool end)
+{
+    spki_looks looks[SPKI_COLUMNS_MOST];
+    const uint8_t *stop = p + n, *next;
+    uint32_t rows = 0, fields = 0, k;
+    bool point = false;
+    memset(looks, 0, sizeof looks);
+    s->columns.power = SPKI_POWER_UNKNOWN;
+    for (; p < stop && rows < SPKI_LINES_LOOK; p = next) {
+        const uint8_t *line_end = (const uint8_t *)memchr(p, '\n', (size_t)(stop - p));
+        size_t m;
+        if (!line_end && !end) break;
+        next = line_end ? line_end + 1 : stop;
+        if (!line_end) line_end = stop;
+        m = (size_t)(line_end - p);
+        if (m > 0 && p[m - 1] == '\r') m--;
+        for (k = 0; k < m; k++)
+            if ((p[k] < 0x20 && p[k] != '\t') || p[k] == 0x7f) return false;
+        if (m > 0 && (memchr(p, ',', m) || memchr(p, ';', m))) s->commas = true;
+        if (!spki_text_look(s, p, m, looks, &rows, &fields, &point)) return false;
+    }
+    if (rows == 0) return s->names;
+    if (!s->names) {
+        /* Metavision's: x,y,p,t after the size of the sensor. */
+        if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel) {
+            static const uint8_t order[] = {SPKI_ROLE_X, SPKI_ROLE_Y, SPKI_ROLE_P, SPKI_ROLE_T};
+            memcpy(s->columns.role, order, sizeof order);
+            s->columns.count = 4;
+        } else if (!spki_columns_by_looks(&s->columns, looks, fields)) return false;
+        for (k = 0, point = false; k < fields; k++)
+            if (s->columns.role[k] == SPKI_ROLE_T) point = looks[k].point || !looks[k].whole;
+    }
+    if (s->columns.power == SPKI_POWER_UNKNOWN) {
+        s->columns.power = point ? 6 : 0;
+        if (spki_columns_have(&s->columns, SPKI_ROLE_NODE)) s->columns.power = 3; /* SONATA's */
+    }
+    return true;
+}
+
+SPKI_FN spki_sniff spki_text_is(const uint8_t *head, size_t size, bool whole,
+                                spk_event_format format)
+{
+    spki_text_state s;
+    spk_event_format found;
+    if (size > 0 && head[0] != '\t' && head[0] < 0x20 && head[0] != '\n' && head[0] != '\r')
+        return SPKI_SNIFF_NO;
+    if (!whole) return SPKI_SNIFF_MORE;
+    memset(&s, 0, sizeof s);
+    if (!spki_text_study(&s, head, size, size < SPKI_CARRY)) return SPKI_SNIFF_NO;
+    found = spki_columns_have(&s.columns, SPKI_ROLE_NODE) ? SPK_FORMAT_SONATA
+            : s.commas                                    ? SPK_FORMAT_CSV
+                                                          : SPK_FORMAT_TEXT;
+    return found == format ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+}
+
+SPKI_FN spki_sniff spki_rpg_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    return spki_text_is(head, size, whole, SPK_FORMAT_TEXT);
+}
+
+SPKI_FN spki_sniff spki_csv_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    return spki_text_is(head, size, whole, SPK_FORMAT_CSV);
+}
+
+SPKI_FN spki_sniff spki_sonata_text_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    return spki_text_is(head, size, whole, SPK_FORMAT_SONATA);
+}
+
+/* True once the columns are known; needs SPKI_CARRY bytes or all there are. */
+SPKI_FN bool spki_text_decide(spk_decoder *d, spki_text_state *s, spki_io *io)
+{
+    size_t there = (size_t)(io->in_end - io->in);
+    spki_columns wanted;
+    bool told, known;
+    if (there < SPKI_CARRY && !io->last) return false;
+    if (there == 0) return false;
+    told = spki_columns_by_desc(d, &wanted);
+    known = spki_text_study(s, io->in, SPKI_MIN(there, SPKI_CARRY),
+                            there <= SPKI_CARRY && io->last);
+    if (d->result != SPK_OK) return false;
+    if (told) {
+        if (wanted.power == SPKI_POWER_UNKNOWN) wanted.power = known ? s->columns.power : 0;
+        s->columns = wanted;
+    } else if (!known) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, io->in,
+                          "the columns cannot be told; spk_events_desc.columns can name them");
+        return false;
+    }
+    spki_columns_unit(d, &s->columns);
+    if (s->width) spki_decoder_size(d, s->width, s->height);
+    s->decided = true;
+    return true;
+}
+
+/* -- lines, any -- */
+
+typedef enum spki_text_kind { SPKI_LINE_EVENT, SPKI_LINE_OTHER, SPKI_LINE_BAD } spki_text_kind;
+
+SPKI_FN bool spki_text_polarity(const uint8_t *s, size_t n, uint64_t *on)
+{
+    spki_decimal number;
+    int64_t value;
+    if (spki_name_in(s, n, "true on")) *on = 1;
+    else if (spki_name_in(s, n, "false off")) *on = 0;
+    else {
+        if (n == 0 || spki_decimal_read((const char *)s, n, &number) != n ||
+            !spki_decimal_scale(&number, 0, &value))
+            return false;
+        *on = value > 0;
+    }
+    return true;
+}
+
+SPKI_FN uint64_t spki_text_population(spki_text_state *s, const uint8_t *name, size_t n)
+{
+    uint64_t hash = spk_xxh64(name, n, 0);
+    uint32_t k;
+    for (k = 0; k < s->populations; k++)
+        if (s->population[k] == hash) return k;
+    if (k < SPKI_POPULATIONS_MOST) s->population[s->populations++] = hash;
+    return k;
+}
+
+SPKI_FN bool spki_text_integer(const uint8_t *s, size_t n, int64_t most, uint64_t *out)
+{
+    spki_decimal number;
+    int64_t value;
+    if (n == 0 || spki_decimal_read((const char *)s, n, &number) != n ||
+        !spki_decimal_scale(&number, 0, &value) || value < 0 || value > most)
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+SPKI_FN spki_text_kind spki_text_line(const spk_decoder *d, spki_text_state *s, const uint8_t *line,
+                                      size_t n, int64_t *t, uint64_t *rest)
+{
+    const uint8_t *at = line, *end = line + n, *field;
+    uint64_t x = 0, y = 0, on = 1, source = 0, node;
+    uint32_t k;
+    size_t m;
+    for (k = 0; k < s->columns.count; k++) {
+        spki_decimal number;
+        if (!spki_field(&at, end, &field, &m)) return k == 0 ? SPKI_LINE_OTHER : SPKI_LINE_BAD;
+        switch (s->columns.role[k]) {
+        case SPKI_ROLE_T:
+            if (m == 0 || spki_decimal_read((const char *)field, m, &number) != m ||
+                !spki_decimal_scale(&number, s->columns.power, t))
+                return SPKI_LINE_BAD;
+            break;
+        case SPKI_ROLE_X:
+            if (!spki_text_integer(field, m, 65535, &x)) return SPKI_LINE_BAD;
+            break;
+        case SPKI_ROLE_Y:
+            if (!spki_text_integer(field, m, 65535, &y)) return SPKI_LINE_BAD;
+            break;
+        case SPKI_ROLE_P:
+            if (!spki_text_polarity(field, m, &on)) return SPKI_LINE_BAD;
+            break;
+        case SPKI_ROLE_NODE:
+            if (!spki_text_integer(field, m, UINT32_MAX, &node)) return SPKI_LINE_BAD;
+            x = node & 0xffff;
+            y = node >> 16;
+            break;
+        case SPKI_ROLE_POPULATION: source = spki_text_population(s, field, m); break;
+        default: break;
+        }
+    }
+    *rest = x | y << 16 | on << 32 | (d->source_bits + (source << 48));
+    return SPKI_LINE_EVENT;
+}
+
+/* A comment: of ours if it tells a trigger. */
+SPKI_FN void spki_text_comment(spk_decoder *d, spki_io *io, const uint8_t *line, size_t n)
+{
+    const uint8_t *at = line + 8, *end = line + n, *field;
+    uint64_t value[3];
+    size_t m;
+    int k;
+    spk_trigger e;
+    if (n < 9 || memcmp(line, "#trigger ", 9) != 0) return;
+    for (k = 0; k < 3; k++) {
+        bool negative = false;
+        if (!spki_field(&at, end, &field, &m)) return;
+        if (k == 0 && m > 0 && *field == '-') {
+            negative = true;
+            field++;
+            m--;
+        }
+        if (!spki_text_integer(field, m, k == 0 ? INT64_MAX : 65535, &value[k])) return;
+        if (negative) value[k] = 0 - value[k];
+    }
+    memset(&e, 0, sizeof e);
+    e.t_us = (int64_t)value[0];
+    e.channel = (uint16_t)value[1];
+    e.edge = value[2] != 0;
+    spki_decoder_trigger(d, io, &e);
+}
+
+/* -- lines as they mostly are -- */
+
+/* Numbers of at most 16 digits. `p` moves on; false where there is none. */
+SPKI_INLINE bool spki_fast_number(const uint8_t **p, uint64_t *out)
+{
+    uint64_t w = spki_load_text((const char *)*p), value;
+    uint32_t n = spki_count_digits(w);
+    if (n == 0) return false;
+    value = spki_eight_digits(w << (64 - 8 * n));
+    *p += n;
+    if (n == 8) {
+        static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+                                        100000000};
+        w = spki_load_text((const char *)*p);
+        n = spki_count_digits(w);
+        if (n > 0) value = value * tens[n] + spki_eight_digits(w << (64 - 8 * n));
+        *p += n;
+    }
+    *out = value;
+    return true;
+}
+
+/* Seconds with a fraction of up to 15 digits, or whole microseconds. */
+SPKI_INLINE bool spki_fast_time(const uint8_t **p, int32_t power, int64_t *t)
+{
+    uint64_t value, w;
+    uint32_t n;
+    if (!spki_fast_number(p, &value)) return false;
+    if (power == 0) {
+        *t = (int64_t)value;
+        return **p != '.';
+    }
+    if (value > UINT64_C(1000000000000)) return false;
+    value *= 1000000;
+    if (**p == '.') {
+        w = spki_load_text((const char *)*p + 1);
+        n = spki_count_digits(w);
+        if (n < 8) w &= (UINT64_C(1) << 8 * n) - 1;
+        value += (spki_eight_digits(w) + 50) / 100; /* halves round up, and so do more digits */
+        *p += 1 + n;
+        if (n == 8) {
+            n = spki_count_digits(spki_load_text((const char *)*p));
+            if (n == 8) return false;
+            *p += n;
+        }
+    }
+    *t = (int64_t)value;
+    return true;
+}
+
+SPKI_INLINE bool spki_fast_gap(const uint8_t **p)
+{
+    uint8_t c = **p;
+    *p += 1;
+    return c == ' ' || c == ',' || c == '\t' || c == ';';
+}
+
+/* The longest line that the fast path may look at, and what it reads beyond. */
+#define SPKI_FAST_LINE 128
+
+/* A line of t x y p in `order` (their places); the next line's beginning, NULL if it is not as
+   simple as that. Reads up to SPKI_FAST_LINE bytes. */
+SPKI_INLINE const uint8_t *spki_fast_line(const uint8_t *p, const char *order, int32_t power,
+                                          int64_t *t, uint64_t *x, uint64_t *y, uint64_t *on)
+{
+    int k;
+    for (k = 0; k < 4; k++) {
+        if (k > 0 && !spki_fast_gap(&p)) return NULL;
+        if (order[k] == 't') {
+            if (!spki_fast_time(&p, power, t)) return NULL;
+        } else if (order[k] == 'p') {
+            bool minus = *p == '-';
+            p += minus;
+            if (*p != '0' && *p != '1') return NULL;
+            *on = *p == '1' && !minus;
+            p++;
+        } else if (!spki_fast_number(&p, order[k] == 'x' ? x : y)) return NULL;
+    }
+    if (*p == ' ') p++;
+    if (*p == '\r') p++;
+    return *p == '\n' ? p + 1 : NULL;
+}
+
+/* As many lines as are that simple. */
+SPKI_INLINE void spki_fast_lines(spk_decoder *d, spki_io *io, const char *order, int32_t power)
+{
+    const uint8_t *p = io->in;
+    uint64_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    uint64_t source = d->source_bits;
+    spk_event *out = io->out;
+    while (out < io->out_end && io->in_end - p >= SPKI_FAST_LINE) {
+        int64_t t = 0;
+        uint64_t x = 0, y = 0, on = 0;
+        const uint8_t *next = spki_fast_line(p, order, power, &t, &x, &y, &on);
+        if (!next || x > 65535 || y > 65535) break;
+        p = next;
+        spki_event_store(out, t, x | y << 16 | on << 32 | source);
+        if (x < columns && y < rows) out++;
+        else d->stats.dropped++;
+    }
+    io->in = p;
+    io->out = out;
+}
+
+SPKI_FN void spki_text_fast(spk_decoder *d, spki_io *io, const spki_text_state *s)
+{
+    static const uint8_t txyp[] = {SPKI_ROLE_T, SPKI_ROLE_X, SPKI_ROLE_Y, SPKI_ROLE_P};
+    static const uint8_t xypt[] = {SPKI_ROLE_X, SPKI_ROLE_Y, SPKI_ROLE_P, SPKI_ROLE_T};
+    int32_t power = s->columns.power;
+    if (s->columns.count != 4 || (power != 0 && power != 6)) return;
+    if (memcmp(s->columns.role, txyp, 4) == 0) spki_fast_lines(d, io, "txyp", power);
+    else if (memcmp(s->columns.role, xypt, 4) == 0) spki_fast_lines(d, io, "xypt", power);
+}
+
+/* -- the stream -- */
+
+/* One line of any kind. */
+SPKI_FN void spki_text_any(spk_decoder *d, spki_io *io, spki_text_state *s, const uint8_t *line,
+                           size_t n)
+{
+    int64_t t = 0;
+    uint64_t rest = 0;
+    spki_text_kind kind;
+    if (n > 0 && line[n - 1] == '\r') n--;
+    if (n == 0 || *line == '#' || *line == '%') {
+        spki_text_comment(d, io, line, n);
+        return;
+    }
+    kind = spki_text_line(d, s, line, n, &t, &rest);
+    if (kind == SPKI_LINE_BAD) {
+        double number;
+        const uint8_t *at = line, *field;
+        size_t m;
+        /* Before the first event: names, or the size of the sensor. */
+        if (s->lines == 0 && spki_field(&at, line + n, &field, &m) &&
+            (s->names || s->width != 0 || !spki_is_number(field, m, &number)))
+            return;
+        d->stats.bytes_skipped += n + 1;
+        spki_decoder_violation(d, line, "text: the line does not hold the numbers that it should");
+    } else if (kind == SPKI_LINE_EVENT) {
+        s->lines++;
+        spki_event_store(io->out, t, rest);
+        if (io->out->x < spki_decoder_columns(d) && io->out->y < spki_decoder_rows(d)) io->out++;
+        else d->stats.dropped++;
+    }
+}
+
+SPKI_FN void spki_text_decode(spk_decoder *d, spki_io *io)
+{
+    spki_text_state *s = (spki_text_state *)d->state;
+    if (!s->decided && !spki_text_decide(d, s, io)) return;
+    while (io->in < io->in_end && io->out < io->out_end && d->result == SPK_OK) {
+        const uint8_t *line, *end;
+        spki_text_fast(d, io, s);
+        if (io->in == io->in_end || io->out == io->out_end) break;
+        line = io->in;
+        end = (const uint8_t *)memchr(line, '\n', (size_t)(io->in_end - line));
+        if (!end && !io->last) break;
+        io->in = end ? end + 1 : io->in_end;
+        spki_text_any(d, io, s, line, (size_t)((end ? end : io->in_end) - line));
+    }
+}
+
+SPKI_FN bool spki_text_accept(const uint8_t *head, size_t size)
+{
+    size_t k;
+    for (k = 0; k < size; k++)
+        if (head[k] == 0) return false;
+    return size > 0;
+}
+
+static const spki_codec spki_text_codec = {SPK_FORMAT_TEXT, ".txt ", sizeof(spki_text_state),
+                                           spki_rpg_sniff, spki_text_accept, NULL, NULL,
+                                           spki_text_decode, NULL, NULL};
+
+static const spki_codec spki_csv_codec = {SPK_FORMAT_CSV, ".csv ", sizeof(spki_text_state),
+                                          spki_csv_sniff, spki_text_accept, NULL, NULL,
+                                          spki_text_decode, NULL, NULL};
+
+static const spki_codec spki_sonata_text_codec = {
+    SPK_FORMAT_SONATA, "", sizeof(spki_text_state), spki_sonata_text_sniff, spki_text_accept, NULL,
+    NULL, spki_text_decode, NULL, NULL};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>npy: NumPy's files of events ---- */
+
+/* "\x93NUMPY", a version, the length of a Python dictionary as text, the dictionary, the records.
+   Structured arrays go by the names of their fields; arrays of N x 4 (or 4 x N) numbers by the
+   descriptor or by looks. Source: NumPy's "NPY format" (numpy.lib.format), versions 1.0 to 3.0. */
+
+typedef struct spki_npy_field {
+    uint32_t at, size;
+    char kind; /* i u f b; V is anything else */
+    bool swap;
+} spki_npy_field;
+
+typedef struct spki_npy {
+    spki_bytes held; /* the header, or all of an array whose columns follow each other */
+    bool header, decided, columnar, fast;
+    uint32_t head_size;
+    spki_columns columns;
+    spki_npy_field field[SPKI_COLUMNS_MOST];
+    uint32_t item, fields; /* bytes of a record; of plain arrays: numbers in one */
+    uint64_t count, done;  /* records: in all, given out */
+    spki_npy_field t, x, y, p, node;
+} spki_npy;
+
+SPKI_FN spki_sniff spki_npy_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    static const char mark[] = "\x93NUMPY";
+    size_t n = sizeof mark - 1;
+    if (memcmp(head, mark, SPKI_MIN(size, n)) != 0) return SPKI_SNIFF_NO;
+    return size >= n ? SPKI_SNIFF_YES : whole ? SPKI_SNIFF_NO : SPKI_SNIFF_MORE;
+}
+
+/* -- the dictionary -- */
+
+typedef struct spki_py {
+    const char *p, *end;
+} spki_py;
+
+SPKI_FN bool spki_py_take(spki_py *s, char c)
+{
+    while (s->p < s->end && (*s->p == ' ' || *s->p == '\n')) s->p++;
+    if (s->p == s->end || *s->p != c) return false;
+    s->p++;
+    return true;
+}
+
+SPKI_FN bool spki_py_string(spki_py *s, const char **text, size_t *n)
+{
+    const char *quote;
+    if (!spki_py_take(s, '\'')) return false;
+    quote = (const char *)memchr(s->p, '\'', (size_t)(s->end - s->p));
+    if (!quote) return false;
+    *text = s->p;
+    *n = (size_t)(quote - s->p);
+    s->p = quote + 1;
+    return true;
+}
+
+SPKI_FN bool spki_py_number(spki_py *s, uint64_t *value)
+{
+    size_t digits = 0;
+    while (s->p < s->end && *s->p == ' ') s->p++;
+    *value = 0;
+    for (; s->p < s->end && *s->p >= '0' && *s->p <= '9' && digits < 18; s->p++, digits++)
+        *value = *value * 10 + (uint64_t)(*s->p - '0');
+    if (s->p < s->end && *s->p == 'L') s->p++; /* Python 2 */
+    return digits > 0;
+}
+
+/* The value of a key; false if there is none. */
+SPKI_FN bool spki_py_find(const char *text, size_t n, const char *key, spki_py *value)
+{
+    size_t m = strlen(key), i;
+    for (i = 0; i + m + 2 <= n; i++) {
+        if (text[i] != '\'' || memcmp(text + i + 1, key, m) != 0 || text[i + 1 + m] != '\'')
+            continue;
+        value->p = text + i + m + 2;
+        value->end = text + n;
+        return spki_py_take(value, ':');
+    }
+    return false;
+}
+
+/* "<u2" */
+SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
+{
+    size_t k = 0;
+    bool big = false;
+    if (n > 0 && (*text == '<' || *text == '>' || *text == '|' || *text == '='))
+        big = text[k++] == '>';
+    if (k + 1 >= n) return false;
+    field->kind = text[k++];
+    field->size = 0;
+    for (; k < n && text[k] >= '0' && text[k] <= '9' && field->size < 100000; k++)
+        field->size = field->size * 10 + (uint32_t)(text[k] - '0');
+    if (field->kind == 'U') field->size *= 4;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    field->swap = big;
+#else
+    field->swap = !big && *text == '<';
+#endif
+    if (field->kind == 'f') return field->size == 4 || field->size == 8;
+    if (field->kind == 'i' || field->kind == 'u')
+        return field->size == 1 || field->size == 2 || field->size == 4 || field->size == 8;
+    if (field->kind == 'b') return field->size == 1;
+    field->kind = 'V';
+    return true;
+}
+
+SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
+{
+    const char *name, *type;
+    size_t n, m;
+    if (!spki_py_take(value, '[')) { /* a plain array */
+        s->fields = 1;
+        return spki_py_string(value, &type, &m) && spki_npy_type(type, m, &s->field[0]) &&
+               s->field[0].kind != 'V' && (s->item = s->field[0].size) > 0;
+    }
+    while (!spki_py_take(value, ']')) {
+        spki_npy_field f;
+        uint64_t times = 1, extent;
+        memset(&f, 0, sizeof f);
+        if (!spki_py_take(value, '(') || !spki_py_string(value, &name, &n) ||
+            !spki_py_take(value, ',') || !spki_py_string(value, &type, &m) ||
+            !spki_npy_type(type, m, &f))
+            return false;
+        if (spki_py_take(value, ',') && spki_py_take(value, '(')) { /* an array as a field */
+            while (!spki_py_take(value, ')')) {
+                if (!spki_py_number(value, &extent) || extent > 100000) return false;
+                times *= extent;
+                if (times > 100000) return false;
+                spki_py_take(value, ',');
+            }
+            f.kind = 'V';
+        }
+        if (!spki_py_take(value, ')')) return false;
+        f.at = s->item;
+        s->item += f.size * (uint32_t)times;
+        if (s->item > 4000) return false;
+        if (f.kind != 'V' && n > 0 && s->columns.count < SPKI_COLUMNS_MOST) {
+            s->field[s->columns.count] = f;
+            s->columns.role[s->columns.count++] =
+                (uint8_t)spki_role_of((const uint8_t *)name, n, &s->columns.power);
+        }
+        spki_py_take(value, ',');
+    }
+    return s->item > 0;
+}
+
+/* Records, and for plain arrays their rows and columns. */
+SPKI_FN bool spki_npy_shape(spki_npy *s, spki_py *value, bool fortran)
+{
+    uint64_t extent[8];
+    uint32_t count = 0, k;
+    if (!spki_py_take(value, '(')) return false;
+    while (!spki_py_take(value, ')')) {
+        if (count == 8 || !spki_py_number(value, &extent[count])) return false;
+        if (extent[count] > (UINT64_C(1) << 56)) return false;
+        count++;
+        spki_py_take(value, ',');
+    }
+    s->count = 1;
+    if (s->fields == 0) { /* structured: however many dimensions, record by record */
+        for (k = 0; k < count; k++)
+            if (__builtin_mul_overflow(s->count, extent[k], &s->count)) return false;
+        return s->count < UINT64_MAX / s->item;
+    }
+    if (count != 2) return false;
+    k = extent[1] >= 2 && extent[1] <= 4 ? 1 : 0;
+    if (extent[k] < 2 || extent[k] > 4) return false;
+    s->fields = (uint32_t)extent[k];
+    s->count = extent[1 - k];
+    s->columnar = (k == 1) == fortran;
+    s->item *= s->fields;
+    return s->count < UINT64_MAX / s->item;
+}
+
+/* -- values -- */
+
+SPKI_INLINE uint64_t spki_npy_bits(const uint8_t *p, const spki_npy_field *f)
+{
+    uint64_t v = 0;
+    uint32_t k;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&v, p, f->size);
+#else
+    memcpy((uint8_t *)&v + 8 - f->size, p, f->size);
+#endif
+    if (f->swap)
+        for (k = 0, v = 0; k < f->size; k++) v = v << 8 | p[k];
+    return v;
+}
+
+SPKI_FN double spki_npy_float(const uint8_t *p, const spki_npy_field *f)
+{
+    uint64_t bits = spki_npy_bits(p, f);
+    uint32_t half = (uint32_t)bits;
+    double wide;
+    float narrow;
+    if (f->size == 4) {
+        memcpy(&narrow, &half, 4);
+        return (double)narrow;
+    }
+    memcpy(&wide, &bits, 8);
+    return wide;
+}
+
+/* An integer, floats cut to the nearest; false where there is none in 63 bits. */
+SPKI_FN bool spki_npy_integer(const uint8_t *p, const spki_npy_field *f, double scale, int64_t *out)
+{
+    if (f->kind == 'f') {
+        double v = spki_npy_float(p, f) * scale;
+        if (!(v > -9.2e18 && v < 9.2e18)) return false;
+        *out = (int64_t)(v + (v < 0.0 ? -0.5 : 0.5));
+        return true;
+    }
+    *out = (int64_t)spki_npy_bits(p, f);
+    if (f->kind == 'i' && f->size < 8) {
+        int shift = (int)(64 - 8 * f->size);
+        *out = (int64_t)((uint64_t)*out << shift) >> shift;
+    }
+    if (scale != 1.0) {
+        if (scale < 1.0) { /* ns */
+            int64_t v = *out;
+            *out = (v + (v < 0 ? -500 : 500)) / 1000;
+        } else if (__builtin_mul_overflow(*out, (int64_t)scale, out)) return false;
+    }
+    return !(f->kind == 'u' && f->size == 8 && *out < 0);
+}
+
+/* -- what is where -- */
+
+SPKI_FN double spki_npy_scale(const spki_npy *s)
+{
+    switch (s->columns.power) {
+    case 6: return 1e6;
+    case 3: return 1e3;
+    case -3: return 1e-3;
+    default: return 1.0;
+    }
+}
+
+/* Plain arrays: where number `column` of a record stands. */
+SPKI_FN uint64_t spki_npy_plain_at(const spki_npy *s, uint64_t row, uint32_t column)
+{
+    uint32_t size = s->field[0].size;
+    return s->columnar ? (column * s->count + row) * size : row * s->item + column * size;
+}
+
+SPKI_FN double spki_npy_value(const uint8_t *p, const spki_npy_field *f)
+{
+    int64_t v;
+    if (f->kind == 'f') return spki_npy_float(p, f);
+    return spki_npy_integer(p, f, 1.0, &v) ? (double)v : 1e300;
+}
+
+/* The columns of a plain array, from its first rows. */
+SPKI_FN bool spki_npy_study(spki_npy *s, const uint8_t *data, uint64_t rows, bool named)
+{
+    spki_looks looks[SPKI_COLUMNS_MOST];
+    uint32_t k;
+    uint64_t row;
+    memset(looks, 0, sizeof looks);
+    for (k = 0; k < s->fields; k++)
+        for (row = 0; row < rows; row++)
+            spki_look_at(&looks[k],
+                         spki_npy_value(data + spki_npy_plain_at(s, row, k), &s->field[0]),
+                         row == 0);
+    if (!named && !spki_columns_by_looks(&s->columns, looks, s->fields)) return false;
+    for (k = 0; k < s->fields && s->columns.power == SPKI_POWER_UNKNOWN; k++)
+        if (s->columns.role[k] == SPKI_ROLE_T) s->columns.power = looks[k].whole ? 0 : 6;
+    return true;
+}
+
+/* A structured array's time without a unit: seconds if it has fractions. */
+SPKI_FN void spki_npy_unit(spki_npy *s, const uint8_t *data, uint64_t rows)
+{
+    spki_looks look;
+    uint64_t row;
+    if (s->columns.power != SPKI_POWER_UNKNOWN) return;
+    memset(&look, 0, sizeof look);
+    for (row = 0; row < rows; row++)
+        spki_look_at(&look, spki_npy_value(data + row * s->item + s->t.at, &s->t), row == 0);
+    s->columns.power = s->t.kind == 'f' && rows > 0 && !look.whole ? 6 : 0;
+}
+
+SPKI_FN void spki_npy_places(spki_npy *s, bool plain)
+{
+    uint32_t k;
+    for (k = 0; k < s->columns.count; k++) {
+        spki_npy_field f = s->field[plain ? 0 : k];
+        if (plain) f.at = k * f.size;
+        switch (s->columns.role[k]) {
+        case SPKI_ROLE_T: s->t = f; break;
+        case SPKI_ROLE_X: s->x = f; break;
+        case SPKI_ROLE_Y: s->y = f; break;
+        case SPKI_ROLE_P: s->p = f; break;
+        case SPKI_ROLE_NODE: s->node = f; break;
+        default: break;
+        }
+    }
+}
+
+SPKI_FN bool spki_npy_is_fast(const spki_npy *s)
+{
+    return !s->columnar && s->t.kind != 'f' && s->t.size == 8 && !s->t.swap && s->x.size == 2 &&
+           s->x.kind == 'u' && !s->x.swap && s->y.size == 2 && s->y.kind == 'u' && !s->y.swap &&
+           s->p.kind != 'f' && s->p.size >= 1 && s->p.size <= 2 && !s->p.swap &&
+           s->node.size == 0 && s->columns.power == 0;
+}
+
+/* -- the stream -- */
+
+SPKI_FN void spki_npy_header(spk_decoder *d, spki_npy *s, spki_io *io)
+{
+    const uint8_t *p;
+    const char *text;
+    spki_py descr, shape, order;
+    bool fortran;
+    if (s->head_size == 0) {
+        uint32_t wide;
+        if (io->in_end - io->in < 12) return;
+        wide = io->in[6] >= 2 ? 4 : 2;
+        s->head_size = wide == 4 ? spki_load32_le(io->in + 8) : spki_load16_le(io->in + 8);
+        if (memcmp(io->in, "\x93NUMPY", 6) != 0 || io->in[6] < 1 || io->in[6] > 3 ||
+            s->head_size < 10 || s->head_size > (1u << 20)) {
+            spki_decoder_fail(d, SPK_ERR_FORMAT, io->in, "NPY: the header is damaged");
+            return;
+        }
+        io->in += 8 + wide;
+    }
+    p = spki_hold(d, io, &s->held, s->head_size);
+    if (!p) return;
+    text = (const char *)p;
+    s->columns.power = SPKI_POWER_UNKNOWN;
+    fortran =
+        spki_py_find(text, s->head_size, "fortran_order", &order) && spki_py_take(&order, 'T');
+    if (!spki_py_find(text, s->head_size, "descr", &descr) || !spki_npy_descr(s, &descr) ||
+        !spki_py_find(text, s->head_size, "shape", &shape) || !spki_npy_shape(s, &shape, fortran)) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
+                          "NPY: neither a structured array of events nor N x 2, 3 or 4 numbers: "
+                          "%.160s",
+                          text);
+        return;
+    }
+    s->header = true;
+}
+
+/* Needs the first rows; of an array by columns, all of it. */
+SPKI_FN bool spki_npy_decide(spk_decoder *d, spki_npy *s, spki_io *io)
+{
+    bool plain = s->fields > 0, named = false;
+    uint64_t rows = SPKI_MIN(s->count, (uint64_t)SPKI_MIN(64u, 4000u / s->item));
+    const uint8_t *data = io->in;
+    spki_columns wanted;
+    if (s->columnar) {
+        uint64_t size = s->count * s->item;
+        if (size > SIZE_MAX / 2 || !spki_bytes_reserve(&d->mem, &s->held, 1)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for the array");
+            return false;
+        }
+        if (s->count > 0 && (data = spki_hold(d, io, &s->held, (size_t)size)) == NULL) {
+            if (!io->last || d->result != SPK_OK) return false;
+            d->stats.bytes_skipped += s->held.size;
+            s->held.size = 0;
+            s->done = s->count;
+            s->decided = true;
+            return spki_decoder_violation(d, NULL, "NPY: the stream ends within the array");
+        }
+        if (data != s->held.data && s->count > 0 && !spki_bytes_append(&d->mem, &s->held, data,
+                                                                       (size_t)size)) {
+            spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for the array");
+            return false;
+        }
+        data = s->held.data;
+    } else {
+        uint64_t there = (uint64_t)(io->in_end - io->in) / s->item;
+        if (there < rows && !io->last) return false;
+        rows = SPKI_MIN(rows, there);
+    }
+    if (spki_columns_by_desc(d, &wanted)) {
+        if (d->result != SPK_OK) return false;
+        if (wanted.count != (plain ? s->fields : s->columns.count)) {
+            spki_decoder_fail(d, SPK_ERR_RANGE, NULL,
+                              "NPY: spk_events_desc.columns names %u columns; the array has %u",
+                              wanted.count, plain ? s->fields : s->columns.count);
+            return false;
+        }
+        s->columns = wanted;
+        named = true;
+    }
+    spki_columns_unit(d, &s->columns);
+    if (rows > 0 && plain && !spki_npy_study(s, data, rows, named)) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
+                          "NPY: the columns cannot be told; spk_events_desc.columns can name them");
+        return false;
+    }
+    if (rows > 0 && !spki_columns_complete(&s->columns)) {
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
+                          "NPY: no fields t, x, y (and p), or t and node; spk_events_desc.columns "
+                          "can name them");
+        return false;
+    }
+    spki_npy_places(s, plain);
+    if (!plain) spki_npy_unit(s, data, rows);
+    s->fast = spki_npy_is_fast(s);
+    s->decided = true;
+    return true;
+}
+
+/* One record; for an array by columns its fields lie `step` apart. */
+SPKI_FN void spki_npy_one(spk_decoder *d, spki_io *io, const spki_npy *s, const uint8_t *p,
+                          uint64_t step, double scale)
+{
+    int64_t t, x = 0, y = 0, on = 1, node = 0;
+    bool good = spki_npy_integer(p + s->t.at * step, &s->t, scale, &t);
+    if (s->node.size) {
+        good = good && spki_npy_integer(p + s->node.at * step, &s->node, 1.0, &node);
+        good = good && node >= 0 && node <= (int64_t)UINT32_MAX;
+        x = node & 0xffff;
+        y = node >> 16;
+    } else {
+        good = good && spki_npy_integer(p + s->x.at * step, &s->x, 1.0, &x);
+        good = good && spki_npy_integer(p + s->y.at * step, &s->y, 1.0, &y);
+    }
+    if (s->p.size) good = good && spki_npy_integer(p + s->p.at * step, &s->p, 1.0, &on);
+    if (!good || x < 0 || y < 0 || x >= (int64_t)spki_decoder_columns(d) ||
+        y >= (int64_t)spki_decoder_rows(d)) {
+        d->stats.dropped++;
+        return;
+    }
+    spki_event_store(io->out++, t, (uint64_t)x | (uint64_t)y << 16 | (uint64_t)(on > 0) << 32 |
+                                       d->source_bits);
+}
+
+/* Records of an i8, two u2 and a small integer, which is what most are. */
+SPKI_FN void spki_npy_many(spk_decoder *d, spki_io *io, const spki_npy *s, size_t n)
+{
+    const uint8_t *p = io->in;
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    uint64_t source = d->source_bits;
+    size_t item = s->item, t_at = s->t.at, x_at = s->x.at, y_at = s->y.at, p_at = s->p.at, k;
+    bool wide = s->p.size == 2, sign = s->p.kind == 'i';
+    spk_event *out = io->out;
+    for (k = 0; k < n; k++, p += item) {
+        uint32_t x = spki_load16_le(p + x_at), y = spki_load16_le(p + y_at), v = p[p_at];
+        uint64_t on;
+        if (wide) v = spki_load16_le(p + p_at);
+        on = v != 0 && !(sign && (v & (wide ? 0x8000u : 0x80u)) != 0);
+        spki_event_store(out, (int64_t)spki_load64_le(p + t_at),
+                         (uint64_t)x | (uint64_t)y << 16 | on << 32 | source);
+        out += x < columns && y < rows;
+    }
+    d->stats.dropped += n - (size_t)(out - io->out);
+    io->in = p;
+    io->out = out;
+}
+
+SPKI_FN void spki_npy_columnar(spk_decoder *d, spki_io *io, spki_npy *s)
+{
+    double scale = spki_npy_scale(s);
+    for (; s->done < s->count && io->out < io->out_end; s->done++) /* a field's `at` is k * size */
+        spki_npy_one(d, io, s, s->held.data + s->done * s->field[0].size, s->count, scale);
+}
+
+SPKI_FN void spki_npy_rows(spk_decoder *d, spki_io *io, spki_npy *s)
+{
+    double scale = spki_npy_scale(s);
+    while (s->done < s->count && io->out < io->out_end) {
+        uint64_t there = (uint64_t)(io->in_end - io->in) / s->item;
+        size_t n = (size_t)SPKI_MIN(there, s->count - s->done);
+        n = SPKI_MIN(n, (size_t)(io->out_end - io->out));
+        if (n == 0) break;
+        if (s->fast) {
+            spki_npy_many(d, io, s, n);
+        } else {
+            n = 1;
+            spki_npy_one(d, io, s, io->in, 1, scale);
+            io->in += s->item;
+        }
+        s->done += n;
+    }
+}
+
+SPKI_FN void spki_npy_decode(spk_decoder *d, spki_io *io)
+{
+    spki_npy *s = (spki_npy *)d->state;
+    if (!s->header) spki_npy_header(d, s, io);
+    if (s->header && !s->decided && !spki_npy_decide(d, s, io)) return;
+    if (s->decided && s->columnar) spki_npy_columnar(d, io, s);
+    else if (s->decided) spki_npy_rows(d, io, s);
+    if (s->decided && s->done == s->count) spki_skip(d, io, UINT64_MAX); /* behind the array */
+    if (!io->last || d->result != SPK_OK || io->out == io->out_end) return;
+    if (!s->header)
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "NPY: the stream ends in the header");
+    else if (s->decided && s->done < s->count && (uint64_t)(io->in_end - io->in) < s->item) {
+        spki_skip(d, io, UINT64_MAX);
+        s->done = s->count;
+        spki_decoder_violation(d, NULL, "NPY: the stream ends before the array does");
+    }
+}
+
+SPKI_FN void spki_npy_end(spk_decoder *d)
+{
+    spki_bytes_free(&d->mem, &((spki_npy *)d->state)->held);
+}
+
+static const spki_codec spki_npy_codec = {SPK_FORMAT_NPY, ".npy ", sizeof(spki_npy),
+                                          spki_npy_sniff, NULL, NULL, NULL, spki_npy_decode, NULL,
+                                          spki_npy_end};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
 /* ---- >>file: files beyond 2 GB on every system ---- */
 
 #include <errno.h>
@@ -21278,7 +22523,8 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
     static const spki_codec *const list[] = {
         &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
         &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
-        &spki_dat_codec,  &spki_nmnist_codec,
+        &spki_npy_codec,  &spki_dat_codec,    &spki_sonata_text_codec, &spki_csv_codec,
+        &spki_text_codec, &spki_nmnist_codec,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
@@ -21635,6 +22881,11 @@ SPKI_FN void spki_decoder_configure(spk_decoder *d)
         spki_decoder_fail(d, SPK_ERR_RANGE, NULL,
                           "spk_events_desc: a sensor of %u x %u; at most 65536 x 65536",
                           desc->width, desc->height);
+        return;
+    }
+    if ((uint32_t)desc->time_unit > SPK_TIME_NS) {
+        spki_decoder_fail(d, SPK_ERR_RANGE, NULL, "spk_events_desc.time_unit: there is no unit %d",
+                          (int)desc->time_unit);
         return;
     }
     if (desc->format != SPK_FORMAT_AUTO && !spki_codec_of(desc->format)) {
@@ -25180,6 +26431,7 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 #undef SPKI_EVT4_VECTOR_OFF
 #undef SPKI_EVT4_VECTOR_ON
 #undef SPKI_EVT4_WRAP
+#undef SPKI_FAST_LINE
 #undef SPKI_FILE_BUFFER
 #undef SPKI_GREY
 #undef SPKI_GRID
@@ -25255,6 +26507,7 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 #undef SPKI_POISSON_INPUTS
 #undef SPKI_POISSON_PARAMS
 #undef SPKI_POISSON_STATE
+#undef SPKI_POWER_UNKNOWN
 #undef SPKI_QUANTILES
 #undef SPKI_QUANTILE_TAIL
 #undef SPKI_RAW_IMU

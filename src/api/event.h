@@ -116,6 +116,17 @@ SPIKELIB_API bool spk_event_format_writable(spk_event_format format);
 
 /* -- reading -- */
 
+/* Of the times in text and NPY. */
+typedef enum spk_time_unit {
+    SPK_TIME_AUTO = 0, /* as the column's name says ("t_ms"); seconds if they have a fraction, else
+                          microseconds; SONATA: milliseconds */
+    SPK_TIME_S = 1,
+    SPK_TIME_MS = 2,
+    SPK_TIME_US = 3,
+    SPK_TIME_NS = 4,
+    SPK_TIME_UNIT_FORCE_32_BIT = 0x7fffffff
+} spk_time_unit;
+
 typedef struct spk_events_desc {
     uint32_t begin_sentinel;       /* leave 0 */
     spk_event_format format;       /* default: by the content, then by the name */
@@ -127,6 +138,10 @@ typedef struct spk_events_desc {
     bool as_stored;                /* leave x and y as stored where a format's origin is not the
                                       upper left (ES, AEDAT 2) */
     bool evt21_legacy;             /* EVT2.1 in the old word order, where no header says it */
+    spk_time_unit time_unit;       /* default: SPK_TIME_AUTO */
+    const char *columns;           /* text, CSV, NPY: "t x y p" in their order, "-" for one of no
+                                      interest; "t node" for spikes of neurons, which come as
+                                      x | y << 16; default: a line of names, or as they look */
     bool strict;                   /* an error where the stream breaks its format's rules, instead
                                       of going on and counting a violation */
     spk_event_callbacks callbacks; /* default: none */

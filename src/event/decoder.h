@@ -329,6 +329,11 @@ SPKI_FN void spki_decoder_configure(spk_decoder *d)
                           desc->width, desc->height);
         return;
     }
+    if ((uint32_t)desc->time_unit > SPK_TIME_NS) {
+        spki_decoder_fail(d, SPK_ERR_RANGE, NULL, "spk_events_desc.time_unit: there is no unit %d",
+                          (int)desc->time_unit);
+        return;
+    }
     if (desc->format != SPK_FORMAT_AUTO && !spki_codec_of(desc->format)) {
         bool known = spki_format_name(desc->format) != NULL;
         spki_decoder_fail(d, known ? SPK_ERR_UNSUPPORTED : SPK_ERR_NAME, NULL,

@@ -11,6 +11,8 @@
 #include "evt3.h"
 #include "evt4.h"
 #include "nmnist.h"
+#include "npy.h"
+#include "text.h"
 
 /* In the order in which their contents are asked; those that know themselves by a mark come first,
    those that guess last. */
@@ -19,7 +21,8 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
     static const spki_codec *const list[] = {
         &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
         &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
-        &spki_dat_codec,  &spki_nmnist_codec,
+        &spki_npy_codec,  &spki_dat_codec,    &spki_sonata_text_codec, &spki_csv_codec,
+        &spki_text_codec, &spki_nmnist_codec,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
