@@ -31,6 +31,8 @@ PUBLIC = [
     "api/event.h",
     "api/ring.h",
     "api/filter.h",
+    "api/pixels.h",
+    "api/conv.h",
 ]
 
 # What SPIKELIB_NEURON expands to; emitted for SPIKELIB_MODELS and SPIKELIB_IMPLEMENTATION.
@@ -128,6 +130,13 @@ IMPLEMENTATION = [
     "event/filter_map.h",
     "event/filter_pixel.h",
     "event/filter_background.h",
+    "event/pixels.h",
+    "event/inject.h",
+    "conv/layer.h",
+    "conv/kernels.h",
+    "conv/build.h",
+    "conv/step.h",
+    "conv/conv.h",
 ]
 
 # Pasted wherever they are included.
@@ -135,6 +144,7 @@ PASTED = [
     "simd/math.inc.h",
     "net/words.inc.h",
     "net/lanes.inc.h",
+    "conv/kernels.inc.h",
 ]
 
 # A file that a flag leaves out.
@@ -150,6 +160,9 @@ LEFT_OUT_BY = {
     "event/": "SPIKELIB_NO_EVENTS",
     "api/ring.h": "SPIKELIB_NO_RINGS",
     "ring/": "SPIKELIB_NO_RINGS",
+    "api/pixels.h": "SPIKELIB_NO_EVENTS",
+    "api/conv.h": "SPIKELIB_NO_EVENTS",
+    "conv/": "SPIKELIB_NO_EVENTS",
 }
 
 # Macros that are not ours to undefine, or that configure a system header.

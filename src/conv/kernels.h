@@ -38,7 +38,7 @@
 #if SPKI_HAVE_AVX2
 #define SPKI_CONV_L 8
 #define SPKI_CONV_S avx2
-#define SPKI_CONV_TARGET __attribute__((target("avx2,bmi"))) SPKI_CONV_PLAIN
+#define SPKI_CONV_TARGET __attribute__((target("avx2"))) SPKI_CONV_PLAIN
 #include "kernels.inc.h"
 #endif
 
@@ -47,12 +47,12 @@
 #define SPKI_CONV_L 8
 #define SPKI_CONV_S half512
 #define SPKI_CONV_TARGET                                                                           \
-    __attribute__((target("avx2,bmi,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
+    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
 #include "kernels.inc.h"
 #define SPKI_CONV_L 16
 #define SPKI_CONV_S avx512
 #define SPKI_CONV_TARGET                                                                           \
-    __attribute__((target("avx2,bmi,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
+    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
 #include "kernels.inc.h"
 #endif
 

@@ -112,76 +112,111 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pai
 
 /* -- inputs touch their footprints -- */
 
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
 /* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(spki_conv_stage *s, uint32_t x, uint32_t y,
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) *h, uint32_t x, uint32_t y,
                                                uint32_t c, uint32_t width, uint32_t height)
 {
-    const spki_conv_column *col = &s->column[x];
-    const spki_conv_row *row = &s->row[y];
-    const uint32_t pitch = s->pitch * s->lanes;
-    const int16_t *w = s->weights + c * s->weights_channel + col->weights + row->weights;
-    int32_t *sum = s->sums + row->sums + col->sums;
-    uint64_t *mark = s->marks + row->word + col->word;
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
     for (uint32_t r = 0; r < height; r++) {
         for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
             SPKI_CF(spki_conv_store)(sum + k, SPKI_CF(spki_conv_load)(sum + k) +
                                                   SPKI_CF(spki_conv_widen)(w + k));
         }
-        *mark |= col->marks & ((uint64_t)0 - (row->rows >> r & 1));
-        sum += pitch;
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
         w += width;
-        mark += s->words;
+        mark += h->words;
     }
-    s->dirty_first = SPKI_MIN(s->dirty_first, row->first);
-    s->dirty_end = SPKI_MAX(s->dirty_end, row->first + height);
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
 }
 
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e,
-                                                     size_t n, uint32_t width, uint32_t height)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e,
+                                                   size_t n, uint32_t width, uint32_t height)
 {
-    const uint32_t two = s->in.channels > 1;
-    size_t outside = 0;
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
     for (size_t k = 0; k < n; k++) {
         uint32_t x, y;
         if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
             continue;
         }
-        if (e[k].x >= s->source.width || e[k].y >= s->source.height) {
-            outside++;
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
             continue;
         }
-        x = s->fold_x[e[k].x];
-        y = s->fold_y[e[k].y];
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(s, x, y, (e[k].polarity != 0) & two, width, height);
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
         }
     }
-    return outside;
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
 }
 
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                          size_t n)
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
 {
     const uint32_t width = s->reach_x * s->lanes;
     if (width == 24 && s->reach_y == 3) {
-        return SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
     }
-    if (width == 16 && s->reach_y == 2) {
-        return SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
-    }
-    return SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
 }
 
 SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
                                                               const spki_conv_item *item, size_t n)
 {
-    const uint32_t width = s->reach_x * s->lanes;
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
     for (size_t k = 0; k < n; k++) {
         const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(s, x, y, item[k].c, width, s->reach_y);
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
         }
     }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
 }
 
 /* -- a step of the neurons -- */

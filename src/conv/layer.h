@@ -90,7 +90,8 @@ typedef struct spki_conv_stage {
 
     /* the neurons */
     float *near_decay, *far_decay;
-    uint64_t far_steps;       /* beyond, nothing is left */
+    uint64_t far_steps;       /* from here on the factor is `beyond`: 0, or 1 without a leak */
+    float beyond;
     float quantum, threshold, v_reset, v_min;
     bool subtract;
     int32_t refractory;
@@ -100,6 +101,7 @@ typedef struct spki_conv_stage {
     bool counting, spilled;
     uint64_t pending;         /* inputs of this step */
     uint64_t since_fold;
+    size_t spilled_items;
     spki_conv_item *item;     /* spikes of this step */
     uint32_t *neuron;
     uint32_t *channel_start;
@@ -108,15 +110,16 @@ typedef struct spki_conv_stage {
     void *block;
     size_t block_size;
     double exact_quantum;
+    uint64_t outside, others; /* events outside of the sensor, events of another kind */
     uint64_t inputs, spikes, sparse_steps, full_steps;
     spk_digest digest;
 } spki_conv_stage;
 
-/* The loops that differ by instruction set. `scatter` and `scatter_items` add inputs to the sums;
-   the one returns how many events lay outside. `finish` updates the marked sites and returns how
+/* The loops that differ by instruction set. `scatter` and `scatter_items` add inputs to the sums.
+   `finish` updates the marked sites and returns how
    many spikes it wrote. */
 typedef struct spki_conv_ops {
-    size_t (*scatter)(spki_conv_stage *stage, const spk_event *event, size_t count);
+    void (*scatter)(spki_conv_stage *stage, const spk_event *event, size_t count);
     void (*scatter_items)(spki_conv_stage *stage, const spki_conv_item *item, size_t count);
     size_t (*finish)(spki_conv_stage *stage, uint64_t now, bool full);
 } spki_conv_ops;
@@ -139,7 +142,7 @@ struct spk_conv {
     bool has_origin, busy;
     int64_t origin_us, begin_us; /* of step 0 and of the open step */
     uint64_t step;               /* the open step */
-    uint64_t events, late, outside;
+    uint64_t fed, late;
 };
 
 __attribute__((format(printf, 3, 4), unused)) static spk_result
@@ -176,7 +179,7 @@ SPKI_FN double spki_conv_exp(double x)
 SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 {
     if (steps >= s->far_steps) {
-        return 0.0f;
+        return s->beyond;
     }
     return s->near_decay[steps % SPKI_CONV_NEAR] * s->far_decay[steps / SPKI_CONV_NEAR];
 }

@@ -238,6 +238,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         return;
     }
     spki_pool_destroy(&net->mem, net->pool);
+    if (net->retina) {
+        net->retina_free(net);
+    }
     if (net->built) {
         spki_barrier_free(&net->barrier);
     }

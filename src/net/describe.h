@@ -700,6 +700,18 @@ SPKI_FN void spki_list_forget(const spk_net *net, spki_spike_list *list)
     }
 }
 
+/* The list has changed: the tiles' pieces find their places in it again. */
+SPKI_FN void spki_list_rewind(spk_net *net, const spki_population *p)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
+            if (&net->population[net->tile[t].piece[k].population] == p) {
+                net->tile[t].piece[k].list_cursor = 0;
+            }
+        }
+    }
+}
+
 SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                            const double *times_ms, size_t count)
 {
@@ -763,13 +775,7 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     if (!sorted) {
         spki_list_sort(&p->list);
     }
-    for (uint32_t t = 0; t < net->tiles; t++) { /* pieces find their places again */
-        for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
-            if (&net->population[net->tile[t].piece[k].population] == p) {
-                net->tile[t].piece[k].list_cursor = 0;
-            }
-        }
-    }
+    spki_list_rewind(net, p);
     return SPK_OK;
 }
 

@@ -250,6 +250,8 @@ struct spk_net {
     uint64_t step;
     bool profile;
     double build_s, run_s, carry_ms;
+    void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
+    void (*retina_free)(spk_net *net);
 };
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
