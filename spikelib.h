@@ -18,6 +18,8 @@
     >>event              event-camera files and streams, any format in, any format out
     >>ring               bounded queues between threads and between processes
     >>filter             event filters, each streaming and in place
+    >>pixels             from events to neurons
+    >>conv               event-driven convolutional layers of spiking neurons
     >>foundation         what every part of the implementation stands on
     >>have               which instruction sets this build can use
     >>vectors            one family of vector types for every instruction set
@@ -110,6 +112,14 @@
     >>filter-map         the last time of each pixel, in 32 bits
     >>filter-pixel       refractory period, hot pixels, downsampling
     >>filter-background  events that no neighbour supports
+    >>pixel-map          which neuron an event reaches
+    >>inject             events into networks
+    >>conv-layer         what a convolutional layer is made of
+    >>conv-table         the loops of a stage by instruction set
+    >>conv-kernels       the loops of a stage at one vector width (pasted once per width)
+    >>conv-build         checking, measuring and laying out the stages
+    >>conv-step          events in, steps finished, spikes out
+    >>conv-object        creating, asking and destroying
     >>licence            the MIT licence
 
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
@@ -194,6 +204,26 @@
    Single items, batches (spk_ring_push_n), or spans written and read in place (spk_ring_reserve,
    spk_ring_commit). The policy says what a push to a full ring does; all that is dropped is
    counted (spk_ring_get_info). One producer and one consumer unless `kind` says more.
+
+   Events into neurons. A pixel map says which neuron of a population an event reaches
+   (>>pixels); injected events make neurons spike in the steps their times fall into:
+
+       spk_net_map_pixels(net, retina, &(spk_pixel_map){ .width = 640, .height = 480 });
+       spk_net_inject_events(net, retina, events, n);
+       spk_net_run_until_us(net, events[n - 1].t_us);
+
+   Convolutional layers (>>conv) take events as they come and need no network around them:
+
+       spk_conv_layer layers[] = {
+           { .kind = SPK_CONV_SUM_POOL, .kernel_x = 8 },
+           { .channels = 8, .kernel_x = 5, .stride_x = 2, .weights = w, .weight_count = 400,
+             .tau_us = 10000 } };
+       spk_conv *conv = spk_conv_create(&(spk_conv_desc){ .width = 1280, .height = 720,
+           .layers = layers, .layer_count = 2, .spikes = my_spikes });
+       spk_conv_feed(conv, events, n);
+
+   The first event's time is the origin of both unless one is given; events that come when their
+   step is done act in the next one, are dropped, or are an error, as asked, and are counted.
 
    Memory. All of it comes from the allocator of the descriptor, within its limit. A static synapse
    takes 4 bytes. Once a network is built, stepping allocates nothing except for memory recorders
@@ -1765,6 +1795,284 @@ SPKI_BY_REFERENCE(time_window)
 SPKI_BY_REFERENCE(downsample)
 SPKI_BY_REFERENCE(custom)
 #undef SPKI_BY_REFERENCE
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>pixels: from events to neurons ---- */
+
+#ifndef SPIKELIB_NO_NET
+#endif
+
+/* What a map says of an event that no neuron is meant to see. */
+#define SPK_NO_NEURON UINT32_MAX
+
+/* Shape: x, y and plane count within the map's grid. Returns a neuron or SPK_NO_NEURON.
+   Thread: that of the call that was given the events. */
+typedef uint32_t (*spk_pixel_fn)(void *ctx, uint32_t x, uint32_t y, uint32_t plane);
+
+/* Which neuron an event reaches. The region of the sensor, in cells of downsample x downsample
+   pixels, is the grid: w = ceil(region_width / downsample) cells wide, h high, in one plane, or in
+   two, OFF and then ON. Cell (x, y) of plane p is neuron (p * h + y) * w + x, unless a table or a
+   function says otherwise. */
+typedef struct spk_pixel_map {
+    uint32_t begin_sentinel;              /* leave 0 */
+    uint32_t width, height;               /* of the sensor, in pixels: 1 to 65,536 */
+    uint32_t polarities;                  /* 1 (both reach the same neuron) or 2; default: 1 */
+    uint32_t downsample;                  /* pixels a cell, each way; default: 1 */
+    uint32_t region_x, region_y;          /* top left pixel of the region; default: 0, 0 */
+    uint32_t region_width, region_height; /* default: all that is right of and below it */
+    const uint32_t *table;                /* a neuron (or SPK_NO_NEURON) for each cell */
+    size_t table_count;                   /* has to be the number of cells */
+    spk_pixel_fn function;                /* instead of a table */
+    void *ctx;
+    uint32_t end_sentinel; /* leave 0 */
+} spk_pixel_map;
+
+/* Fills in the defaults where a field is 0. Errors: NULL, sentinels, a region outside the sensor, a
+   table of another size, both a table and a function; the map is then as it was. Thread: any. */
+SPIKELIB_API spk_result spk_pixel_map_defaults(spk_pixel_map *map);
+/* Cells of the grid, all planes together, and its width and height (either may be NULL); 0 for a
+   bad map. Thread: any. */
+SPIKELIB_API size_t spk_pixel_map_cells(const spk_pixel_map *map, uint32_t *width,
+                                        uint32_t *height);
+/* The neuron of each of `count` events: SPK_NO_NEURON for what lies outside the region and for
+   triggers. Errors: a bad map, NULL. Ownership: both arrays are the caller's. Cost: two divisions
+   an event where downsample is no power of two. Thread: any. */
+SPIKELIB_API spk_result spk_pixel_map_neurons(const spk_pixel_map *map, const spk_event *events,
+                                              size_t count, uint32_t *neurons);
+
+/* Events whose step is already done: sensors and mergers deliver slightly out of order. */
+typedef enum spk_late {
+    SPK_LATE_NEXT = 0, /* act in the coming step, and are counted */
+    SPK_LATE_DROP,     /* do nothing, and are counted */
+    SPK_LATE_ERROR,    /* the call is an error and injects none of its events */
+    SPK_LATE_FORCE_32_BIT = 0x7fffffff
+} spk_late;
+
+typedef struct spk_event_counts {
+    uint64_t injected; /* events that reached a neuron, late ones included */
+    uint64_t late;     /* events whose step was done */
+    uint64_t outside;  /* events that the map gives no neuron */
+} spk_event_counts;
+
+#ifndef SPIKELIB_NO_NET
+
+/* Says which neuron of the view an event reaches; again: replaces the map from then on. NULL map:
+   an error. The numbers that the map gives count within the view; a cell without a neuron there is
+   found here for grids and tables, and when it occurs for functions (it counts as outside).
+   Before or after building.
+   Errors: a bad map, a grid or table that reaches past the view, a view that spans populations.
+   Ownership: a table is copied; a function's ctx is kept. */
+SPIKELIB_API spk_result spk_net_map_pixels(spk_net *net, spk_pop pop, const spk_pixel_map *map);
+/* The camera's time at the network's time 0. Default: the first event that is injected comes at the
+   network's own time. Errors: after the first event. */
+SPIKELIB_API spk_result spk_net_event_origin_us(spk_net *net, int64_t t_us);
+/* What happens to late events of the view. Default: SPK_LATE_NEXT. Errors: a view without a map. */
+SPIKELIB_API spk_result spk_net_event_late(spk_net *net, spk_pop pop, spk_late late);
+/* Makes neurons spike when events say so, besides what their model says: an event at t acts in the
+   step that its time falls into, step k = floor((t - origin) / dt), and its spike is stamped k + 1,
+   as those of spk_net_spike_list are. Several events of a neuron in a step are one spike. Events
+   may come in any order and any time ahead. Triggers are ignored. Before or after building.
+   Errors: a view without a map, a late event where SPK_LATE_ERROR says so, a time before the origin
+   or absurdly far from it; nothing is injected then.
+   Ownership: events are copied. Cost: 12 bytes an event until its step is done; a sort where steps
+   go backwards. */
+SPIKELIB_API spk_result spk_net_inject_events(spk_net *net, spk_pop pop, const spk_event *events,
+                                              size_t count);
+/* Runs all steps that end at or before the camera's time t_us, so that events at t_us are not
+   late. Does nothing if they are done. Without an origin, t_us becomes it. Errors: those of
+   spk_net_run_steps. */
+SPIKELIB_API spk_result spk_net_run_until_us(spk_net *net, int64_t t_us);
+/* Of the view, since it was mapped first. */
+SPIKELIB_API spk_result spk_net_event_counts(const spk_net *net, spk_pop pop,
+                                             spk_event_counts *counts);
+
+#endif
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC /* what they call is another function in each file */
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_result spk_pixel_map_defaults(spk_pixel_map &map)
+{
+    return spk_pixel_map_defaults(&map);
+}
+SPKI_OVERLOAD spk_result spk_pixel_map_neurons(const spk_pixel_map &map, const spk_event *events,
+                                               size_t count, uint32_t *neurons)
+{
+    return spk_pixel_map_neurons(&map, events, count, neurons);
+}
+#ifndef SPIKELIB_NO_NET
+SPKI_OVERLOAD spk_result spk_net_map_pixels(spk_net *net, spk_pop pop, const spk_pixel_map &map)
+{
+    return spk_net_map_pixels(net, pop, &map);
+}
+#endif
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv: event-driven convolutional layers of spiking neurons ---- */
+
+/* A stack of layers that events flow through: convolutions and dense layers of leaky
+   integrate-and-fire neurons, with sum pooling between them. Time is cut into steps of dt_us; the
+   events of a step reach the first layer, its spikes the next one within the same step, and so on.
+
+   A neuron, in a step in which an input of its receptive field is active (in others nothing can
+   happen, and nothing is computed):
+
+       v = v * exp(-k dt / tau) + sum of weight * inputs      k: steps since it was last so
+       v >= threshold: a spike; v = v_reset, or v -= threshold
+
+   with v a float, the factor rounded to float, its product and the sum each rounded once, and the
+   sum over inputs exact: weights are multiples of a power of two, counted in integers. A potential
+   below 1e-30 is 0. So the order of events within a step, the instruction set and the way in which
+   a layer is computed (>>conv: few inputs touch only their footprints, many are summed window by
+   window) never change a spike. */
+
+typedef struct spk_conv spk_conv;
+
+typedef enum spk_conv_kind {
+    SPK_CONV_2D = 0,   /* cross-correlation, then neurons */
+    SPK_CONV_SUM_POOL, /* sums of windows, a channel each; no neurons */
+    SPK_CONV_DENSE,    /* every input to every neuron; kernel, stride and padding are left 0 */
+    SPK_CONV_FORCE_32_BIT = 0x7fffffff
+} spk_conv_kind;
+
+typedef enum spk_conv_reset {
+    SPK_CONV_RESET_TO = 0,   /* v = v_reset */
+    SPK_CONV_RESET_SUBTRACT, /* v = v - threshold; what is left may spike in the neuron's next step
+                                with input */
+    SPK_CONV_RESET_FORCE_32_BIT = 0x7fffffff
+} spk_conv_reset;
+
+/* Zero is the default of every field. Output: floor((in + 2 padding - kernel) / stride) + 1. */
+typedef struct spk_conv_layer {
+    const char *name;              /* in errors; default: "" */
+    spk_conv_kind kind;            /* default: SPK_CONV_2D */
+    uint32_t channels;             /* out: 1 to 4,096 (dense: neurons); a pool has those it gets */
+    uint32_t kernel_x, kernel_y;   /* kernel_y default: kernel_x */
+    uint32_t stride_x, stride_y;   /* default: 1, of a pool its kernel; stride_y: as stride_x */
+    uint32_t padding_x, padding_y; /* zeros at each side; default: 0 */
+    const float *weights; /* [channels][channels in][kernel_y][kernel_x], as NIR and PyTorch
+                             have them; dense: [channels][channels in][height][width] */
+    size_t weight_count;  /* has to be the product of these */
+    double tau_us;        /* of the leak; default: 10,000; 1e300 and more: none */
+    double threshold;     /* default: 1 */
+    double v_reset;       /* below the threshold; default: 0 */
+    double v_min;         /* floor of the potential, negative; default: none */
+    double refractory_us; /* after a spike, input is ignored; rounded to steps; default: 0 */
+    spk_conv_reset reset; /* default: SPK_CONV_RESET_TO */
+    double full_above;    /* active inputs of a step, as a share of all inputs, above which
+                             the layer is computed window by window; default: where that is
+                             faster, as measured; 1e9: never */
+} spk_conv_layer;
+
+/* The spikes of one layer in one step, neurons ascending. `step` is stamped as everywhere: the
+   spikes happened at origin + step * dt_us, the end of the step that found them. Thread: the
+   caller's. Ownership: `neurons` is valid during the call, which may not feed or destroy. */
+typedef void (*spk_conv_fn)(void *ctx, uint32_t layer, uint64_t step, const uint32_t *neurons,
+                            size_t count);
+
+typedef struct spk_conv_desc {
+    uint32_t begin_sentinel;      /* leave 0 */
+    uint32_t width, height;       /* of the sensor: 1 to 65,535 */
+    uint32_t polarities;          /* input channels: 1 (both the same) or 2 (OFF, ON); default: 2 */
+    uint32_t dt_us;               /* length of a step; default: 1,000 */
+    bool origin_given;            /* default: the first event's time is the origin */
+    int64_t origin_us;            /* time at which step 0 begins */
+    spk_late late;                /* default: SPK_LATE_NEXT */
+    const spk_conv_layer *layers; /* the last has neurons; copied, weights and names included */
+    size_t layer_count;           /* 1 to 64 */
+    spk_conv_fn spikes;           /* default: none */
+    void *ctx;
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_conv_desc;
+
+/* Fills in the defaults where a field is 0. Errors: NULL, sentinels. Thread: any. */
+SPIKELIB_API spk_result spk_conv_desc_defaults(spk_conv_desc *desc);
+/* Layers ready to be fed, or NULL if there is no memory for their object itself. All else that is
+   wrong is remembered: spk_conv_status and spk_conv_error tell, and feeding returns it.
+   Errors: sizes that leave nothing or are absurd (at most 32 outputs an input, each way), a weight
+   that is not finite, a count that is not that of the layer, weights whose sum could leave 32 bits,
+   no memory, an instruction set that is not there.
+   Thread: one object, one thread at a time. Cost: afterwards feeding allocates nothing. */
+SPIKELIB_API spk_conv *spk_conv_create(const spk_conv_desc *desc);
+/* NULL is fine. */
+SPIKELIB_API void spk_conv_destroy(spk_conv *conv);
+/* SPK_OK, or what went wrong when it was created. */
+SPIKELIB_API spk_result spk_conv_status(const spk_conv *conv);
+/* A sentence about the last error; "" if there was none. Ownership: the object's. */
+SPIKELIB_API const char *spk_conv_error(const spk_conv *conv);
+
+/* Takes events: those of a step that is over are computed, those of the step that the last event
+   falls into wait for the rest of it. Triggers are ignored; events outside the sensor and late ones
+   are counted. However a stream is cut into calls, the spikes are the same.
+   Errors: those of spk_conv_create, NULL, a late event where SPK_LATE_ERROR says so; nothing is
+   taken then. Ownership: `events` is the caller's. */
+SPIKELIB_API spk_result spk_conv_feed(spk_conv *conv, const spk_event *events, size_t count);
+/* Finishes all steps that end at or before t_us. */
+SPIKELIB_API spk_result spk_conv_run_until_us(spk_conv *conv, int64_t t_us);
+/* Finishes the step that is open, if events wait in it: at the end of a recording. */
+SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv);
+/* Potentials, counters, digests, time and origin as they were when it was created. */
+SPIKELIB_API spk_result spk_conv_restart(spk_conv *conv);
+
+typedef struct spk_conv_info {
+    uint64_t steps;                 /* finished */
+    uint64_t events, late, outside; /* events: all that acted */
+    int64_t origin_us;              /* 0 before the first event, unless it was given */
+    uint32_t layers, dt_us;
+    spk_isa isa;
+    uint64_t bytes; /* of memory */
+} spk_conv_info;
+SPIKELIB_API spk_result spk_conv_get_info(const spk_conv *conv, spk_conv_info *info);
+
+typedef struct spk_conv_layer_info {
+    uint32_t width, height,
+        channels;            /* out; neuron (c, y, x) is number (c * height + y) * width + x */
+    uint64_t inputs;         /* events or spikes that came in so far */
+    uint64_t spikes, digest; /* so far; digest: XXH64 of (step, neuron), as of networks */
+    uint64_t sparse_steps, full_steps; /* steps with input, by the way they were computed */
+    double quantum;                    /* what the weights are multiples of */
+} spk_conv_layer_info;
+/* Errors: NULL, no such layer. Pools have a shape only. */
+SPIKELIB_API spk_result spk_conv_get_layer(const spk_conv *conv, size_t layer,
+                                           spk_conv_layer_info *info);
+/* Spikes of each neuron so far, and the potentials at the end of the last finished step.
+   Shape: `count` is the number of neurons of the layer, [channels][height][width]. Errors: NULL,
+   no such layer, a pool, another count. Ownership: the arrays are the caller's. */
+SPIKELIB_API spk_result spk_conv_spike_counts(const spk_conv *conv, size_t layer, uint32_t *counts,
+                                              size_t count);
+SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, float *potentials,
+                                            size_t count);
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC /* what they call is another function in each file */
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_result spk_conv_desc_defaults(spk_conv_desc &desc)
+{
+    return spk_conv_desc_defaults(&desc);
+}
+SPKI_OVERLOAD spk_conv *spk_conv_create(const spk_conv_desc &desc)
+{
+    return spk_conv_create(&desc);
+}
 #undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
@@ -11872,6 +12180,8 @@ struct spk_net {
     uint64_t step;
     bool profile;
     double build_s, run_s, carry_ms;
+    void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
+    void (*retina_free)(spk_net *net);
 };
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
@@ -12817,6 +13127,18 @@ SPKI_FN void spki_list_forget(const spk_net *net, spki_spike_list *list)
     }
 }
 
+/* The list has changed: the tiles' pieces find their places in it again. */
+SPKI_FN void spki_list_rewind(spk_net *net, const spki_population *p)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
+            if (&net->population[net->tile[t].piece[k].population] == p) {
+                net->tile[t].piece[k].list_cursor = 0;
+            }
+        }
+    }
+}
+
 SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint32_t *neurons,
                                            const double *times_ms, size_t count)
 {
@@ -12880,13 +13202,7 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
     if (!sorted) {
         spki_list_sort(&p->list);
     }
-    for (uint32_t t = 0; t < net->tiles; t++) { /* pieces find their places again */
-        for (uint32_t k = 0; k < net->tile[t].pieces; k++) {
-            if (&net->population[net->tile[t].piece[k].population] == p) {
-                net->tile[t].piece[k].list_cursor = 0;
-            }
-        }
-    }
+    spki_list_rewind(net, p);
     return SPK_OK;
 }
 #endif /* SPIKELIB_NO_NET */
@@ -15782,6 +16098,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
         return;
     }
     spki_pool_destroy(&net->mem, net->pool);
+    if (net->retina) {
+        net->retina_free(net);
+    }
     if (net->built) {
         spki_barrier_free(&net->barrier);
     }
@@ -26359,6 +26678,3845 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>pixel-map: which neuron an event reaches ---- */
+
+/* The map with its defaults; *why says what is wrong with it. */
+SPKI_FN spk_result spki_pixel_check(const spk_pixel_map *given, spk_pixel_map *map,
+                                    const char **why)
+{
+    *why = "it holds garbage: start it with = {0}";
+    if (given->begin_sentinel || given->end_sentinel) {
+        return SPK_ERR_UNINITIALISED;
+    }
+    *map = *given;
+    map->polarities = map->polarities ? map->polarities : 1;
+    map->downsample = map->downsample ? map->downsample : 1;
+    *why = "width and height are from 1 to 65,536";
+    if (map->width == 0 || map->width > 65536 || map->height == 0 || map->height > 65536) {
+        return SPK_ERR_RANGE;
+    }
+    *why = "polarities is 1 or 2";
+    if (map->polarities > 2) {
+        return SPK_ERR_RANGE;
+    }
+    *why = "the region has to lie within the sensor";
+    if (map->region_x >= map->width || map->region_y >= map->height ||
+        map->region_width > map->width - map->region_x ||
+        map->region_height > map->height - map->region_y) {
+        return SPK_ERR_RANGE;
+    }
+    map->region_width = map->region_width ? map->region_width : map->width - map->region_x;
+    map->region_height = map->region_height ? map->region_height : map->height - map->region_y;
+    *why = "either a table or a function";
+    if (map->table && map->function) {
+        return SPK_ERR_RANGE;
+    }
+    *why = "";
+    return SPK_OK;
+}
+
+SPKI_FN uint32_t spki_pixel_cells_of(uint32_t pixels, uint32_t downsample)
+{
+    return (pixels - 1) / downsample + 1;
+}
+
+SPKI_FN size_t spki_pixel_cells(const spk_pixel_map *map, uint32_t *width, uint32_t *height)
+{
+    *width = spki_pixel_cells_of(map->region_width, map->downsample);
+    *height = spki_pixel_cells_of(map->region_height, map->downsample);
+    return (size_t)*width * *height * map->polarities;
+}
+
+/* A map that was checked, and what is computed once for it. */
+typedef struct spki_pixels {
+    spk_pixel_map map;
+    uint32_t width, height; /* of the grid */
+    int shift;              /* of a downsample that is a power of two, else -1 */
+} spki_pixels;
+
+SPKI_FN spk_result spki_pixels_begin(const spk_pixel_map *given, spki_pixels *p, const char **why)
+{
+    size_t cells;
+    spk_result result = spki_pixel_check(given, &p->map, why);
+    if (result != SPK_OK) {
+        return result;
+    }
+    cells = spki_pixel_cells(&p->map, &p->width, &p->height);
+    *why = "more than 4,294,967,280 cells";
+    if (cells > 0xfffffff0u) {
+        return SPK_ERR_RANGE;
+    }
+    *why = "table_count is not the number of cells";
+    if (p->map.table ? p->map.table_count != cells : p->map.table_count != 0) {
+        return SPK_ERR_RANGE;
+    }
+    p->shift = p->map.downsample & (p->map.downsample - 1) ? -1 : __builtin_ctz(p->map.downsample);
+    *why = "";
+    return SPK_OK;
+}
+
+SPKI_INLINE uint32_t spki_pixels_neuron(const spki_pixels *p, const spk_event *e)
+{
+    uint32_t x = (uint32_t)e->x - p->map.region_x, y = (uint32_t)e->y - p->map.region_y;
+    const uint32_t plane = (e->polarity != 0) & (p->map.polarities > 1);
+    if (e->kind != SPK_EVENT_CD || x >= p->map.region_width || y >= p->map.region_height) {
+        return SPK_NO_NEURON; /* left of the region or above it, x and y are huge */
+    }
+    x = p->shift >= 0 ? x >> p->shift : x / p->map.downsample;
+    y = p->shift >= 0 ? y >> p->shift : y / p->map.downsample;
+    if (p->map.function) {
+        return p->map.function(p->map.ctx, x, y, plane);
+    }
+    x += (plane * p->height + y) * p->width;
+    return p->map.table ? p->map.table[x] : x;
+}
+
+SPIKELIB_API spk_result spk_pixel_map_defaults(spk_pixel_map *map)
+{
+    spki_pixels p;
+    const char *why;
+    spk_result result;
+    if (!map) {
+        return SPK_ERR_NULL;
+    }
+    result = spki_pixels_begin(map, &p, &why);
+    if (result == SPK_OK) {
+        *map = p.map;
+    }
+    return result;
+}
+
+SPIKELIB_API size_t spk_pixel_map_cells(const spk_pixel_map *map, uint32_t *width, uint32_t *height)
+{
+    spki_pixels p;
+    const char *why;
+    const bool good = map && spki_pixels_begin(map, &p, &why) == SPK_OK;
+    if (width) {
+        *width = good ? p.width : 0;
+    }
+    if (height) {
+        *height = good ? p.height : 0;
+    }
+    return good ? (size_t)p.width * p.height * p.map.polarities : 0;
+}
+
+SPIKELIB_API spk_result spk_pixel_map_neurons(const spk_pixel_map *map, const spk_event *events,
+                                              size_t count, uint32_t *neurons)
+{
+    spki_pixels p;
+    const char *why;
+    spk_result result;
+    if (!map || (count && (!events || !neurons))) {
+        return SPK_ERR_NULL;
+    }
+    result = spki_pixels_begin(map, &p, &why);
+    for (size_t k = 0; k < count && result == SPK_OK; k++) {
+        neurons[k] = spki_pixels_neuron(&p, &events[k]);
+    }
+    return result;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>inject: events into networks ---- */
+
+#ifndef SPIKELIB_NO_NET
+
+/* The map of one view. */
+typedef struct spki_mapped {
+    uint32_t view;
+    spki_pixels pixels;
+    uint32_t *table;
+    size_t table_count;
+    spk_late late;
+    spk_event_counts counts;
+} spki_mapped;
+
+/* What a network knows of events; made when its first view is mapped. */
+typedef struct spki_retina {
+    spki_mapped *mapped;
+    uint32_t count, capacity;
+    bool has_origin;
+    int64_t origin_us;
+} spki_retina;
+
+SPKI_FN void spki_retina_free(spk_net *net)
+{
+    spki_retina *r = (spki_retina *)net->retina;
+    if (!r) {
+        return;
+    }
+    for (uint32_t k = 0; k < r->count; k++) {
+        spki_free(&net->mem, r->mapped[k].table, r->mapped[k].table_count, sizeof(uint32_t));
+    }
+    spki_free(&net->mem, r->mapped, r->capacity, sizeof *r->mapped);
+    spki_free(&net->mem, r, 1, sizeof *r);
+    net->retina = NULL;
+}
+
+SPKI_FN spki_retina *spki_retina_of(spk_net *net)
+{
+    if (!net->retina) {
+        net->retina = spki_alloc(&net->mem, 1, sizeof(spki_retina));
+        net->retina_free = spki_retina_free;
+    }
+    return (spki_retina *)net->retina;
+}
+
+SPKI_FN spki_mapped *spki_mapped_of(const spk_net *net, uint32_t view)
+{
+    spki_retina *r = (spki_retina *)net->retina;
+    for (uint32_t k = 0; r && k < r->count; k++) {
+        if (r->mapped[k].view == view) {
+            return &r->mapped[k];
+        }
+    }
+    return NULL;
+}
+
+/* Checks that are the same for all calls; the view lies in one population. */
+SPKI_FN spk_result spki_inject_view(spk_net *net, spk_pop pop, const char *call,
+                                    const spki_view **view)
+{
+    if (net->status != SPK_OK) {
+        return net->status;
+    }
+    if (spki_may_change(net, call) != SPK_OK) {
+        return SPK_ERR_STATE;
+    }
+    *view = spki_check_view(net, pop, call);
+    if (!*view) {
+        return SPK_ERR_HANDLE;
+    }
+    if ((*view)->size == 0) {
+        return spki_fail(net, SPK_ERR_RANGE, "%s: the view holds no neurons", call);
+    }
+    const uint32_t first = (*view)->range[0].first;
+    const spki_population *p = &net->population[spki_population_of(net, first)];
+    if ((*view)->ranges != 1 || p->first + p->count < first + (*view)->size) {
+        return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s: the view spans several populations", call);
+    }
+    return SPK_OK;
+}
+
+/* Every neuron that a grid or a table names has to be in the view. */
+SPKI_FN spk_result spki_check_cells(spk_net *net, const spki_view *view, const spki_pixels *p)
+{
+    const size_t cells = (size_t)p->width * p->height * p->map.polarities;
+    const char *name = spki_view_name(net, view);
+    if (!p->map.table && !p->map.function && cells > view->size) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "map pixels to \"%s\": a grid of %u x %u in %u planes for %u neurons",
+                         name, p->width, p->height, p->map.polarities, view->size);
+    }
+    for (size_t k = 0; p->map.table && k < cells; k++) {
+        if (p->map.table[k] >= view->size && p->map.table[k] != SPK_NO_NEURON) {
+            return spki_fail(net, SPK_ERR_RANGE,
+                             "map pixels to \"%s\": neuron %u of cell %llu, the view has %u", name,
+                             p->map.table[k], (spki_llu)k, view->size);
+        }
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_map_pixels(spk_net *net, spk_pop pop, const spk_pixel_map *map)
+{
+    const spki_view *view;
+    spki_pixels pixels;
+    const char *why;
+    uint32_t *table = NULL;
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    spk_result result = spki_inject_view(net, pop, "map pixels", &view);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if (!map) {
+        return spki_fail(net, SPK_ERR_NULL, "map pixels: the map is NULL");
+    }
+    result = spki_pixels_begin(map, &pixels, &why);
+    if (result != SPK_OK) {
+        return spki_fail(net, result, "map pixels to \"%s\": %s", spki_view_name(net, view), why);
+    }
+    result = spki_check_cells(net, view, &pixels);
+    if (result != SPK_OK) {
+        return result;
+    }
+    spki_retina *r = spki_retina_of(net);
+    if (pixels.map.table) {
+        table = (uint32_t *)spki_alloc(&net->mem, pixels.map.table_count, sizeof *table);
+    }
+    spki_mapped *m = spki_mapped_of(net, pop.index - 1);
+    if (!r || (pixels.map.table && !table) ||
+        (!m && !spki_grow(&net->mem, (void **)&r->mapped, r->count, &r->capacity, sizeof *m))) {
+        spki_free(&net->mem, table, pixels.map.table_count, sizeof *table);
+        return spki_no_memory(net, "a pixel map");
+    }
+    if (!m) {
+        m = &r->mapped[r->count++];
+        memset(m, 0, sizeof *m);
+        m->view = pop.index - 1;
+    }
+    spki_free(&net->mem, m->table, m->table_count, sizeof *table);
+    if (table) {
+        memcpy(table, pixels.map.table, pixels.map.table_count * sizeof *table);
+        pixels.map.table = table;
+    }
+    m->pixels = pixels;
+    m->table = table;
+    m->table_count = pixels.map.table_count;
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_event_origin_us(spk_net *net, int64_t t_us)
+{
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    if (net->status != SPK_OK) {
+        return net->status;
+    }
+    if (spki_may_change(net, "event origin") != SPK_OK) {
+        return SPK_ERR_STATE;
+    }
+    spki_retina *r = spki_retina_of(net);
+    if (!r) {
+        return spki_no_memory(net, "the origin of events");
+    }
+    if (r->has_origin && r->origin_us != t_us) {
+        return spki_decline(net, SPK_ERR_STATE, "event origin: it is %lld us already",
+                            (long long)r->origin_us);
+    }
+    r->has_origin = true;
+    r->origin_us = t_us;
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_need_map(spk_net *net, spk_pop pop, const char *call, spki_mapped **m,
+                                 const spki_view **view)
+{
+    const spk_result result = spki_inject_view(net, pop, call, view);
+    if (result != SPK_OK) {
+        return result;
+    }
+    *m = spki_mapped_of(net, pop.index - 1);
+    if (!*m) {
+        return spki_fail(net, SPK_ERR_STATE, "%s: \"%s\" has no pixel map (spk_net_map_pixels)",
+                         call, spki_view_name(net, *view));
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_event_late(spk_net *net, spk_pop pop, spk_late late)
+{
+    spki_mapped *m;
+    const spki_view *view;
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    const spk_result result = spki_need_map(net, pop, "late events", &m, &view);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if ((uint32_t)late > SPK_LATE_ERROR) {
+        return spki_fail(net, SPK_ERR_RANGE, "late events: no way has number %u", (uint32_t)late);
+    }
+    m->late = late;
+    return SPK_OK;
+}
+
+/* -- the camera's clock and the network's -- */
+
+/* A step in nanoseconds where it is a whole number of them, as every dt of practice is: then
+   the step of an event is exact; else 0. */
+SPKI_FN uint64_t spki_step_ns(const spk_net *net)
+{
+    const double ns = net->desc.dt_ms * 1e6;
+    const double whole = ns < 9e15 ? (double)(uint64_t)(ns + 0.5) : 0.0;
+    const double off = ns - whole;
+    return whole >= 1.0 && off < 1e-9 * ns && off > -1e-9 * ns ? (uint64_t)whole : 0;
+}
+
+/* Step k = floor(us / dt) of a time after the origin; false: absurdly far. */
+SPKI_FN bool spki_step_of_us(const spk_net *net, uint64_t step_ns, uint64_t us, uint64_t *step)
+{
+    if (step_ns && us < UINT64_MAX / 1000) {
+        *step = us * 1000 / step_ns;
+    } else {
+        const double k = (double)us / (net->desc.dt_ms * 1000.0);
+        if (!(k < 9e15)) {
+            return false;
+        }
+        *step = (uint64_t)k;
+    }
+    return *step < SPKI_MAX_STEPS;
+}
+
+/* Microseconds that the network has run, for an origin that nobody gave. */
+SPKI_FN int64_t spki_elapsed_us(const spk_net *net)
+{
+    return (int64_t)((double)net->step * net->desc.dt_ms * 1000.0 + 0.5);
+}
+
+/* The stamp of an event that reaches a neuron: 0 for one that is dropped. Errors: out of range. */
+SPKI_FN spk_result spki_event_stamp(spk_net *net, const spki_retina *r, const spki_mapped *m,
+                                    uint64_t step_ns, const spk_event *e, size_t k, uint64_t *stamp,
+                                    bool *late)
+{
+    uint64_t step = 0;
+    *late = e->t_us < r->origin_us;
+    if (!*late &&
+        !spki_step_of_us(net, step_ns, (uint64_t)e->t_us - (uint64_t)r->origin_us, &step)) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "inject events: event %llu, at %lld us, is absurdly far from the origin, "
+                         "%lld us",
+                         (spki_llu)k, (long long)e->t_us, (long long)r->origin_us);
+    }
+    *late = *late || step < net->step;
+    if (*late && m->late == SPK_LATE_ERROR) {
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "inject events: event %llu, at %lld us, is late: %llu steps are done",
+                         (spki_llu)k, (long long)e->t_us, (spki_llu)net->step);
+    }
+    *stamp = *late ? (m->late == SPK_LATE_DROP ? 0 : net->step + 1) : step + 1;
+    return SPK_OK;
+}
+
+/* Appends to the population's list of spikes; the caller has made room. */
+SPKI_FN void spki_list_append(spki_spike_list *list, uint64_t stamp, uint32_t neuron, bool *sorted)
+{
+    const size_t at = list->count++;
+    list->step[at] = stamp;
+    list->neuron[at] = neuron;
+    *sorted = *sorted && (at == 0 || list->step[at - 1] <= stamp);
+}
+
+/* One pass; what it appended is cut off again where an event is refused. */
+SPKI_FN spk_result spki_inject_all(spk_net *net, spki_mapped *m, const spki_view *view,
+                                   spki_population *p, const spk_event *events, size_t count,
+                                   bool *sorted)
+{
+    spki_retina *r = (spki_retina *)net->retina;
+    const spki_retina before = *r;
+    const spk_event_counts counts = m->counts;
+    const size_t had = p->list.count;
+    const uint64_t step_ns = spki_step_ns(net);
+    const uint32_t base = view->range[0].first - p->first;
+    spk_result result = SPK_OK;
+    for (size_t k = 0; k < count && result == SPK_OK; k++) {
+        uint64_t stamp = 0;
+        bool late = false;
+        if (events[k].kind != SPK_EVENT_CD) {
+            continue;
+        }
+        if (!r->has_origin) {
+            r->has_origin = true;
+            r->origin_us = events[k].t_us - spki_elapsed_us(net);
+        }
+        const uint32_t neuron = spki_pixels_neuron(&m->pixels, &events[k]);
+        result = spki_event_stamp(net, r, m, step_ns, &events[k], k, &stamp, &late);
+        m->counts.late += late;
+        if (neuron >= view->size) {
+            m->counts.outside++;
+        } else if (result == SPK_OK && stamp) {
+            spki_list_append(&p->list, stamp, base + neuron, sorted);
+            m->counts.injected++;
+        }
+    }
+    if (result != SPK_OK) {
+        *r = before;
+        m->counts = counts;
+        p->list.count = had;
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_inject_events(spk_net *net, spk_pop pop, const spk_event *events,
+                                              size_t count)
+{
+    spki_mapped *m;
+    const spki_view *view;
+    bool sorted = true;
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    spk_result result = spki_need_map(net, pop, "inject events", &m, &view);
+    if (result != SPK_OK || count == 0) {
+        return result;
+    }
+    if (!events) {
+        return spki_fail(net, SPK_ERR_NULL, "inject events: the array is NULL");
+    }
+    spki_population *p = &net->population[spki_population_of(net, view->range[0].first)];
+    spki_list_forget(net, &p->list);
+    spki_list_rewind(net, p);
+    result = spki_list_reserve(net, &p->list, count);
+    if (result == SPK_OK) {
+        result = spki_inject_all(net, m, view, p, events, count, &sorted);
+    }
+    if (result == SPK_OK && !sorted) {
+        spki_list_sort(&p->list);
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_net_run_until_us(spk_net *net, int64_t t_us)
+{
+    uint64_t step = 0;
+    if (!net) {
+        return SPK_ERR_NULL;
+    }
+    spk_result result = spk_net_build(net);
+    if (result != SPK_OK) {
+        return result;
+    }
+    spki_retina *r = (spki_retina *)net->retina;
+    if (!r || !r->has_origin) {
+        return spk_net_event_origin_us(net,
+                                       (int64_t)((uint64_t)t_us - (uint64_t)spki_elapsed_us(net)));
+    }
+    if (t_us < r->origin_us) {
+        return SPK_OK;
+    }
+    if (!spki_step_of_us(net, spki_step_ns(net), (uint64_t)t_us - (uint64_t)r->origin_us, &step)) {
+        return spki_decline(net, SPK_ERR_RANGE,
+                            "run until: %lld us is absurdly far from the origin, %lld us",
+                            (long long)t_us, (long long)r->origin_us);
+    }
+    return step > net->step ? spk_net_run_steps(net, step - net->step) : SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_net_event_counts(const spk_net *net, spk_pop pop,
+                                             spk_event_counts *counts)
+{
+    if (!net || !counts) {
+        return SPK_ERR_NULL;
+    }
+    memset(counts, 0, sizeof *counts);
+    if (!spki_view_of(net, pop)) {
+        return SPK_ERR_HANDLE;
+    }
+    const spki_mapped *m = spki_mapped_of(net, pop.index - 1);
+    if (m) {
+        *counts = m->counts;
+    }
+    return m ? SPK_OK : SPK_ERR_STATE;
+}
+
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv-layer: what a convolutional layer is made of ----
+   A stage is a layer with neurons and the pools before it. Its outputs are sites (x, y) of `lanes`
+   channels each, channels last, so that an input adds whole vectors of weights to a few rows of
+   neighbouring sites: its footprint. Three ideas keep that loop free of branches:
+
+   - the grid of sites has margins, so that no footprint is ever clipped;
+   - weights are stored by the phase of the input (its position modulo the stride), already in the
+     order of the sites they reach, so that a row of the footprint is one run of numbers;
+   - tables by x and by y hold all that depends on either, the pools before the layer included.
+
+   Which sites had an active input in a step is marked in bits. Word k of a row of marks covers
+   sites 32 k .. 32 k + 63, so that a footprint's row of up to 32 sites never straddles words. */
+
+#include <stdarg.h>
+
+#define SPKI_CONV_LAYERS 64u
+#define SPKI_CONV_CHANNELS 4096u
+#define SPKI_CONV_REACH 32u                  /* sites an input reaches, each way */
+#define SPKI_CONV_ELEMENTS ((size_t)1 << 30) /* of one array */
+#define SPKI_CONV_FOLD 32767u /* inputs that 16-bit counts and 32-bit sums can take */
+#define SPKI_CONV_NEAR 1024u  /* steps of the fine table of decays */
+#define SPKI_CONV_BATCH 512u
+#define SPKI_CONV_NOWHERE 0xffffu
+
+typedef struct spki_conv_item {
+    uint16_t x, y, c, reserved;
+} spki_conv_item;
+
+typedef struct spki_conv_shape {
+    uint32_t width, height, channels;
+} spki_conv_shape;
+
+/* What depends on an input's x: offsets in elements of their arrays. */
+typedef struct spki_conv_column {
+    uint32_t sums, weights, count, word;
+    uint64_t marks;
+} spki_conv_column;
+
+typedef struct spki_conv_row {
+    uint32_t sums, weights, count, word;
+    uint32_t rows, first; /* bit r: row first + r of the footprint is within the grid */
+} spki_conv_row;
+
+typedef struct spki_conv_pool {
+    uint32_t kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y;
+    spki_conv_shape out;
+} spki_conv_pool;
+
+typedef struct spki_conv_stage {
+    uint32_t layer; /* the user's number */
+    const spki_conv_pool *pool;
+    uint32_t pools;
+    bool folded;            /* the tables hold the pools */
+    spki_conv_shape source; /* what the tables take: before folded pools, after others */
+    spki_conv_shape in, out;
+    uint32_t kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y;
+
+    /* the sites */
+    uint32_t lanes; /* channels out, padded */
+    uint32_t reach_x, reach_y;
+    uint32_t left, top;   /* margins */
+    uint32_t pitch, rows; /* sites a row, and rows, margins included */
+    uint32_t words;       /* of marks, a row */
+    int32_t *sums;        /* weights of this step's inputs */
+    int64_t *spill;       /* first stage: sums that were folded */
+    float *v;
+    int32_t *hold;  /* NULL: no refractory period; steps it lasts after the last update */
+    uint64_t *last; /* step of a site's last update */
+    uint64_t *marks;
+    uint32_t dirty_first, dirty_end; /* rows that have marks */
+
+    /* the inputs */
+    uint16_t *fold_x, *fold_y;
+    spki_conv_column *column;
+    spki_conv_row *row;
+    int16_t *weights;         /* [channel in][phase y][phase x][reach y][reach x][lanes] */
+    uint32_t weights_channel; /* elements a channel in */
+    int16_t *counts;          /* [height + 2 padding][width + 2 padding][channels in, even] */
+    uint32_t count_pitch, count_channels;
+    size_t count_elements;
+    int16_t *windows; /* [kernel y][kernel x][pair of channels in][lanes][2] */
+
+    /* the neurons */
+    float *near_decay, *far_decay;
+    uint64_t far_steps; /* from here on the factor is `beyond`: 0, or 1 without a leak */
+    float beyond;
+    float quantum, threshold, v_reset, v_min;
+    bool subtract;
+    int32_t refractory;
+    uint32_t *total; /* spikes of each neuron */
+
+    uint32_t full_above; /* inputs of a step */
+    bool counting, spilled;
+    uint64_t pending; /* inputs of this step */
+    uint64_t since_fold;
+    size_t spilled_items;
+    spki_conv_item *item; /* spikes of this step */
+    uint32_t *neuron;
+    uint32_t *channel_start;
+    size_t neurons;
+
+    void *block;
+    size_t block_size;
+    double exact_quantum;
+    uint64_t outside, others; /* events outside of the sensor, events of another kind */
+    uint64_t inputs, spikes, sparse_steps, full_steps;
+    spk_digest digest;
+} spki_conv_stage;
+
+/* The loops that differ by instruction set. `scatter` and `scatter_items` add inputs to the sums.
+   `finish` updates the marked sites and returns how
+   many spikes it wrote. */
+typedef struct spki_conv_ops {
+    void (*scatter)(spki_conv_stage *stage, const spk_event *event, size_t count);
+    void (*scatter_items)(spki_conv_stage *stage, const spki_conv_item *item, size_t count);
+    size_t (*finish)(spki_conv_stage *stage, uint64_t now, bool full);
+} spki_conv_ops;
+
+struct spk_conv {
+    spki_mem mem;
+    spk_conv_desc desc;
+    spk_result status;
+    char error[256];
+    spk_isa isa;
+    const spki_conv_ops *ops;
+    spki_conv_stage *stage;
+    uint32_t stages;
+    spki_conv_pool *pool;
+    uint32_t pools;
+    uint32_t layers;
+    uint32_t *stage_of;        /* by layer; UINT32_MAX: a pool */
+    spki_conv_shape *shape_of; /* by layer */
+    spki_conv_item batch[SPKI_CONV_BATCH];
+    bool has_origin, busy;
+    int64_t origin_us, begin_us; /* of step 0 and of the open step */
+    uint64_t step;               /* the open step */
+    uint64_t fed, late;
+};
+
+__attribute__((format(printf, 3, 4), unused)) static spk_result
+spki_conv_fail(spk_conv *conv, spk_result code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(conv->error, sizeof conv->error, format, args);
+    va_end(args);
+    return code;
+}
+
+/* e^x for x <= 0, to a unit in the last place: libm never reaches a spike.
+   Source: Cody and Waite's two-part reduction; Taylor's series. */
+SPKI_FN double spki_conv_exp(double x)
+{
+    double r, sum = 1.0, scale = 1.0;
+    int n, k;
+    if (!(x > -700.0)) {
+        return 0.0;
+    }
+    n = (int)(x * 1.4426950408889634 - 0.5);
+    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10;
+    for (k = 16; k >= 1; k--) {
+        sum = 1.0 + r * sum / k;
+    }
+    for (; n < 0; n++) {
+        scale *= 0.5;
+    }
+    return sum * scale;
+}
+
+/* The factor of `steps` steps: a product of two floats, so that its tables are small. */
+SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
+{
+    if (steps >= s->far_steps) {
+        return s->beyond;
+    }
+    return s->near_decay[steps % SPKI_CONV_NEAR] * s->far_decay[steps / SPKI_CONV_NEAR];
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv-table: the loops of a stage by instruction set ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* As the networks' kernels: no contraction, asked of both compilers in each function. */
+#if defined(__clang__)
+#define SPKI_CONV_PLAIN
+#define SPKI_NO_CONTRACT_HERE _Pragma("STDC FP_CONTRACT OFF")
+#else
+#define SPKI_CONV_PLAIN __attribute__((optimize("fp-contract=off")))
+#define SPKI_NO_CONTRACT_HERE
+#endif
+#define SPKI_CONV_NAME_(a, b) a##_##b
+#define SPKI_CONV_NAME(a, b) SPKI_CONV_NAME_(a, b)
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+
+#define SPKI_CONV_L 1
+#define SPKI_CONV_S scalar
+#define SPKI_CONV_TARGET SPKI_CONV_PLAIN
+/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
+#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
+#if SPKI_CONV_L > 1
+typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
+#else
+typedef float SPKI_CF(spki_conv_f);
+typedef int32_t SPKI_CF(spki_conv_i);
+typedef int16_t SPKI_CF(spki_conv_h);
+#endif
+#define SPKI_VF SPKI_CF(spki_conv_f)
+#define SPKI_VI SPKI_CF(spki_conv_i)
+#define SPKI_VH SPKI_CF(spki_conv_h)
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
+{
+    SPKI_VI x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
+{
+    SPKI_VH x;
+    memcpy(&x, p, sizeof x);
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VI);
+#else
+    return x;
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
+{
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VF);
+#else
+    return (float)x;
+#endif
+}
+
+/* A comparison gives -1 or 0 a lane. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VI)(a < b);
+#else
+    return -(a < b);
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
+{
+#if SPKI_CONV_L == 1
+    return (uint32_t)mask & 1;
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return (uint32_t)_mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        bits |= (uint32_t)(mask[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+
+/* sum + low half of the pair * even weights + high half * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+#if SPKI_CONV_L == 16
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
+#elif SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#else
+    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+#endif
+#elif SPKI_CONV_L > 1
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+    }
+    return sum;
+#else
+    return sum + pair[0] * w[0] + pair[1] * w[1];
+#endif
+}
+
+/* -- inputs touch their footprints -- */
+
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
+/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
+                                               uint32_t c, uint32_t width, uint32_t height)
+{
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
+    for (uint32_t r = 0; r < height; r++) {
+        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
+        }
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
+        w += width;
+        mark += h->words;
+    }
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
+            continue;
+        }
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
+{
+    const uint32_t width = s->reach_x * s->lanes;
+    if (width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+    }
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
+                                                              const spki_conv_item *item, size_t n)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+/* -- a step of the neurons -- */
+
+/* What the counted inputs of a site's window bring to one vector of its channels. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
+                                                   uint32_t lane, SPKI_VI sum)
+{
+    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const int16_t *w = s->windows + (size_t)lane * 2;
+    for (uint32_t r = 0; r < s->kernel_y; r++) {
+        for (uint32_t k = 0; k < pairs; k++) {
+            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            w += (size_t)s->lanes * 2;
+        }
+        count += s->count_pitch;
+    }
+    return sum;
+}
+
+/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+                                                 float factor, int32_t elapsed)
+{
+    SPKI_NO_CONTRACT_HERE
+    const SPKI_VF zero = {0};
+    const SPKI_VI none = {0};
+    const SPKI_VF threshold = zero + s->threshold;
+    SPKI_VI hold = none, fired;
+    SPKI_VF v, after;
+    memcpy(&v, s->v + at, sizeof v);
+    v = v * (zero + factor);
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
+                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
+                                  zero, v);
+    if (s->hold) {
+        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
+        hold = hold & ~(hold >> 31);
+        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
+    }
+    v = v + input;
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
+    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
+    after = s->subtract ? v - threshold : zero + s->v_reset;
+    v = SPKI_CF(spki_conv_choose)(fired, after, v);
+    memcpy(s->v + at, &v, sizeof v);
+    if (s->hold) {
+        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
+    }
+    return SPKI_CF(spki_conv_bits)(fired);
+}
+
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
+                                                         uint64_t now, bool full,
+                                                         spki_conv_item *out)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
+    const SPKI_VI none = {0};
+    const uint32_t ox = x - s->left, oy = y - s->top;
+    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
+                                      (size_t)ox * s->stride_x * s->count_channels
+                                : NULL;
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
+        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        uint32_t bits;
+        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
+        if (full) {
+            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        }
+        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
+                                      short_elapsed);
+        for (; bits; bits &= bits - 1) {
+            out->x = (uint16_t)ox;
+            out->y = (uint16_t)oy;
+            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
+            out++;
+        }
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+{
+    spki_conv_item *out = s->item;
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
+                                              full, out);
+            }
+        }
+    }
+    return (size_t)(out - s->item);
+}
+
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
+                                                         bool full)
+{
+    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
+                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+}
+
+#undef SPKI_CF
+#undef SPKI_CONV_INLINE
+#undef SPKI_VF
+#undef SPKI_VI
+#undef SPKI_VH
+#undef SPKI_CONV_L
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
+
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_CONV_L 4
+#define SPKI_CONV_S base
+#define SPKI_CONV_TARGET SPKI_CONV_PLAIN
+/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
+#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
+#if SPKI_CONV_L > 1
+typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
+#else
+typedef float SPKI_CF(spki_conv_f);
+typedef int32_t SPKI_CF(spki_conv_i);
+typedef int16_t SPKI_CF(spki_conv_h);
+#endif
+#define SPKI_VF SPKI_CF(spki_conv_f)
+#define SPKI_VI SPKI_CF(spki_conv_i)
+#define SPKI_VH SPKI_CF(spki_conv_h)
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
+{
+    SPKI_VI x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
+{
+    SPKI_VH x;
+    memcpy(&x, p, sizeof x);
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VI);
+#else
+    return x;
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
+{
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VF);
+#else
+    return (float)x;
+#endif
+}
+
+/* A comparison gives -1 or 0 a lane. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VI)(a < b);
+#else
+    return -(a < b);
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
+{
+#if SPKI_CONV_L == 1
+    return (uint32_t)mask & 1;
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return (uint32_t)_mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        bits |= (uint32_t)(mask[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+
+/* sum + low half of the pair * even weights + high half * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+#if SPKI_CONV_L == 16
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
+#elif SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#else
+    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+#endif
+#elif SPKI_CONV_L > 1
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+    }
+    return sum;
+#else
+    return sum + pair[0] * w[0] + pair[1] * w[1];
+#endif
+}
+
+/* -- inputs touch their footprints -- */
+
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
+/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
+                                               uint32_t c, uint32_t width, uint32_t height)
+{
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
+    for (uint32_t r = 0; r < height; r++) {
+        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
+        }
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
+        w += width;
+        mark += h->words;
+    }
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
+            continue;
+        }
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
+{
+    const uint32_t width = s->reach_x * s->lanes;
+    if (width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+    }
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
+                                                              const spki_conv_item *item, size_t n)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+/* -- a step of the neurons -- */
+
+/* What the counted inputs of a site's window bring to one vector of its channels. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
+                                                   uint32_t lane, SPKI_VI sum)
+{
+    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const int16_t *w = s->windows + (size_t)lane * 2;
+    for (uint32_t r = 0; r < s->kernel_y; r++) {
+        for (uint32_t k = 0; k < pairs; k++) {
+            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            w += (size_t)s->lanes * 2;
+        }
+        count += s->count_pitch;
+    }
+    return sum;
+}
+
+/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+                                                 float factor, int32_t elapsed)
+{
+    SPKI_NO_CONTRACT_HERE
+    const SPKI_VF zero = {0};
+    const SPKI_VI none = {0};
+    const SPKI_VF threshold = zero + s->threshold;
+    SPKI_VI hold = none, fired;
+    SPKI_VF v, after;
+    memcpy(&v, s->v + at, sizeof v);
+    v = v * (zero + factor);
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
+                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
+                                  zero, v);
+    if (s->hold) {
+        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
+        hold = hold & ~(hold >> 31);
+        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
+    }
+    v = v + input;
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
+    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
+    after = s->subtract ? v - threshold : zero + s->v_reset;
+    v = SPKI_CF(spki_conv_choose)(fired, after, v);
+    memcpy(s->v + at, &v, sizeof v);
+    if (s->hold) {
+        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
+    }
+    return SPKI_CF(spki_conv_bits)(fired);
+}
+
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
+                                                         uint64_t now, bool full,
+                                                         spki_conv_item *out)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
+    const SPKI_VI none = {0};
+    const uint32_t ox = x - s->left, oy = y - s->top;
+    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
+                                      (size_t)ox * s->stride_x * s->count_channels
+                                : NULL;
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
+        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        uint32_t bits;
+        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
+        if (full) {
+            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        }
+        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
+                                      short_elapsed);
+        for (; bits; bits &= bits - 1) {
+            out->x = (uint16_t)ox;
+            out->y = (uint16_t)oy;
+            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
+            out++;
+        }
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+{
+    spki_conv_item *out = s->item;
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
+                                              full, out);
+            }
+        }
+    }
+    return (size_t)(out - s->item);
+}
+
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
+                                                         bool full)
+{
+    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
+                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+}
+
+#undef SPKI_CF
+#undef SPKI_CONV_INLINE
+#undef SPKI_VF
+#undef SPKI_VI
+#undef SPKI_VH
+#undef SPKI_CONV_L
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
+#endif
+
+#if SPKI_HAVE_AVX2
+#define SPKI_CONV_L 8
+#define SPKI_CONV_S avx2
+#define SPKI_CONV_TARGET __attribute__((target("avx2"))) SPKI_CONV_PLAIN
+/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
+#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
+#if SPKI_CONV_L > 1
+typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
+#else
+typedef float SPKI_CF(spki_conv_f);
+typedef int32_t SPKI_CF(spki_conv_i);
+typedef int16_t SPKI_CF(spki_conv_h);
+#endif
+#define SPKI_VF SPKI_CF(spki_conv_f)
+#define SPKI_VI SPKI_CF(spki_conv_i)
+#define SPKI_VH SPKI_CF(spki_conv_h)
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
+{
+    SPKI_VI x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
+{
+    SPKI_VH x;
+    memcpy(&x, p, sizeof x);
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VI);
+#else
+    return x;
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
+{
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VF);
+#else
+    return (float)x;
+#endif
+}
+
+/* A comparison gives -1 or 0 a lane. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VI)(a < b);
+#else
+    return -(a < b);
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
+{
+#if SPKI_CONV_L == 1
+    return (uint32_t)mask & 1;
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return (uint32_t)_mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        bits |= (uint32_t)(mask[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+
+/* sum + low half of the pair * even weights + high half * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+#if SPKI_CONV_L == 16
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
+#elif SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#else
+    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+#endif
+#elif SPKI_CONV_L > 1
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+    }
+    return sum;
+#else
+    return sum + pair[0] * w[0] + pair[1] * w[1];
+#endif
+}
+
+/* -- inputs touch their footprints -- */
+
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
+/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
+                                               uint32_t c, uint32_t width, uint32_t height)
+{
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
+    for (uint32_t r = 0; r < height; r++) {
+        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
+        }
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
+        w += width;
+        mark += h->words;
+    }
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
+            continue;
+        }
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
+{
+    const uint32_t width = s->reach_x * s->lanes;
+    if (width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+    }
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
+                                                              const spki_conv_item *item, size_t n)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+/* -- a step of the neurons -- */
+
+/* What the counted inputs of a site's window bring to one vector of its channels. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
+                                                   uint32_t lane, SPKI_VI sum)
+{
+    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const int16_t *w = s->windows + (size_t)lane * 2;
+    for (uint32_t r = 0; r < s->kernel_y; r++) {
+        for (uint32_t k = 0; k < pairs; k++) {
+            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            w += (size_t)s->lanes * 2;
+        }
+        count += s->count_pitch;
+    }
+    return sum;
+}
+
+/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+                                                 float factor, int32_t elapsed)
+{
+    SPKI_NO_CONTRACT_HERE
+    const SPKI_VF zero = {0};
+    const SPKI_VI none = {0};
+    const SPKI_VF threshold = zero + s->threshold;
+    SPKI_VI hold = none, fired;
+    SPKI_VF v, after;
+    memcpy(&v, s->v + at, sizeof v);
+    v = v * (zero + factor);
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
+                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
+                                  zero, v);
+    if (s->hold) {
+        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
+        hold = hold & ~(hold >> 31);
+        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
+    }
+    v = v + input;
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
+    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
+    after = s->subtract ? v - threshold : zero + s->v_reset;
+    v = SPKI_CF(spki_conv_choose)(fired, after, v);
+    memcpy(s->v + at, &v, sizeof v);
+    if (s->hold) {
+        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
+    }
+    return SPKI_CF(spki_conv_bits)(fired);
+}
+
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
+                                                         uint64_t now, bool full,
+                                                         spki_conv_item *out)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
+    const SPKI_VI none = {0};
+    const uint32_t ox = x - s->left, oy = y - s->top;
+    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
+                                      (size_t)ox * s->stride_x * s->count_channels
+                                : NULL;
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
+        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        uint32_t bits;
+        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
+        if (full) {
+            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        }
+        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
+                                      short_elapsed);
+        for (; bits; bits &= bits - 1) {
+            out->x = (uint16_t)ox;
+            out->y = (uint16_t)oy;
+            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
+            out++;
+        }
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+{
+    spki_conv_item *out = s->item;
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
+                                              full, out);
+            }
+        }
+    }
+    return (size_t)(out - s->item);
+}
+
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
+                                                         bool full)
+{
+    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
+                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+}
+
+#undef SPKI_CF
+#undef SPKI_CONV_INLINE
+#undef SPKI_VF
+#undef SPKI_VI
+#undef SPKI_VH
+#undef SPKI_CONV_L
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
+#endif
+
+/* A site of 8 channels is half of a vector of AVX-512: stages that narrow take these. */
+#if SPKI_HAVE_AVX512
+#define SPKI_CONV_L 8
+#define SPKI_CONV_S half512
+#define SPKI_CONV_TARGET                                                                           \
+    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
+/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
+#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
+#if SPKI_CONV_L > 1
+typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
+#else
+typedef float SPKI_CF(spki_conv_f);
+typedef int32_t SPKI_CF(spki_conv_i);
+typedef int16_t SPKI_CF(spki_conv_h);
+#endif
+#define SPKI_VF SPKI_CF(spki_conv_f)
+#define SPKI_VI SPKI_CF(spki_conv_i)
+#define SPKI_VH SPKI_CF(spki_conv_h)
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
+{
+    SPKI_VI x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
+{
+    SPKI_VH x;
+    memcpy(&x, p, sizeof x);
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VI);
+#else
+    return x;
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
+{
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VF);
+#else
+    return (float)x;
+#endif
+}
+
+/* A comparison gives -1 or 0 a lane. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VI)(a < b);
+#else
+    return -(a < b);
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
+{
+#if SPKI_CONV_L == 1
+    return (uint32_t)mask & 1;
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return (uint32_t)_mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        bits |= (uint32_t)(mask[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+
+/* sum + low half of the pair * even weights + high half * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+#if SPKI_CONV_L == 16
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
+#elif SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#else
+    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+#endif
+#elif SPKI_CONV_L > 1
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+    }
+    return sum;
+#else
+    return sum + pair[0] * w[0] + pair[1] * w[1];
+#endif
+}
+
+/* -- inputs touch their footprints -- */
+
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
+/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
+                                               uint32_t c, uint32_t width, uint32_t height)
+{
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
+    for (uint32_t r = 0; r < height; r++) {
+        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
+        }
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
+        w += width;
+        mark += h->words;
+    }
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
+            continue;
+        }
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
+{
+    const uint32_t width = s->reach_x * s->lanes;
+    if (width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+    }
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
+                                                              const spki_conv_item *item, size_t n)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+/* -- a step of the neurons -- */
+
+/* What the counted inputs of a site's window bring to one vector of its channels. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
+                                                   uint32_t lane, SPKI_VI sum)
+{
+    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const int16_t *w = s->windows + (size_t)lane * 2;
+    for (uint32_t r = 0; r < s->kernel_y; r++) {
+        for (uint32_t k = 0; k < pairs; k++) {
+            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            w += (size_t)s->lanes * 2;
+        }
+        count += s->count_pitch;
+    }
+    return sum;
+}
+
+/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+                                                 float factor, int32_t elapsed)
+{
+    SPKI_NO_CONTRACT_HERE
+    const SPKI_VF zero = {0};
+    const SPKI_VI none = {0};
+    const SPKI_VF threshold = zero + s->threshold;
+    SPKI_VI hold = none, fired;
+    SPKI_VF v, after;
+    memcpy(&v, s->v + at, sizeof v);
+    v = v * (zero + factor);
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
+                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
+                                  zero, v);
+    if (s->hold) {
+        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
+        hold = hold & ~(hold >> 31);
+        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
+    }
+    v = v + input;
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
+    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
+    after = s->subtract ? v - threshold : zero + s->v_reset;
+    v = SPKI_CF(spki_conv_choose)(fired, after, v);
+    memcpy(s->v + at, &v, sizeof v);
+    if (s->hold) {
+        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
+    }
+    return SPKI_CF(spki_conv_bits)(fired);
+}
+
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
+                                                         uint64_t now, bool full,
+                                                         spki_conv_item *out)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
+    const SPKI_VI none = {0};
+    const uint32_t ox = x - s->left, oy = y - s->top;
+    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
+                                      (size_t)ox * s->stride_x * s->count_channels
+                                : NULL;
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
+        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        uint32_t bits;
+        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
+        if (full) {
+            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        }
+        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
+                                      short_elapsed);
+        for (; bits; bits &= bits - 1) {
+            out->x = (uint16_t)ox;
+            out->y = (uint16_t)oy;
+            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
+            out++;
+        }
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+{
+    spki_conv_item *out = s->item;
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
+                                              full, out);
+            }
+        }
+    }
+    return (size_t)(out - s->item);
+}
+
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
+                                                         bool full)
+{
+    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
+                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+}
+
+#undef SPKI_CF
+#undef SPKI_CONV_INLINE
+#undef SPKI_VF
+#undef SPKI_VI
+#undef SPKI_VH
+#undef SPKI_CONV_L
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
+#define SPKI_CONV_L 16
+#define SPKI_CONV_S avx512
+#define SPKI_CONV_TARGET                                                                           \
+    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
+/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
+#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
+#if SPKI_CONV_L > 1
+typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
+typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
+#else
+typedef float SPKI_CF(spki_conv_f);
+typedef int32_t SPKI_CF(spki_conv_i);
+typedef int16_t SPKI_CF(spki_conv_h);
+#endif
+#define SPKI_VF SPKI_CF(spki_conv_f)
+#define SPKI_VI SPKI_CF(spki_conv_i)
+#define SPKI_VH SPKI_CF(spki_conv_h)
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
+{
+    SPKI_VI x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
+{
+    SPKI_VH x;
+    memcpy(&x, p, sizeof x);
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VI);
+#else
+    return x;
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
+{
+#if SPKI_CONV_L > 1
+    return __builtin_convertvector(x, SPKI_VF);
+#else
+    return (float)x;
+#endif
+}
+
+/* A comparison gives -1 or 0 a lane. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VI)(a < b);
+#else
+    return -(a < b);
+#endif
+}
+
+SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
+{
+#if SPKI_CONV_L > 1
+    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
+{
+#if SPKI_CONV_L == 1
+    return (uint32_t)mask & 1;
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return (uint32_t)_mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        bits |= (uint32_t)(mask[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+
+/* sum + low half of the pair * even weights + high half * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+#if SPKI_CONV_L == 16
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
+#elif SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#else
+    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+#endif
+#elif SPKI_CONV_L > 1
+    for (int k = 0; k < SPKI_CONV_L; k++) {
+        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+    }
+    return sum;
+#else
+    return sum + pair[0] * w[0] + pair[1] * w[1];
+#endif
+}
+
+/* -- inputs touch their footprints -- */
+
+/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
+   stage for all that the compiler knows. */
+typedef struct SPKI_CF(spki_conv_hand) {
+    const spki_conv_column *column;
+    const spki_conv_row *row;
+    const int16_t *weights;
+    int32_t *sums;
+    uint64_t *marks;
+    uint32_t weights_channel, pitch, words;
+    uint32_t dirty_first, dirty_end;
+} SPKI_CF(spki_conv_hand);
+
+SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+{
+    SPKI_CF(spki_conv_hand) h;
+    h.column = s->column;
+    h.row = s->row;
+    h.weights = s->weights;
+    h.sums = s->sums;
+    h.marks = s->marks;
+    h.weights_channel = s->weights_channel;
+    h.pitch = s->pitch * s->lanes;
+    h.words = s->words;
+    h.dirty_first = s->dirty_first;
+    h.dirty_end = s->dirty_end;
+    return h;
+}
+
+/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
+                                               uint32_t c, uint32_t width, uint32_t height)
+{
+    const spki_conv_column *col = &h->column[x];
+    const spki_conv_row *row = &h->row[y];
+    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
+    int32_t *sum = h->sums + row->sums + col->sums;
+    uint64_t *mark = h->marks + row->word + col->word;
+    const uint32_t rows = row->rows;
+    const uint64_t marks = col->marks;
+    for (uint32_t r = 0; r < height; r++) {
+        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
+        }
+        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
+        sum += h->pitch;
+        w += width;
+        mark += h->words;
+    }
+    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
+    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
+}
+
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
+    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= in_x || e[k].y >= in_y) {
+            s->outside++;
+            continue;
+        }
+        x = fold_x[e[k].x];
+        y = fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
+                                                        size_t n)
+{
+    const uint32_t width = s->reach_x * s->lanes;
+    if (width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
+    } else if (width == 16 && s->reach_y == 2) {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+    } else {
+        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+    }
+}
+
+SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
+                                                              const spki_conv_item *item, size_t n)
+{
+    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
+    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
+        }
+    }
+    s->dirty_first = h.dirty_first;
+    s->dirty_end = h.dirty_end;
+}
+
+/* -- a step of the neurons -- */
+
+/* What the counted inputs of a site's window bring to one vector of its channels. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
+                                                   uint32_t lane, SPKI_VI sum)
+{
+    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const int16_t *w = s->windows + (size_t)lane * 2;
+    for (uint32_t r = 0; r < s->kernel_y; r++) {
+        for (uint32_t k = 0; k < pairs; k++) {
+            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            w += (size_t)s->lanes * 2;
+        }
+        count += s->count_pitch;
+    }
+    return sum;
+}
+
+/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+                                                 float factor, int32_t elapsed)
+{
+    SPKI_NO_CONTRACT_HERE
+    const SPKI_VF zero = {0};
+    const SPKI_VI none = {0};
+    const SPKI_VF threshold = zero + s->threshold;
+    SPKI_VI hold = none, fired;
+    SPKI_VF v, after;
+    memcpy(&v, s->v + at, sizeof v);
+    v = v * (zero + factor);
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
+                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
+                                  zero, v);
+    if (s->hold) {
+        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
+        hold = hold & ~(hold >> 31);
+        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
+    }
+    v = v + input;
+    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
+    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
+    after = s->subtract ? v - threshold : zero + s->v_reset;
+    v = SPKI_CF(spki_conv_choose)(fired, after, v);
+    memcpy(s->v + at, &v, sizeof v);
+    if (s->hold) {
+        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
+    }
+    return SPKI_CF(spki_conv_bits)(fired);
+}
+
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
+                                                         uint64_t now, bool full,
+                                                         spki_conv_item *out)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
+    const SPKI_VI none = {0};
+    const uint32_t ox = x - s->left, oy = y - s->top;
+    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
+                                      (size_t)ox * s->stride_x * s->count_channels
+                                : NULL;
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
+        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        uint32_t bits;
+        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
+        if (full) {
+            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        }
+        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
+                                      short_elapsed);
+        for (; bits; bits &= bits - 1) {
+            out->x = (uint16_t)ox;
+            out->y = (uint16_t)oy;
+            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
+            out++;
+        }
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+{
+    spki_conv_item *out = s->item;
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
+                                              full, out);
+            }
+        }
+    }
+    return (size_t)(out - s->item);
+}
+
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
+                                                         bool full)
+{
+    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
+                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+}
+
+#undef SPKI_CF
+#undef SPKI_CONV_INLINE
+#undef SPKI_VF
+#undef SPKI_VI
+#undef SPKI_VH
+#undef SPKI_CONV_L
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#define SPKI_CONV_OPS(S)                                                                           \
+    {                                                                                              \
+        spki_conv_scatter_##S, spki_conv_scatter_items_##S, spki_conv_finish_##S                   \
+    }
+
+/* For a stage whose sites have so many lanes (a multiple of 8; of 16 from 16 on). */
+SPKI_FN const spki_conv_ops *spki_conv_ops_of(spk_isa isa, uint32_t lanes)
+{
+    static const spki_conv_ops scalar = SPKI_CONV_OPS(scalar);
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    static const spki_conv_ops base = SPKI_CONV_OPS(base);
+    if (isa == SPK_ISA_SSE2 || isa == SPK_ISA_NEON || isa == SPK_ISA_GENERIC) {
+        return &base;
+    }
+#endif
+#if SPKI_HAVE_AVX2
+    static const spki_conv_ops avx2 = SPKI_CONV_OPS(avx2);
+    if (isa == SPK_ISA_AVX2) {
+        return &avx2;
+    }
+#endif
+#if SPKI_HAVE_AVX512
+    static const spki_conv_ops narrow = SPKI_CONV_OPS(half512), wide = SPKI_CONV_OPS(avx512);
+    if (isa == SPK_ISA_AVX512) {
+        return lanes % 16 ? &narrow : &wide;
+    }
+#endif
+    (void)isa;
+    (void)lanes;
+    return &scalar;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv-build: checking, measuring and laying out the stages ---- */
+
+/* Steps with more active inputs than this share of all are faster window by window. Measured with
+   5 x 5 kernels, stride 2 and 1, 8 and 16 channels, AVX2 and AVX-512 (docs/decisions.md). */
+#define SPKI_CONV_FULL_ABOVE 0.25
+
+SPKI_FN const char *spki_conv_layer_name(const spk_conv_layer *layer)
+{
+    return layer->name ? layer->name : "";
+}
+
+/* -- checks -- */
+
+SPKI_FN bool spki_conv_positive(double x)
+{
+    return x >= 1e-20 && x <= 1e20;
+}
+
+SPKI_FN uint32_t spki_conv_or(uint32_t x, uint32_t other)
+{
+    return x ? x : other;
+}
+
+/* The user's layer with its defaults. */
+SPKI_FN spk_conv_layer spki_conv_resolve(const spk_conv_layer *given)
+{
+    spk_conv_layer l = *given;
+    l.kernel_y = spki_conv_or(l.kernel_y, l.kernel_x);
+    l.stride_y = spki_conv_or(l.stride_y, l.stride_x);
+    if (l.kind == SPK_CONV_SUM_POOL) {
+        l.stride_x = spki_conv_or(l.stride_x, l.kernel_x);
+        l.stride_y = spki_conv_or(l.stride_y, l.kernel_y);
+    }
+    l.stride_x = spki_conv_or(l.stride_x, 1);
+    l.stride_y = spki_conv_or(l.stride_y, 1);
+    l.tau_us = l.tau_us != 0.0 ? l.tau_us : 10000.0;
+    l.threshold = l.threshold != 0.0 ? l.threshold : 1.0;
+    return l;
+}
+
+/* Sizes out of range and what the layer makes of `in`. */
+SPKI_FN spk_result spki_conv_check_window(spk_conv *conv, uint32_t k, const spk_conv_layer *l,
+                                          spki_conv_shape in, spki_conv_shape *out)
+{
+    const char *name = spki_conv_layer_name(l);
+    const uint64_t x = (uint64_t)in.width + 2 * (uint64_t)l->padding_x;
+    const uint64_t y = (uint64_t)in.height + 2 * (uint64_t)l->padding_y;
+    if (l->kernel_x == 0 || l->kernel_x > 65535 || l->kernel_y > 65535 || l->padding_x > 65535 ||
+        l->padding_y > 65535 || l->stride_x > 65535 || l->stride_y > 65535) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": kernel %u x %u, stride %u x %u, padding %u x %u "
+                              "(a kernel has to be given, and nothing may exceed 65,535)",
+                              k, name, l->kernel_x, l->kernel_y, l->stride_x, l->stride_y,
+                              l->padding_x, l->padding_y);
+    }
+    if (x < l->kernel_x || y < l->kernel_y) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": the kernel, %u x %u, is larger than its input, "
+                              "%u x %u with padding",
+                              k, name, l->kernel_x, l->kernel_y, (uint32_t)x, (uint32_t)y);
+    }
+    out->width = (uint32_t)(x - l->kernel_x) / l->stride_x + 1;
+    out->height = (uint32_t)(y - l->kernel_y) / l->stride_y + 1;
+    if (out->width >= SPKI_CONV_NOWHERE || out->height >= SPKI_CONV_NOWHERE) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": %u x %u outputs are too many", k, name,
+                              out->width, out->height);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_conv_check_neurons(spk_conv *conv, uint32_t k, const spk_conv_layer *l)
+{
+    const char *name = spki_conv_layer_name(l);
+    const double dt = (double)conv->desc.dt_us;
+    if (l->channels == 0 || l->channels > SPKI_CONV_CHANNELS) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": %u channels (1 to %u)", k,
+                              name, l->channels, SPKI_CONV_CHANNELS);
+    }
+    if ((uint32_t)l->reset > SPK_CONV_RESET_SUBTRACT) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": no reset has number %u", k,
+                              name, (uint32_t)l->reset);
+    }
+    if (!spki_conv_positive(l->threshold) ||
+        !(l->v_reset >= -1e20 && (float)l->v_reset < (float)l->threshold)) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": threshold %g with v_reset %g (the one has to be "
+                              "positive, the other below it)",
+                              k, name, l->threshold, l->v_reset);
+    }
+    if (!(l->v_min <= 0.0 && l->v_min >= -1e20) || (l->v_min < 0.0 && l->v_reset < l->v_min)) {
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": v_min %g (negative, and v_reset not below it; 0: "
+            "none)",
+            k, name, l->v_min);
+    }
+    if (!(l->tau_us > 0.0) || (l->tau_us < 1e300 && !(l->tau_us <= 1e7 * dt))) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": tau %g us (more than 0, at most 10 million "
+                              "steps; 1e300 and more: no leak)",
+                              k, name, l->tau_us);
+    }
+    if (!(l->refractory_us >= 0.0) || !(l->refractory_us <= 1e8 * dt)) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": a refractory period of %g us", k, name,
+                              l->refractory_us);
+    }
+    if (!(l->full_above >= 0.0)) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": full_above %g", k, name,
+                              l->full_above);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_conv_check_weights(spk_conv *conv, uint32_t k, const spk_conv_layer *l,
+                                           spki_conv_shape in, double *largest)
+{
+    const char *name = spki_conv_layer_name(l);
+    size_t want = l->channels;
+    bool absurd = __builtin_mul_overflow(want, (size_t)in.channels, &want);
+    absurd = __builtin_mul_overflow(want, (size_t)l->kernel_x, &want) || absurd;
+    absurd = __builtin_mul_overflow(want, (size_t)l->kernel_y, &want) || absurd;
+    *largest = 0.0;
+    if (!l->weights) {
+        return spki_conv_fail(conv, SPK_ERR_NULL, "layer %u \"%.60s\": weights are NULL", k, name);
+    }
+    if (absurd || l->weight_count != want) {
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": %llu weights, where %u x %u x %u x %u are needed", k, name,
+            (unsigned long long)l->weight_count, l->channels, in.channels, l->kernel_y,
+            l->kernel_x);
+    }
+    for (size_t n = 0; n < want; n++) {
+        const double w = l->weights[n] < 0.0f ? -(double)l->weights[n] : (double)l->weights[n];
+        if (!(w <= 1e20)) {
+            return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": weight %llu is %g", k,
+                                  name, (unsigned long long)n, (double)l->weights[n]);
+        }
+        *largest = SPKI_MAX(*largest, w);
+    }
+    if (*largest > 0.0 && *largest < 1e-20) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": the largest weight, %g, is too small", k, name,
+                              *largest);
+    }
+    return SPK_OK;
+}
+
+/* -- the geometry of a stage -- */
+
+/* Rounded to a whole number of vectors of every width that may serve it. */
+SPKI_FN uint32_t spki_conv_lanes(uint32_t channels)
+{
+    return channels <= 8 ? 8 : (channels + 15) / 16 * 16;
+}
+
+/* Sites that inputs reach beyond the grid, before and after it. */
+SPKI_FN void spki_conv_margins(uint32_t inputs, uint32_t outputs, uint32_t padding, uint32_t stride,
+                               uint32_t reach, uint32_t *before, uint32_t *after)
+{
+    const uint32_t first = padding / stride, last = (inputs - 1 + padding) / stride;
+    *before = first < reach - 1 ? reach - 1 - first : 0;
+    *after = last > outputs - 1 ? last - (outputs - 1) : 0;
+}
+
+SPKI_FN spk_result spki_conv_measure(spk_conv *conv, spki_conv_stage *s, const spk_conv_layer *l)
+{
+    uint32_t right, bottom;
+    size_t sums, weights, windows, counts;
+    bool absurd;
+    s->lanes = spki_conv_lanes(s->out.channels);
+    s->reach_x = (s->kernel_x + s->stride_x - 1) / s->stride_x;
+    s->reach_y = (s->kernel_y + s->stride_y - 1) / s->stride_y;
+    if (s->reach_x > SPKI_CONV_REACH || s->reach_y > SPKI_CONV_REACH) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": with kernel %u x %u and stride %u x %u an input "
+                              "reaches more than %u outputs each way",
+                              s->layer, spki_conv_layer_name(l), s->kernel_x, s->kernel_y,
+                              s->stride_x, s->stride_y, SPKI_CONV_REACH);
+    }
+    spki_conv_margins(s->in.width, s->out.width, s->padding_x, s->stride_x, s->reach_x, &s->left,
+                      &right);
+    spki_conv_margins(s->in.height, s->out.height, s->padding_y, s->stride_y, s->reach_y, &s->top,
+                      &bottom);
+    s->pitch = s->left + s->out.width + right;
+    s->rows = s->top + s->out.height + bottom;
+    s->words = (s->pitch + 31) / 32 + 1;
+    s->neurons = (size_t)s->out.width * s->out.height * s->out.channels;
+    s->count_channels = (s->in.channels + 1) / 2 * 2;
+    s->count_pitch = (s->in.width + 2 * s->padding_x) * s->count_channels;
+
+    absurd = __builtin_mul_overflow((size_t)s->pitch * s->rows, (size_t)s->lanes, &sums);
+    weights = (size_t)s->reach_x * s->reach_y * s->lanes;
+    absurd = __builtin_mul_overflow(weights, (size_t)s->stride_x * s->stride_y, &weights) || absurd;
+    absurd = absurd || weights > SPKI_CONV_ELEMENTS;
+    s->weights_channel = absurd ? 0 : (uint32_t)weights;
+    absurd = __builtin_mul_overflow(weights, (size_t)s->in.channels, &weights) || absurd;
+    absurd = __builtin_mul_overflow((size_t)s->kernel_x * s->kernel_y,
+                                    (size_t)s->count_channels * s->lanes, &windows) ||
+             absurd;
+    absurd = __builtin_mul_overflow((size_t)s->count_pitch,
+                                    (size_t)s->in.height + 2 * (size_t)s->padding_y, &counts) ||
+             absurd;
+    if (absurd || sums > SPKI_CONV_ELEMENTS || weights > SPKI_CONV_ELEMENTS ||
+        windows > SPKI_CONV_ELEMENTS || counts > SPKI_CONV_ELEMENTS) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": %u x %u x %u neurons with %u x %u x %u weights "
+                              "each are too many",
+                              s->layer, spki_conv_layer_name(l), s->out.width, s->out.height,
+                              s->out.channels, s->in.channels, s->kernel_y, s->kernel_x);
+    }
+    s->count_elements = counts;
+    return SPK_OK;
+}
+
+/* -- one block of memory a stage -- */
+
+/* Hands out the next `count` elements; with no block it only adds up. */
+SPKI_FN void *spki_conv_place(const spki_conv_stage *s, size_t *used, size_t count, size_t size)
+{
+    const size_t at = *used;
+    *used += spki_block_size(count + SPKI_ALIGN / size, size);
+    return s->block ? (char *)s->block + at : NULL;
+}
+
+/* Places all arrays and returns the bytes that they take. */
+SPKI_FN size_t spki_conv_lay_out(spki_conv_stage *s, bool first)
+{
+    const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
+    const size_t far_count = (size_t)(s->far_steps / SPKI_CONV_NEAR) + 1;
+    size_t used = 0;
+    s->sums = (int32_t *)spki_conv_place(s, &used, all, sizeof *s->sums);
+    s->spill = (int64_t *)spki_conv_place(s, &used, first ? all : 0, sizeof *s->spill);
+    s->v = (float *)spki_conv_place(s, &used, all, sizeof *s->v);
+    s->last = (uint64_t *)spki_conv_place(s, &used, sites, sizeof *s->last);
+    s->marks = (uint64_t *)spki_conv_place(s, &used, (size_t)s->rows * s->words, sizeof *s->marks);
+    s->fold_x = (uint16_t *)spki_conv_place(s, &used, s->source.width, sizeof *s->fold_x);
+    s->fold_y = (uint16_t *)spki_conv_place(s, &used, s->source.height, sizeof *s->fold_y);
+    s->column = (spki_conv_column *)spki_conv_place(s, &used, s->in.width, sizeof *s->column);
+    s->row = (spki_conv_row *)spki_conv_place(s, &used, s->in.height, sizeof *s->row);
+    s->weights = (int16_t *)spki_conv_place(s, &used, (size_t)s->in.channels * s->weights_channel,
+                                            sizeof *s->weights);
+    s->counts = (int16_t *)spki_conv_place(s, &used, s->count_elements, sizeof *s->counts);
+    s->windows = (int16_t *)spki_conv_place(
+        s, &used, (size_t)s->kernel_x * s->kernel_y * s->count_channels * s->lanes,
+        sizeof *s->windows);
+    s->near_decay = (float *)spki_conv_place(s, &used, SPKI_CONV_NEAR, sizeof *s->near_decay);
+    s->far_decay = (float *)spki_conv_place(s, &used, far_count, sizeof *s->far_decay);
+    s->total = (uint32_t *)spki_conv_place(s, &used, s->neurons, sizeof *s->total);
+    s->item = (spki_conv_item *)spki_conv_place(s, &used, s->neurons, sizeof *s->item);
+    s->neuron = (uint32_t *)spki_conv_place(s, &used, s->neurons, sizeof *s->neuron);
+    s->channel_start =
+        (uint32_t *)spki_conv_place(s, &used, s->out.channels, sizeof *s->channel_start);
+    if (s->refractory) {
+        s->hold = (int32_t *)spki_conv_place(s, &used, all, sizeof *s->hold);
+    }
+    return used;
+}
+
+/* -- tables -- */
+
+/* Where a coordinate lies after all pools. */
+SPKI_FN void spki_conv_fill_fold(uint16_t *fold, uint32_t count, const spki_conv_pool *pool,
+                                 uint32_t pools, bool y)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t at = k;
+        for (uint32_t p = 0; p < pools && at != SPKI_CONV_NOWHERE; p++) {
+            at /= y ? pool[p].kernel_y : pool[p].kernel_x;
+            if (at >= (y ? pool[p].out.height : pool[p].out.width)) {
+                at = SPKI_CONV_NOWHERE;
+            }
+        }
+        fold[k] = (uint16_t)at;
+    }
+}
+
+/* The footprint of an input begins at grid position *begin (margins included); bits of its places
+   that are outputs whose windows hold the input. */
+SPKI_FN uint32_t spki_conv_footprint(uint32_t at, uint32_t padding, uint32_t stride,
+                                     uint32_t kernel, uint32_t reach, uint32_t margin,
+                                     uint32_t outputs, uint32_t *begin, uint32_t *phase)
+{
+    const uint32_t high = (at + padding) / stride; /* the last output that may hold it */
+    uint32_t bits = 0;
+    *phase = (at + padding) % stride;
+    *begin = high + margin - (reach - 1);
+    for (uint32_t j = 0; j < reach && j <= high; j++) {
+        if (*phase + j * stride < kernel && high - j < outputs) {
+            bits |= (uint32_t)1 << (reach - 1 - j);
+        }
+    }
+    return bits;
+}
+
+SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
+{
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    uint32_t begin, phase;
+    for (uint32_t x = 0; x < s->in.width; x++) {
+        spki_conv_column *c = &s->column[x];
+        const uint32_t bits =
+            spki_conv_footprint(x, s->padding_x, s->stride_x, s->kernel_x, s->reach_x, s->left,
+                                s->out.width, &begin, &phase);
+        c->sums = begin * s->lanes;
+        c->weights = phase * block;
+        c->count = (x + s->padding_x) * s->count_channels;
+        c->word = begin / 32;
+        c->marks = (uint64_t)bits << begin % 32;
+    }
+    for (uint32_t y = 0; y < s->in.height; y++) {
+        spki_conv_row *r = &s->row[y];
+        r->rows = spki_conv_footprint(y, s->padding_y, s->stride_y, s->kernel_y, s->reach_y, s->top,
+                                      s->out.height, &begin, &phase);
+        r->first = begin;
+        r->sums = begin * s->pitch * s->lanes;
+        r->weights = phase * s->stride_x * block;
+        r->count = (y + s->padding_y) * s->count_pitch;
+        r->word = begin * s->words;
+    }
+}
+
+/* The smallest power of two of which the largest weight is at most 32,767. */
+SPKI_FN double spki_conv_quantum(double largest)
+{
+    double q = 1.0;
+    if (largest <= 0.0) {
+        return q;
+    }
+    while (largest > 32767.0 * q) {
+        q *= 2.0;
+    }
+    while (largest <= 32767.0 * 0.5 * q) {
+        q *= 0.5;
+    }
+    return q;
+}
+
+/* To the nearest multiple; halves upwards. */
+SPKI_FN int32_t spki_conv_quantised(double w, double quantum)
+{
+    const double x = w / quantum + 32768.5; /* positive, so that the cast rounds down */
+    return (int32_t)x - 32768;
+}
+
+/* Writes both copies of the weights; false: the sum of a neuron's could leave 32 bits when every
+   input of its window is `most`, as pools may make it. */
+SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, double most)
+{
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    const float *w = weights;
+    bool fits = true;
+    for (uint32_t c = 0; c < s->out.channels; c++) {
+        double sum = 0.0;
+        for (uint32_t i = 0; i < s->in.channels; i++) {
+            for (uint32_t ky = 0; ky < s->kernel_y; ky++) {
+                for (uint32_t kx = 0; kx < s->kernel_x; kx++, w++) {
+                    const int32_t q = spki_conv_quantised((double)*w, s->exact_quantum);
+                    const uint32_t phase = ky % s->stride_y * s->stride_x + kx % s->stride_x;
+                    const uint32_t ry = s->reach_y - 1 - ky / s->stride_y;
+                    const uint32_t rx = s->reach_x - 1 - kx / s->stride_x;
+                    const size_t tap = (size_t)ky * s->kernel_x + kx;
+                    s->weights[(size_t)i * s->weights_channel + (size_t)phase * block +
+                               ((size_t)ry * s->reach_x + rx) * s->lanes + c] = (int16_t)q;
+                    s->windows[((tap * (s->count_channels / 2) + i / 2) * s->lanes + c) * 2 +
+                               i % 2] = (int16_t)q;
+                    sum += q < 0 ? -(double)q : (double)q;
+                }
+            }
+        }
+        fits = fits && sum * most <= 2147483647.0;
+    }
+    return fits;
+}
+
+SPKI_FN void spki_conv_fill_decay(spki_conv_stage *s, double tau_us, double dt_us)
+{
+    const double rate = tau_us < 1e300 ? dt_us / tau_us : 0.0;
+    const size_t far_count = (size_t)(s->far_steps / SPKI_CONV_NEAR) + 1;
+    for (size_t k = 0; k < SPKI_CONV_NEAR; k++) {
+        s->near_decay[k] = (float)spki_conv_exp(-(double)k * rate);
+    }
+    for (size_t k = 0; k < far_count; k++) {
+        s->far_decay[k] = (float)spki_conv_exp(-(double)(k * SPKI_CONV_NEAR) * rate);
+    }
+}
+
+/* -- a stage from a layer -- */
+
+SPKI_FN void spki_conv_stage_params(spki_conv_stage *s, const spk_conv_layer *l, double dt_us)
+{
+    const double share = l->full_above != 0.0 ? l->full_above : SPKI_CONV_FULL_ABOVE;
+    const double inputs = (double)s->in.width * s->in.height * s->in.channels;
+    s->threshold = (float)l->threshold;
+    s->v_reset = (float)l->v_reset;
+    s->v_min = l->v_min < 0.0 ? (float)l->v_min : -FLT_MAX;
+    s->subtract = l->reset == SPK_CONV_RESET_SUBTRACT;
+    s->refractory = (int32_t)(l->refractory_us / dt_us + 0.5);
+    s->refractory += s->refractory > 0; /* the step of the spike itself is not one of them */
+    s->full_above = share * inputs < 4e9 ? (uint32_t)(share * inputs) : UINT32_MAX;
+    /* after 80 time constants less is left than a float of any use resolves */
+    s->far_steps = l->tau_us < 1e300 ? (uint64_t)(80.0 * l->tau_us / dt_us) + 1 : 0;
+    s->beyond = l->tau_us < 1e300 ? 0.0f : 1.0f;
+}
+
+/* Pools whose windows tile their input are divisions that the tables hold. */
+SPKI_FN bool spki_conv_tiles(const spki_conv_pool *pool, uint32_t pools)
+{
+    for (uint32_t k = 0; k < pools; k++) {
+        if (pool[k].stride_x != pool[k].kernel_x || pool[k].stride_y != pool[k].kernel_y ||
+            pool[k].padding_x || pool[k].padding_y) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The largest sum that pools can make of inputs of 1. */
+SPKI_FN double spki_conv_pooled(const spki_conv_stage *s)
+{
+    double most = 1.0;
+    for (uint32_t k = 0; k < s->pools; k++) {
+        most *= (double)s->pool[k].kernel_x * s->pool[k].kernel_y;
+    }
+    return most;
+}
+
+SPKI_FN spk_result spki_conv_build_stage(spk_conv *conv, spki_conv_stage *s,
+                                         const spk_conv_layer *l, double largest)
+{
+    const bool first = s == conv->stage;
+    const double most = spki_conv_pooled(s);
+    spk_result result = spki_conv_measure(conv, s, l);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if (!first && most > 32767.0) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": the pools before it add up %g inputs (at most "
+                              "32,767)",
+                              s->layer, spki_conv_layer_name(l), most);
+    }
+    spki_conv_stage_params(s, l, (double)conv->desc.dt_us);
+    s->block_size = spki_conv_lay_out(s, first);
+    s->block = spki_alloc(&conv->mem, s->block_size, 1);
+    if (!s->block) {
+        return spki_conv_fail(conv, SPK_ERR_OUT_OF_MEMORY, "no memory for layer %u \"%.60s\"",
+                              s->layer, spki_conv_layer_name(l));
+    }
+    (void)spki_conv_lay_out(s, first);
+    s->exact_quantum = spki_conv_quantum(largest);
+    s->quantum = (float)s->exact_quantum;
+    spki_conv_fill_fold(s->fold_x, s->source.width, s->pool, s->folded ? s->pools : 0, false);
+    spki_conv_fill_fold(s->fold_y, s->source.height, s->pool, s->folded ? s->pools : 0, true);
+    spki_conv_fill_tables(s);
+    spki_conv_fill_decay(s, l->tau_us, (double)conv->desc.dt_us);
+    /* the first stage folds its sums every SPKI_CONV_FOLD inputs, the others cannot get so many */
+    if (!spki_conv_fill_weights(s, l->weights, first ? 0.0 : most)) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": the weights of a neuron add up to more than 32 "
+                              "bits of their resolution, %g, hold",
+                              s->layer, spki_conv_layer_name(l), s->exact_quantum);
+    }
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv-step: events in, steps finished, spikes out ----
+   The first stage takes events as they come: the first of a step touch their footprints; from
+   `full_above` on they are only counted, a pixel each, and summed window by window when the step is
+   finished. The other stages have their whole input at once and take the one way or the other. */
+
+/* -- counting -- */
+
+/* Notes an input in the counts and marks of a stage. */
+SPKI_INLINE void spki_conv_count(spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t c)
+{
+    const spki_conv_column *col = &s->column[x];
+    const spki_conv_row *row = &s->row[y];
+    uint64_t *mark = s->marks + row->word + col->word;
+    s->counts[row->count + col->count + c]++;
+    for (uint32_t r = 0; r < s->reach_y; r++, mark += s->words) {
+        *mark |= col->marks & ((uint64_t)0 - (row->rows >> r & 1));
+    }
+    s->dirty_first = SPKI_MIN(s->dirty_first, row->first);
+    s->dirty_end = SPKI_MAX(s->dirty_end, row->first + s->reach_y);
+}
+
+SPKI_FN void spki_conv_count_events(spki_conv_stage *s, const spk_event *e, size_t n)
+{
+    const uint32_t two = s->in.channels > 1;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t x, y;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= s->source.width || e[k].y >= s->source.height) {
+            s->outside++;
+            continue;
+        }
+        x = s->fold_x[e[k].x];
+        y = s->fold_y[e[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            spki_conv_count(s, x, y, (e[k].polarity != 0) & two);
+        }
+    }
+}
+
+SPKI_FN void spki_conv_count_items(spki_conv_stage *s, const spki_conv_item *item, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
+            spki_conv_count(s, x, y, item[k].c);
+        }
+    }
+}
+
+SPKI_FN void spki_conv_clear_counts(spki_conv_stage *s)
+{
+    memset(s->counts, 0, s->count_elements * sizeof *s->counts);
+}
+
+/* -- more inputs in a step than 16-bit counts and 32-bit sums may take -- */
+
+/* Calls for each marked site: (x, y) with margins. Clears the marks where `clear`. */
+typedef void (*spki_conv_site_fn)(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now);
+
+SPKI_FN void spki_conv_each_site(spki_conv_stage *s, uint64_t now, bool clear, spki_conv_site_fn fn)
+{
+    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
+        uint64_t *mark = s->marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = clear ? 0 : mark[k];
+            for (; bits; bits &= bits - 1) {
+                fn(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now);
+            }
+        }
+    }
+}
+
+SPKI_FN void spki_conv_fold_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
+{
+    const size_t at = ((size_t)y * s->pitch + x) * s->lanes;
+    const int16_t *count = s->counts + (size_t)(y - s->top) * s->stride_y * s->count_pitch +
+                           (size_t)(x - s->left) * s->stride_x * s->count_channels;
+    (void)now;
+    for (uint32_t c = 0; c < s->lanes; c++) {
+        s->spill[at + c] += spki_conv_window_scalar(s, count, c, s->sums[at + c]);
+        s->sums[at + c] = 0;
+    }
+}
+
+/* Moves what was summed and counted so far into 64 bits. Marks stay. */
+SPKI_FN void spki_conv_fold(spki_conv_stage *s)
+{
+    spki_conv_each_site(s, 0, false, spki_conv_fold_site);
+    spki_conv_clear_counts(s);
+    s->since_fold = 0;
+    s->spilled = true;
+}
+
+/* The update of a site whose sums have 64 bits: the same arithmetic, one neuron at a time. */
+SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
+{
+    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
+    const uint64_t elapsed = now - s->last[site];
+    const float factor = spki_conv_decay(s, elapsed);
+    s->last[site] = now;
+    for (uint32_t c = 0; c < s->lanes; c++) {
+        const float input = (float)s->spill[at + c] * s->quantum;
+        s->spill[at + c] = 0;
+        if (spki_conv_lif_scalar(s, at + c, input, factor,
+                                 (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30))) {
+            spki_conv_item *out = &s->item[s->spilled_items++];
+            out->x = (uint16_t)(x - s->left);
+            out->y = (uint16_t)(y - s->top);
+            out->c = (uint16_t)c;
+        }
+    }
+}
+
+SPKI_FN size_t spki_conv_finish_wide(spki_conv_stage *s, uint64_t now)
+{
+    spki_conv_fold(s);
+    s->spilled_items = 0;
+    spki_conv_each_site(s, now, true, spki_conv_finish_site);
+    s->spilled = false;
+    return s->spilled_items;
+}
+
+/* -- input -- */
+
+SPKI_FN void spki_conv_put_items(spki_conv_stage *s, const spki_conv_ops *ops,
+                                 const spki_conv_item *item, size_t n)
+{
+    if (s->counting) {
+        spki_conv_count_items(s, item, n);
+    } else {
+        ops->scatter_items(s, item, n);
+    }
+}
+
+/* How many more inputs the stage takes the way it does now; switches over when it is none. */
+SPKI_FN uint64_t spki_conv_room(spki_conv_stage *s, bool first)
+{
+    if (first && s->since_fold >= SPKI_CONV_FOLD) {
+        spki_conv_fold(s);
+    }
+    if (!s->counting && s->pending >= s->full_above) {
+        s->counting = true;
+    }
+    const uint64_t fold = first ? SPKI_CONV_FOLD - s->since_fold : UINT64_MAX;
+    return s->counting ? fold : SPKI_MIN(fold, s->full_above - s->pending);
+}
+
+SPKI_FN void spki_conv_add_items(spk_conv *conv, spki_conv_stage *s, const spki_conv_item *item,
+                                 size_t n)
+{
+    while (n) {
+        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, s == conv->stage));
+        spki_conv_put_items(s, spki_conv_ops_of(conv->isa, s->lanes), item, some);
+        s->pending += some;
+        s->since_fold += some;
+        item += some;
+        n -= some;
+    }
+}
+
+/* An input of overlapping pools: one of the next for each window that holds it. */
+SPKI_FN void spki_conv_pool_item(spk_conv *conv, spki_conv_stage *s, uint32_t pool,
+                                 spki_conv_item item, size_t *used)
+{
+    if (pool == s->pools) {
+        if (*used == SPKI_CONV_BATCH) {
+            spki_conv_add_items(conv, s, conv->batch, *used);
+            *used = 0;
+        }
+        conv->batch[(*used)++] = item;
+        return;
+    }
+    const spki_conv_pool *p = &s->pool[pool];
+    const uint32_t px = item.x + p->padding_x, py = item.y + p->padding_y;
+    for (uint32_t y = py < p->kernel_y ? 0 : (py - p->kernel_y) / p->stride_y + 1;
+         y < p->out.height && y * p->stride_y <= py; y++) {
+        for (uint32_t x = px < p->kernel_x ? 0 : (px - p->kernel_x) / p->stride_x + 1;
+             x < p->out.width && x * p->stride_x <= px; x++) {
+            spki_conv_item next = item;
+            next.x = (uint16_t)x;
+            next.y = (uint16_t)y;
+            spki_conv_pool_item(conv, s, pool + 1, next, used);
+        }
+    }
+}
+
+/* Spikes of the stage before (or events) into a stage. */
+SPKI_FN void spki_conv_input(spk_conv *conv, spki_conv_stage *s, const spki_conv_item *item,
+                             size_t n)
+{
+    size_t used = 0;
+    s->inputs += n;
+    if (s->folded || s->pools == 0) {
+        spki_conv_add_items(conv, s, item, n);
+        return;
+    }
+    for (size_t k = 0; k < n; k++) {
+        spki_conv_pool_item(conv, s, 0, item[k], &used);
+    }
+    spki_conv_add_items(conv, s, conv->batch, used);
+}
+
+/* The same for the events of the open step. */
+SPKI_FN void spki_conv_pool_events(spk_conv *conv, const spk_event *e, size_t n)
+{
+    spki_conv_stage *s = conv->stage;
+    size_t used = 0;
+    for (size_t k = 0; k < n; k++) {
+        spki_conv_item item;
+        if (e[k].kind != SPK_EVENT_CD) {
+            s->others++;
+            continue;
+        }
+        if (e[k].x >= conv->desc.width || e[k].y >= conv->desc.height) {
+            s->outside++;
+            continue;
+        }
+        item.x = e[k].x;
+        item.y = e[k].y;
+        item.c = (uint16_t)((e[k].polarity != 0) & (conv->desc.polarities > 1));
+        item.reserved = 0;
+        spki_conv_pool_item(conv, s, 0, item, &used);
+    }
+    spki_conv_add_items(conv, s, conv->batch, used);
+}
+
+SPKI_FN void spki_conv_events(spk_conv *conv, const spk_event *e, size_t n)
+{
+    spki_conv_stage *s = conv->stage;
+    conv->fed += n;
+    if (s->pools && !s->folded) {
+        spki_conv_pool_events(conv, e, n);
+        return;
+    }
+    while (n) {
+        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, true));
+        if (s->counting) {
+            spki_conv_count_events(s, e, some);
+        } else {
+            conv->ops->scatter(s, e, some);
+        }
+        s->pending += some;
+        s->since_fold += some;
+        e += some;
+        n -= some;
+    }
+}
+
+/* -- finishing a step -- */
+
+/* Spikes were found site by site; neurons are numbered channel by channel. */
+SPKI_FN void spki_conv_sort(spki_conv_stage *s, size_t n)
+{
+    const uint32_t plane = s->out.width * s->out.height;
+    uint32_t at = 0;
+    memset(s->channel_start, 0, s->out.channels * sizeof *s->channel_start);
+    for (size_t k = 0; k < n; k++) {
+        s->channel_start[s->item[k].c]++;
+    }
+    for (uint32_t c = 0; c < s->out.channels; c++) {
+        const uint32_t here = s->channel_start[c];
+        s->channel_start[c] = at;
+        at += here;
+    }
+    for (size_t k = 0; k < n; k++) {
+        const spki_conv_item i = s->item[k];
+        s->neuron[s->channel_start[i.c]++] = i.c * plane + i.y * s->out.width + i.x;
+    }
+}
+
+SPKI_FN void spki_conv_digest(spki_conv_stage *s, uint64_t stamp, size_t n)
+{
+    unsigned char bytes[12 * 64];
+    for (size_t k = 0; k < n;) {
+        unsigned char *out = bytes;
+        for (; k < n && out < bytes + sizeof bytes; k++) {
+            for (int b = 0; b < 8; b++) {
+                *out++ = (unsigned char)(stamp >> (8 * b));
+            }
+            for (int b = 0; b < 4; b++) {
+                *out++ = (unsigned char)(s->neuron[k] >> (8 * b));
+            }
+        }
+        spk_digest_update(&s->digest, bytes, (size_t)(out - bytes));
+    }
+}
+
+/* All that a stage's spikes of a step go to. */
+SPKI_FN void spki_conv_emit(spk_conv *conv, spki_conv_stage *s, size_t n)
+{
+    const uint64_t stamp = conv->step + 1;
+    if (n == 0) {
+        return;
+    }
+    spki_conv_sort(s, n);
+    for (size_t k = 0; k < n; k++) {
+        s->total[s->neuron[k]]++;
+    }
+    s->spikes += n;
+    spki_conv_digest(s, stamp, n);
+    if (conv->desc.spikes) {
+        conv->busy = true;
+        conv->desc.spikes(conv->desc.ctx, s->layer, stamp, s->neuron, n);
+        conv->busy = false;
+    }
+}
+
+/* Updates the neurons that had input; returns the number of spikes in s->item. */
+SPKI_FN size_t spki_conv_update(const spk_conv *conv, spki_conv_stage *s)
+{
+    size_t n = 0;
+    if (s->dirty_first < s->dirty_end) {
+        n = s->spilled ? spki_conv_finish_wide(s, conv->step)
+                       : spki_conv_ops_of(conv->isa, s->lanes)->finish(s, conv->step, s->counting);
+        s->full_steps += s->counting;
+        s->sparse_steps += !s->counting;
+        if (s->counting) {
+            spki_conv_clear_counts(s);
+        }
+    }
+    /* the next step is likely to be as busy */
+    s->counting = s == conv->stage && s->counting && s->pending > s->full_above;
+    s->pending = s->since_fold = 0;
+    s->dirty_first = UINT32_MAX;
+    s->dirty_end = 0;
+    return n;
+}
+
+/* The open step ends. */
+SPKI_FN void spki_conv_finish_step(spk_conv *conv)
+{
+    for (uint32_t k = 0; k < conv->stages; k++) {
+        spki_conv_stage *s = &conv->stage[k];
+        const size_t n = spki_conv_update(conv, s);
+        spki_conv_emit(conv, s, n);
+        if (n == 0) { /* nothing reaches the stages behind */
+            return;
+        }
+        if (k + 1 < conv->stages) {
+            spki_conv_stage *next = s + 1;
+            next->counting = n > next->full_above;
+            spki_conv_input(conv, next, s->item, n);
+        }
+    }
+}
+
+/* Opens the step `steps` after the open one; all between are empty and cost nothing. */
+SPKI_FN void spki_conv_advance(spk_conv *conv, uint64_t steps)
+{
+    spki_conv_finish_step(conv);
+    conv->step += steps;
+    conv->begin_us = (int64_t)((uint64_t)conv->begin_us + steps * conv->desc.dt_us);
+}
+
+/* -- the calls -- */
+
+SPKI_FN spk_result spki_conv_ready(spk_conv *conv, const char *call)
+{
+    if (!conv) {
+        return SPK_ERR_NULL;
+    }
+    if (conv->status != SPK_OK) {
+        return conv->status;
+    }
+    if (conv->busy) {
+        return spki_conv_fail(conv, SPK_ERR_STATE, "%s: this is a callback of the same object",
+                              call);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN void spki_conv_begin(spk_conv *conv, int64_t t_us)
+{
+    if (!conv->has_origin) {
+        conv->has_origin = true;
+        conv->origin_us = conv->begin_us = t_us;
+    }
+}
+
+/* With SPK_LATE_ERROR: is any event late when its turn comes? */
+SPKI_FN spk_result spki_conv_check_late(spk_conv *conv, const spk_event *e, size_t n)
+{
+    int64_t begin = conv->begin_us;
+    bool known = conv->has_origin;
+    for (size_t k = 0; k < n; k++) {
+        if (e[k].kind != SPK_EVENT_CD) {
+            continue;
+        }
+        if (!known) {
+            begin = e[k].t_us;
+            known = true;
+        }
+        if (e[k].t_us < begin) {
+            return spki_conv_fail(
+                conv, SPK_ERR_RANGE,
+                "feed: event %llu, at %lld us, comes when the step that begins at "
+                "%lld us is open",
+                (unsigned long long)k, (long long)e[k].t_us, (long long)begin);
+        }
+        const uint64_t ahead = (uint64_t)e[k].t_us - (uint64_t)begin;
+        begin = (int64_t)((uint64_t)begin + ahead / conv->desc.dt_us * conv->desc.dt_us);
+    }
+    return SPK_OK;
+}
+
+/* An event that is not of the open step. */
+SPKI_FN void spki_conv_other_step(spk_conv *conv, const spk_event *e)
+{
+    if (e->kind != SPK_EVENT_CD) {
+        return;
+    }
+    if (e->t_us < conv->begin_us) {
+        conv->late++;
+        if (conv->desc.late == SPK_LATE_NEXT) {
+            spki_conv_events(conv, e, 1);
+        }
+        return;
+    }
+    spki_conv_advance(conv, ((uint64_t)e->t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us);
+    spki_conv_events(conv, e, 1);
+}
+
+SPIKELIB_API spk_result spk_conv_feed(spk_conv *conv, const spk_event *events, size_t count)
+{
+    spk_result result = spki_conv_ready(conv, "feed");
+    if (result != SPK_OK || count == 0) {
+        return result;
+    }
+    if (!events) {
+        return spki_conv_fail(conv, SPK_ERR_NULL, "feed: events is NULL");
+    }
+    if (conv->desc.late == SPK_LATE_ERROR) {
+        result = spki_conv_check_late(conv, events, count);
+        if (result != SPK_OK) {
+            return result;
+        }
+    }
+    for (size_t k = 0; k < count;) {
+        size_t end = k;
+        while (!conv->has_origin && k < count) { /* triggers say nothing about time */
+            if (events[k].kind == SPK_EVENT_CD) {
+                spki_conv_begin(conv, events[k].t_us);
+            } else {
+                end = ++k;
+            }
+        }
+        while (end < count &&
+               (uint64_t)events[end].t_us - (uint64_t)conv->begin_us < conv->desc.dt_us) {
+            end++;
+        }
+        if (end > k) {
+            spki_conv_events(conv, events + k, end - k);
+            k = end;
+        } else if (k < count) {
+            spki_conv_other_step(conv, &events[k++]);
+        }
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_conv_run_until_us(spk_conv *conv, int64_t t_us)
+{
+    const spk_result result = spki_conv_ready(conv, "run until");
+    if (result != SPK_OK) {
+        return result;
+    }
+    spki_conv_begin(conv, t_us);
+    if (t_us >= conv->begin_us) {
+        const uint64_t steps = ((uint64_t)t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us;
+        if (steps) {
+            spki_conv_advance(conv, steps);
+        }
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv)
+{
+    const spk_result result = spki_conv_ready(conv, "flush");
+    if (result == SPK_OK && conv->has_origin && conv->stage[0].pending) {
+        spki_conv_advance(conv, 1);
+    }
+    return result;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>conv-object: creating, asking and destroying ---- */
+
+SPIKELIB_API spk_result spk_conv_desc_defaults(spk_conv_desc *desc)
+{
+    if (!desc) {
+        return SPK_ERR_NULL;
+    }
+    if (desc->begin_sentinel || desc->end_sentinel) {
+        return SPK_ERR_UNINITIALISED;
+    }
+    desc->polarities = desc->polarities ? desc->polarities : 2;
+    desc->dt_us = desc->dt_us ? desc->dt_us : 1000;
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_conv_check_desc(spk_conv *conv)
+{
+    const spk_conv_desc *d = &conv->desc;
+    if (d->width == 0 || d->width > 65535 || d->height == 0 || d->height > 65535) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "a sensor of %u x %u pixels (1 to 65,535)",
+                              d->width, d->height);
+    }
+    if (d->polarities > 2) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "polarities %u (1 or 2)", d->polarities);
+    }
+    if ((uint32_t)d->late > SPK_LATE_ERROR) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "no way with late events has number %u",
+                              (uint32_t)d->late);
+    }
+    if (!d->layers) {
+        return spki_conv_fail(conv, SPK_ERR_NULL, "layers is NULL");
+    }
+    if (d->layer_count == 0 || d->layer_count > SPKI_CONV_LAYERS) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "%llu layers (1 to %u)",
+                              (unsigned long long)d->layer_count, SPKI_CONV_LAYERS);
+    }
+    if (d->layers[d->layer_count - 1].kind == SPK_CONV_SUM_POOL) {
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u: the last layer is a pool, which has no neurons",
+                              (uint32_t)d->layer_count - 1);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_conv_arrays(spk_conv *conv)
+{
+    conv->layers = (uint32_t)conv->desc.layer_count;
+    conv->stage = (spki_conv_stage *)spki_alloc(&conv->mem, conv->layers, sizeof *conv->stage);
+    conv->pool = (spki_conv_pool *)spki_alloc(&conv->mem, conv->layers, sizeof *conv->pool);
+    conv->stage_of = (uint32_t *)spki_alloc(&conv->mem, conv->layers, sizeof *conv->stage_of);
+    conv->shape_of =
+        (spki_conv_shape *)spki_alloc(&conv->mem, conv->layers, sizeof *conv->shape_of);
+    if (!conv->stage || !conv->pool || !conv->stage_of || !conv->shape_of) {
+        return spki_conv_fail(conv, SPK_ERR_OUT_OF_MEMORY, "no memory for %u layers", conv->layers);
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_conv_add_pool(spk_conv *conv, uint32_t k, const spk_conv_layer *l,
+                                      spki_conv_shape *shape)
+{
+    spki_conv_pool *p = &conv->pool[conv->pools];
+    spki_conv_shape out = *shape;
+    spk_result result;
+    if (l->weights || l->weight_count || (l->channels && l->channels != shape->channels)) {
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": a pool has no weights and the %u channels it gets", k,
+            spki_conv_layer_name(l), shape->channels);
+    }
+    result = spki_conv_check_window(conv, k, l, *shape, &out);
+    p->kernel_x = l->kernel_x;
+    p->kernel_y = l->kernel_y;
+    p->stride_x = l->stride_x;
+    p->stride_y = l->stride_y;
+    p->padding_x = l->padding_x;
+    p->padding_y = l->padding_y;
+    p->out = *shape = out;
+    conv->pools++;
+    conv->stage_of[k] = UINT32_MAX;
+    return result;
+}
+
+/* `before`: the shape ahead of the `pools` last pools. */
+SPKI_FN spk_result spki_conv_add_stage(spk_conv *conv, uint32_t k, spk_conv_layer *l,
+                                       spki_conv_shape before, uint32_t pools,
+                                       spki_conv_shape *shape)
+{
+    spki_conv_stage *s = &conv->stage[conv->stages];
+    spki_conv_shape out = *shape;
+    double largest;
+    spk_result result;
+    if (l->kind == SPK_CONV_DENSE) {
+        if (l->kernel_x || l->kernel_y || l->padding_x || l->padding_y) {
+            return spki_conv_fail(conv, SPK_ERR_RANGE,
+                                  "layer %u \"%.60s\": a dense layer has no kernel and no padding",
+                                  k, spki_conv_layer_name(l));
+        }
+        l->kernel_x = l->stride_x = shape->width;
+        l->kernel_y = l->stride_y = shape->height;
+    }
+    result = spki_conv_check_neurons(conv, k, l);
+    if (result == SPK_OK) {
+        result = spki_conv_check_window(conv, k, l, *shape, &out);
+    }
+    if (result == SPK_OK) {
+        result = spki_conv_check_weights(conv, k, l, *shape, &largest);
+    }
+    if (result != SPK_OK) {
+        return result;
+    }
+    out.channels = l->channels;
+    s->layer = k;
+    s->pool = conv->pool + conv->pools - pools;
+    s->pools = pools;
+    s->folded = pools && spki_conv_tiles(s->pool, pools);
+    s->source = s->folded ? before : *shape;
+    s->in = *shape;
+    s->out = *shape = out;
+    s->kernel_x = l->kernel_x;
+    s->kernel_y = l->kernel_y;
+    s->stride_x = l->stride_x;
+    s->stride_y = l->stride_y;
+    s->padding_x = l->padding_x;
+    s->padding_y = l->padding_y;
+    conv->stage_of[k] = conv->stages++;
+    return spki_conv_build_stage(conv, s, l, largest);
+}
+
+SPKI_FN spk_result spki_conv_build(spk_conv *conv)
+{
+    spki_conv_shape shape, before;
+    uint32_t pools = 0;
+    const char *why;
+    spk_result result = spki_conv_check_desc(conv);
+    if (result == SPK_OK && (why = spki_arithmetic_check()) != NULL) {
+        result = spki_conv_fail(conv, SPK_ERR_ARITHMETIC, "%s", why);
+    }
+    if (result == SPK_OK) {
+        result = spki_isa_resolve(conv->desc.isa, &conv->isa, &why);
+        if (result != SPK_OK) {
+            (void)spki_conv_fail(conv, result, "instruction set \"%s\": %s",
+                                 spk_isa_name(conv->isa), why);
+        }
+    }
+    if (result == SPK_OK) {
+        result = spki_conv_arrays(conv);
+    }
+    shape.width = conv->desc.width;
+    shape.height = conv->desc.height;
+    shape.channels = conv->desc.polarities;
+    before = shape;
+    for (uint32_t k = 0; k < conv->layers && result == SPK_OK; k++) {
+        spk_conv_layer l = spki_conv_resolve(&conv->desc.layers[k]);
+        if (l.kind == SPK_CONV_SUM_POOL) {
+            result = spki_conv_add_pool(conv, k, &l, &shape);
+            pools++;
+        } else if (l.kind == SPK_CONV_2D || l.kind == SPK_CONV_DENSE) {
+            result = spki_conv_add_stage(conv, k, &l, before, pools, &shape);
+            before = shape;
+            pools = 0;
+        } else {
+            result = spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u: no kind has number %u", k,
+                                    (uint32_t)l.kind);
+        }
+        conv->shape_of[k] = shape;
+    }
+    conv->desc.layers = NULL; /* the caller's; all is copied */
+    return result;
+}
+
+SPKI_FN void spki_conv_zero(spk_conv *conv)
+{
+    for (uint32_t k = 0; k < conv->stages; k++) {
+        spki_conv_stage *s = &conv->stage[k];
+        const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
+        memset(s->sums, 0, all * sizeof *s->sums);
+        memset(s->v, 0, all * sizeof *s->v);
+        memset(s->last, 0, sites * sizeof *s->last);
+        memset(s->marks, 0, (size_t)s->rows * s->words * sizeof *s->marks);
+        memset(s->total, 0, s->neurons * sizeof *s->total);
+        if (k == 0) {
+            memset(s->spill, 0, all * sizeof *s->spill);
+        }
+        if (s->hold) {
+            memset(s->hold, 0, all * sizeof *s->hold);
+        }
+        spki_conv_clear_counts(s);
+        s->dirty_first = UINT32_MAX;
+        s->dirty_end = 0;
+        s->counting = s->spilled = false;
+        s->pending = s->since_fold = 0;
+        s->outside = s->others = s->inputs = s->spikes = s->sparse_steps = s->full_steps = 0;
+        spk_digest_begin(&s->digest);
+    }
+    conv->has_origin = conv->desc.origin_given;
+    conv->origin_us = conv->begin_us = conv->desc.origin_given ? conv->desc.origin_us : 0;
+    conv->step = conv->fed = conv->late = 0;
+}
+
+SPKI_FN void spki_conv_free(spk_conv *conv)
+{
+    for (uint32_t k = 0; conv->stage && k < conv->stages; k++) {
+        spki_free(&conv->mem, conv->stage[k].block, conv->stage[k].block_size, 1);
+    }
+    spki_free(&conv->mem, conv->stage, conv->layers, sizeof *conv->stage);
+    spki_free(&conv->mem, conv->pool, conv->layers, sizeof *conv->pool);
+    spki_free(&conv->mem, conv->stage_of, conv->layers, sizeof *conv->stage_of);
+    spki_free(&conv->mem, conv->shape_of, conv->layers, sizeof *conv->shape_of);
+    conv->stage = NULL;
+    conv->pool = NULL;
+    conv->stage_of = NULL;
+    conv->shape_of = NULL;
+    conv->stages = conv->layers = 0;
+}
+
+SPIKELIB_API spk_conv *spk_conv_create(const spk_conv_desc *desc)
+{
+    spk_conv_desc d;
+    spki_mem mem;
+    spk_conv *conv;
+    spk_result result;
+    memset(&d, 0, sizeof d);
+    if (desc) {
+        d = *desc;
+    }
+    result = spk_conv_desc_defaults(&d);
+    spki_mem_init(&mem, result == SPK_OK ? &d.allocator : NULL,
+                  result == SPK_OK ? d.memory_limit : 0);
+    conv = (spk_conv *)spki_alloc(&mem, 1, sizeof *conv);
+    if (!conv) {
+        return NULL;
+    }
+    conv->mem = mem;
+    conv->desc = d;
+    if (!desc) {
+        result = spki_conv_fail(conv, SPK_ERR_NULL,
+                                "desc is NULL: width, height and layers have "
+                                "no defaults");
+    } else if (result != SPK_OK) {
+        (void)spki_conv_fail(conv, result, "the descriptor holds garbage: start it with = {0}");
+    } else {
+        result = spki_conv_build(conv);
+    }
+    conv->status = result;
+    if (result == SPK_OK) {
+        conv->ops = spki_conv_ops_of(conv->isa, conv->stage[0].lanes);
+        spki_conv_zero(conv);
+    } else {
+        spki_conv_free(conv);
+    }
+    return conv;
+}
+
+SPIKELIB_API void spk_conv_destroy(spk_conv *conv)
+{
+    spki_mem mem;
+    if (!conv) {
+        return;
+    }
+    spki_conv_free(conv);
+    mem = conv->mem;
+    spki_free(&mem, conv, 1, sizeof *conv);
+}
+
+SPIKELIB_API spk_result spk_conv_status(const spk_conv *conv)
+{
+    return conv ? conv->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_conv_error(const spk_conv *conv)
+{
+    return conv ? conv->error : "conv is NULL";
+}
+
+SPIKELIB_API spk_result spk_conv_restart(spk_conv *conv)
+{
+    const spk_result result = spki_conv_ready(conv, "restart");
+    if (result == SPK_OK) {
+        spki_conv_zero(conv);
+    }
+    return result;
+}
+
+/* Events that were not late, of another kind or outside. */
+SPKI_FN uint64_t spki_conv_acted(const spk_conv *conv)
+{
+    return conv->fed - conv->stage[0].outside - conv->stage[0].others;
+}
+
+SPIKELIB_API spk_result spk_conv_get_info(const spk_conv *conv, spk_conv_info *info)
+{
+    if (!conv || !info) {
+        return SPK_ERR_NULL;
+    }
+    memset(info, 0, sizeof *info);
+    info->steps = conv->step;
+    info->late = conv->late;
+    if (conv->status == SPK_OK) {
+        info->outside = conv->stage[0].outside;
+        info->events = spki_conv_acted(conv);
+    }
+    info->origin_us = conv->origin_us;
+    info->layers = conv->layers;
+    info->dt_us = conv->desc.dt_us;
+    info->isa = conv->isa;
+    info->bytes = conv->mem.now;
+    return conv->status;
+}
+
+SPIKELIB_API spk_result spk_conv_get_layer(const spk_conv *conv, size_t layer,
+                                           spk_conv_layer_info *info)
+{
+    if (!conv || !info) {
+        return SPK_ERR_NULL;
+    }
+    memset(info, 0, sizeof *info);
+    if (conv->status != SPK_OK) {
+        return conv->status;
+    }
+    if (layer >= conv->layers) {
+        return SPK_ERR_RANGE;
+    }
+    info->width = conv->shape_of[layer].width;
+    info->height = conv->shape_of[layer].height;
+    info->channels = conv->shape_of[layer].channels;
+    if (conv->stage_of[layer] != UINT32_MAX) {
+        const spki_conv_stage *s = &conv->stage[conv->stage_of[layer]];
+        info->inputs = s == conv->stage ? spki_conv_acted(conv) : s->inputs;
+        info->spikes = s->spikes;
+        info->digest = spk_digest_value(&s->digest);
+        info->sparse_steps = s->sparse_steps;
+        info->full_steps = s->full_steps;
+        info->quantum = s->exact_quantum;
+    }
+    return SPK_OK;
+}
+
+/* The stage of a layer whose neurons an array of `count` describes. */
+SPKI_FN spk_result spki_conv_neurons_of(const spk_conv *conv, size_t layer, const void *array,
+                                        size_t count, const spki_conv_stage **s)
+{
+    if (!conv || !array) {
+        return SPK_ERR_NULL;
+    }
+    if (conv->status != SPK_OK) {
+        return conv->status;
+    }
+    if (layer >= conv->layers || conv->stage_of[layer] == UINT32_MAX) {
+        return SPK_ERR_RANGE;
+    }
+    *s = &conv->stage[conv->stage_of[layer]];
+    return count == (*s)->neurons ? SPK_OK : SPK_ERR_RANGE;
+}
+
+SPIKELIB_API spk_result spk_conv_spike_counts(const spk_conv *conv, size_t layer, uint32_t *counts,
+                                              size_t count)
+{
+    const spki_conv_stage *s;
+    const spk_result result = spki_conv_neurons_of(conv, layer, counts, count, &s);
+    if (result == SPK_OK) {
+        memcpy(counts, s->total, count * sizeof *counts);
+    }
+    return result;
+}
+
+SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, float *potentials,
+                                            size_t count)
+{
+    const spki_conv_stage *s;
+    const spk_result result = spki_conv_neurons_of(conv, layer, potentials, count, &s);
+    for (uint32_t y = 0; result == SPK_OK && y < s->out.height; y++) {
+        for (uint32_t x = 0; x < s->out.width; x++) {
+            const size_t site = (size_t)(y + s->top) * s->pitch + x + s->left;
+            const float factor =
+                conv->step ? spki_conv_decay(s, conv->step - 1 - s->last[site]) : 0.0f;
+            for (uint32_t c = 0; c < s->out.channels; c++) {
+                const float v = s->v[site * s->lanes + c] * factor;
+                potentials[((size_t)c * s->out.height + y) * s->out.width + x] =
+                    v < 1e-30f && v > -1e-30f ? 0.0f : v;
+            }
+        }
+    }
+    return result;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
@@ -26379,6 +30537,22 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 #undef SPKI_CHAIN_PIECE
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
+#undef SPKI_CONV_BATCH
+#undef SPKI_CONV_CHANNELS
+#undef SPKI_CONV_ELEMENTS
+#undef SPKI_CONV_FOLD
+#undef SPKI_CONV_FULL_ABOVE
+#undef SPKI_CONV_L
+#undef SPKI_CONV_LAYERS
+#undef SPKI_CONV_NAME
+#undef SPKI_CONV_NAME_
+#undef SPKI_CONV_NEAR
+#undef SPKI_CONV_NOWHERE
+#undef SPKI_CONV_OPS
+#undef SPKI_CONV_PLAIN
+#undef SPKI_CONV_REACH
+#undef SPKI_CONV_S
+#undef SPKI_CONV_TARGET
 #undef SPKI_DAT_CD
 #undef SPKI_DAT_EVENT2D
 #undef SPKI_DAT_FLOW
@@ -26491,6 +30665,7 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 #undef SPKI_NMNIST_OVERFLOW
 #undef SPKI_NMNIST_STEP
 #undef SPKI_NO_CHUNK
+#undef SPKI_NO_CONTRACT_HERE
 #undef SPKI_NO_SELF
 #undef SPKI_OPS
 #undef SPKI_PARROT_DERIVED

@@ -22,7 +22,7 @@ typedef struct ref_layer {
     float *v;
     long *last, *fired; /* steps; fired: -1 never */
     long refractory;
-    long *out;          /* counts of this step, [c][y][x] */
+    long *out; /* counts of this step, [c][y][x] */
     unsigned long long spikes;
 } ref_layer;
 
@@ -171,17 +171,24 @@ CHECK_FN void ref_layer_step(ref *r, int k, const long *in, long step)
                             const int ix = x * l->sx - l->px + i, iy = y * l->sy - l->py + j;
                             long count;
                             if (ix < 0 || iy < 0 || ix >= l->in_w || iy >= l->in_h) continue;
-                            count = in[((size_t)q * (size_t)l->in_h + (size_t)iy) *
-                                           (size_t)l->in_w + (size_t)ix];
+                            count =
+                                in[((size_t)q * (size_t)l->in_h + (size_t)iy) * (size_t)l->in_w +
+                                   (size_t)ix];
                             active |= count != 0;
                             if (l->d.kind != SPK_CONV_SUM_POOL)
-                                sum += count * l->weight[(((size_t)c * (size_t)l->in_c + (size_t)q) *
-                                                              (size_t)l->ky + (size_t)j) *
-                                                             (size_t)l->kx + (size_t)i];
-                            else if (q == c) sum += count;
+                                sum +=
+                                    count * l->weight[(((size_t)c * (size_t)l->in_c + (size_t)q) *
+                                                           (size_t)l->ky +
+                                                       (size_t)j) *
+                                                          (size_t)l->kx +
+                                                      (size_t)i];
+                            else if (q == c)
+                                sum += count;
                         }
-                if (l->d.kind == SPK_CONV_SUM_POOL) l->out[n] = sum;
-                else l->out[n] = active ? ref_neuron(l, r->dt, n, site, sum, step) : 0;
+                if (l->d.kind == SPK_CONV_SUM_POOL)
+                    l->out[n] = sum;
+                else
+                    l->out[n] = active ? ref_neuron(l, r->dt, n, site, sum, step) : 0;
             }
             if (active && l->v) l->last[site] = step;
         }

@@ -24,8 +24,7 @@ static float *draw_weights(size_t n, double mean, double spread)
 {
     float *w = (float *)malloc(n * sizeof *w);
     size_t i;
-    for (i = 0; i < n; i++)
-        w[i] = (float)(mean + spread * ((double)draw(20001) / 10000.0 - 1.0));
+    for (i = 0; i < n; i++) w[i] = (float)(mean + spread * ((double)draw(20001) / 10000.0 - 1.0));
     return w;
 }
 
@@ -36,8 +35,10 @@ static spk_event *draw_events(size_t n, uint32_t w, uint32_t h, uint32_t gap_us,
     size_t i;
     int64_t t = t0;
     for (i = 0; i < n; i++) {
-        if (gap_us) t += draw(2 * gap_us + 1);
-        else t += draw(40) == 0; /* forty events a microsecond */
+        if (gap_us)
+            t += draw(2 * gap_us + 1);
+        else
+            t += draw(40) == 0; /* forty events a microsecond */
         e[i].t_us = t;
         e[i].x = (uint16_t)(draw(3) ? (i / 16 + draw(6)) % w : draw(w));
         e[i].y = (uint16_t)(draw(3) ? (i / 32 + draw(6)) % h : draw(h));
@@ -46,21 +47,23 @@ static spk_event *draw_events(size_t n, uint32_t w, uint32_t h, uint32_t gap_us,
     return e;
 }
 
-typedef struct catch {
+typedef struct catch
+{
     ref_spike *spike;
     size_t count, capacity;
     uint64_t last_step;
     uint32_t last_layer;
     bool ordered;
-} catch;
+}
+catch;
 
 static void catch_spikes(void *ctx, uint32_t layer, uint64_t step, const uint32_t *neurons,
                          size_t count)
 {
     catch *c = (catch *)ctx;
     size_t k;
-    c->ordered = c->ordered && step >= c->last_step &&
-                 (step > c->last_step || layer > c->last_layer);
+    c->ordered =
+        c->ordered && step >= c->last_step && (step > c->last_step || layer > c->last_layer);
     c->last_step = step;
     c->last_layer = layer;
     for (k = 0; k < count; k++) {
@@ -117,26 +120,66 @@ typedef struct net {
     spk_conv_layer layer[REF_LAYERS];
 } net;
 
-#define CONV(c, k, s, p) {"", SPK_CONV_2D, c, k, 0, s, 0, p, p, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0}
+#define CONV(c, k, s, p)                                                                           \
+    {                                                                                              \
+        "", SPK_CONV_2D, c, k, 0, s, 0, p, p, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0         \
+    }
 #define CONV2(c, kx, ky, sx, sy, px, py)                                                           \
-    {"", SPK_CONV_2D, c, kx, ky, sx, sy, px, py, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0}
-#define POOL(k, s, p) {"", SPK_CONV_SUM_POOL, 0, k, 0, s, 0, p, p, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0}
+    {                                                                                              \
+        "", SPK_CONV_2D, c, kx, ky, sx, sy, px, py, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0   \
+    }
+#define POOL(k, s, p)                                                                              \
+    {                                                                                              \
+        "", SPK_CONV_SUM_POOL, 0, k, 0, s, 0, p, p, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0   \
+    }
 #define POOL2(kx, ky, sx, sy, px, py)                                                              \
-    {"", SPK_CONV_SUM_POOL, 0, kx, ky, sx, sy, px, py, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0}
-#define DENSE(c) {"", SPK_CONV_DENSE, c, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0}
+    {                                                                                              \
+        "", SPK_CONV_SUM_POOL, 0, kx, ky, sx, sy, px, py, NULL, 0, 0, 0, 0, 0, 0,                  \
+            SPK_CONV_RESET_TO, 0                                                                   \
+    }
+#define DENSE(c)                                                                                   \
+    {                                                                                              \
+        "", SPK_CONV_DENSE, c, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, SPK_CONV_RESET_TO, 0      \
+    }
 
 static const net nets[NETS] = {
     {"3x3", 17, 13, 2, 1000, 1, {CONV(5, 3, 1, 1)}},
     {"1x1, one polarity", 9, 9, 1, 500, 1, {CONV(3, 1, 1, 0)}},
     {"5x5 stride 2, 8 channels", 32, 24, 2, 1000, 2, {CONV(8, 5, 2, 2), CONV(16, 3, 1, 1)}},
-    {"pool, conv, pool, conv, dense", 64, 48, 2, 1000, 5,
+    {"pool, conv, pool, conv, dense",
+     64,
+     48,
+     2,
+     1000,
+     5,
      {POOL(4, 0, 0), CONV(8, 5, 2, 2), POOL(2, 0, 0), CONV(16, 3, 1, 0), DENSE(10)}},
-    {"pools that do not divide", 37, 29, 2, 700, 4,
+    {"pools that do not divide",
+     37,
+     29,
+     2,
+     700,
+     4,
      {POOL2(3, 2, 0, 0, 0, 0), POOL(2, 0, 0), CONV(9, 3, 2, 1), DENSE(3)}},
-    {"overlapping, padded pools", 20, 18, 2, 1000, 4,
+    {"overlapping, padded pools",
+     20,
+     18,
+     2,
+     1000,
+     4,
      {POOL2(3, 2, 2, 1, 1, 1), POOL(2, 1, 0), CONV(6, 3, 1, 1), DENSE(4)}},
-    {"overlapping pool between", 24, 20, 1, 1000, 3, {CONV(17, 3, 2, 0), POOL(3, 1, 1), CONV(4, 2, 1, 0)}},
-    {"oblong, unequal strides", 23, 31, 2, 333, 2,
+    {"overlapping pool between",
+     24,
+     20,
+     1,
+     1000,
+     3,
+     {CONV(17, 3, 2, 0), POOL(3, 1, 1), CONV(4, 2, 1, 0)}},
+    {"oblong, unequal strides",
+     23,
+     31,
+     2,
+     333,
+     2,
      {CONV2(7, 5, 2, 3, 1, 4, 0), CONV2(33, 1, 4, 1, 2, 0, 1)}},
     {"stride above kernel", 30, 30, 2, 1000, 1, {CONV(4, 2, 5, 0)}},
     {"padding above kernel", 11, 8, 2, 1000, 1, {CONV(3, 3, 2, 5)}},
@@ -276,8 +319,7 @@ static void compare_ways(const net *n, int variant, size_t events, uint32_t gap_
 TEST(every_geometry_has_the_spikes_of_the_plain_reference_on_every_isa_and_either_way)
 {
     int k;
-    for (k = 0; k < NETS; k++)
-        compare_ways(&nets[k], 0, 3000, nets[k].dt_us / 20, true);
+    for (k = 0; k < NETS; k++) compare_ways(&nets[k], 0, 3000, nets[k].dt_us / 20, true);
 }
 
 TEST(resets_floors_refractory_periods_and_no_leak_are_those_of_the_reference)
@@ -332,7 +374,8 @@ TEST(a_step_of_a_hundred_thousand_events_is_summed_exactly)
     }
 }
 
-/* Without a leak and with weights that are sixteenths, doubles are exact: no rounding to agree on. */
+/* Without a leak and with weights that are sixteenths, doubles are exact: no rounding to agree on.
+ */
 TEST(without_rounding_the_spikes_are_those_of_exact_arithmetic)
 {
     enum { W = 20, H = 16 };
@@ -402,8 +445,11 @@ TEST(the_leak_is_the_exponential_of_the_time_since_each_input)
     spk_conv_layer layer = {0};
     spk_conv_desc d = {0};
     spk_conv *conv;
-    spk_event e[5] = {{0, 0, 0, 1, 0, 0}, {130, 0, 0, 1, 0, 0}, {9000, 0, 0, 0, 0, 0},
-                      {9001, 0, 0, 1, 0, 0}, {31000, 0, 0, 1, 0, 0}};
+    spk_event e[5] = {{0, 0, 0, 1, 0, 0},
+                      {130, 0, 0, 1, 0, 0},
+                      {9000, 0, 0, 0, 0, 0},
+                      {9001, 0, 0, 1, 0, 0},
+                      {31000, 0, 0, 1, 0, 0}};
     double want = 0.0;
     float v;
     int k;
@@ -672,7 +718,8 @@ TEST(what_is_wrong_is_named)
     WRONG(l[1].kernel_x = 15, SPK_ERR_RANGE, "\"pool\": the kernel, 15 x 15");
     WRONG(l[2].kernel_x = 2, SPK_ERR_RANGE, "a dense layer has no kernel");
     WRONG((d.width = d.height = 65535, l[0].kernel_x = 40, l[0].channels = 1,
-           l[0].weight_count = 3200, d.layer_count = 1), SPK_ERR_RANGE, "reaches more than 32");
+           l[0].weight_count = 3200, d.layer_count = 1),
+          SPK_ERR_RANGE, "reaches more than 32");
     WRONG((d.width = d.height = 65535, d.layer_count = 1), SPK_ERR_RANGE, "are too many");
 #undef WRONG
     CHECK(spk_conv_status(NULL) == SPK_ERR_NULL);
@@ -825,8 +872,9 @@ static uint32_t diagonal(void *ctx, uint32_t x, uint32_t y, uint32_t plane)
 TEST(pixel_maps_number_cells_row_by_row_within_the_region_plane_after_plane)
 {
     spk_pixel_map map = {0};
-    spk_event e[6] = {{0, 0, 0, 1, 0, 0},   {0, 10, 20, 0, 0, 0}, {0, 13, 20, 1, 0, 0},
-                      {0, 99, 79, 1, 0, 0}, {0, 100, 79, 1, 0, 0}, {0, 50, 50, 0, SPK_EVENT_TRIGGER, 0}};
+    spk_event e[6] = {{0, 0, 0, 1, 0, 0},    {0, 10, 20, 0, 0, 0},
+                      {0, 13, 20, 1, 0, 0},  {0, 99, 79, 1, 0, 0},
+                      {0, 100, 79, 1, 0, 0}, {0, 50, 50, 0, SPK_EVENT_TRIGGER, 0}};
     uint32_t n[6], w, h, offset = 7, table[30 * 20 * 2];
     int x, y, p, k;
     map.width = 100;
@@ -852,9 +900,9 @@ TEST(pixel_maps_number_cells_row_by_row_within_the_region_plane_after_plane)
                 one.y = (uint16_t)y;
                 one.polarity = (uint8_t)p;
                 CHECK(spk_pixel_map_neurons(&map, &one, 1, n) == SPK_OK);
-                CHECK_EQ(n[0], x < 10 || y < 20 ? SPK_NO_NEURON
-                                                : (unsigned)((p * 20 + (y - 20) / 3) * 30 +
-                                                             (x - 10) / 3));
+                CHECK_EQ(n[0], x < 10 || y < 20
+                                   ? SPK_NO_NEURON
+                                   : (unsigned)((p * 20 + (y - 20) / 3) * 30 + (x - 10) / 3));
             }
     for (k = 0; k < 1200; k++) table[k] = (uint32_t)(5000 - k);
     map.table = table;

@@ -178,7 +178,9 @@ TEST(late_events_act_next_are_dropped_or_refused_as_asked_and_are_counted)
 {
     int way;
     for (way = 0; way < 3; way++) {
-        spk_event e[4] = {{2000, 1, 0, 0, 0, 0}, {150, 2, 0, 0, 0, 0}, {999, 3, 0, 0, 0, 0},
+        spk_event e[4] = {{2000, 1, 0, 0, 0, 0},
+                          {150, 2, 0, 0, 0, 0},
+                          {999, 3, 0, 0, 0, 0},
                           {1000, 4, 0, 0, 0, 0}};
         eye a = eye_open(0.1, 1, SPK_SPIKE_LIST);
         spk_pixel_map map = pixels();
@@ -214,8 +216,11 @@ TEST(slices_downsampled_regions_and_tables_reach_their_neurons)
     eye a = eye_open(0.1, 1, SPK_SPIKE_LIST);
     spk_pop part = spk_net_slice(a.net, a.retina, 100, 4);
     spk_pixel_map map = {0};
-    spk_event e[5] = {{0, 20, 10, 0, 0, 0}, {0, 39, 29, 1, 0, 0}, {0, 19, 10, 1, 0, 0},
-                      {0, 25, 25, 1, SPK_EVENT_TRIGGER, 0}, {100, 20, 29, 1, 0, 0}};
+    spk_event e[5] = {{0, 20, 10, 0, 0, 0},
+                      {0, 39, 29, 1, 0, 0},
+                      {0, 19, 10, 1, 0, 0},
+                      {0, 25, 25, 1, SPK_EVENT_TRIGGER, 0},
+                      {100, 20, 29, 1, 0, 0}};
     static const uint32_t table[4] = {3, SPK_NO_NEURON, 0, 1};
     static const uint32_t bad[4] = {3, 4, 0, 1};
     spk_event_counts counts;
@@ -267,20 +272,24 @@ TEST(what_is_wrong_is_named)
     spk_pop none = {0, 0};
     wide.width = W + 1;
     WRONG(spk_net_map_pixels(a.net, a.retina, NULL), SPK_ERR_NULL, "the map is NULL");
-    WRONG(spk_net_map_pixels(a.net, a.retina, &wide), SPK_ERR_RANGE, "41 x 30 in 2 planes for 2400");
+    WRONG(spk_net_map_pixels(a.net, a.retina, &wide), SPK_ERR_RANGE,
+          "41 x 30 in 2 planes for 2400");
     WRONG((map.width = 0, spk_net_map_pixels(a.net, a.retina, &map)), SPK_ERR_RANGE, "\"retina\"");
     WRONG((map.end_sentinel = 3, spk_net_map_pixels(a.net, a.retina, &map)), SPK_ERR_UNINITIALISED,
           "garbage");
     WRONG(spk_net_map_pixels(a.net, spk_net_union(a.net, a.retina, a.sheet), &map),
           SPK_ERR_UNSUPPORTED, "spans several populations");
-    WRONG(spk_net_inject_events(a.net, a.retina, e, 1), SPK_ERR_STATE, "\"retina\" has no pixel map");
+    WRONG(spk_net_inject_events(a.net, a.retina, e, 1), SPK_ERR_STATE,
+          "\"retina\" has no pixel map");
     WRONG(spk_net_event_late(a.net, a.retina, SPK_LATE_DROP), SPK_ERR_STATE, "no pixel map");
-    WRONG((spk_net_map_pixels(a.net, a.retina, &map), spk_net_inject_events(a.net, a.retina, NULL, 1)),
+    WRONG((spk_net_map_pixels(a.net, a.retina, &map),
+           spk_net_inject_events(a.net, a.retina, NULL, 1)),
           SPK_ERR_NULL, "array is NULL");
     WRONG((spk_net_map_pixels(a.net, a.retina, &map), spk_net_inject_events(a.net, a.retina, e, 2)),
           SPK_ERR_RANGE, "absurdly far");
     WRONG((spk_net_map_pixels(a.net, a.retina, &map),
-           spk_net_event_late(a.net, a.retina, (spk_late)4)), SPK_ERR_RANGE, "no way has number 4");
+           spk_net_event_late(a.net, a.retina, (spk_late)4)),
+          SPK_ERR_RANGE, "no way has number 4");
     CHECK(spk_net_inject_events(NULL, none, e, 1) == SPK_ERR_NULL);
     CHECK(spk_net_run_until_us(NULL, 0) == SPK_ERR_NULL);
     CHECK(spk_net_event_counts(NULL, none, &counts) == SPK_ERR_NULL);

@@ -39,24 +39,24 @@ typedef enum spk_conv_reset {
 
 /* Zero is the default of every field. Output: floor((in + 2 padding - kernel) / stride) + 1. */
 typedef struct spk_conv_layer {
-    const char *name;            /* in errors; default: "" */
-    spk_conv_kind kind;          /* default: SPK_CONV_2D */
-    uint32_t channels;           /* out: 1 to 4,096 (dense: neurons); a pool has those it gets */
-    uint32_t kernel_x, kernel_y; /* kernel_y default: kernel_x */
-    uint32_t stride_x, stride_y; /* default: 1, of a pool its kernel; stride_y: as stride_x */
+    const char *name;              /* in errors; default: "" */
+    spk_conv_kind kind;            /* default: SPK_CONV_2D */
+    uint32_t channels;             /* out: 1 to 4,096 (dense: neurons); a pool has those it gets */
+    uint32_t kernel_x, kernel_y;   /* kernel_y default: kernel_x */
+    uint32_t stride_x, stride_y;   /* default: 1, of a pool its kernel; stride_y: as stride_x */
     uint32_t padding_x, padding_y; /* zeros at each side; default: 0 */
-    const float *weights;        /* [channels][channels in][kernel_y][kernel_x], as NIR and PyTorch
-                                    have them; dense: [channels][channels in][height][width] */
-    size_t weight_count;         /* has to be the product of these */
-    double tau_us;               /* of the leak; default: 10,000; 1e300 and more: none */
-    double threshold;            /* default: 1 */
-    double v_reset;              /* below the threshold; default: 0 */
-    double v_min;                /* floor of the potential, negative; default: none */
-    double refractory_us;        /* after a spike, input is ignored; rounded to steps; default: 0 */
-    spk_conv_reset reset;        /* default: SPK_CONV_RESET_TO */
-    double full_above;           /* active inputs of a step, as a share of all inputs, above which
-                                    the layer is computed window by window; default: where that is
-                                    faster, as measured; 1e9: never */
+    const float *weights; /* [channels][channels in][kernel_y][kernel_x], as NIR and PyTorch
+                             have them; dense: [channels][channels in][height][width] */
+    size_t weight_count;  /* has to be the product of these */
+    double tau_us;        /* of the leak; default: 10,000; 1e300 and more: none */
+    double threshold;     /* default: 1 */
+    double v_reset;       /* below the threshold; default: 0 */
+    double v_min;         /* floor of the potential, negative; default: none */
+    double refractory_us; /* after a spike, input is ignored; rounded to steps; default: 0 */
+    spk_conv_reset reset; /* default: SPK_CONV_RESET_TO */
+    double full_above;    /* active inputs of a step, as a share of all inputs, above which
+                             the layer is computed window by window; default: where that is
+                             faster, as measured; 1e9: never */
 } spk_conv_layer;
 
 /* The spikes of one layer in one step, neurons ascending. `step` is stamped as everywhere: the
@@ -66,21 +66,21 @@ typedef void (*spk_conv_fn)(void *ctx, uint32_t layer, uint64_t step, const uint
                             size_t count);
 
 typedef struct spk_conv_desc {
-    uint32_t begin_sentinel;        /* leave 0 */
-    uint32_t width, height;         /* of the sensor: 1 to 65,535 */
-    uint32_t polarities;            /* input channels: 1 (both the same) or 2 (OFF, ON); default: 2 */
-    uint32_t dt_us;                 /* length of a step; default: 1,000 */
-    bool origin_given;              /* default: the first event's time is the origin */
-    int64_t origin_us;              /* time at which step 0 begins */
-    spk_late late;                  /* default: SPK_LATE_NEXT */
-    const spk_conv_layer *layers;   /* the last has neurons; copied, weights and names included */
-    size_t layer_count;             /* 1 to 64 */
-    spk_conv_fn spikes;             /* default: none */
+    uint32_t begin_sentinel;      /* leave 0 */
+    uint32_t width, height;       /* of the sensor: 1 to 65,535 */
+    uint32_t polarities;          /* input channels: 1 (both the same) or 2 (OFF, ON); default: 2 */
+    uint32_t dt_us;               /* length of a step; default: 1,000 */
+    bool origin_given;            /* default: the first event's time is the origin */
+    int64_t origin_us;            /* time at which step 0 begins */
+    spk_late late;                /* default: SPK_LATE_NEXT */
+    const spk_conv_layer *layers; /* the last has neurons; copied, weights and names included */
+    size_t layer_count;           /* 1 to 64 */
+    spk_conv_fn spikes;           /* default: none */
     void *ctx;
-    spk_isa isa;                    /* default: SPK_ISA_AUTO */
-    spk_allocator allocator;        /* default: malloc and free */
-    size_t memory_limit;            /* bytes; default: no limit */
-    uint32_t end_sentinel;          /* leave 0 */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
 } spk_conv_desc;
 
 /* Fills in the defaults where a field is 0. Errors: NULL, sentinels. Thread: any. */
@@ -118,18 +118,19 @@ typedef struct spk_conv_info {
     int64_t origin_us;              /* 0 before the first event, unless it was given */
     uint32_t layers, dt_us;
     spk_isa isa;
-    uint64_t bytes;                 /* of memory */
+    uint64_t bytes; /* of memory */
 } spk_conv_info;
 SPIKELIB_API spk_result spk_conv_get_info(const spk_conv *conv, spk_conv_info *info);
 
 typedef struct spk_conv_layer_info {
-    uint32_t width, height, channels; /* out; neuron (c, y, x) is number (c * height + y) * width + x */
-    uint64_t inputs;                  /* events or spikes that came in so far */
-    uint64_t spikes, digest;          /* so far; digest: XXH64 of (step, neuron), as of networks */
+    uint32_t width, height,
+        channels;            /* out; neuron (c, y, x) is number (c * height + y) * width + x */
+    uint64_t inputs;         /* events or spikes that came in so far */
+    uint64_t spikes, digest; /* so far; digest: XXH64 of (step, neuron), as of networks */
     uint64_t sparse_steps, full_steps; /* steps with input, by the way they were computed */
-    double quantum;                   /* what the weights are multiples of */
+    double quantum;                    /* what the weights are multiples of */
 } spk_conv_layer_info;
-/* Errors: NULL, no such layer. Pools have a shape and inputs only. */
+/* Errors: NULL, no such layer. Pools have a shape only. */
 SPIKELIB_API spk_result spk_conv_get_layer(const spk_conv *conv, size_t layer,
                                            spk_conv_layer_info *info);
 /* Spikes of each neuron so far, and the potentials at the end of the last finished step.

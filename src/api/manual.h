@@ -96,6 +96,26 @@
    spk_ring_commit). The policy says what a push to a full ring does; all that is dropped is
    counted (spk_ring_get_info). One producer and one consumer unless `kind` says more.
 
+   Events into neurons. A pixel map says which neuron of a population an event reaches
+   (>>pixels); injected events make neurons spike in the steps their times fall into:
+
+       spk_net_map_pixels(net, retina, &(spk_pixel_map){ .width = 640, .height = 480 });
+       spk_net_inject_events(net, retina, events, n);
+       spk_net_run_until_us(net, events[n - 1].t_us);
+
+   Convolutional layers (>>conv) take events as they come and need no network around them:
+
+       spk_conv_layer layers[] = {
+           { .kind = SPK_CONV_SUM_POOL, .kernel_x = 8 },
+           { .channels = 8, .kernel_x = 5, .stride_x = 2, .weights = w, .weight_count = 400,
+             .tau_us = 10000 } };
+       spk_conv *conv = spk_conv_create(&(spk_conv_desc){ .width = 1280, .height = 720,
+           .layers = layers, .layer_count = 2, .spikes = my_spikes });
+       spk_conv_feed(conv, events, n);
+
+   The first event's time is the origin of both unless one is given; events that come when their
+   step is done act in the next one, are dropped, or are an error, as asked, and are counted.
+
    Memory. All of it comes from the allocator of the descriptor, within its limit. A static synapse
    takes 4 bytes. Once a network is built, stepping allocates nothing except for memory recorders
    without a capacity, which grow.

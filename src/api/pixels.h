@@ -19,23 +19,24 @@ typedef uint32_t (*spk_pixel_fn)(void *ctx, uint32_t x, uint32_t y, uint32_t pla
    two, OFF and then ON. Cell (x, y) of plane p is neuron (p * h + y) * w + x, unless a table or a
    function says otherwise. */
 typedef struct spk_pixel_map {
-    uint32_t begin_sentinel;               /* leave 0 */
-    uint32_t width, height;                /* of the sensor, in pixels: 1 to 65,536 */
-    uint32_t polarities;                   /* 1 (both reach the same neuron) or 2; default: 1 */
-    uint32_t downsample;                   /* pixels a cell, each way; default: 1 */
-    uint32_t region_x, region_y;           /* top left pixel of the region; default: 0, 0 */
-    uint32_t region_width, region_height;  /* default: all that is right of and below it */
-    const uint32_t *table;                 /* a neuron (or SPK_NO_NEURON) for each cell */
-    size_t table_count;                    /* has to be the number of cells */
-    spk_pixel_fn function;                 /* instead of a table */
+    uint32_t begin_sentinel;              /* leave 0 */
+    uint32_t width, height;               /* of the sensor, in pixels: 1 to 65,536 */
+    uint32_t polarities;                  /* 1 (both reach the same neuron) or 2; default: 1 */
+    uint32_t downsample;                  /* pixels a cell, each way; default: 1 */
+    uint32_t region_x, region_y;          /* top left pixel of the region; default: 0, 0 */
+    uint32_t region_width, region_height; /* default: all that is right of and below it */
+    const uint32_t *table;                /* a neuron (or SPK_NO_NEURON) for each cell */
+    size_t table_count;                   /* has to be the number of cells */
+    spk_pixel_fn function;                /* instead of a table */
     void *ctx;
-    uint32_t end_sentinel;                 /* leave 0 */
+    uint32_t end_sentinel; /* leave 0 */
 } spk_pixel_map;
 
 /* Fills in the defaults where a field is 0. Errors: NULL, sentinels, a region outside the sensor, a
    table of another size, both a table and a function; the map is then as it was. Thread: any. */
 SPIKELIB_API spk_result spk_pixel_map_defaults(spk_pixel_map *map);
-/* Cells of the grid, all planes together, and its width and height; 0 for a bad map. Thread: any. */
+/* Cells of the grid, all planes together, and its width and height (either may be NULL); 0 for a
+   bad map. Thread: any. */
 SPIKELIB_API size_t spk_pixel_map_cells(const spk_pixel_map *map, uint32_t *width,
                                         uint32_t *height);
 /* The neuron of each of `count` events: SPK_NO_NEURON for what lies outside the region and for

@@ -66,8 +66,9 @@ SPKI_FN spk_result spki_conv_check_window(spk_conv *conv, uint32_t k, const spk_
     out->width = (uint32_t)(x - l->kernel_x) / l->stride_x + 1;
     out->height = (uint32_t)(y - l->kernel_y) / l->stride_y + 1;
     if (out->width >= SPKI_CONV_NOWHERE || out->height >= SPKI_CONV_NOWHERE) {
-        return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": %u x %u outputs are too many",
-                              k, name, out->width, out->height);
+        return spki_conv_fail(conv, SPK_ERR_RANGE,
+                              "layer %u \"%.60s\": %u x %u outputs are too many", k, name,
+                              out->width, out->height);
     }
     return SPK_OK;
 }
@@ -77,9 +78,8 @@ SPKI_FN spk_result spki_conv_check_neurons(spk_conv *conv, uint32_t k, const spk
     const char *name = spki_conv_layer_name(l);
     const double dt = (double)conv->desc.dt_us;
     if (l->channels == 0 || l->channels > SPKI_CONV_CHANNELS) {
-        return spki_conv_fail(conv, SPK_ERR_RANGE,
-                              "layer %u \"%.60s\": %u channels (1 to %u)", k, name, l->channels,
-                              SPKI_CONV_CHANNELS);
+        return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": %u channels (1 to %u)", k,
+                              name, l->channels, SPKI_CONV_CHANNELS);
     }
     if ((uint32_t)l->reset > SPK_CONV_RESET_SUBTRACT) {
         return spki_conv_fail(conv, SPK_ERR_RANGE, "layer %u \"%.60s\": no reset has number %u", k,
@@ -93,10 +93,11 @@ SPKI_FN spk_result spki_conv_check_neurons(spk_conv *conv, uint32_t k, const spk
                               k, name, l->threshold, l->v_reset);
     }
     if (!(l->v_min <= 0.0 && l->v_min >= -1e20) || (l->v_min < 0.0 && l->v_reset < l->v_min)) {
-        return spki_conv_fail(conv, SPK_ERR_RANGE,
-                              "layer %u \"%.60s\": v_min %g (negative, and v_reset not below it; 0: "
-                              "none)",
-                              k, name, l->v_min);
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": v_min %g (negative, and v_reset not below it; 0: "
+            "none)",
+            k, name, l->v_min);
     }
     if (!(l->tau_us > 0.0) || (l->tau_us < 1e300 && !(l->tau_us <= 1e7 * dt))) {
         return spki_conv_fail(conv, SPK_ERR_RANGE,
@@ -129,10 +130,11 @@ SPKI_FN spk_result spki_conv_check_weights(spk_conv *conv, uint32_t k, const spk
         return spki_conv_fail(conv, SPK_ERR_NULL, "layer %u \"%.60s\": weights are NULL", k, name);
     }
     if (absurd || l->weight_count != want) {
-        return spki_conv_fail(conv, SPK_ERR_RANGE,
-                              "layer %u \"%.60s\": %llu weights, where %u x %u x %u x %u are needed",
-                              k, name, (unsigned long long)l->weight_count, l->channels,
-                              in.channels, l->kernel_y, l->kernel_x);
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": %llu weights, where %u x %u x %u x %u are needed", k, name,
+            (unsigned long long)l->weight_count, l->channels, in.channels, l->kernel_y,
+            l->kernel_x);
     }
     for (size_t n = 0; n < want; n++) {
         const double w = l->weights[n] < 0.0f ? -(double)l->weights[n] : (double)l->weights[n];
@@ -200,7 +202,8 @@ SPKI_FN spk_result spki_conv_measure(spk_conv *conv, spki_conv_stage *s, const s
     s->weights_channel = absurd ? 0 : (uint32_t)weights;
     absurd = __builtin_mul_overflow(weights, (size_t)s->in.channels, &weights) || absurd;
     absurd = __builtin_mul_overflow((size_t)s->kernel_x * s->kernel_y,
-                                    (size_t)s->count_channels * s->lanes, &windows) || absurd;
+                                    (size_t)s->count_channels * s->lanes, &windows) ||
+             absurd;
     absurd = __builtin_mul_overflow((size_t)s->count_pitch,
                                     (size_t)s->in.height + 2 * (size_t)s->padding_y, &counts) ||
              absurd;
@@ -302,8 +305,9 @@ SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
     uint32_t begin, phase;
     for (uint32_t x = 0; x < s->in.width; x++) {
         spki_conv_column *c = &s->column[x];
-        const uint32_t bits = spki_conv_footprint(x, s->padding_x, s->stride_x, s->kernel_x,
-                                                  s->reach_x, s->left, s->out.width, &begin, &phase);
+        const uint32_t bits =
+            spki_conv_footprint(x, s->padding_x, s->stride_x, s->kernel_x, s->reach_x, s->left,
+                                s->out.width, &begin, &phase);
         c->sums = begin * s->lanes;
         c->weights = phase * block;
         c->count = (x + s->padding_x) * s->count_channels;
@@ -358,8 +362,7 @@ SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, do
             for (uint32_t ky = 0; ky < s->kernel_y; ky++) {
                 for (uint32_t kx = 0; kx < s->kernel_x; kx++, w++) {
                     const int32_t q = spki_conv_quantised((double)*w, s->exact_quantum);
-                    const uint32_t phase =
-                        ky % s->stride_y * s->stride_x + kx % s->stride_x;
+                    const uint32_t phase = ky % s->stride_y * s->stride_x + kx % s->stride_x;
                     const uint32_t ry = s->reach_y - 1 - ky / s->stride_y;
                     const uint32_t rx = s->reach_x - 1 - kx / s->stride_x;
                     const size_t tap = (size_t)ky * s->kernel_x + kx;

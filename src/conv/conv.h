@@ -68,9 +68,10 @@ SPKI_FN spk_result spki_conv_add_pool(spk_conv *conv, uint32_t k, const spk_conv
     spki_conv_shape out = *shape;
     spk_result result;
     if (l->weights || l->weight_count || (l->channels && l->channels != shape->channels)) {
-        return spki_conv_fail(conv, SPK_ERR_RANGE,
-                              "layer %u \"%.60s\": a pool has no weights and the %u channels it gets",
-                              k, spki_conv_layer_name(l), shape->channels);
+        return spki_conv_fail(
+            conv, SPK_ERR_RANGE,
+            "layer %u \"%.60s\": a pool has no weights and the %u channels it gets", k,
+            spki_conv_layer_name(l), shape->channels);
     }
     result = spki_conv_check_window(conv, k, l, *shape, &out);
     p->kernel_x = l->kernel_x;
@@ -238,8 +239,9 @@ SPIKELIB_API spk_conv *spk_conv_create(const spk_conv_desc *desc)
     conv->mem = mem;
     conv->desc = d;
     if (!desc) {
-        result = spki_conv_fail(conv, SPK_ERR_NULL, "desc is NULL: width, height and layers have "
-                                                    "no defaults");
+        result = spki_conv_fail(conv, SPK_ERR_NULL,
+                                "desc is NULL: width, height and layers have "
+                                "no defaults");
     } else if (result != SPK_OK) {
         (void)spki_conv_fail(conv, result, "the descriptor holds garbage: start it with = {0}");
     } else {

@@ -91,8 +91,8 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pai
     int32_t both;
     memcpy(&both, pair, sizeof both);
 #if SPKI_CONV_L == 16
-    return sum + (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both),
-                                            _mm512_loadu_si512((const void *)w));
+    return sum +
+           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
 #elif SPKI_CONV_L == 8
     return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
                                             _mm256_loadu_si256((const __m256i *)(const void *)w));
@@ -141,7 +141,7 @@ SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv
 }
 
 /* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) *h, uint32_t x, uint32_t y,
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
                                                uint32_t c, uint32_t width, uint32_t height)
 {
     const spki_conv_column *col = &h->column[x];
@@ -153,8 +153,8 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) *h, uint3
     const uint64_t marks = col->marks;
     for (uint32_t r = 0; r < height; r++) {
         for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)(sum + k, SPKI_CF(spki_conv_load)(sum + k) +
-                                                  SPKI_CF(spki_conv_widen)(w + k));
+            SPKI_CF(spki_conv_store)
+            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
         }
         *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
         sum += h->pitch;
@@ -165,8 +165,8 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) *h, uint3
     h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
 }
 
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e,
-                                                   size_t n, uint32_t width, uint32_t height)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
+                                                   uint32_t width, uint32_t height)
 {
     SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
     const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;

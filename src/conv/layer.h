@@ -23,10 +23,10 @@
 
 #define SPKI_CONV_LAYERS 64u
 #define SPKI_CONV_CHANNELS 4096u
-#define SPKI_CONV_REACH 32u                   /* sites an input reaches, each way */
-#define SPKI_CONV_ELEMENTS ((size_t)1 << 30)  /* of one array */
-#define SPKI_CONV_FOLD 32767u                 /* inputs that 16-bit counts and 32-bit sums can take */
-#define SPKI_CONV_NEAR 1024u                  /* steps of the fine table of decays */
+#define SPKI_CONV_REACH 32u                  /* sites an input reaches, each way */
+#define SPKI_CONV_ELEMENTS ((size_t)1 << 30) /* of one array */
+#define SPKI_CONV_FOLD 32767u /* inputs that 16-bit counts and 32-bit sums can take */
+#define SPKI_CONV_NEAR 1024u  /* steps of the fine table of decays */
 #define SPKI_CONV_BATCH 512u
 #define SPKI_CONV_NOWHERE 0xffffu
 
@@ -55,25 +55,25 @@ typedef struct spki_conv_pool {
 } spki_conv_pool;
 
 typedef struct spki_conv_stage {
-    uint32_t layer;           /* the user's number */
+    uint32_t layer; /* the user's number */
     const spki_conv_pool *pool;
     uint32_t pools;
-    bool folded;              /* the tables hold the pools */
-    spki_conv_shape source;   /* what the tables take: before folded pools, after others */
+    bool folded;            /* the tables hold the pools */
+    spki_conv_shape source; /* what the tables take: before folded pools, after others */
     spki_conv_shape in, out;
     uint32_t kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y;
 
     /* the sites */
-    uint32_t lanes;           /* channels out, padded */
+    uint32_t lanes; /* channels out, padded */
     uint32_t reach_x, reach_y;
-    uint32_t left, top;       /* margins */
-    uint32_t pitch, rows;     /* sites a row, and rows, margins included */
-    uint32_t words;           /* of marks, a row */
-    int32_t *sums;            /* weights of this step's inputs */
-    int64_t *spill;           /* first stage: sums that were folded */
+    uint32_t left, top;   /* margins */
+    uint32_t pitch, rows; /* sites a row, and rows, margins included */
+    uint32_t words;       /* of marks, a row */
+    int32_t *sums;        /* weights of this step's inputs */
+    int64_t *spill;       /* first stage: sums that were folded */
     float *v;
-    int32_t *hold;            /* NULL: no refractory period; steps it lasts after the last update */
-    uint64_t *last;           /* step of a site's last update */
+    int32_t *hold;  /* NULL: no refractory period; steps it lasts after the last update */
+    uint64_t *last; /* step of a site's last update */
     uint64_t *marks;
     uint32_t dirty_first, dirty_end; /* rows that have marks */
 
@@ -86,23 +86,23 @@ typedef struct spki_conv_stage {
     int16_t *counts;          /* [height + 2 padding][width + 2 padding][channels in, even] */
     uint32_t count_pitch, count_channels;
     size_t count_elements;
-    int16_t *windows;         /* [kernel y][kernel x][pair of channels in][lanes][2] */
+    int16_t *windows; /* [kernel y][kernel x][pair of channels in][lanes][2] */
 
     /* the neurons */
     float *near_decay, *far_decay;
-    uint64_t far_steps;       /* from here on the factor is `beyond`: 0, or 1 without a leak */
+    uint64_t far_steps; /* from here on the factor is `beyond`: 0, or 1 without a leak */
     float beyond;
     float quantum, threshold, v_reset, v_min;
     bool subtract;
     int32_t refractory;
-    uint32_t *total;          /* spikes of each neuron */
+    uint32_t *total; /* spikes of each neuron */
 
-    uint32_t full_above;      /* inputs of a step */
+    uint32_t full_above; /* inputs of a step */
     bool counting, spilled;
-    uint64_t pending;         /* inputs of this step */
+    uint64_t pending; /* inputs of this step */
     uint64_t since_fold;
     size_t spilled_items;
-    spki_conv_item *item;     /* spikes of this step */
+    spki_conv_item *item; /* spikes of this step */
     uint32_t *neuron;
     uint32_t *channel_start;
     size_t neurons;

@@ -401,10 +401,11 @@ SPKI_FN spk_result spki_conv_check_late(spk_conv *conv, const spk_event *e, size
             known = true;
         }
         if (e[k].t_us < begin) {
-            return spki_conv_fail(conv, SPK_ERR_RANGE,
-                                  "feed: event %llu, at %lld us, comes when the step that begins at "
-                                  "%lld us is open",
-                                  (unsigned long long)k, (long long)e[k].t_us, (long long)begin);
+            return spki_conv_fail(
+                conv, SPK_ERR_RANGE,
+                "feed: event %llu, at %lld us, comes when the step that begins at "
+                "%lld us is open",
+                (unsigned long long)k, (long long)e[k].t_us, (long long)begin);
         }
         const uint64_t ahead = (uint64_t)e[k].t_us - (uint64_t)begin;
         begin = (int64_t)((uint64_t)begin + ahead / conv->desc.dt_us * conv->desc.dt_us);
@@ -425,8 +426,7 @@ SPKI_FN void spki_conv_other_step(spk_conv *conv, const spk_event *e)
         }
         return;
     }
-    spki_conv_advance(conv,
-                      ((uint64_t)e->t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us);
+    spki_conv_advance(conv, ((uint64_t)e->t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us);
     spki_conv_events(conv, e, 1);
 }
 
@@ -476,8 +476,7 @@ SPIKELIB_API spk_result spk_conv_run_until_us(spk_conv *conv, int64_t t_us)
     }
     spki_conv_begin(conv, t_us);
     if (t_us >= conv->begin_us) {
-        const uint64_t steps =
-            ((uint64_t)t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us;
+        const uint64_t steps = ((uint64_t)t_us - (uint64_t)conv->begin_us) / conv->desc.dt_us;
         if (steps) {
             spki_conv_advance(conv, steps);
         }

@@ -91,8 +91,8 @@ SPKI_FN spk_result spki_check_cells(spk_net *net, const spki_view *view, const s
     const char *name = spki_view_name(net, view);
     if (!p->map.table && !p->map.function && cells > view->size) {
         return spki_fail(net, SPK_ERR_RANGE,
-                         "map pixels to \"%s\": a grid of %u x %u in %u planes for %u neurons", name,
-                         p->width, p->height, p->map.polarities, view->size);
+                         "map pixels to \"%s\": a grid of %u x %u in %u planes for %u neurons",
+                         name, p->width, p->height, p->map.polarities, view->size);
     }
     for (size_t k = 0; p->map.table && k < cells; k++) {
         if (p->map.table[k] >= view->size && p->map.table[k] != SPK_NO_NEURON) {
@@ -246,13 +246,13 @@ SPKI_FN int64_t spki_elapsed_us(const spk_net *net)
 
 /* The stamp of an event that reaches a neuron: 0 for one that is dropped. Errors: out of range. */
 SPKI_FN spk_result spki_event_stamp(spk_net *net, const spki_retina *r, const spki_mapped *m,
-                                    uint64_t step_ns, const spk_event *e, size_t k,
-                                    uint64_t *stamp, bool *late)
+                                    uint64_t step_ns, const spk_event *e, size_t k, uint64_t *stamp,
+                                    bool *late)
 {
     uint64_t step = 0;
     *late = e->t_us < r->origin_us;
-    if (!*late && !spki_step_of_us(net, step_ns, (uint64_t)e->t_us - (uint64_t)r->origin_us,
-                                   &step)) {
+    if (!*late &&
+        !spki_step_of_us(net, step_ns, (uint64_t)e->t_us - (uint64_t)r->origin_us, &step)) {
         return spki_fail(net, SPK_ERR_RANGE,
                          "inject events: event %llu, at %lld us, is absurdly far from the origin, "
                          "%lld us",
@@ -358,8 +358,8 @@ SPIKELIB_API spk_result spk_net_run_until_us(spk_net *net, int64_t t_us)
     }
     spki_retina *r = (spki_retina *)net->retina;
     if (!r || !r->has_origin) {
-        return spk_net_event_origin_us(
-            net, (int64_t)((uint64_t)t_us - (uint64_t)spki_elapsed_us(net)));
+        return spk_net_event_origin_us(net,
+                                       (int64_t)((uint64_t)t_us - (uint64_t)spki_elapsed_us(net)));
     }
     if (t_us < r->origin_us) {
         return SPK_OK;

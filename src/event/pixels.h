@@ -75,8 +75,7 @@ SPKI_FN spk_result spki_pixels_begin(const spk_pixel_map *given, spki_pixels *p,
     if (p->map.table ? p->map.table_count != cells : p->map.table_count != 0) {
         return SPK_ERR_RANGE;
     }
-    p->shift = p->map.downsample & (p->map.downsample - 1) ? -1
-                                                           : __builtin_ctz(p->map.downsample);
+    p->shift = p->map.downsample & (p->map.downsample - 1) ? -1 : __builtin_ctz(p->map.downsample);
     *why = "";
     return SPK_OK;
 }
@@ -112,8 +111,7 @@ SPIKELIB_API spk_result spk_pixel_map_defaults(spk_pixel_map *map)
     return result;
 }
 
-SPIKELIB_API size_t spk_pixel_map_cells(const spk_pixel_map *map, uint32_t *width,
-                                        uint32_t *height)
+SPIKELIB_API size_t spk_pixel_map_cells(const spk_pixel_map *map, uint32_t *width, uint32_t *height)
 {
     spki_pixels p;
     const char *why;
