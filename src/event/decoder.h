@@ -3,9 +3,12 @@
 #define SPIKELIB_EVENT_DECODER_H
 
 #include "formats.h"
+#include "lanes.h"
 
 /* Events that one call of a codec may give out: they are counted while they are in the cache. */
-#define SPKI_EVENT_CHUNK ((size_t)1024)
+#define SPKI_EVENT_CHUNK ((size_t)2048)
+/* A caller's array is given back when no more than this is left of it: less slows codecs down. */
+#define SPKI_EVENT_ENOUGH ((size_t)512)
 
 SPKI_FN const char *spki_format_name(spk_event_format format)
 {
@@ -151,7 +154,7 @@ SPKI_FN void spki_decoder_account(spk_decoder *d, spk_event *out, size_t count)
             d->stats.t_last_us = out[k].t_us;
         }
     } else {
-        for (k = 0; k < count; k++) on += out[k].polarity;
+        on = spki_count_on(d, out, count);
         if (d->stats.events == 0) d->stats.t_first_us = out[0].t_us;
         d->stats.t_last_us = out[count - 1].t_us;
     }
@@ -262,6 +265,7 @@ SPIKELIB_API size_t spk_decoder_read(spk_decoder *d, spk_event *out, size_t capa
             continue;
         }
         if (d->result != SPK_OK || d->ended) break;
+        if (total > 0 && capacity - total < SPKI_EVENT_ENOUGH) break;
         if (!d->codec && !spki_decoder_detect(d)) break;
         got = 0;
         if (capacity - total >= SPKI_EVENT_ROOM) {
@@ -347,6 +351,7 @@ SPKI_FN void spki_decoder_configure(spk_decoder *d)
                           spk_isa_name(d->isa), why);
         return;
     }
+    d->isa = spki_event_isa(d->isa);
     d->stats.width = desc->width;
     d->stats.height = desc->height;
     d->source_bits = (uint64_t)desc->source << 48;

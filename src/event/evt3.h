@@ -138,25 +138,6 @@ SPKI_FN void spki_evt3_word(spk_decoder *d, spki_io *io, uint32_t w)
     }
 }
 
-SPKI_FN void spki_evt3_decode(spk_decoder *d, spki_io *io)
-{
-    if (!spki_raw_begin_data(d, io)) return;
-    for (; io->in_end - io->in >= 2 && io->out_end - io->out >= 12 && d->result == SPK_OK;
-         io->in += 2)
-        spki_evt3_word(d, io, spki_load16_le(io->in));
-}
-
-static const spki_codec spki_evt3_codec = {SPK_FORMAT_EVT3,
-                                           ".raw .evt3 ",
-                                           sizeof(spki_raw_state),
-                                           spki_evt3_sniff,
-                                           spki_evt3_accept,
-                                           NULL,
-                                           NULL,
-                                           spki_evt3_decode,
-                                           spki_raw_resync,
-                                           NULL};
-
 /* -- writer -- */
 
 typedef struct spki_evt3_writer {

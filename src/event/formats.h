@@ -8,7 +8,7 @@
 #include "es.h"
 #include "evt2.h"
 #include "evt21.h"
-#include "evt3.h"
+#include "evt3_fast.h"
 #include "evt4.h"
 #include "nmnist.h"
 #include "npy.h"
