@@ -87,6 +87,9 @@
     >>file               files beyond 2 GB on every system
     >>writer             what all writers of events share
     >>event-lanes        what the vector code of the event formats shares
+    >>text-write         events to CSV and to the text of the RPG data sets
+    >>npy-write          events to NumPy's files
+    >>aedat4-write       events to AEDAT 4.0
     >>raw                the text header of Prophesee's files, and time high words
     >>evt2               Prophesee EVT2, 32-bit words
     >>evt21              Prophesee EVT2.1, 64-bit words with vectors of 32 pixels
@@ -1144,6 +1147,7 @@ typedef struct spk_event_writer_desc {
                                 cannot do without (ES) */
     bool no_vectors;         /* EVT3: every event by itself */
     bool as_stored;          /* y of the events runs upwards, as ES has it */
+    bool lz4;                /* AEDAT4: packets are compressed (SPIKELIB_LZ4) */
     /* Where the bytes go instead of a file (the path is then NULL, the format given). Returns how
        many it took; fewer than `size` is an error. default: a file */
     size_t (*write)(void *ctx, const void *data, size_t size);
@@ -21287,6 +21291,562 @@ SPKI_FN uint64_t spki_count_on(const spk_decoder *d, const spk_event *e, size_t 
 #endif /* SPIKELIB_NO_EVENTS */
 
 #ifndef SPIKELIB_NO_EVENTS
+/* ---- >>text-write: events to CSV and to the text of the RPG data sets ---- */
+
+/* The longest line: a sign, 19 digits, a point, two times five digits, a polarity and the gaps. */
+#define SPKI_TEXT_LINE 64
+
+SPKI_INLINE uint8_t *spki_put_digits(uint8_t *p, uint64_t value)
+{
+    uint8_t digits[20];
+    uint32_t n = 0;
+    do {
+        digits[n++] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (n > 0) *p++ = digits[--n];
+    return p;
+}
+
+SPKI_INLINE uint8_t *spki_put_us(uint8_t *p, int64_t t)
+{
+    if (t < 0) *p++ = '-';
+    return spki_put_digits(p, t < 0 ? 0 - (uint64_t)t : (uint64_t)t);
+}
+
+/* Seconds with six decimals. */
+SPKI_INLINE uint8_t *spki_put_seconds(uint8_t *p, int64_t t)
+{
+    uint64_t us = t < 0 ? 0 - (uint64_t)t : (uint64_t)t;
+    uint32_t part = (uint32_t)(us % 1000000), k;
+    if (t < 0) *p++ = '-';
+    p = spki_put_digits(p, us / 1000000);
+    *p = '.';
+    for (k = 6; k > 0; k--, part /= 10) p[k] = (uint8_t)('0' + part % 10);
+    return p + 7;
+}
+
+SPKI_FN void spki_text_write_head(spk_event_writer *w)
+{
+    char text[64];
+    if (w->desc.width && w->desc.height) {
+        snprintf(text, sizeof text, "#geometry:%u,%u\n", w->desc.width, w->desc.height);
+        spki_writer_text(w, text);
+    }
+    if (w->encoder->format == SPK_FORMAT_CSV) spki_writer_text(w, "t,x,y,p\n");
+}
+
+SPKI_FN uint8_t *spki_text_write_trigger(uint8_t *p, const spk_event *e)
+{
+    memcpy(p, "#trigger ", 9);
+    p = spki_put_us(p + 9, e->t_us);
+    *p++ = ' ';
+    p = spki_put_digits(p, e->x);
+    *p++ = ' ';
+    *p++ = e->polarity ? '1' : '0';
+    return p;
+}
+
+SPKI_FN void spki_text_encode(spk_event_writer *w, const spk_event *e, size_t count)
+{
+    bool csv = w->encoder->format == SPK_FORMAT_CSV;
+    uint8_t gap = csv ? ',' : ' ';
+    for (; count > 0; count--, e++) {
+        uint8_t *p = spki_writer_room(w, SPKI_TEXT_LINE), *begin = p;
+        if (!p) return;
+        if (e->kind == SPK_EVENT_TRIGGER) p = spki_text_write_trigger(p, e);
+        else {
+            if (!spki_writer_cd(w, e)) return;
+            p = csv ? spki_put_us(p, e->t_us) : spki_put_seconds(p, e->t_us);
+            *p++ = gap;
+            p = spki_put_digits(p, e->x);
+            *p++ = gap;
+            p = spki_put_digits(p, e->y);
+            *p++ = gap;
+            *p++ = e->polarity ? '1' : '0';
+        }
+        *p++ = '\n';
+        w->fill += (size_t)(p - begin);
+        w->encoded++;
+    }
+}
+
+static const spki_encoder spki_csv_encoder = {
+    SPK_FORMAT_CSV, ".csv ", 1, spki_text_write_head, spki_text_encode, NULL, NULL};
+
+static const spki_encoder spki_text_encoder = {
+    SPK_FORMAT_TEXT, ".txt ", 1, spki_text_write_head, spki_text_encode, NULL, NULL};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>npy-write: events to NumPy's files ---- */
+
+/* The layout of Metavision's EventCD, 16 bytes. The header has a fixed size, since the number of
+   events is known at the end; the data begin at a multiple of 64, as NumPy has it. */
+#define SPKI_NPY_HEAD 192
+
+typedef struct spki_npy_writer {
+    bool closed;
+} spki_npy_writer;
+
+SPKI_FN void spki_npy_head(char head[SPKI_NPY_HEAD + 1], uint64_t count)
+{
+    int n;
+    memset(head, ' ', SPKI_NPY_HEAD);
+    memcpy(head, "\x93NUMPY\x01\x00", 8);
+    head[8] = (char)(SPKI_NPY_HEAD - 10);
+    head[9] = 0;
+    n = snprintf(head + 10, SPKI_NPY_HEAD - 10,
+                 "{'descr': [('x', '<u2'), ('y', '<u2'), ('p', '<i2'), ('', '|V2'), ('t', '<i8')], "
+                 "'fortran_order': False, 'shape': (%llu,), }",
+                 (unsigned long long)count);
+    head[10 + n] = ' ';
+    head[SPKI_NPY_HEAD - 1] = '\n';
+}
+
+SPKI_FN void spki_npy_write_head(spk_event_writer *w)
+{
+    char head[SPKI_NPY_HEAD + 1];
+    uint8_t *p;
+    if (!w->file) {
+        spki_writer_fail(w, SPK_ERR_UNSUPPORTED,
+                         "NPY holds the number of events at its beginning: it needs a file");
+        return;
+    }
+    spki_npy_head(head, 0);
+    p = spki_writer_room(w, SPKI_NPY_HEAD);
+    if (!p) return;
+    memcpy(p, head, SPKI_NPY_HEAD);
+    w->fill += SPKI_NPY_HEAD;
+}
+
+/* The header once more, with the number of events that the file holds, on a full disk too. */
+SPKI_FN void spki_npy_close(spk_event_writer *w)
+{
+    spki_npy_writer *s = (spki_npy_writer *)w->state;
+    char head[SPKI_NPY_HEAD + 1];
+    if (s->closed || !w->file || w->bytes < SPKI_NPY_HEAD) return;
+    s->closed = true;
+    spki_npy_head(head, w->written);
+    errno = 0;
+    if (fseek(w->file, 0, SEEK_SET) != 0 ||
+        fwrite(head, 1, SPKI_NPY_HEAD, w->file) != SPKI_NPY_HEAD)
+        spki_writer_fail(w, SPK_ERR_IO, "the header cannot be written: %s", spki_file_why());
+}
+
+SPKI_FN void spki_npy_encode(spk_event_writer *w, const spk_event *e, size_t count)
+{
+    for (; count > 0; count--, e++) {
+        uint8_t *p;
+        if (!spki_writer_cd(w, e)) return;
+        if ((p = spki_writer_room(w, 16)) == NULL) {
+            spki_npy_close(w);
+            return;
+        }
+        spki_store16_le(p, e->x);
+        spki_store16_le(p + 2, e->y);
+        spki_store32_le(p + 4, e->polarity ? 1 : 0);
+        spki_store32_le(p + 8, (uint32_t)((uint64_t)e->t_us & 0xffffffffu));
+        spki_store32_le(p + 12, (uint32_t)((uint64_t)e->t_us >> 32));
+        w->fill += 16;
+        w->encoded++;
+    }
+}
+
+SPKI_FN void spki_npy_finish(spk_event_writer *w)
+{
+    spki_writer_flush(w);
+    spki_npy_close(w);
+}
+
+static const spki_encoder spki_npy_encoder = {
+    SPK_FORMAT_NPY, ".npy ", sizeof(spki_npy_writer), spki_npy_write_head, spki_npy_encode,
+    spki_npy_finish, NULL};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
+/* ---- >>aedat4-write: events to AEDAT 4.0 ---- */
+
+/* Two streams, events (0) and triggers (1). A packet holds up to 4,096 events, or 10 ms, as DV
+   writes them. Every FlatBuffer is laid out by hand: its shape is always the same. */
+
+enum {
+    SPKI_AEDAT4_EVENTS_MOST = 4096,
+    SPKI_AEDAT4_TRIGGERS_MOST = 1024,
+    SPKI_AEDAT4_SPAN_US = 10000,
+    SPKI_AEDAT4_EVENT_HEAD = 32,   /* bytes before the first event */
+    SPKI_AEDAT4_TABLE_ENTRY = 48,
+    SPKI_AEDAT4_POSITION_AT = 46   /* of dataTablePosition in the file */
+};
+
+/* An entry of the table at the end. */
+typedef struct spki_aedat4_entry {
+    uint64_t at;
+    int64_t first, last;
+    uint32_t size, count, stream;
+} spki_aedat4_entry;
+
+typedef struct spki_aedat4_writer {
+    spki_bytes events, tables, packed, entries; /* the packet under way; others; their entries */
+    uint32_t event_count, trigger_count;
+    int64_t first, last; /* the events' smallest and largest time */
+    int64_t trigger_t[SPKI_AEDAT4_TRIGGERS_MOST];
+    uint8_t trigger_code[SPKI_AEDAT4_TRIGGERS_MOST];
+    bool lz4;
+} spki_aedat4_writer;
+
+SPKI_INLINE void spki_store64_le(uint8_t *p, uint64_t x)
+{
+    spki_store32_le(p, (uint32_t)(x & 0xffffffffu));
+    spki_store32_le(p + 4, (uint32_t)(x >> 32));
+}
+
+/* -- header -- */
+
+SPKI_FN size_t spki_aedat4_write_xml(spk_event_writer *w, char *text, size_t size, bool lz4)
+{
+    static const char *const name[2][3] = {{"EVTS", "events", "Array of events (polarity ON/OFF)."},
+                                           {"TRIG", "triggers",
+                                            "External triggers and special signals."}};
+    static const char root[] = "/mainloop/spikelib/outInfo/";
+    int n = snprintf(text, size,
+                     "<dv version=\"2.0\">\n<node name=\"outInfo\" path=\"%s\">\n", root);
+    int k;
+    for (k = 0; k < 2; k++) {
+        n += snprintf(text + n, size - (size_t)n,
+                      "<node name=\"%d\" path=\"%s%d/\">\n"
+                      "<attr key=\"compression\" type=\"string\">%s</attr>\n"
+                      "<attr key=\"originalModuleName\" type=\"string\">spikelib</attr>\n"
+                      "<attr key=\"originalOutputName\" type=\"string\">%s</attr>\n"
+                      "<attr key=\"typeDescription\" type=\"string\">%s</attr>\n"
+                      "<attr key=\"typeIdentifier\" type=\"string\">%s</attr>\n"
+                      "<node name=\"info\" path=\"%s%d/info/\">\n",
+                      k, root, k, lz4 ? "LZ4" : "NONE", name[k][1], name[k][2], name[k][0], root,
+                      k);
+        if (k == 0)
+            n += snprintf(text + n, size - (size_t)n,
+                          "<attr key=\"sizeX\" type=\"int\">%u</attr>\n"
+                          "<attr key=\"sizeY\" type=\"int\">%u</attr>\n",
+                          w->desc.width, w->desc.height);
+        n += snprintf(text + n, size - (size_t)n,
+                      "<attr key=\"source\" type=\"string\">spikelib</attr>\n"
+                      "<attr key=\"tsOffset\" type=\"long\">0</attr>\n</node>\n</node>\n");
+    }
+    n += snprintf(text + n, size - (size_t)n, "</node>\n</dv>\n");
+    return (size_t)n;
+}
+
+/* From the length on: 4 root, 8 "IOHE", 12 vtable of 10 bytes, 28 table (32 dataTablePosition,
+   40 compression, 44 infoNode), 48 the string. */
+SPKI_FN void spki_aedat4_write_head(spk_event_writer *w)
+{
+    spki_aedat4_writer *s = (spki_aedat4_writer *)w->state;
+    char xml[4096];
+    size_t n, total;
+    uint8_t *p;
+    s->lz4 = w->desc.lz4;
+#ifndef SPIKELIB_LZ4
+    if (s->lz4) {
+        spki_writer_fail(w, SPK_ERR_UNSUPPORTED,
+                         "AEDAT4 with LZ4: compile with SPIKELIB_LZ4 defined and link its library "
+                         "(-llz4)");
+        return;
+    }
+#endif
+    n = spki_aedat4_write_xml(w, xml, sizeof xml, s->lz4);
+    total = (48 + 4 + n + 1 + 3) & ~(size_t)3;
+    if ((p = spki_writer_room(w, 14 + total)) == NULL) return;
+    memcpy(p, "#!AER-DAT4.0\r\n", 14);
+    p += 14;
+    memset(p, 0, total);
+    spki_store32_le(p, (uint32_t)total - 4);
+    spki_store32_le(p + 4, 24);
+    memcpy(p + 8, "IOHE", 4);
+    spki_store16_le(p + 12, 10);
+    spki_store16_le(p + 14, 20);
+    spki_store16_le(p + 16, 12);
+    spki_store16_le(p + 18, 4);
+    spki_store16_le(p + 20, 16);
+    spki_store32_le(p + 28, 16);
+    spki_store64_le(p + 32, UINT64_MAX); /* -1: no table yet */
+    spki_store32_le(p + 40, s->lz4 ? 1 : 0);
+    spki_store32_le(p + 44, 4);
+    spki_store32_le(p + 48, (uint32_t)n);
+    memcpy(p + 52, xml, n);
+    w->fill += 14 + total;
+}
+
+/* -- packets -- */
+
+/* In front of the elements: 4 root, 8 identifier, 14 vtable of 6 bytes, 20 table, 28 the vector's
+   length. For vectors of tables one vtable follows for all of them. */
+SPKI_FN void spki_aedat4_packet_head(uint8_t *p, const char *identifier, size_t total,
+                                     uint32_t count)
+{
+    memset(p, 0, SPKI_AEDAT4_EVENT_HEAD);
+    spki_store32_le(p, (uint32_t)total - 4);
+    spki_store32_le(p + 4, 16);
+    memcpy(p + 8, identifier, 4);
+    spki_store16_le(p + 14, 6);
+    spki_store16_le(p + 16, 8);
+    spki_store16_le(p + 18, 4);
+    spki_store32_le(p + 20, 6);
+    spki_store32_le(p + 24, 4);
+    spki_store32_le(p + 28, count);
+}
+
+/* A FlatBuffer of `count` tables in s->tables: their offsets, one vtable for all, the tables,
+   `stride` bytes apart and 4 short of a multiple of 8. Where the first one stands; 0 without
+   memory. */
+SPKI_FN size_t spki_aedat4_tables(spk_event_writer *w, spki_aedat4_writer *s, const char *name,
+                                  uint32_t count, const uint16_t *at, uint32_t fields,
+                                  size_t stride)
+{
+    size_t vtable = SPKI_AEDAT4_EVENT_HEAD + 4 * (size_t)count, first, k;
+    uint8_t *p;
+    first = (vtable + 4 + 2 * (size_t)fields + 3) / 8 * 8 + 4;
+    s->tables.size = 0;
+    if (!spki_bytes_reserve(&w->mem, &s->tables, first + stride * count)) {
+        spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for a packet");
+        return 0;
+    }
+    p = s->tables.data;
+    s->tables.size = first + stride * count;
+    memset(p, 0, s->tables.size);
+    spki_aedat4_packet_head(p, name, s->tables.size, count);
+    spki_store16_le(p + vtable, (uint16_t)(4 + 2 * fields));
+    spki_store16_le(p + vtable + 2, (uint16_t)stride);
+    for (k = 0; k < fields; k++) spki_store16_le(p + vtable + 4 + 2 * k, at[k]);
+    for (k = 0; k < count; k++) {
+        size_t here = SPKI_AEDAT4_EVENT_HEAD + 4 * k, table = first + stride * k;
+        spki_store32_le(p + here, (uint32_t)(table - here));
+        spki_store32_le(p + table, (uint32_t)(table - vtable));
+    }
+    return first;
+}
+
+/* One LZ4 frame of independent 64 kB blocks; false without memory. */
+SPKI_FN bool spki_aedat4_pack(spk_event_writer *w, spki_aedat4_writer *s, const uint8_t *data,
+                              size_t size)
+{
+#ifdef SPIKELIB_LZ4
+    static const uint8_t head[] = {0x04, 0x22, 0x4d, 0x18, 0x60, 0x40};
+    size_t at, n;
+    uint8_t *p;
+    if (!spki_bytes_reserve(&w->mem, &s->packed, size + size / 255 + size / 4096 + 256))
+        return false;
+    p = s->packed.data;
+    memcpy(p, head, 6);
+    p[6] = (uint8_t)(spki_xxh32(p + 4, 2) >> 8);
+    p += 7;
+    for (at = 0; at < size; at += n) {
+        int got;
+        n = SPKI_MIN(size - at, (size_t)65536);
+        got = LZ4_compress_default((const char *)data + at, (char *)p + 4, (int)n, (int)n - 1);
+        spki_store32_le(p, got > 0 ? (uint32_t)got : (uint32_t)n | 0x80000000u);
+        if (got <= 0) memcpy(p + 4, data + at, n);
+        p += 4 + (got > 0 ? (size_t)got : n);
+    }
+    spki_store32_le(p, 0);
+    s->packed.size = (size_t)(p + 4 - s->packed.data);
+    return true;
+#else
+    (void)w;
+    (void)s;
+    (void)data;
+    (void)size;
+    return false;
+#endif
+}
+
+/* A packet into the buffer, and its entry. */
+SPKI_FN bool spki_aedat4_put(spk_event_writer *w, spki_aedat4_writer *s, spki_aedat4_entry *entry,
+                             const uint8_t *data, size_t size)
+{
+    uint8_t *p;
+    bool memory = true;
+    if (s->lz4) {
+        memory = spki_aedat4_pack(w, s, data, size);
+        data = s->packed.data;
+        size = s->packed.size;
+    }
+    entry->size = (uint32_t)size;
+    if (!memory || !spki_bytes_reserve(&w->mem, &s->entries, s->entries.size + sizeof *entry)) {
+        spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for the table of packets");
+        return false;
+    }
+    if ((p = spki_writer_room(w, size + 8)) == NULL) return false;
+    spki_store32_le(p, entry->stream);
+    spki_store32_le(p + 4, entry->size);
+    memcpy(p + 8, data, size);
+    entry->at = w->bytes + w->fill + 8;
+    w->fill += size + 8;
+    w->encoded += entry->count;
+    spki_bytes_append(&w->mem, &s->entries, entry, sizeof *entry);
+    return true;
+}
+
+/* A trigger has no channel in AEDAT4: each is the external signal, rising (1) or falling (2). */
+SPKI_FN bool spki_aedat4_emit_triggers(spk_event_writer *w, spki_aedat4_writer *s)
+{
+    static const uint16_t at[] = {4, 12};
+    spki_aedat4_entry entry;
+    uint32_t n = s->trigger_count, k;
+    size_t first;
+    if (n == 0) return true;
+    first = spki_aedat4_tables(w, s, "TRIG", n, at, 2, 16);
+    if (first == 0) return false;
+    memset(&entry, 0, sizeof entry);
+    entry.stream = 1;
+    entry.count = n;
+    entry.first = entry.last = s->trigger_t[0];
+    for (k = 0; k < n; k++) {
+        uint8_t *table = s->tables.data + first + 16 * (size_t)k;
+        spki_store64_le(table + 4, (uint64_t)s->trigger_t[k]);
+        table[12] = s->trigger_code[k];
+        entry.first = SPKI_MIN(entry.first, s->trigger_t[k]);
+        entry.last = SPKI_MAX(entry.last, s->trigger_t[k]);
+    }
+    s->trigger_count = 0;
+    return spki_aedat4_put(w, s, &entry, s->tables.data, s->tables.size);
+}
+
+/* What has been gathered becomes packets. */
+SPKI_FN bool spki_aedat4_emit(spk_event_writer *w, spki_aedat4_writer *s)
+{
+    spki_aedat4_entry entry;
+    if (s->event_count > 0) {
+        memset(&entry, 0, sizeof entry);
+        spki_aedat4_packet_head(s->events.data, "EVTS", s->events.size, s->event_count);
+        entry.count = s->event_count;
+        entry.first = s->first;
+        entry.last = s->last;
+        s->event_count = 0;
+        if (!spki_aedat4_put(w, s, &entry, s->events.data, s->events.size)) return false;
+    }
+    return spki_aedat4_emit_triggers(w, s);
+}
+
+/* -- events -- */
+
+SPKI_FN void spki_aedat4_add(spki_aedat4_writer *s, const spk_event *e)
+{
+    uint8_t *p;
+    if (e->kind == SPK_EVENT_TRIGGER) {
+        s->trigger_t[s->trigger_count] = e->t_us;
+        s->trigger_code[s->trigger_count++] = e->polarity ? 1 : 2;
+        return;
+    }
+    if (s->event_count == 0) {
+        s->first = s->last = e->t_us;
+        s->events.size = SPKI_AEDAT4_EVENT_HEAD;
+    }
+    s->first = SPKI_MIN(s->first, e->t_us);
+    s->last = SPKI_MAX(s->last, e->t_us);
+    p = s->events.data + s->events.size;
+    spki_store64_le(p, (uint64_t)e->t_us);
+    spki_store32_le(p + 8, (uint32_t)e->x | (uint32_t)e->y << 16);
+    spki_store32_le(p + 12, e->polarity ? 1 : 0);
+    s->events.size += 16;
+    s->event_count++;
+}
+
+/* Is the packet under way complete before this event? */
+SPKI_INLINE bool spki_aedat4_full(const spki_aedat4_writer *s, const spk_event *e)
+{
+    if (s->event_count == SPKI_AEDAT4_EVENTS_MOST || s->trigger_count == SPKI_AEDAT4_TRIGGERS_MOST)
+        return true;
+    return s->event_count > 0 &&
+           (e->t_us < s->first || (uint64_t)e->t_us - (uint64_t)s->first > SPKI_AEDAT4_SPAN_US);
+}
+
+SPKI_FN void spki_aedat4_encode(spk_event_writer *w, const spk_event *e, size_t count)
+{
+    spki_aedat4_writer *s = (spki_aedat4_writer *)w->state;
+    size_t most = SPKI_AEDAT4_EVENT_HEAD + 16 * (size_t)SPKI_AEDAT4_EVENTS_MOST;
+    if (!spki_bytes_reserve(&w->mem, &s->events, most)) {
+        spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for a packet");
+        return;
+    }
+    for (; count > 0; count--, e++) {
+        bool trigger = e->kind == SPK_EVENT_TRIGGER;
+        bool good = trigger || (e->kind == SPK_EVENT_CD && e->x <= 32767 && e->y <= 32767 &&
+                                (w->desc.width == 0 || e->x < w->desc.width) &&
+                                (w->desc.height == 0 || e->y < w->desc.height));
+        if ((!good || spki_aedat4_full(s, e)) && !spki_aedat4_emit(w, s)) return;
+        if (!good && (!spki_writer_cd(w, e) || !spki_writer_range(w, e, 32767, 32767))) return;
+        spki_aedat4_add(s, e);
+    }
+}
+
+/* -- the end -- */
+
+/* The table of packets, and its place into the header. Without a file to go back in, there is none,
+   and a reader goes on to the end of the stream. */
+SPKI_FN void spki_aedat4_write_table(spk_event_writer *w, spki_aedat4_writer *s)
+{
+    static const uint16_t at[] = {4, 12, 20, 28, 36};
+    size_t n = s->entries.size / sizeof(spki_aedat4_entry), k, first, done, size;
+    uint64_t position = w->bytes + w->fill;
+    const uint8_t *data;
+    uint8_t word[8];
+    first = spki_aedat4_tables(w, s, "FTAB", (uint32_t)n, at, 5, SPKI_AEDAT4_TABLE_ENTRY);
+    if (first == 0) return;
+    for (k = 0; k < n; k++) {
+        uint8_t *p = s->tables.data + first + SPKI_AEDAT4_TABLE_ENTRY * k;
+        spki_aedat4_entry entry;
+        memcpy(&entry, s->entries.data + k * sizeof entry, sizeof entry);
+        spki_store64_le(p + 4, entry.at);
+        spki_store32_le(p + 12, entry.stream);
+        spki_store32_le(p + 16, entry.size);
+        spki_store64_le(p + 20, entry.count);
+        spki_store64_le(p + 28, (uint64_t)entry.first);
+        spki_store64_le(p + 36, (uint64_t)entry.last);
+    }
+    data = s->tables.data;
+    size = s->tables.size;
+    if (s->lz4) {
+        if (!spki_aedat4_pack(w, s, data, size)) return;
+        data = s->packed.data;
+        size = s->packed.size;
+    }
+    for (done = 0; done < size;) {
+        size_t part = SPKI_MIN(size - done, (size_t)65536);
+        uint8_t *p = spki_writer_room(w, part);
+        if (!p) return;
+        memcpy(p, data + done, part);
+        w->fill += part;
+        done += part;
+    }
+    if (!spki_writer_flush(w)) return;
+    spki_store64_le(word, position);
+    errno = 0;
+    if (fseek(w->file, SPKI_AEDAT4_POSITION_AT, SEEK_SET) != 0 ||
+        fwrite(word, 1, sizeof word, w->file) != sizeof word)
+        spki_writer_fail(w, SPK_ERR_IO, "the header cannot be written: %s", spki_file_why());
+}
+
+SPKI_FN void spki_aedat4_finish(spk_event_writer *w)
+{
+    spki_aedat4_writer *s = (spki_aedat4_writer *)w->state;
+    if (spki_aedat4_emit(w, s) && w->file) spki_aedat4_write_table(w, s);
+}
+
+SPKI_FN void spki_aedat4_write_end(spk_event_writer *w)
+{
+    spki_aedat4_writer *s = (spki_aedat4_writer *)w->state;
+    spki_bytes_free(&w->mem, &s->events);
+    spki_bytes_free(&w->mem, &s->tables);
+    spki_bytes_free(&w->mem, &s->packed);
+    spki_bytes_free(&w->mem, &s->entries);
+}
+
+static const spki_encoder spki_aedat4_encoder = {
+    SPK_FORMAT_AEDAT4, ".aedat4 ", sizeof(spki_aedat4_writer), spki_aedat4_write_head,
+    spki_aedat4_encode, spki_aedat4_finish, spki_aedat4_write_end};
+#endif /* SPIKELIB_NO_EVENTS */
+
+#ifndef SPIKELIB_NO_EVENTS
 /* ---- >>raw: the text header of Prophesee's files, and time high words ---- */
 
 /* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
@@ -23288,7 +23848,8 @@ SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
 {
     static const spki_encoder *const list[] = {
         &spki_evt3_encoder, &spki_evt2_encoder,   &spki_dat_encoder,
-        &spki_es_encoder,   &spki_nmnist_encoder,
+        &spki_es_encoder,   &spki_nmnist_encoder, &spki_aedat4_encoder,
+        &spki_csv_encoder,  &spki_npy_encoder,    &spki_text_encoder,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
@@ -31111,6 +31672,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_NO_CHUNK
 #undef SPKI_NO_CONTRACT_HERE
 #undef SPKI_NO_SELF
+#undef SPKI_NPY_HEAD
 #undef SPKI_OPS
 #undef SPKI_PARROT_DERIVED
 #undef SPKI_PARROT_INPUTS
@@ -31159,6 +31721,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_STREAM_STORAGE
 #undef SPKI_STREAM_VALUE
 #undef SPKI_SWAP_XY
+#undef SPKI_TEXT_LINE
 #undef SPKI_TILE_SLOTS
 #undef SPKI_UPDATE_BLOCK
 #undef SPKI_USE_FUTEX

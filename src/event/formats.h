@@ -3,6 +3,7 @@
 #define SPIKELIB_EVENT_FORMATS_H
 
 #include "aedat4.h"
+#include "aedat4_write.h"
 #include "codec.h"
 #include "dat.h"
 #include "es.h"
@@ -12,7 +13,9 @@
 #include "evt4.h"
 #include "nmnist.h"
 #include "npy.h"
+#include "npy_write.h"
 #include "text.h"
+#include "text_write.h"
 
 /* In the order in which their contents are asked; those that know themselves by a mark come first,
    those that guess last. */
@@ -31,7 +34,8 @@ SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
 {
     static const spki_encoder *const list[] = {
         &spki_evt3_encoder, &spki_evt2_encoder,   &spki_dat_encoder,
-        &spki_es_encoder,   &spki_nmnist_encoder,
+        &spki_es_encoder,   &spki_nmnist_encoder, &spki_aedat4_encoder,
+        &spki_csv_encoder,  &spki_npy_encoder,    &spki_text_encoder,
     };
     return index < sizeof list / sizeof list[0] ? list[index] : NULL;
 }
