@@ -17,6 +17,7 @@
     >>plot               pictures as self-contained SVG
     >>event              event-camera files and streams, any format in, any format out
     >>ring               bounded queues between threads and between processes
+    >>pipeline           stages on worker threads, five priorities, protection against overload
     >>filter             event filters, each streaming and in place
     >>pixels             from events to neurons
     >>conv               event-driven convolutional layers of spiking neurons
@@ -112,6 +113,15 @@
     >>policy             pushing and popping, and what happens when a ring is full
     >>map                files that several processes map
     >>ring-life          making, attaching and ending rings
+    >>latency            histograms with buckets 1/32 wide
+    >>policy             backoff, CoDel, breaker, concurrency limit, without threads
+    >>pipeline-state     what a pipeline is made of
+    >>pipeline-queue     entering the pipeline, and the queues between stages
+    >>pipeline-schedule  which queue a worker takes next
+    >>pipeline-run       one batch through one stage
+    >>pipeline-worker    threads that run batches, spin a little, and sleep
+    >>pipeline-create    describing, starting and stopping a pipeline
+    >>pipeline-submit    entering, stepping, and what went through
     >>filters            what all event filters share, chains and custom ones
     >>filter-point       filters that look at one event by itself
     >>filter-map         the last time of each pixel, in 32 bits
@@ -141,7 +151,8 @@
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
-    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring): -18 kB
+    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
+    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -239,6 +250,13 @@
    built and sleep between runs. An executor hook replaces them by threads of your own. Callbacks
    of recorders come on the caller's thread, in (step, neuron) order.
 
+   Pipelines. spk_pipeline_create, spk_pipeline_add (a function and its context for each stage) and
+   spk_pipeline_start make a chain that worker threads turn; spk_pipeline_submit puts items in, with
+   a key, whose items stay in order, and one of five priorities, which share nothing but the
+   workers. Overload is answered in this order: batches grow, the source sees pressure and is
+   refused, old items are shed; each item that is lost is counted under its reason. With `manual`
+   and a clock of your own a pipeline is deterministic, one batch for each spk_pipeline_step.
+
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says
    which is active.
@@ -272,6 +290,9 @@
 /* What needs another part goes with it. */
 #if defined(SPIKELIB_NO_NET) && !defined(SPIKELIB_NO_PLOT)
 #define SPIKELIB_NO_PLOT
+#endif
+#if defined(SPIKELIB_NO_RINGS) && !defined(SPIKELIB_NO_PIPELINE)
+#define SPIKELIB_NO_PIPELINE
 #endif
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
@@ -1541,6 +1562,269 @@ SPKI_OVERLOAD spk_ring *spk_ring_attach(const spk_ring_desc &desc)
 #undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_RINGS */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline: stages on worker threads, five priorities, protection against overload ---- */
+
+/* Items flow through a chain of stages. A stage is a plain function with a context that gets a
+   batch of items; worker threads call it. Items wait between stages in rings, one for each stage,
+   lane (a hash of the item's key) and priority.
+
+       spk_pipeline *p = spk_pipeline_create(NULL);
+       spk_pipeline_add(p, "filter", filter, &state, NULL);
+       spk_pipeline_add(p, "count", count, &total, NULL);
+       if (spk_pipeline_start(p) != SPK_OK) puts(spk_pipeline_error(p));
+       spk_pipeline_submit(p, SPK_PRIORITY_NORMAL, camera, events, n);
+       spk_pipeline_stop(p, 1.0);
+       spk_pipeline_destroy(p);
+
+   Order. Items of one key and one priority leave each stage in the order in which they were
+   submitted (by one thread, or by threads that agree on an order), on any number of workers; a
+   retry holds back what comes after it. A more urgent item of the same key overtakes.
+
+   Memory. All of it is taken by spk_pipeline_start and never grows. */
+
+/* From the most urgent to the least; each has room of its own, so that a flood of one cannot keep
+   out another. */
+typedef enum spk_priority {
+    SPK_PRIORITY_DEFAULT = 0, /* normal; where statistics are asked for: all together */
+    SPK_PRIORITY_CRITICAL = 1,
+    SPK_PRIORITY_HIGH = 2,
+    SPK_PRIORITY_NORMAL = 3,
+    SPK_PRIORITY_LOW = 4,
+    SPK_PRIORITY_BATCH = 5,
+    SPK_PRIORITY_COUNT = 6,
+    SPK_PRIORITY_FORCE_32_BIT = 0x7fffffff
+} spk_priority;
+
+/* Why an item did not get through. */
+typedef enum spk_drop {
+    SPK_DROP_FULL = 0,     /* offered when there was no room */
+    SPK_DROP_DEADLINE = 1, /* older than the stage's deadline */
+    SPK_DROP_SHED = 2,     /* waited too long in an overloaded queue (CoDel) */
+    SPK_DROP_BREAKER = 3,  /* the stage's circuit breaker was open */
+    SPK_DROP_FAILED = 4,   /* the stage failed, and there was no retry left */
+    SPK_DROP_CLOSED = 5,   /* the pipeline was stopped before it came through */
+    SPK_DROP_COUNT = 6,
+    SPK_DROP_FORCE_32_BIT = 0x7fffffff
+} spk_drop;
+
+/* For items whose order does not matter: they are spread over all lanes. */
+#define SPK_KEY_ANY UINT64_MAX
+
+/* What a stage gets. It sets `count` to the number of items that go on, at `out`: up to what it
+   got where it works in place, up to `capacity` where the stage has an out_size. */
+typedef struct spk_batch {
+    void *items;     /* as many as `count` says; 64-byte aligned only if nothing was cut */
+    size_t count;    /* in: items; out: results */
+    void *out;       /* where results go: `items` itself unless the stage has an out_size */
+    size_t capacity; /* results that fit */
+    spk_priority priority;
+    uint32_t stage, lane, worker;
+    uint32_t attempt; /* 0, then 1 for the first retry, ... */
+    uint32_t reserved;
+    int64_t born_ns; /* when the oldest of them was submitted, on the pipeline's clock */
+    int64_t now_ns;  /* when this call began */
+} spk_batch;
+
+/* SPK_OK: done. Anything else: the batch failed; it is tried again or dropped, as the stage's
+   descriptor says. Thread: a worker's; never more than `concurrency` calls of a stage at a time,
+   and never two of one lane and priority. A stage that changes items in place and fails must be
+   able to see them again as it left them. */
+typedef spk_result (*spk_stage_fn)(void *ctx, spk_batch *batch);
+
+typedef struct spk_stage_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t out_size;       /* bytes of a result; default: results replace items in place */
+    uint32_t concurrency;    /* calls at a time; default: 1, so that `fn` needs no lock */
+    bool adaptive;           /* find the best concurrency up to that (Gradient2) */
+    bool no_shedding;        /* queues wait instead of shedding */
+    bool breaker_holds;      /* an open breaker keeps items waiting; default: they are dropped */
+    bool reserved;
+    uint32_t batch;             /* items a call at most; default: the pipeline's */
+    uint32_t slice_us;          /* calls are cut to take about so long; default: 100 us */
+    uint32_t deadline_us;       /* since submission, on entering; default: none */
+    uint32_t retries;           /* after a failure; default: none */
+    uint32_t backoff_us;        /* before the first retry, doubled each time; default: 1,000 us */
+    uint32_t backoff_max_us;    /* default: 1 s */
+    double jitter;              /* random part of a delay, 0 to 1; default: 0.5; below 0: none */
+    double breaker_failures;    /* share of failures that opens it, 0 to 1; default: no breaker */
+    uint32_t breaker_window;    /* calls judged together, at most 1,024; default: 100 */
+    uint32_t breaker_minimum;   /* calls before it judges; default: the window */
+    uint32_t breaker_slow_us;   /* a call this long counts as slow; default: none does */
+    uint32_t breaker_open_us;   /* stays open; default: 1 s */
+    uint32_t breaker_trials;    /* calls let through half-open, at most 32; default: 10 */
+    uint32_t breaker_permit_us; /* a trial not back by then has failed; default: 1 s */
+    double breaker_slow;        /* share of slow calls that opens it; default: 1 */
+    uint32_t codel_target_us;   /* waiting that is fine; default: 5,000 us */
+    uint32_t codel_interval_us; /* ... unless it lasts so long; default: 100,000 us; at most 4 s */
+    spk_priority shed_from;     /* this and less urgent ones are shed; default: normal */
+    uint32_t end_sentinel;      /* leave 0 */
+} spk_stage_desc;
+
+/* Nanoseconds that never go back. Thread: any worker, at the same time. */
+typedef struct spk_clock {
+    void *ctx;
+    int64_t (*now_ns)(void *ctx);
+} spk_clock;
+
+typedef struct spk_pipeline_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t item_size;      /* bytes, at most 4,096; default: 16 */
+    uint32_t workers;        /* threads, at most 64; default: one for each CPU */
+    uint32_t lanes;          /* order is kept by lane, at most 64; default: 16 */
+    uint32_t batch;          /* items a block, at most 8,192; default: 256 */
+    bool manual;             /* no threads: spk_pipeline_step runs the stages */
+    bool reserved[3];
+    size_t capacity;                        /* items of each priority under way; default: 65,536 */
+    size_t capacity_of[SPK_PRIORITY_COUNT]; /* the same for one priority; default: `capacity` */
+    uint32_t boost_us;       /* waiting so long raises an item by one level; default: 10,000 us */
+    uint32_t overdue_share;  /* one pick in so many goes to an overdue item; default: 16 */
+    uint32_t spin_us;        /* an idle worker looks on so long before it sleeps; default: 20 us */
+    uint64_t seed;           /* of the jitter; default: 0, a seed like any other */
+    spk_clock clock;         /* default: a monotonic clock */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_pipeline_desc;
+
+typedef struct spk_pipeline spk_pipeline;
+
+/* A pipeline without stages, or NULL if there is no memory for one. A bad descriptor is remembered
+   (spk_pipeline_error), later calls do nothing, and spk_pipeline_start returns it. NULL: all
+   defaults. Ownership: the caller's until spk_pipeline_destroy; contexts stay the caller's. */
+SPIKELIB_API spk_pipeline *spk_pipeline_create(const spk_pipeline_desc *desc);
+/* Stops (spk_pipeline_stop with no patience) and frees all. NULL is fine. Thread: one; nobody else
+   may be in a call. */
+SPIKELIB_API void spk_pipeline_destroy(spk_pipeline *p);
+/* The first error, and its sentence ("" if there was none). Ownership: the pipeline's. */
+SPIKELIB_API spk_result spk_pipeline_status(const spk_pipeline *p);
+SPIKELIB_API const char *spk_pipeline_error(const spk_pipeline *p);
+
+/* Adds a stage at the end, at most 16. The last one is the sink: what it lets through has been
+   delivered. `desc` may be NULL. Errors: NULL, range, sentinels, state (started already).
+   Ownership: the name is copied (31 characters of it). */
+SPIKELIB_API spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk_stage_fn fn,
+                                         void *ctx, const spk_stage_desc *desc);
+/* Takes all memory and starts the workers; nothing is allocated after that. All or nothing.
+   Errors: what was remembered, state (no stages, started already), out of memory, thread;
+   unsupported: SPIKELIB_NO_THREADS knows only `manual`. */
+SPIKELIB_API spk_result spk_pipeline_start(spk_pipeline *p);
+
+/* How many of the items were taken: fewer than `count` where there is no room for the rest, which
+   stays the caller's. Returns 0 if the pipeline is not running, or closed. Shape: count *
+   item_size bytes. Thread: any number of threads. Cost: a copy and two atomic operations. */
+SPIKELIB_API size_t spk_pipeline_submit(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                        const void *items, size_t count);
+/* The same, but what there is no room for is dropped and counted (SPK_DROP_FULL). */
+SPIKELIB_API size_t spk_pipeline_offer(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                       const void *items, size_t count);
+/* The same, but waits for room up to `timeout_s` (real time, whatever the clock). */
+SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                             const void *items, size_t count, double timeout_s);
+
+/* Room to write items to, with no copy: up to `batch` of them. Commit hands over the first `count`
+   (0 gives the room back). NULL pointer in `items`: no room, closed or not running. */
+typedef struct spk_pipeline_span {
+    void *items;
+    size_t capacity;
+    uint32_t block, lane;
+    spk_priority priority;
+    uint32_t reserved;
+} spk_pipeline_span;
+SPIKELIB_API spk_pipeline_span spk_pipeline_reserve(spk_pipeline *p, spk_priority priority,
+                                                    uint64_t key);
+SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, size_t count);
+
+/* The part of a priority's room that is taken, 0 to 1: a source slows down before it is 1. */
+SPIKELIB_API double spk_pipeline_pressure(const spk_pipeline *p, spk_priority priority);
+/* Backpressure with two marks: `paused` (the answer of the last call) becomes true at a pressure of
+   3/4 and false again below 1/2. */
+SPIKELIB_API bool spk_pipeline_pause(const spk_pipeline *p, spk_priority priority, bool paused);
+
+/* manual only. Runs one batch; false if nothing can run now. Thread: one at a time. */
+SPIKELIB_API bool spk_pipeline_step(spk_pipeline *p);
+/* manual only. When something that waits (for a retry, or a breaker) can run; INT64_MAX: never. */
+SPIKELIB_API int64_t spk_pipeline_next_ns(spk_pipeline *p);
+
+/* Takes no more items; those under way go on. Thread: any. */
+SPIKELIB_API void spk_pipeline_close(spk_pipeline *p);
+/* Waits until nothing is under way. Errors: timeout; state (not running). In manual mode it steps,
+   and waits for no clock. Thread: any, but not a stage. */
+SPIKELIB_API spk_result spk_pipeline_drain(spk_pipeline *p, double timeout_s);
+/* Closes, drains for at most `timeout_s`, ends the threads, and counts what is left as dropped
+   (SPK_DROP_CLOSED). Statistics remain. Errors: timeout (it has stopped all the same). */
+SPIKELIB_API spk_result spk_pipeline_stop(spk_pipeline *p, double timeout_s);
+
+/* Percentiles are upper bounds of buckets 1/32 wide: at most 3.2 % too high. */
+typedef struct spk_latency {
+    uint64_t count;
+    double mean_us, p50_us, p99_us, p999_us, max_us;
+} spk_latency;
+
+/* Of a stage: in == done + (all of dropped) + depth. `latency` is from entering the stage's queue
+   to its end. Of the whole: offered == refused + dropped[SPK_DROP_FULL] + in, and `out` is what was
+   delivered, its latency that since submission. */
+typedef struct spk_pipeline_stats {
+    uint64_t offered, refused;     /* whole only: items that were to be submitted; not taken */
+    uint64_t in, done, out, depth; /* items: entered; a stage succeeded with; went on; waiting */
+    uint64_t dropped[SPK_DROP_COUNT];
+    uint64_t dropped_all;
+    uint64_t calls, failures, retries; /* of the stage function */
+    spk_latency latency;
+} spk_pipeline_stats;
+
+typedef enum spk_breaker_state {
+    SPK_BREAKER_CLOSED = 0,
+    SPK_BREAKER_OPEN = 1,
+    SPK_BREAKER_HALF_OPEN = 2,
+    SPK_BREAKER_FORCE_32_BIT = 0x7fffffff
+} spk_breaker_state;
+
+typedef struct spk_stage_stats {
+    const char *name;
+    spk_breaker_state breaker;
+    uint32_t concurrency; /* allowed at the moment */
+    uint32_t running;
+    uint32_t batch; /* items a call at the moment */
+    uint64_t breaker_opened;
+    uint64_t stolen;   /* batches run by another worker than their lane's own */
+    double mean_batch; /* items a call so far */
+} spk_stage_stats;
+
+#define SPK_PIPELINE_WHOLE UINT32_MAX
+
+/* Numbers so far of one stage (or SPK_PIPELINE_WHOLE) and one priority (SPK_PRIORITY_DEFAULT: all).
+   Errors: NULL, range. Thread: any; exact once nothing is under way, else each number is right by
+   itself. Cost: reads all lanes and workers. */
+SPIKELIB_API spk_result spk_pipeline_get_stats(const spk_pipeline *p, uint32_t stage,
+                                               spk_priority priority, spk_pipeline_stats *stats);
+SPIKELIB_API spk_result spk_pipeline_get_stage(const spk_pipeline *p, uint32_t stage,
+                                               spk_stage_stats *stats);
+/* Bytes taken by the pipeline: all it will ever have once it is started. */
+SPIKELIB_API size_t spk_pipeline_bytes(const spk_pipeline *p);
+/* "critical" ... "batch"; "full" ... "closed". Never NULL. */
+SPIKELIB_API const char *spk_priority_name(spk_priority priority);
+SPIKELIB_API const char *spk_drop_name(spk_drop reason);
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_pipeline *spk_pipeline_create(const spk_pipeline_desc &desc)
+{
+    return spk_pipeline_create(&desc);
+}
+SPKI_OVERLOAD spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk_stage_fn fn,
+                                          void *ctx, const spk_stage_desc &desc)
+{
+    return spk_pipeline_add(p, name, fn, ctx, &desc);
+}
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_PIPELINE */
 
 #ifndef SPIKELIB_NO_EVENTS
 /* ---- >>filter: event filters, each streaming and in place ---- */
@@ -26317,6 +26601,2068 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 }
 #endif /* SPIKELIB_NO_RINGS */
 
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>latency: histograms with buckets 1/32 wide ---- */
+
+/* Nanoseconds up to 63 are exact; above, each power of two has 32 buckets, up to 2^40 ns (18 min).
+   One thread records, any may read: words are loaded and stored whole. */
+#define SPKI_HIST_SUB 32u
+#define SPKI_HIST_BITS 40u
+#define SPKI_HIST_BUCKETS ((SPKI_HIST_BITS - 5u) * SPKI_HIST_SUB + SPKI_HIST_SUB)
+
+typedef struct spki_hist {
+    uint64_t count, sum_ns, max_ns;
+    uint64_t bucket[SPKI_HIST_BUCKETS];
+} spki_hist;
+
+SPKI_FN uint32_t spki_hist_bucket(uint64_t ns)
+{
+    uint32_t shift;
+    if (ns < 2 * SPKI_HIST_SUB) return (uint32_t)ns;
+    if (ns >> SPKI_HIST_BITS) return SPKI_HIST_BUCKETS - 1;
+    shift = 58u - (uint32_t)__builtin_clzll(ns); /* so that 32 to 63 remain */
+    return shift * SPKI_HIST_SUB + (uint32_t)(ns >> shift);
+}
+
+/* The largest value that the bucket holds. */
+SPKI_FN uint64_t spki_hist_top(uint32_t bucket)
+{
+    uint32_t shift;
+    if (bucket < 2 * SPKI_HIST_SUB) return bucket;
+    shift = bucket / SPKI_HIST_SUB - 1;
+    return (((uint64_t)(bucket - shift * SPKI_HIST_SUB) + 1) << shift) - 1;
+}
+
+/* Only the owner writes, so a load and a store make an addition. */
+SPKI_INLINE void spki_own_add(uint64_t *word, uint64_t n)
+{
+    __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+SPKI_INLINE uint64_t spki_own_read(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+SPKI_FN void spki_hist_record(spki_hist *h, int64_t ns, uint64_t times)
+{
+    uint64_t x = ns < 0 ? 0 : (uint64_t)ns;
+    spki_own_add(&h->bucket[spki_hist_bucket(x)], times);
+    spki_own_add(&h->sum_ns, x * times);
+    spki_own_add(&h->count, times);
+    if (x > spki_own_read(&h->max_ns)) __atomic_store_n(&h->max_ns, x, __ATOMIC_RELAXED);
+}
+
+SPKI_FN void spki_hist_merge(spki_hist *into, const spki_hist *from)
+{
+    uint32_t k;
+    if (spki_own_read(&from->count) == 0) return;
+    for (k = 0; k < SPKI_HIST_BUCKETS; k++) into->bucket[k] += spki_own_read(&from->bucket[k]);
+    into->count += spki_own_read(&from->count);
+    into->sum_ns += spki_own_read(&from->sum_ns);
+    into->max_ns = SPKI_MAX(into->max_ns, spki_own_read(&from->max_ns));
+}
+
+/* The value that `part` of all do not exceed (nearest rank). */
+SPKI_FN double spki_hist_percentile_us(const spki_hist *h, uint64_t total, double part)
+{
+    uint64_t sum = 0, rank = (uint64_t)(part * (double)total);
+    uint32_t k;
+    if ((double)rank < part * (double)total || rank == 0) rank++;
+    for (k = 0; k < SPKI_HIST_BUCKETS; k++) {
+        sum += h->bucket[k];
+        if (sum >= rank) return 1e-3 * (double)SPKI_MIN(spki_hist_top(k), h->max_ns);
+    }
+    return 1e-3 * (double)h->max_ns;
+}
+
+SPKI_FN void spki_hist_report(const spki_hist *h, spk_latency *out)
+{
+    uint64_t total = 0;
+    uint32_t k;
+    memset(out, 0, sizeof *out);
+    for (k = 0; k < SPKI_HIST_BUCKETS; k++) total += h->bucket[k];
+    if (total == 0) return;
+    out->count = total;
+    out->mean_us = 1e-3 * (double)h->sum_ns / (double)SPKI_MAX(h->count, 1u);
+    out->p50_us = spki_hist_percentile_us(h, total, 0.5);
+    out->p99_us = spki_hist_percentile_us(h, total, 0.99);
+    out->p999_us = spki_hist_percentile_us(h, total, 0.999);
+    out->max_us = 1e-3 * (double)h->max_ns;
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>policy: backoff, CoDel, breaker, concurrency limit, without threads ---- */
+
+/* -- backoff -- */
+
+/* The delay before retry `attempt` (from 1): base doubled each time, at most `max`, less a random
+   part of it. `jitter16`: that part in 1/65,536. The random number has the address (serial,
+   attempt, stage), so a run can be repeated. */
+SPKI_FN int64_t spki_backoff_ns(int64_t base, int64_t max, uint32_t jitter16, uint32_t attempt,
+                                uint64_t serial, uint32_t stage, uint64_t seed)
+{
+    uint32_t random[4];
+    uint32_t doublings = attempt > 0 ? attempt - 1 : 0;
+    int64_t delay = doublings >= 40 || base > (max >> doublings) ? max : base << doublings;
+    uint64_t part = ((uint64_t)delay * jitter16) >> 16;
+    spki_philox((uint32_t)serial, (uint32_t)(serial >> 32), attempt, stage, (uint32_t)seed,
+                (uint32_t)(seed >> 32), random);
+    return delay - (int64_t)((part * (random[0] >> 16)) >> 16);
+}
+
+/* -- CoDel -- */
+
+/* Source: Nichols, Jacobson, McGregor, Iyengar, RFC 8289 (2018), section 5. One for each queue, as
+   in RFC 8290. */
+typedef struct spki_codel {
+    int64_t first_above_ns, drop_next_ns; /* first_above_ns 0: below the target */
+    uint32_t count, last_count;
+    bool dropping, just_dropped;
+} spki_codel;
+
+/* Floor of the square root, by bits. */
+SPKI_FN uint64_t spki_root(uint64_t x)
+{
+    uint64_t root = 0, bit = (uint64_t)1 << 62;
+    while (bit > x) bit >>= 2;
+    for (; bit; bit >>= 2) {
+        if (x >= root + bit) {
+            x -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    return root;
+}
+
+/* interval / sqrt(count), rounded down. The interval is at most 4 s, so that its square fits. */
+SPKI_FN int64_t spki_codel_step(int64_t interval, uint32_t count)
+{
+    return (int64_t)spki_root((uint64_t)interval * (uint64_t)interval / count);
+}
+
+/* Has the waiting time been above the target for an interval? */
+SPKI_FN bool spki_codel_above(spki_codel *c, int64_t target, int64_t interval, int64_t now,
+                              int64_t waited, bool last)
+{
+    if (waited < target || last) {
+        c->first_above_ns = 0;
+        return false;
+    }
+    if (c->first_above_ns == 0) {
+        c->first_above_ns = now + interval;
+        return false;
+    }
+    return now >= c->first_above_ns;
+}
+
+/* A new dropping state: where the last one ended a short time ago, at the rate that it had. */
+SPKI_FN void spki_codel_begin(spki_codel *c, int64_t interval, int64_t now)
+{
+    uint32_t delta = c->count - c->last_count;
+    c->dropping = true;
+    c->count = delta > 1 && now - c->drop_next_ns < 16 * interval ? delta : 1;
+    c->drop_next_ns = now + spki_codel_step(interval, c->count);
+    c->last_count = c->count;
+}
+
+/* Should what was just taken from the queue be dropped? `waited`: its time in the queue; `last`:
+   the queue is empty now. The law of RFC 8289 is meant for senders that slow down; a sensor does
+   not, so while dropping, what has waited longer than a whole interval goes too. */
+SPKI_FN bool spki_codel_drop(spki_codel *c, int64_t target, int64_t interval, int64_t now,
+                             int64_t waited, bool last)
+{
+    bool above = spki_codel_above(c, target, interval, now, waited, last);
+    bool again = c->just_dropped;
+    c->just_dropped = false;
+    if (!c->dropping) {
+        if (!above) return false;
+        spki_codel_begin(c, interval, now);
+        return true;
+    }
+    if (!above) {
+        c->dropping = false;
+        return false;
+    }
+    if (again) c->drop_next_ns += spki_codel_step(interval, c->count);
+    if (now >= c->drop_next_ns) {
+        c->count++;
+        c->just_dropped = true;
+        return true;
+    }
+    return waited > interval;
+}
+
+/* -- circuit breaker -- */
+
+#define SPKI_BREAKER_WINDOW 1024u
+#define SPKI_BREAKER_TRIALS 32u
+/* Answers of spki_breaker_ask that are not a trial's number. */
+#define SPKI_PERMIT_NONE (-1)
+#define SPKI_PERMIT_FREE (-2)
+
+typedef struct spki_breaker_rule {
+    double failures, slow; /* shares that open it; failures 0: no breaker */
+    uint32_t window, minimum, trials;
+    int64_t open_ns, permit_ns;
+} spki_breaker_rule;
+
+/* The states and defaults are those of resilience4j; the difference is that each trial of the
+   half-open state has to be back in time: one that is lost counts as failed, so that the breaker
+   cannot stay half-open for ever. */
+typedef struct spki_breaker {
+    spk_breaker_state state;
+    uint32_t calls, at, failed, slow; /* the window: a ring of outcomes and their sums */
+    uint32_t trials_begun, trials_ended, trials_failed, trials_slow;
+    uint32_t outstanding; /* one bit a trial under way */
+    uint32_t round;       /* counts half-open states: an answer may come too late */
+    uint64_t opened;
+    int64_t open_until_ns;
+    int64_t expires_ns[SPKI_BREAKER_TRIALS];
+    uint64_t failed_bits[SPKI_BREAKER_WINDOW / 64], slow_bits[SPKI_BREAKER_WINDOW / 64];
+} spki_breaker;
+
+SPKI_FN void spki_breaker_open(spki_breaker *b, const spki_breaker_rule *rule, int64_t now)
+{
+    b->state = SPK_BREAKER_OPEN;
+    b->open_until_ns = now + rule->open_ns;
+    b->outstanding = 0;
+    b->round++;
+    b->opened++;
+}
+
+SPKI_FN void spki_breaker_close(spki_breaker *b)
+{
+    b->state = SPK_BREAKER_CLOSED;
+    b->calls = b->at = b->failed = b->slow = 0;
+    memset(b->failed_bits, 0, sizeof b->failed_bits);
+    memset(b->slow_bits, 0, sizeof b->slow_bits);
+}
+
+SPKI_FN bool spki_breaker_too_bad(const spki_breaker_rule *rule, uint32_t calls, uint32_t failed,
+                                  uint32_t slow)
+{
+    return (double)failed >= rule->failures * (double)calls ||
+           (double)slow >= rule->slow * (double)calls;
+}
+
+/* One trial more is over. The last one decides. */
+SPKI_FN void spki_breaker_trial(spki_breaker *b, const spki_breaker_rule *rule, int64_t now,
+                                bool failed, bool slow)
+{
+    b->trials_ended++;
+    b->trials_failed += failed;
+    b->trials_slow += slow;
+    if (b->trials_ended < rule->trials) return;
+    if (spki_breaker_too_bad(rule, rule->trials, b->trials_failed, b->trials_slow))
+        spki_breaker_open(b, rule, now);
+    else
+        spki_breaker_close(b);
+}
+
+SPKI_FN void spki_breaker_expire(spki_breaker *b, const spki_breaker_rule *rule, int64_t now)
+{
+    uint32_t k;
+    for (k = 0; k < rule->trials && b->state == SPK_BREAKER_HALF_OPEN; k++) {
+        if ((b->outstanding >> k & 1u) == 0 || now < b->expires_ns[k]) continue;
+        b->outstanding &= ~(1u << k);
+        spki_breaker_trial(b, rule, now, true, false);
+    }
+}
+
+/* May a call begin? A trial's permit is its round * 32 + its number. */
+SPKI_FN int64_t spki_breaker_ask(spki_breaker *b, const spki_breaker_rule *rule, int64_t now)
+{
+    uint32_t k;
+    if (b->state == SPK_BREAKER_OPEN && now >= b->open_until_ns) {
+        b->state = SPK_BREAKER_HALF_OPEN;
+        b->trials_begun = b->trials_ended = b->trials_failed = b->trials_slow = 0;
+        b->outstanding = 0;
+    }
+    if (b->state == SPK_BREAKER_HALF_OPEN) spki_breaker_expire(b, rule, now);
+    if (b->state == SPK_BREAKER_CLOSED) return SPKI_PERMIT_FREE;
+    if (b->state == SPK_BREAKER_OPEN || b->trials_begun >= rule->trials) return SPKI_PERMIT_NONE;
+    k = b->trials_begun++;
+    b->outstanding |= 1u << k;
+    b->expires_ns[k] = now + rule->permit_ns;
+    return (int64_t)b->round * SPKI_BREAKER_TRIALS + k;
+}
+
+/* When asking again makes sense. */
+SPKI_FN int64_t spki_breaker_when(const spki_breaker *b, int64_t now)
+{
+    int64_t when = now + 1000000; /* a trial may be back soon */
+    uint32_t k;
+    if (b->state == SPK_BREAKER_OPEN) return b->open_until_ns;
+    if (b->state == SPK_BREAKER_CLOSED) return now;
+    for (k = 0; k < SPKI_BREAKER_TRIALS; k++)
+        if (b->outstanding >> k & 1u) when = SPKI_MIN(when, b->expires_ns[k]);
+    return when;
+}
+
+/* The outcome of a call that the closed breaker let through. */
+SPKI_FN void spki_breaker_count(spki_breaker *b, const spki_breaker_rule *rule, int64_t now,
+                                bool failed, bool slow)
+{
+    uint32_t word = b->at / 64;
+    uint64_t bit = (uint64_t)1 << b->at % 64;
+    if (b->state != SPK_BREAKER_CLOSED) return;
+    if (b->calls == rule->window) {
+        b->failed -= (b->failed_bits[word] & bit) != 0;
+        b->slow -= (b->slow_bits[word] & bit) != 0;
+    } else {
+        b->calls++;
+    }
+    b->failed_bits[word] = failed ? b->failed_bits[word] | bit : b->failed_bits[word] & ~bit;
+    b->slow_bits[word] = slow ? b->slow_bits[word] | bit : b->slow_bits[word] & ~bit;
+    b->failed += failed;
+    b->slow += slow;
+    b->at = b->at + 1 == rule->window ? 0 : b->at + 1;
+    if (b->calls >= rule->minimum && spki_breaker_too_bad(rule, b->calls, b->failed, b->slow))
+        spki_breaker_open(b, rule, now);
+}
+
+SPKI_FN void spki_breaker_report(spki_breaker *b, const spki_breaker_rule *rule, int64_t permit,
+                                 int64_t now, bool failed, bool slow)
+{
+    uint32_t k = (uint32_t)((uint64_t)permit % SPKI_BREAKER_TRIALS);
+    if (permit < 0) {
+        spki_breaker_count(b, rule, now, failed, slow);
+        return;
+    }
+    if (b->state != SPK_BREAKER_HALF_OPEN || permit / SPKI_BREAKER_TRIALS != (int64_t)b->round)
+        return;
+    spki_breaker_expire(b, rule, now);
+    if (b->state != SPK_BREAKER_HALF_OPEN || (b->outstanding >> k & 1u) == 0) return;
+    b->outstanding &= ~(1u << k);
+    spki_breaker_trial(b, rule, now, failed, slow);
+}
+
+/* -- concurrency limit -- */
+
+/* Gradient2 of Netflix's concurrency-limits: the limit shrinks as the short-term time of a call
+   grows over its long-term average by more than the tolerance (1.5), and grows by `room` otherwise.
+   Their constants, but room 1 for their 4: a machine has tens of threads, not hundreds. */
+typedef struct spki_limiter {
+    double limit, long_ns;
+    uint32_t samples;
+} spki_limiter;
+
+SPKI_FN void spki_limiter_sample(spki_limiter *l, double ns, uint32_t running, double most)
+{
+    double gradient, next;
+    if (ns <= 0.0) return;
+    if (l->samples < 10) { /* the plain mean until the average has some history */
+        l->samples++;
+        l->long_ns += (ns - l->long_ns) / (double)l->samples;
+    } else {
+        l->long_ns += (ns - l->long_ns) * (2.0 / 601.0);
+    }
+    if (l->long_ns > 2.0 * ns) l->long_ns *= 0.95;
+    if ((double)running < 0.5 * l->limit) return;
+    gradient = 1.5 * l->long_ns / ns;
+    gradient = SPKI_MAX(0.5, SPKI_MIN(1.0, gradient));
+    next = l->limit * gradient + 1.0;
+    l->limit = 0.8 * l->limit + 0.2 * next;
+    l->limit = SPKI_MAX(1.0, SPKI_MIN(most, l->limit));
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-state: what a pipeline is made of ---- */
+
+#include <stdarg.h>
+
+/* Items travel in blocks, each a header and room for `batch` items. A block belongs to its level's
+   pool, and whoever holds it passes on its number: producer, queue, worker, next queue, ..., pool.
+   So a batch goes through all stages without a copy and without allocation, and the pools bound
+   what can be under way. A queue is one stage, lane and level; whoever sets its `busy` is its only
+   consumer, and the only producer of the same lane and level of the next stage. That is why rings
+   of one producer and one consumer join the stages, and why order is kept while workers steal.
+
+   The first stage's queues have any number of producers, who also append to the newest block while
+   it waits: batches grow under load. */
+
+#define SPKI_LEVELS 5u /* level = priority - 1 */
+#define SPKI_STAGES 16u
+#define SPKI_LANES 64u
+#define SPKI_WORKERS 64u
+#define SPKI_BLOCK_ITEMS 8192u /* 14 bits of a block's state */
+#define SPKI_ITEM_BYTES 4096u
+
+/* A block's state while it is in a queue of the first stage: sequence number << 32 | queue << 16 |
+   closed | items for which there is room. The upper 48 bits tell a producer that is late whether
+   this is still the block that it meant. */
+#define SPKI_BLOCK_CLOSED ((uint64_t)0x8000)
+#define SPKI_BLOCK_COUNT ((uint64_t)0x7fff)
+
+typedef struct spki_block {
+    uint64_t state;
+    uint32_t committed; /* items that are there, of those in `state` */
+    uint32_t next;      /* in the pool: number + 1 of the next */
+    int64_t born_ns;    /* submission of the first item */
+    int64_t queued_ns;  /* entered the present queue */
+    uint64_t serial;    /* address of its random numbers */
+    uint32_t count;     /* items; set once it is out of a queue */
+    uint32_t cursor;    /* of them done */
+    uint32_t kept;      /* results so far, at the beginning of the room */
+    uint32_t attempts;  /* that failed, of the items at the cursor */
+    uint64_t reserved;
+} spki_block;
+
+typedef struct spki_pool_of_blocks {
+    uint64_t head; /* changes << 32 | number + 1 of the first free block */
+    uint8_t pad0[56];
+    uint32_t used, blocks;
+    uint8_t pad1[56];
+    uint64_t offered, refused, full; /* items */
+    uint8_t pad2[40];
+} spki_blocks;
+
+typedef struct spki_queue {
+    /* Of those who push. */
+    uint64_t open; /* first stage: next sequence number << 32 | number + 1 of the newest block */
+    uint64_t in;
+    uint8_t pad0[112];
+    /* Read by all workers. */
+    uint32_t busy, reserved;
+    int64_t head_ns; /* birth of its first block */
+    int64_t wake_ns; /* nothing can be done before */
+    uint8_t pad1[104];
+    /* Of the worker that holds it. */
+    spk_ring *ring; /* later stages; NULL: `slots` by sequence number */
+    uint32_t *slots;
+    uint32_t slot_mask, seq;
+    uint32_t held, pending; /* number + 1: begun; taken out too early */
+    spki_codel codel;
+    uint64_t done, out, calls, failures, retries, stolen, dropped[SPK_DROP_COUNT];
+    uint8_t pad2[64]; /* the next one's producers write at its beginning */
+} spki_queue;
+
+typedef struct spki_stage {
+    char name[32];
+    spk_stage_fn fn;
+    void *ctx;
+    spk_stage_desc desc; /* defaults filled in */
+    spki_breaker_rule rule;
+    uint32_t in_size, out_size, jitter16;
+    uint32_t breaking; /* the breaker is not closed: ask before each call */
+    uint8_t pad0[64];
+    uint32_t running, allowed;                /* calls now, and at most */
+    uint32_t limit;                           /* items a call */
+    uint32_t gate;                            /* set: somebody is at what follows */
+    uint32_t late_ok, late_failed, late_slow; /* outcomes that found the gate shut */
+    uint8_t pad1[100];
+    spki_breaker breaker;
+    spki_limiter limiter;
+} spki_stage;
+
+typedef struct spki_ready {
+    uint64_t lanes; /* those with a block to take */
+    uint8_t pad[56];
+} spki_ready;
+
+typedef struct spki_hand spki_hand; /* a worker */
+
+struct spki_hand {
+    spk_pipeline *p;
+    uint32_t index, reserved;
+    uint64_t home; /* its lanes; the others it steals from */
+    uint64_t picks;
+    unsigned char *scratch; /* results of stages with an out_size */
+    spki_hist *hist;        /* stage * 5 + level; after the last stage, the whole */
+#if !defined(SPIKELIB_NO_THREADS)
+#if defined(_WIN32)
+    HANDLE thread;
+#else
+    pthread_t thread;
+#endif
+#endif
+};
+
+struct spk_pipeline {
+    spki_mem mem;
+    spk_pipeline_desc desc; /* defaults filled in */
+    spk_result status;
+    char error[200];
+    spki_stage stage[SPKI_STAGES];
+    uint32_t stages, threads, hands, batch, stride;
+    bool started, stopped;
+    uint32_t blocks, slots, lanes;
+    bool start_failed;
+    spki_blocks pool[SPKI_LEVELS];
+    uint64_t any; /* counts items without a key */
+    spki_block *block;
+    unsigned char *data;
+    spki_queue *queue; /* (stage * lanes + lane) * 5 + level */
+    uint32_t *slot;
+    unsigned char *ring_memory;
+    size_t ring_bytes;
+    uint32_t slots_of[SPKI_LEVELS];
+    spki_ready *ready; /* stage * 5 + level */
+    spki_hand *hand;
+    spki_hist *hist;
+    unsigned char *scratch;
+    int64_t boost_ns, spin_ns;
+    uint8_t pad0[64];
+    uint32_t closed, quit;
+    uint32_t asleep, epoch;           /* workers */
+    uint32_t room_wanted, room_epoch; /* those who wait for room, or for nothing to be under way */
+    spki_ring_lot lot, room_lot;
+    uint8_t pad1[64];
+};
+
+SPKI_FN spk_result spki_pipeline_fail(spk_pipeline *p, spk_result result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Remembers the first error. */
+SPKI_FN spk_result spki_pipeline_fail(spk_pipeline *p, spk_result result, const char *format, ...)
+{
+    va_list args;
+    if (p->status != SPK_OK) return result;
+    p->status = result;
+    va_start(args, format);
+    vsnprintf(p->error, sizeof p->error, format, args);
+    va_end(args);
+    return result;
+}
+
+SPKI_FN int64_t spki_default_now(void *ctx)
+{
+    (void)ctx;
+    return (int64_t)(spk_clock_seconds() * 1e9);
+}
+
+SPKI_INLINE int64_t spki_now(const spk_pipeline *p)
+{
+    return p->desc.clock.now_ns(p->desc.clock.ctx);
+}
+
+SPKI_INLINE uint32_t spki_queue_index(const spk_pipeline *p, uint32_t stage, uint32_t lane,
+                                      uint32_t level)
+{
+    return (stage * p->lanes + lane) * SPKI_LEVELS + level;
+}
+
+SPKI_INLINE unsigned char *spki_block_data(const spk_pipeline *p, uint32_t block)
+{
+    return p->data + (size_t)block * p->stride;
+}
+
+/* Items of one key share a lane. Multiplicative hashing (Knuth), upper bits. */
+SPKI_FN uint32_t spki_lane_of(spk_pipeline *p, uint64_t key)
+{
+    if (key == SPK_KEY_ANY) key = __atomic_fetch_add(&p->any, 1, __ATOMIC_RELAXED);
+    key *= UINT64_C(0x9E3779B97F4A7C15);
+    return (uint32_t)(((key >> 32) * p->lanes) >> 32);
+}
+
+/* The level of a priority, or -1. */
+SPKI_FN int spki_level_of(spk_priority priority)
+{
+    if (priority == SPK_PRIORITY_DEFAULT) return SPK_PRIORITY_NORMAL - 1;
+    return (uint32_t)priority < SPK_PRIORITY_COUNT ? (int)priority - 1 : -1;
+}
+
+/* -- waking -- */
+
+/* One of the two sees the other: the sleeper stores `asleep`, then looks for work; we have stored
+   the work, then look for sleepers; all of it sequentially consistent. */
+SPKI_FN void spki_wake(uint32_t *flag, uint32_t *epoch, spki_ring_lot *lot)
+{
+    if (__atomic_load_n(flag, __ATOMIC_SEQ_CST) == 0) return;
+    if (__atomic_exchange_n(flag, 0, __ATOMIC_SEQ_CST) == 0) return;
+    __atomic_fetch_add(epoch, 1, __ATOMIC_SEQ_CST);
+    spki_ring_wake(lot, epoch, false);
+}
+
+SPKI_INLINE void spki_wake_workers(spk_pipeline *p)
+{
+    spki_wake(&p->asleep, &p->epoch, &p->lot);
+}
+
+SPKI_INLINE void spki_wake_room(spk_pipeline *p)
+{
+    spki_wake(&p->room_wanted, &p->room_epoch, &p->room_lot);
+}
+
+/* -- pools: a stack, so that the block used last, which is in the cache, is used next -- */
+
+SPKI_FN uint32_t spki_block_take(spk_pipeline *p, uint32_t level)
+{
+    spki_blocks *pool = &p->pool[level];
+    uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_SEQ_CST), next;
+    do {
+        if ((uint32_t)head == 0) return 0;
+        next = __atomic_load_n(&p->block[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
+        next |= ((head >> 32) + 1) << 32;
+    } while (!__atomic_compare_exchange_n(&pool->head, &head, next, true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
+    __atomic_fetch_add(&pool->used, 1, __ATOMIC_SEQ_CST);
+    return (uint32_t)head;
+}
+
+/* `number`: the block's + 1. */
+SPKI_FN void spki_block_free(spk_pipeline *p, uint32_t level, uint32_t number)
+{
+    spki_blocks *pool = &p->pool[level];
+    uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_RELAXED), mine;
+    do {
+        __atomic_store_n(&p->block[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
+        mine = ((head >> 32) + 1) << 32 | number;
+    } while (!__atomic_compare_exchange_n(&pool->head, &head, mine, true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
+    __atomic_fetch_sub(&pool->used, 1, __ATOMIC_SEQ_CST);
+    spki_wake_room(p);
+}
+
+SPKI_FN bool spki_nothing_under_way(const spk_pipeline *p)
+{
+    uint32_t level;
+    for (level = 0; level < SPKI_LEVELS; level++)
+        if (__atomic_load_n(&p->pool[level].used, __ATOMIC_SEQ_CST)) return false;
+    return true;
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-queue: entering the pipeline, and the queues between stages ---- */
+
+/* Says that the queue has something. The bit comes after what it speaks of; whoever clears it looks
+   once more afterwards (spki_queue_settle), so that no block is left behind. */
+SPKI_FN void spki_queue_announce(spk_pipeline *p, uint32_t stage, uint32_t lane, uint32_t level,
+                                 int64_t born_ns)
+{
+    spki_ready *ready = &p->ready[stage * SPKI_LEVELS + level];
+    spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+    uint64_t bit = (uint64_t)1 << lane;
+    if ((__atomic_load_n(&ready->lanes, __ATOMIC_RELAXED) & bit) == 0)
+        __atomic_store_n(&q->head_ns, born_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&ready->lanes, bit, __ATOMIC_SEQ_CST);
+    spki_wake_workers(p);
+}
+
+/* -- first stage: any number of producers -- */
+
+/* Gives the block the next sequence number and puts it into the slot of that number. There are as
+   many slots as blocks, so the slot is free. Until the slot is filled the consumer waits there:
+   numbers are given out in one order, and that is the order of the queue. */
+SPKI_FN void spki_entry_publish(spk_pipeline *p, uint32_t queue, uint32_t number, uint32_t count,
+                                bool closed)
+{
+    spki_queue *q = &p->queue[queue];
+    spki_block *b = &p->block[number - 1];
+    uint64_t open = __atomic_load_n(&q->open, __ATOMIC_RELAXED), next, seq, state;
+    uint64_t low = (uint64_t)queue << 16 | (closed ? SPKI_BLOCK_CLOSED : 0) | count;
+    __atomic_store_n(&b->committed, count, __ATOMIC_RELAXED);
+    do {
+        seq = open >> 32;
+        state = seq << 32 | low;
+        __atomic_store_n(&b->state, state, __ATOMIC_RELAXED);
+        next = ((seq + 1) & 0xffffffffu) << 32 | (closed ? 0 : number);
+        b->serial = state >> 16;
+    } while (!__atomic_compare_exchange_n(&q->open, &open, next, true, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+    __atomic_store_n(&q->slots[seq & q->slot_mask], number, __ATOMIC_RELEASE);
+}
+
+/* Appends to the newest block while nobody has taken it and it has room. Returns how many. */
+SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned char *items,
+                                 size_t count)
+{
+    spki_queue *q = &p->queue[queue];
+    uint64_t open = __atomic_load_n(&q->open, __ATOMIC_ACQUIRE), state, used;
+    uint64_t mine = (((open >> 32) - 1) & 0xffffffffu) << 16 | queue;
+    uint32_t size = p->desc.item_size, number = (uint32_t)open;
+    spki_block *b;
+    if (number == 0) return 0;
+    b = &p->block[number - 1];
+    state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
+    do {
+        used = state & SPKI_BLOCK_COUNT;
+        if (state >> 16 != mine || (state & SPKI_BLOCK_CLOSED) || used >= p->batch) return 0;
+        count = SPKI_MIN(count, p->batch - used);
+    } while (!__atomic_compare_exchange_n(&b->state, &state, state + count, true, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
+    memcpy(spki_block_data(p, number - 1) + used * size, items, count * size);
+    __atomic_fetch_add(&q->in, count, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&b->committed, (uint32_t)count, __ATOMIC_RELEASE);
+    return count;
+}
+
+/* A block of its own. Returns how many items it took: 0 if there is no block. */
+SPKI_FN size_t spki_entry_begin(spk_pipeline *p, uint32_t queue, uint32_t lane, uint32_t level,
+                                const unsigned char *items, size_t count)
+{
+    uint32_t number = spki_block_take(p, level);
+    spki_block *b;
+    int64_t now;
+    if (number == 0) return 0;
+    b = &p->block[number - 1];
+    now = spki_now(p);
+    count = SPKI_MIN(count, p->batch);
+    memcpy(spki_block_data(p, number - 1), items, count * p->desc.item_size);
+    b->born_ns = b->queued_ns = now;
+    __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
+    spki_entry_publish(p, queue, number, (uint32_t)count, count == p->batch);
+    spki_queue_announce(p, 0, lane, level, now);
+    return count;
+}
+
+SPKI_FN size_t spki_enter(spk_pipeline *p, uint32_t lane, uint32_t level,
+                          const unsigned char *items, size_t count)
+{
+    uint32_t queue = spki_queue_index(p, 0, lane, level);
+    size_t done = 0;
+    while (done < count) {
+        const unsigned char *from = items + done * p->desc.item_size;
+        size_t n = spki_entry_append(p, queue, from, count - done);
+        if (n == 0) n = spki_entry_begin(p, queue, lane, level, from, count - done);
+        if (n == 0) break;
+        done += n;
+    }
+    return done;
+}
+
+/* -- the worker that holds a queue -- */
+
+#define SPKI_QUEUE_EMPTY 0u
+#define SPKI_QUEUE_LATER UINT32_MAX /* a producer is still copying */
+
+/* The next block's number + 1; it is out of the queue then, and has its count. */
+SPKI_FN uint32_t spki_queue_next(spk_pipeline *p, spki_queue *q)
+{
+    uint32_t number = q->pending;
+    q->pending = 0;
+    if (number) return number;
+    if (q->ring) {
+        return spk_ring_pop_n(q->ring, &number, 1) == 1 ? number : SPKI_QUEUE_EMPTY;
+    }
+    number = __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
+    if (number == 0) return SPKI_QUEUE_EMPTY;
+    {
+        spki_block *b = &p->block[number - 1];
+        uint64_t state = __atomic_fetch_or(&b->state, SPKI_BLOCK_CLOSED, __ATOMIC_ACQ_REL);
+        uint32_t count = (uint32_t)(state & SPKI_BLOCK_COUNT);
+        if (__atomic_load_n(&b->committed, __ATOMIC_ACQUIRE) != count) return SPKI_QUEUE_LATER;
+        __atomic_store_n(&q->slots[q->seq & q->slot_mask], 0, __ATOMIC_RELAXED);
+        q->seq++;
+        b->count = count;
+        b->cursor = b->kept = b->attempts = 0;
+    }
+    return number;
+}
+
+/* The number + 1 of what spki_queue_next would return; 0: nothing. */
+SPKI_FN uint32_t spki_queue_look(spki_queue *q)
+{
+    spk_ring_span span;
+    uint32_t number = 0;
+    if (q->pending) return q->pending;
+    if (!q->ring) return __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
+    if (spk_ring_peek(q->ring, 1, &span) == 1) memcpy(&number, span.first, sizeof number);
+    return number;
+}
+
+/* Lets go of the queue, with its bit set if and only if something is left. */
+SPKI_FN void spki_queue_settle(spk_pipeline *p, spki_queue *q, spki_ready *ready, uint32_t lane)
+{
+    uint64_t bit = (uint64_t)1 << lane;
+    uint32_t number = q->held ? q->held : spki_queue_look(q);
+    if (number == 0) {
+        __atomic_fetch_and(&ready->lanes, ~bit, __ATOMIC_SEQ_CST);
+        number = spki_queue_look(q);
+        if (number) __atomic_fetch_or(&ready->lanes, bit, __ATOMIC_SEQ_CST);
+    }
+    if (number) __atomic_store_n(&q->head_ns, p->block[number - 1].born_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* Hands a block on to the next stage. The ring has room for all blocks of its level. */
+SPKI_FN void spki_queue_pass(spk_pipeline *p, uint32_t stage, uint32_t lane, uint32_t level,
+                             uint32_t number)
+{
+    spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+    spki_block *b = &p->block[number - 1];
+    int64_t born = b->born_ns;
+    spki_own_add(&q->in, b->count);
+    (void)spk_ring_push_n(q->ring, &number, 1);
+    spki_queue_announce(p, stage, lane, level, born);
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-schedule: which queue a worker takes next ---- */
+
+/* The rule. An item of level l (0: critical) that has been in the pipeline for an age counts as
+   level max(1, l - age / boost): waiting lifts it one level after another, up to high, never among
+   the critical ones. The lowest level goes first; of equal ones a worker's own lanes before those
+   that it steals, then the oldest, then the later stage. So that critical items cannot starve the
+   others either, one pick in `overdue_share` goes to the oldest item that is overdue, if any: one
+   older than l * boost. */
+typedef struct spki_pick {
+    uint32_t stage, lane, level, queue;
+    bool found, stolen;
+    bool more;       /* something else could run at the same time */
+    int64_t wake_ns; /* when something that waits can run; INT64_MAX: nothing waits */
+    int64_t born_ns;
+    uint32_t rank; /* level as boosted */
+} spki_pick;
+
+SPKI_FN uint32_t spki_boosted(uint32_t level, int64_t age, int64_t boost)
+{
+    int64_t steps = age <= 0 ? 0 : age / boost;
+    if (level <= 1) return level;
+    return steps >= (int64_t)level - 1 ? 1u : level - (uint32_t)steps;
+}
+
+/* Is `a` to go before what `best` holds? Stages are visited from the last to the first. */
+SPKI_FN bool spki_pick_better(const spki_pick *best, uint32_t rank, bool stolen, int64_t born)
+{
+    if (!best->found) return true;
+    if (rank != best->rank) return rank < best->rank;
+    if (stolen != best->stolen) return !stolen;
+    return born < best->born_ns;
+}
+
+SPKI_FN void spki_pick_set(spki_pick *best, uint32_t stage, uint32_t lane, uint32_t level,
+                           uint32_t rank, bool stolen, int64_t born)
+{
+    best->found = true;
+    best->stage = stage;
+    best->lane = lane;
+    best->level = level;
+    best->rank = rank;
+    best->stolen = stolen;
+    best->born_ns = born;
+}
+
+/* How many more calls the stage may have. */
+SPKI_FN uint32_t spki_stage_room(const spki_stage *s)
+{
+    uint32_t running = __atomic_load_n(&s->running, __ATOMIC_RELAXED);
+    uint32_t allowed = __atomic_load_n(&s->allowed, __ATOMIC_RELAXED);
+    return running < allowed ? allowed - running : 0;
+}
+
+/* Looks at the queues of one stage and level. `overdue`: only at those that are, and age decides.
+ */
+SPKI_FN void spki_pick_among(const spk_pipeline *p, const spki_hand *h, uint32_t stage,
+                             uint32_t level, int64_t now, bool overdue, spki_pick *best)
+{
+    uint64_t lanes =
+        __atomic_load_n(&p->ready[stage * SPKI_LEVELS + level].lanes, __ATOMIC_SEQ_CST);
+    bool several = spki_stage_room(&p->stage[stage]) > 1;
+    while (lanes) {
+        uint32_t lane = (uint32_t)__builtin_ctzll(lanes);
+        const spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+        int64_t born = __atomic_load_n(&q->head_ns, __ATOMIC_RELAXED);
+        int64_t wake = __atomic_load_n(&q->wake_ns, __ATOMIC_RELAXED);
+        bool stolen = !overdue && (h->home >> lane & 1u) == 0;
+        uint32_t rank = overdue ? 0 : spki_boosted(level, now - born, p->boost_ns);
+        lanes &= lanes - 1;
+        if (__atomic_load_n(&q->busy, __ATOMIC_RELAXED)) continue;
+        if (wake > now) {
+            best->wake_ns = SPKI_MIN(best->wake_ns, wake);
+            continue;
+        }
+        if (overdue && now - born < (int64_t)level * p->boost_ns) continue;
+        best->more = best->more || (best->found && (several || best->stage != stage));
+        if (spki_pick_better(best, rank, stolen, born))
+            spki_pick_set(best, stage, lane, level, rank, stolen, born);
+    }
+}
+
+SPKI_FN void spki_pick_look(const spk_pipeline *p, const spki_hand *h, int64_t now, bool overdue,
+                            spki_pick *best)
+{
+    uint32_t level, stage;
+    memset(best, 0, sizeof *best);
+    best->wake_ns = INT64_MAX;
+    for (level = overdue ? 1 : 0; level < SPKI_LEVELS; level++) {
+        for (stage = p->stages; stage-- > 0;) {
+            if (!__atomic_load_n(&p->ready[stage * SPKI_LEVELS + level].lanes, __ATOMIC_SEQ_CST))
+                continue;
+            if (spki_stage_room(&p->stage[stage]) > 0)
+                spki_pick_among(p, h, stage, level, now, overdue, best);
+        }
+        if (level == 0 && best->found) return; /* nothing can be lifted above it */
+    }
+}
+
+/* Takes the stage's permission and the queue. Fails where another worker was faster. */
+SPKI_FN bool spki_pick_claim(spk_pipeline *p, const spki_pick *pick)
+{
+    spki_stage *s = &p->stage[pick->stage];
+    spki_queue *q = &p->queue[pick->queue];
+    uint32_t running = __atomic_load_n(&s->running, __ATOMIC_RELAXED), free = 0;
+    do {
+        if (running >= __atomic_load_n(&s->allowed, __ATOMIC_RELAXED)) return false;
+    } while (!__atomic_compare_exchange_n(&s->running, &running, running + 1, true,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    if (__atomic_compare_exchange_n(&q->busy, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return true;
+    __atomic_fetch_sub(&s->running, 1, __ATOMIC_RELEASE);
+    return false;
+}
+
+/* Chooses and takes a queue; false: nothing can run now, and pick->wake_ns says when. */
+SPKI_FN bool spki_pick_take(spk_pipeline *p, spki_hand *h, int64_t now, spki_pick *pick)
+{
+    for (;;) {
+        bool overdue = (h->picks + 1) % p->desc.overdue_share == 0;
+        if (overdue) spki_pick_look(p, h, now, true, pick);
+        if (!overdue || !pick->found) spki_pick_look(p, h, now, false, pick);
+        if (!pick->found) return false;
+        pick->queue = spki_queue_index(p, pick->stage, pick->lane, pick->level);
+        if (!spki_pick_claim(p, pick)) continue;
+        h->picks++;
+        return true;
+    }
+}
+
+/* Does anything more urgent than this level wait? */
+SPKI_FN bool spki_more_urgent(const spk_pipeline *p, uint32_t level)
+{
+    uint32_t l, s;
+    for (l = 0; l < level; l++)
+        for (s = 0; s < p->stages; s++)
+            if (__atomic_load_n(&p->ready[s * SPKI_LEVELS + l].lanes, __ATOMIC_RELAXED))
+                return true;
+    return false;
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-run: one batch through one stage ---- */
+
+/* What a worker has in its hands. */
+typedef struct spki_run {
+    spk_pipeline *p;
+    spki_hand *h;
+    spki_stage *s;
+    spki_queue *q;
+    uint32_t stage, lane, level;
+    int64_t now;
+} spki_run;
+
+SPKI_FN void spki_run_drop(spki_run *r, uint32_t count, spk_drop reason)
+{
+    spki_own_add(&r->q->dropped[reason], count);
+}
+
+/* Drops what is left of a block, and the block with it, unless it has results. */
+SPKI_FN bool spki_run_expired(spki_run *r, uint32_t number)
+{
+    spki_block *b = &r->p->block[number - 1];
+    int64_t deadline = (int64_t)r->s->desc.deadline_us * 1000;
+    if (deadline == 0 || r->now - b->born_ns <= deadline) return false;
+    spki_run_drop(r, b->count - b->cursor, SPK_DROP_DEADLINE);
+    b->count = b->cursor;
+    return true;
+}
+
+SPKI_FN bool spki_run_shed(spki_run *r, uint32_t number)
+{
+    const spk_stage_desc *d = &r->s->desc;
+    spki_block *b = &r->p->block[number - 1];
+    if (d->no_shedding || r->level + 1 < (uint32_t)d->shed_from) return false;
+    if (!spki_codel_drop(&r->q->codel, (int64_t)d->codel_target_us * 1000,
+                         (int64_t)d->codel_interval_us * 1000, r->now, r->now - b->queued_ns,
+                         spki_queue_look(r->q) == 0))
+        return false;
+    spki_run_drop(r, b->count, SPK_DROP_SHED);
+    return true;
+}
+
+/* The next block that is still worth something; 0: none. */
+SPKI_FN uint32_t spki_run_next(spki_run *r)
+{
+    for (;;) {
+        bool judged = r->q->pending != 0; /* CoDel has seen it already */
+        uint32_t number = spki_queue_next(r->p, r->q);
+        if (number == SPKI_QUEUE_EMPTY) return 0;
+        if (number == SPKI_QUEUE_LATER) {
+            __atomic_store_n(&r->q->wake_ns, r->now + 20000, __ATOMIC_RELAXED);
+            return 0;
+        }
+        if ((judged || !spki_run_shed(r, number)) && !spki_run_expired(r, number)) return number;
+        spki_block_free(r->p, r->level, number);
+    }
+}
+
+/* Small blocks become one batch: what comes next is appended while it fits. */
+SPKI_FN void spki_run_gather(spki_run *r, uint32_t number)
+{
+    spki_block *b = &r->p->block[number - 1];
+    uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED);
+    while (b->count < limit && spki_queue_look(r->q)) {
+        uint32_t other = spki_run_next(r);
+        spki_block *o;
+        if (other == 0) return;
+        o = &r->p->block[other - 1];
+        if (o->count > r->p->batch - b->count) {
+            r->q->pending = other;
+            return;
+        }
+        memcpy(spki_block_data(r->p, number - 1) + (size_t)b->count * r->s->in_size,
+               spki_block_data(r->p, other - 1), (size_t)o->count * r->s->in_size);
+        b->count += o->count;
+        spki_block_free(r->p, r->level, other);
+    }
+}
+
+/* -- breaker and limiter: whoever finds the gate shut leaves its outcome and does not wait -- */
+
+SPKI_FN bool spki_gate_try(spki_stage *s)
+{
+    return __atomic_exchange_n(&s->gate, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+SPKI_FN void spki_gate_enter(spki_stage *s)
+{
+    while (!spki_gate_try(s)) spki_ring_relax();
+}
+
+SPKI_FN void spki_gate_leave(spki_stage *s)
+{
+    __atomic_store_n(&s->breaking, s->breaker.state != SPK_BREAKER_CLOSED, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->gate, 0, __ATOMIC_RELEASE);
+}
+
+/* A permit, or SPKI_PERMIT_NONE and when to ask again. Waits for the gate, but only while the
+   breaker is not closed. */
+SPKI_FN int64_t spki_run_ask(spki_run *r, int64_t *when)
+{
+    int64_t permit;
+    if (!__atomic_load_n(&r->s->breaking, __ATOMIC_RELAXED)) return SPKI_PERMIT_FREE;
+    spki_gate_enter(r->s);
+    permit = spki_breaker_ask(&r->s->breaker, &r->s->rule, r->now);
+    *when = spki_breaker_when(&r->s->breaker, r->now);
+    spki_gate_leave(r->s);
+    return permit;
+}
+
+SPKI_FN void spki_gate_late(spki_stage *s, int64_t now)
+{
+    uint32_t n;
+    for (n = __atomic_exchange_n(&s->late_ok, 0, __ATOMIC_RELAXED); n > 0; n--)
+        spki_breaker_count(&s->breaker, &s->rule, now, false, false);
+    for (n = __atomic_exchange_n(&s->late_slow, 0, __ATOMIC_RELAXED); n > 0; n--)
+        spki_breaker_count(&s->breaker, &s->rule, now, false, true);
+    for (n = __atomic_exchange_n(&s->late_failed, 0, __ATOMIC_RELAXED); n > 0; n--)
+        spki_breaker_count(&s->breaker, &s->rule, now, true, false);
+}
+
+SPKI_FN void spki_run_report(spki_run *r, int64_t permit, bool failed, int64_t ns, size_t items)
+{
+    spki_stage *s = r->s;
+    bool slow = s->desc.breaker_slow_us && ns >= (int64_t)s->desc.breaker_slow_us * 1000;
+    bool breaker = s->rule.failures > 0.0;
+    if (!breaker && !s->desc.adaptive) return;
+    if (permit >= 0) {
+        spki_gate_enter(s);
+    } else if (!spki_gate_try(s)) {
+        if (breaker)
+            __atomic_fetch_add(failed ? &s->late_failed
+                               : slow ? &s->late_slow
+                                      : &s->late_ok,
+                               1, __ATOMIC_RELAXED);
+        return;
+    }
+    if (breaker) {
+        spki_gate_late(s, r->now);
+        spki_breaker_report(&s->breaker, &s->rule, permit, r->now, failed, slow);
+    }
+    if (s->desc.adaptive && !failed) {
+        spki_limiter_sample(&s->limiter, (double)ns / (double)items,
+                            __atomic_load_n(&s->running, __ATOMIC_RELAXED),
+                            (double)s->desc.concurrency);
+        __atomic_store_n(&s->allowed, (uint32_t)s->limiter.limit, __ATOMIC_RELAXED);
+    }
+    spki_gate_leave(s);
+}
+
+/* -- the call -- */
+
+/* Batches double while there is more and time is left, and halve when they take too long or find
+   little. */
+SPKI_FN void spki_run_learn(spki_run *r, uint32_t items, int64_t ns, bool more)
+{
+    uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED), next = limit;
+    int64_t slice = (int64_t)r->s->desc.slice_us * 1000;
+    if (ns > slice)
+        next = SPKI_MAX(1u, SPKI_MIN(limit, items) / 2);
+    else if (more && items >= limit && ns <= slice / 2)
+        next = SPKI_MIN(2 * limit, r->s->desc.batch);
+    else if (!more && items < limit / 4)
+        next = limit / 2;
+    if (next != limit) __atomic_store_n(&r->s->limit, next, __ATOMIC_RELAXED);
+}
+
+/* Calls the stage with `n` items from the block's cursor. Results are in place, or in the scratch.
+ */
+SPKI_FN spk_result spki_run_call(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+                                 spk_batch *batch)
+{
+    bool in_place = r->s->desc.out_size == 0;
+    spk_result result;
+    batch->items = data + (size_t)b->cursor * r->s->in_size;
+    batch->count = n;
+    batch->out = in_place ? batch->items : (void *)r->h->scratch;
+    batch->capacity = in_place ? n : r->p->batch;
+    batch->priority = (spk_priority)(r->level + 1);
+    batch->stage = r->stage;
+    batch->lane = r->lane;
+    batch->worker = r->h->index;
+    batch->attempt = b->attempts;
+    batch->reserved = 0;
+    batch->born_ns = b->born_ns;
+    batch->now_ns = r->now;
+    result = r->s->fn(r->s->ctx, batch);
+    spki_own_add(&r->q->calls, 1);
+    if (result == SPK_OK && batch->count > batch->capacity) result = SPK_ERR_RANGE;
+    return result;
+}
+
+/* Keeps the results of `n` items, close behind those of the items before. */
+SPKI_FN void spki_run_keep(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+                           const spk_batch *batch)
+{
+    uint32_t size = r->s->out_size;
+    unsigned char *to = data + (size_t)b->kept * size;
+    if (batch->count > 0 && (const void *)to != batch->out)
+        memmove(to, batch->out, batch->count * size);
+    b->kept += (uint32_t)batch->count;
+    b->cursor += n;
+    b->attempts = 0;
+    spki_own_add(&r->q->done, n);
+}
+
+/* A failure: true if the block is to wait for a retry. */
+SPKI_FN bool spki_run_failed(spki_run *r, spki_block *b, uint32_t n)
+{
+    const spk_stage_desc *d = &r->s->desc;
+    spki_own_add(&r->q->failures, 1);
+    if (b->attempts < d->retries) {
+        b->attempts++;
+        spki_own_add(&r->q->retries, 1);
+        __atomic_store_n(&r->q->wake_ns,
+                         r->now + spki_backoff_ns((int64_t)d->backoff_us * 1000,
+                                                  (int64_t)d->backoff_max_us * 1000, r->s->jitter16,
+                                                  b->attempts, b->serial, r->stage,
+                                                  r->p->desc.seed),
+                         __ATOMIC_RELAXED);
+        return true;
+    }
+    spki_run_drop(r, n, SPK_DROP_FAILED);
+    b->cursor += n;
+    b->attempts = 0;
+    return false;
+}
+
+/* One call and what follows from it; false: the block has to wait. */
+SPKI_FN bool spki_run_slice(spki_run *r, spki_block *b, unsigned char *data)
+{
+    uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED), n = b->count - b->cursor;
+    int64_t when = 0, begin = r->now, permit = spki_run_ask(r, &when);
+    spk_batch batch;
+    spk_result result;
+    if (r->s->desc.out_size == 0) n = SPKI_MIN(n, limit);
+    if (permit == SPKI_PERMIT_NONE) {
+        if (r->s->desc.breaker_holds) {
+            __atomic_store_n(&r->q->wake_ns, when, __ATOMIC_RELAXED);
+            return false;
+        }
+        spki_run_drop(r, n, SPK_DROP_BREAKER);
+        b->cursor += n;
+        return true;
+    }
+    result = spki_run_call(r, b, data, n, &batch);
+    r->now = spki_now(r->p);
+    spki_run_report(r, permit, result != SPK_OK, r->now - begin, n);
+    spki_run_learn(r, n, r->now - begin, b->cursor + n < b->count || spki_queue_look(r->q) != 0);
+    if (result != SPK_OK) return !spki_run_failed(r, b, n);
+    spki_run_keep(r, b, data, n, &batch);
+    return true;
+}
+
+/* The block is through this stage. */
+SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
+{
+    spki_block *b = &r->p->block[number - 1];
+    uint32_t kept = b->kept, last = r->stage + 1 == r->p->stages;
+    spki_hist_record(&r->h->hist[r->stage * SPKI_LEVELS + r->level], r->now - b->queued_ns,
+                     b->count);
+    spki_own_add(&r->q->out, kept);
+    if (last && kept)
+        spki_hist_record(&r->h->hist[r->p->stages * SPKI_LEVELS + r->level], r->now - b->born_ns,
+                         kept);
+    if (last || kept == 0) {
+        spki_block_free(r->p, r->level, number);
+        return;
+    }
+    b->count = kept;
+    b->cursor = b->kept = b->attempts = 0;
+    b->queued_ns = r->now;
+    spki_queue_pass(r->p, r->stage + 1, r->lane, r->level, number);
+}
+
+/* Runs the block slice by slice; it waits at the head of its queue for a retry or the breaker, and
+   while something more urgent is to be done. */
+SPKI_FN void spki_run_block(spki_run *r, uint32_t number)
+{
+    spki_block *b = &r->p->block[number - 1];
+    unsigned char *data = spki_block_data(r->p, number - 1);
+    while (b->cursor < b->count) {
+        bool goes_on = spki_run_slice(r, b, data);
+        if (goes_on && b->cursor < b->count) goes_on = !spki_more_urgent(r->p, r->level);
+        if (goes_on) continue;
+        if (b->cursor == b->count) break;
+        r->q->held = number;
+        return;
+    }
+    spki_run_finish(r, number);
+}
+
+/* One batch of the queue picked. */
+SPKI_FN void spki_run_queue(spk_pipeline *p, spki_hand *h, const spki_pick *pick, int64_t now)
+{
+    spki_run r;
+    uint32_t number;
+    r.p = p;
+    r.h = h;
+    r.s = &p->stage[pick->stage];
+    r.q = &p->queue[pick->queue];
+    r.stage = pick->stage;
+    r.lane = pick->lane;
+    r.level = pick->level;
+    r.now = now;
+    number = r.q->held;
+    r.q->held = 0;
+    __atomic_store_n(&r.q->wake_ns, 0, __ATOMIC_RELAXED);
+    if ((h->home >> r.lane & 1u) == 0) spki_own_add(&r.q->stolen, 1);
+    if (number) {
+        (void)spki_run_expired(&r, number);
+    } else {
+        number = spki_run_next(&r);
+        if (number) spki_run_gather(&r, number);
+    }
+    if (number) spki_run_block(&r, number);
+    spki_queue_settle(p, r.q, &p->ready[r.stage * SPKI_LEVELS + r.level], r.lane);
+    __atomic_fetch_sub(&r.s->running, 1, __ATOMIC_RELEASE);
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-worker: threads that run batches, spin a little, and sleep ---- */
+
+/* Runs one batch if there is one; else says when there may be. */
+SPKI_FN bool spki_hand_work(spk_pipeline *p, spki_hand *h, int64_t *wake_ns)
+{
+    spki_pick pick;
+    int64_t now = spki_now(p);
+    if (!spki_pick_take(p, h, now, &pick)) {
+        *wake_ns = pick.wake_ns == INT64_MAX ? INT64_MAX : pick.wake_ns - now;
+        return false;
+    }
+    if (pick.more) spki_wake_workers(p);
+    spki_run_queue(p, h, &pick, now);
+    return true;
+}
+
+SPKI_FN bool spki_anything_ready(const spk_pipeline *p)
+{
+    uint32_t k;
+    for (k = 0; k < p->stages * SPKI_LEVELS; k++)
+        if (__atomic_load_n(&p->ready[k].lanes, __ATOMIC_RELAXED)) return true;
+    return false;
+}
+
+#if !defined(SPIKELIB_NO_THREADS)
+/* Looks on for a short while: work that comes within it costs no waking. */
+SPKI_FN void spki_hand_spin(spk_pipeline *p)
+{
+    double until = spk_clock_seconds() + 1e-9 * (double)p->spin_ns;
+    uint32_t k;
+    do {
+        for (k = 0; k < 32; k++) {
+            if (spki_anything_ready(p)) return;
+            spki_ring_relax();
+        }
+    } while (!__atomic_load_n(&p->quit, __ATOMIC_RELAXED) && spk_clock_seconds() < until);
+}
+
+/* Sleeps until there may be work. */
+SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
+{
+    uint32_t epoch = __atomic_load_n(&p->epoch, __ATOMIC_SEQ_CST);
+    int64_t wait = INT64_MAX;
+    __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
+    if (spki_hand_work(p, h, &wait) || __atomic_load_n(&p->quit, __ATOMIC_SEQ_CST)) return;
+    spki_ring_sleep(&p->lot, &p->epoch, epoch,
+                    wait < 100000000 ? 1e-9 * (double)wait : SPKI_RING_NAP, false);
+}
+
+SPKI_FN void spki_hand_loop(spki_hand *h)
+{
+    spk_pipeline *p = h->p;
+    int64_t wait;
+    while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
+        if (spki_hand_work(p, h, &wait)) continue;
+        spki_hand_spin(p);
+        if (!spki_hand_work(p, h, &wait)) spki_hand_park(p, h);
+    }
+}
+
+#if defined(_WIN32)
+static unsigned __stdcall spki_hand_main(void *arg)
+{
+    spki_hand_loop((spki_hand *)arg);
+    return 0;
+}
+
+SPKI_FN bool spki_hand_start(spki_hand *h)
+{
+    h->thread = (HANDLE)_beginthreadex(NULL, 0, spki_hand_main, h, 0, NULL);
+    return h->thread != NULL;
+}
+
+SPKI_FN void spki_hand_join(spki_hand *h)
+{
+    WaitForSingleObject(h->thread, INFINITE);
+    CloseHandle(h->thread);
+}
+#else
+#ifdef __cplusplus
+extern "C" {
+#endif
+SPKI_FN void *spki_hand_main(void *arg)
+{
+    spki_hand_loop((spki_hand *)arg);
+    return NULL;
+}
+#ifdef __cplusplus
+}
+#endif
+
+SPKI_FN bool spki_hand_start(spki_hand *h)
+{
+    return pthread_create(&h->thread, NULL, spki_hand_main, h) == 0;
+}
+
+SPKI_FN void spki_hand_join(spki_hand *h)
+{
+    pthread_join(h->thread, NULL);
+}
+#endif
+
+SPKI_FN void spki_hands_end(spk_pipeline *p)
+{
+    uint32_t k;
+    __atomic_store_n(&p->quit, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&p->epoch, 1, __ATOMIC_SEQ_CST);
+    spki_ring_wake(&p->lot, &p->epoch, false);
+    for (k = 0; k < p->threads; k++) spki_hand_join(&p->hand[k]);
+    p->threads = 0;
+}
+
+SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
+{
+    if (p->desc.manual) return SPK_OK;
+    for (p->threads = 0; p->threads < p->hands; p->threads++) {
+        if (spki_hand_start(&p->hand[p->threads])) continue;
+        spki_hands_end(p);
+        return spki_pipeline_fail(p, SPK_ERR_THREAD, "start: worker %u of %u could not be started",
+                                  p->threads + 1, p->hands);
+    }
+    return SPK_OK;
+}
+#else
+SPKI_FN void spki_hands_end(spk_pipeline *p)
+{
+    p->quit = 1;
+}
+
+SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
+{
+    if (p->desc.manual) return SPK_OK;
+    return spki_pipeline_fail(p, SPK_ERR_UNSUPPORTED,
+                              "start: SPIKELIB_NO_THREADS knows only pipelines with `manual`");
+}
+#endif
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-create: describing, starting and stopping a pipeline ---- */
+
+/* -- descriptors -- */
+
+SPKI_FN spk_result spki_pipeline_bad(spk_pipeline *p, const char *what, const char *field,
+                                     double value)
+{
+    return spki_pipeline_fail(p, SPK_ERR_RANGE, "%s: %s = %g is out of range", what, field, value);
+}
+
+#define SPKI_DEFAULT(field, value) (field) = (field) ? (field) : (value)
+
+SPKI_FN void spki_pipeline_defaults(spk_pipeline_desc *d)
+{
+    uint32_t k;
+    SPKI_DEFAULT(d->item_size, 16);
+    SPKI_DEFAULT(d->workers, SPKI_MIN(spk_cpu_count(), SPKI_WORKERS));
+    SPKI_DEFAULT(d->lanes, 16);
+    SPKI_DEFAULT(d->batch, 256);
+    SPKI_DEFAULT(d->capacity, 65536);
+    for (k = 1; k < SPK_PRIORITY_COUNT; k++) SPKI_DEFAULT(d->capacity_of[k], d->capacity);
+    SPKI_DEFAULT(d->boost_us, 10000);
+    SPKI_DEFAULT(d->overdue_share, 16);
+    SPKI_DEFAULT(d->spin_us, 20);
+    if (!d->clock.now_ns) d->clock.now_ns = spki_default_now;
+}
+
+SPKI_FN spk_result spki_pipeline_check(spk_pipeline *p)
+{
+    const spk_pipeline_desc *d = &p->desc;
+    uint32_t k;
+    if (d->item_size > SPKI_ITEM_BYTES)
+        return spki_pipeline_bad(p, "create", "item_size", d->item_size);
+    if (d->workers > SPKI_WORKERS) return spki_pipeline_bad(p, "create", "workers", d->workers);
+    if (d->lanes > SPKI_LANES) return spki_pipeline_bad(p, "create", "lanes", d->lanes);
+    if (d->batch > SPKI_BLOCK_ITEMS) return spki_pipeline_bad(p, "create", "batch", d->batch);
+    for (k = 1; k < SPK_PRIORITY_COUNT; k++)
+        if (d->capacity_of[k] / d->batch > (1u << 20))
+            return spki_pipeline_bad(p, "create", "capacity", (double)d->capacity_of[k]);
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_pipeline *spk_pipeline_create(const spk_pipeline_desc *desc)
+{
+    bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spki_mem mem;
+    spk_pipeline *p;
+    spki_mem_init(&mem, desc && !garbage ? &desc->allocator : NULL,
+                  desc && !garbage ? desc->memory_limit : 0);
+    p = (spk_pipeline *)spki_alloc(&mem, 1, sizeof *p);
+    if (!p) return NULL;
+    p->mem = mem;
+    if (desc && !garbage) p->desc = *desc;
+    spki_ring_lot_init(&p->lot);
+    spki_ring_lot_init(&p->room_lot);
+    spki_pipeline_defaults(&p->desc);
+    if (garbage)
+        (void)spki_pipeline_fail(
+            p, SPK_ERR_UNINITIALISED,
+            "create: the descriptor's sentinels are not 0: start it with = {0}");
+    else
+        (void)spki_pipeline_check(p);
+    p->hands = p->desc.manual ? 1 : p->desc.workers;
+    p->lanes = p->desc.lanes;
+    p->batch = p->desc.batch;
+    p->boost_ns = (int64_t)p->desc.boost_us * 1000;
+    p->spin_ns = (int64_t)p->desc.spin_us * 1000;
+    return p;
+}
+
+SPIKELIB_API spk_result spk_pipeline_status(const spk_pipeline *p)
+{
+    return p ? p->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_pipeline_error(const spk_pipeline *p)
+{
+    return p ? p->error : "the pipeline is NULL";
+}
+
+SPKI_FN void spki_stage_defaults(const spk_pipeline *p, spk_stage_desc *d)
+{
+    SPKI_DEFAULT(d->concurrency, 1);
+    d->concurrency = SPKI_MIN(d->concurrency, SPKI_WORKERS);
+    if (d->batch == 0 || d->batch > p->batch) d->batch = p->batch;
+    SPKI_DEFAULT(d->slice_us, 100);
+    SPKI_DEFAULT(d->backoff_us, 1000);
+    SPKI_DEFAULT(d->backoff_max_us, 1000000);
+    d->jitter = d->jitter == 0.0 ? 0.5 : d->jitter < 0.0 ? 0.0 : d->jitter;
+    SPKI_DEFAULT(d->breaker_window, 100);
+    SPKI_DEFAULT(d->breaker_minimum, d->breaker_window);
+    SPKI_DEFAULT(d->breaker_open_us, 1000000);
+    SPKI_DEFAULT(d->breaker_trials, 10);
+    SPKI_DEFAULT(d->breaker_permit_us, 1000000);
+    d->breaker_slow = d->breaker_slow == 0.0 ? 1.0 : d->breaker_slow;
+    SPKI_DEFAULT(d->codel_target_us, 5000);
+    SPKI_DEFAULT(d->codel_interval_us, 100000);
+    if (d->shed_from == SPK_PRIORITY_DEFAULT) d->shed_from = SPK_PRIORITY_NORMAL;
+}
+
+SPKI_FN spk_result spki_stage_check(spk_pipeline *p, const spk_stage_desc *d)
+{
+    if (d->out_size > SPKI_ITEM_BYTES) return spki_pipeline_bad(p, "add", "out_size", d->out_size);
+    if (!(d->jitter <= 1.0)) return spki_pipeline_bad(p, "add", "jitter", d->jitter);
+    if (!(d->breaker_failures >= 0.0 && d->breaker_failures <= 1.0))
+        return spki_pipeline_bad(p, "add", "breaker_failures", d->breaker_failures);
+    if (!(d->breaker_slow >= 0.0 && d->breaker_slow <= 1.0))
+        return spki_pipeline_bad(p, "add", "breaker_slow", d->breaker_slow);
+    if (d->breaker_window > SPKI_BREAKER_WINDOW)
+        return spki_pipeline_bad(p, "add", "breaker_window", d->breaker_window);
+    if (d->breaker_minimum > d->breaker_window)
+        return spki_pipeline_bad(p, "add", "breaker_minimum", d->breaker_minimum);
+    if (d->breaker_trials > SPKI_BREAKER_TRIALS)
+        return spki_pipeline_bad(p, "add", "breaker_trials", d->breaker_trials);
+    if (d->codel_interval_us > 4000000)
+        return spki_pipeline_bad(p, "add", "codel_interval_us", d->codel_interval_us);
+    if ((uint32_t)d->shed_from >= SPK_PRIORITY_COUNT)
+        return spki_pipeline_bad(p, "add", "shed_from", (double)d->shed_from);
+    return SPK_OK;
+}
+
+SPKI_FN void spki_stage_init(spk_pipeline *p, spki_stage *s)
+{
+    const spk_stage_desc *d = &s->desc;
+    s->in_size = p->stages ? p->stage[p->stages - 1].out_size : p->desc.item_size;
+    s->out_size = d->out_size ? d->out_size : s->in_size;
+    s->jitter16 = (uint32_t)(d->jitter * 65536.0);
+    s->rule.failures = d->breaker_failures;
+    s->rule.slow = d->breaker_slow;
+    s->rule.window = d->breaker_window;
+    s->rule.minimum = d->breaker_minimum;
+    s->rule.trials = d->breaker_trials;
+    s->rule.open_ns = (int64_t)d->breaker_open_us * 1000;
+    s->rule.permit_ns = (int64_t)d->breaker_permit_us * 1000;
+    s->allowed = d->concurrency;
+    s->limiter.limit = (double)d->concurrency;
+    s->limit = SPKI_MIN(16u, d->batch);
+}
+
+SPIKELIB_API spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk_stage_fn fn,
+                                         void *ctx, const spk_stage_desc *desc)
+{
+    spki_stage *s;
+    if (!p) return SPK_ERR_NULL;
+    if (p->status != SPK_OK) return p->status;
+    if (p->started) return spki_pipeline_fail(p, SPK_ERR_STATE, "add: the pipeline is running");
+    if (!name || !fn)
+        return spki_pipeline_fail(p, SPK_ERR_NULL, "add: no %s", name ? "fn" : "name");
+    if (p->stages == SPKI_STAGES)
+        return spki_pipeline_fail(p, SPK_ERR_RANGE, "add \"%.31s\": there are %u stages already",
+                                  name, SPKI_STAGES);
+    s = &p->stage[p->stages];
+    memset(s, 0, sizeof *s);
+    if (desc) s->desc = *desc;
+    if (s->desc.begin_sentinel || s->desc.end_sentinel)
+        return spki_pipeline_fail(p, SPK_ERR_UNINITIALISED,
+                                  "add \"%.31s\": the descriptor's sentinels are not 0", name);
+    spki_stage_defaults(p, &s->desc);
+    if (spki_stage_check(p, &s->desc) != SPK_OK) return p->status;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->fn = fn;
+    s->ctx = ctx;
+    spki_stage_init(p, s);
+    p->stages++;
+    return SPK_OK;
+}
+
+/* -- memory -- */
+
+SPKI_FN void spki_pipeline_release(spk_pipeline *p)
+{
+    size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
+    spki_free(&p->mem, p->block, p->blocks, sizeof(spki_block));
+    spki_free(&p->mem, p->data, p->blocks, p->stride);
+    spki_free(&p->mem, p->queue, queues, sizeof(spki_queue));
+    spki_free(&p->mem, p->slot, p->slots, sizeof(uint32_t));
+    spki_free(&p->mem, p->ring_memory, p->ring_bytes, 1);
+    spki_free(&p->mem, p->ready, p->stages * SPKI_LEVELS, sizeof(spki_ready));
+    spki_free(&p->mem, p->hand, p->hands, sizeof(spki_hand));
+    spki_free(&p->mem, p->hist, (size_t)p->hands * (p->stages + 1) * SPKI_LEVELS,
+              sizeof(spki_hist));
+    spki_free(&p->mem, p->scratch, p->hands, p->stride);
+    p->block = NULL;
+    p->data = NULL;
+    p->queue = NULL;
+    p->slot = NULL;
+    p->ring_memory = NULL;
+    p->ready = NULL;
+    p->hand = NULL;
+    p->hist = NULL;
+    p->scratch = NULL;
+}
+
+SPKI_FN void spki_ring_desc_of(const spk_pipeline *p, uint32_t level, spk_ring_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    d->item_size = sizeof(uint32_t);
+    d->capacity = p->pool[level].blocks;
+}
+
+/* Sizes. A priority has blocks for its capacity, and one more for each lane, whose newest block may
+   be nearly empty. */
+SPKI_FN void spki_pipeline_measure(spk_pipeline *p)
+{
+    uint32_t level, k;
+    size_t widest = p->desc.item_size;
+    for (k = 0; k < p->stages; k++) widest = SPKI_MAX(widest, p->stage[k].out_size);
+    p->stride = (uint32_t)((widest * p->batch + 63) & ~(size_t)63);
+    p->blocks = 0;
+    p->slots = 0;
+    p->ring_bytes = 0;
+    for (level = 0; level < SPKI_LEVELS; level++) {
+        size_t capacity = p->desc.capacity_of[level + 1];
+        uint32_t blocks = (uint32_t)((capacity + p->batch - 1) / p->batch) + p->lanes, slots = 1;
+        spk_ring_desc d;
+        p->pool[level].blocks = blocks;
+        p->blocks += blocks;
+        while (slots < blocks) slots *= 2;
+        p->slots_of[level] = slots;
+        p->slots += slots * p->lanes;
+        spki_ring_desc_of(p, level, &d);
+        p->ring_bytes +=
+            (size_t)(p->stages - 1) * p->lanes * ((spk_ring_bytes(&d) + 63) & ~(size_t)63);
+    }
+}
+
+SPKI_FN bool spki_pipeline_take(spk_pipeline *p)
+{
+    size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
+    p->block = (spki_block *)spki_alloc(&p->mem, p->blocks, sizeof(spki_block));
+    p->data = (unsigned char *)spki_alloc(&p->mem, p->blocks, p->stride);
+    p->queue = (spki_queue *)spki_alloc(&p->mem, queues, sizeof(spki_queue));
+    p->slot = (uint32_t *)spki_alloc(&p->mem, p->slots, sizeof(uint32_t));
+    p->ring_memory = (unsigned char *)spki_alloc(&p->mem, p->ring_bytes, 1);
+    p->ready = (spki_ready *)spki_alloc(&p->mem, p->stages * SPKI_LEVELS, sizeof(spki_ready));
+    p->hand = (spki_hand *)spki_alloc(&p->mem, p->hands, sizeof(spki_hand));
+    p->hist = (spki_hist *)spki_alloc(&p->mem, (size_t)p->hands * (p->stages + 1) * SPKI_LEVELS,
+                                      sizeof(spki_hist));
+    p->scratch = (unsigned char *)spki_alloc(&p->mem, p->hands, p->stride);
+    return p->block && p->data && p->queue && p->slot && p->ring_memory && p->ready && p->hand &&
+           p->hist && p->scratch;
+}
+
+SPKI_FN bool spki_queues_init(spk_pipeline *p)
+{
+    uint32_t stage, lane, level;
+    uint32_t *slot = p->slot;
+    unsigned char *memory = p->ring_memory;
+    for (stage = 0; stage < p->stages; stage++)
+        for (lane = 0; lane < p->lanes; lane++)
+            for (level = 0; level < SPKI_LEVELS; level++) {
+                spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+                spk_ring_desc d;
+                if (stage == 0) {
+                    q->slots = slot;
+                    q->slot_mask = p->slots_of[level] - 1;
+                    slot += p->slots_of[level];
+                    continue;
+                }
+                spki_ring_desc_of(p, level, &d);
+                d.memory = memory;
+                d.memory_size = spk_ring_bytes(&d);
+                q->ring = spk_ring_create(&d);
+                if (spk_ring_status(q->ring) != SPK_OK) return false;
+                memory += (d.memory_size + 63) & ~(size_t)63;
+            }
+    return true;
+}
+
+SPKI_FN void spki_pools_init(spk_pipeline *p)
+{
+    uint32_t level, k, number = 0;
+    for (level = 0; level < SPKI_LEVELS; level++) {
+        spki_blocks *pool = &p->pool[level];
+        pool->used = 0;
+        pool->head = 0;
+        for (k = 0; k < pool->blocks; k++) {
+            p->block[number].next = (uint32_t)pool->head;
+            pool->head = ++number;
+        }
+    }
+}
+
+SPKI_FN void spki_hands_init(spk_pipeline *p)
+{
+    uint32_t k, lane;
+    for (k = 0; k < p->hands; k++) {
+        spki_hand *h = &p->hand[k];
+        h->p = p;
+        h->index = k;
+        for (lane = 0; lane < p->lanes; lane++)
+            if (lane % p->hands == k) h->home |= (uint64_t)1 << lane;
+        h->scratch = p->scratch + (size_t)k * p->stride;
+        h->hist = p->hist + (size_t)k * (p->stages + 1) * SPKI_LEVELS;
+    }
+}
+
+SPIKELIB_API spk_result spk_pipeline_start(spk_pipeline *p)
+{
+    spk_result result;
+    if (!p) return SPK_ERR_NULL;
+    if (p->start_failed) { /* not for good: there may be memory, or a thread, by now */
+        p->status = SPK_OK;
+        p->error[0] = 0;
+        p->start_failed = false;
+    }
+    if (p->status != SPK_OK) return p->status;
+    if (p->started) return spki_pipeline_fail(p, SPK_ERR_STATE, "start: it was started already");
+    if (p->stages == 0) return spki_pipeline_fail(p, SPK_ERR_STATE, "start: there are no stages");
+    spki_pipeline_measure(p);
+    if (!spki_pipeline_take(p) || !spki_queues_init(p)) {
+        p->start_failed = true;
+        spki_pipeline_release(p);
+        return spki_pipeline_fail(p, SPK_ERR_OUT_OF_MEMORY,
+                                  "start: no memory for %u blocks of %u bytes and their queues",
+                                  p->blocks, p->stride);
+    }
+    spki_pools_init(p);
+    spki_hands_init(p);
+    result = spki_hands_begin(p);
+    if (result != SPK_OK) {
+        p->start_failed = true;
+        p->quit = 0;
+        spki_pipeline_release(p);
+        return result;
+    }
+    p->started = true;
+    return SPK_OK;
+}
+
+/* -- the end -- */
+
+/* What a queue still holds when the workers have gone. Results that a block has already go on, only
+   to be dropped there. */
+SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, uint32_t level)
+{
+    spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+    uint32_t number = q->held;
+    q->held = 0;
+    for (;;) {
+        spki_block *b;
+        if (number == 0) number = spki_queue_next(p, q);
+        if (number == SPKI_QUEUE_EMPTY || number == SPKI_QUEUE_LATER) return;
+        b = &p->block[number - 1];
+        spki_own_add(&q->dropped[SPK_DROP_CLOSED], b->count - b->cursor);
+        spki_own_add(&q->out, b->kept);
+        if (stage + 1 < p->stages) {
+            spki_queue *to = &p->queue[spki_queue_index(p, stage + 1, lane, level)];
+            spki_own_add(&to->in, b->kept);
+            spki_own_add(&to->dropped[SPK_DROP_CLOSED], b->kept);
+        }
+        spki_block_free(p, level, number);
+        number = 0;
+    }
+}
+
+SPIKELIB_API void spk_pipeline_close(spk_pipeline *p)
+{
+    if (p) __atomic_store_n(&p->closed, 1, __ATOMIC_SEQ_CST);
+}
+
+SPIKELIB_API spk_result spk_pipeline_drain(spk_pipeline *p, double timeout_s)
+{
+    double until = spk_clock_seconds() + (timeout_s > 0.0 ? timeout_s : 0.0);
+    if (!p) return SPK_ERR_NULL;
+    if (!p->started || p->stopped) return SPK_ERR_STATE;
+    while (p->desc.manual && spk_pipeline_step(p)) continue;
+    for (;;) {
+        uint32_t epoch = __atomic_load_n(&p->room_epoch, __ATOMIC_SEQ_CST);
+        double left;
+        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
+        if (spki_nothing_under_way(p)) return SPK_OK;
+        left = until - spk_clock_seconds();
+        if (p->desc.manual || !(left > 0.0)) return SPK_ERR_TIMEOUT;
+        spki_ring_sleep(&p->room_lot, &p->room_epoch, epoch, SPKI_MIN(left, SPKI_RING_NAP), false);
+    }
+}
+
+SPIKELIB_API spk_result spk_pipeline_stop(spk_pipeline *p, double timeout_s)
+{
+    uint32_t stage, lane, level;
+    spk_result result;
+    if (!p) return SPK_ERR_NULL;
+    if (!p->started || p->stopped) return SPK_ERR_STATE;
+    spk_pipeline_close(p);
+    result = spk_pipeline_drain(p, timeout_s);
+    spki_hands_end(p);
+    for (stage = 0; stage < p->stages; stage++)
+        for (lane = 0; lane < p->lanes; lane++)
+            for (level = 0; level < SPKI_LEVELS; level++) spki_queue_purge(p, stage, lane, level);
+    p->stopped = true;
+    return result;
+}
+
+SPIKELIB_API void spk_pipeline_destroy(spk_pipeline *p)
+{
+    spki_mem mem;
+    if (!p) return;
+    (void)spk_pipeline_stop(p, 0.0);
+    spki_pipeline_release(p);
+    spki_ring_lot_free(&p->lot);
+    spki_ring_lot_free(&p->room_lot);
+    mem = p->mem;
+    spki_free(&mem, p, 1, sizeof *p);
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
+#ifndef SPIKELIB_NO_PIPELINE
+/* ---- >>pipeline-submit: entering, stepping, and what went through ---- */
+
+SPKI_FN bool spki_pipeline_takes(const spk_pipeline *p)
+{
+    return p && p->started && !__atomic_load_n(&p->closed, __ATOMIC_RELAXED);
+}
+
+/* `missed`: the counter of what finds no room. */
+SPKI_FN size_t spki_submit(spk_pipeline *p, spk_priority priority, uint64_t key, const void *items,
+                           size_t count, bool drop)
+{
+    int level = spki_level_of(priority);
+    spki_blocks *pool;
+    size_t n;
+    if (!spki_pipeline_takes(p) || level < 0 || !items || count == 0) return 0;
+    pool = &p->pool[level];
+    n = spki_enter(p, spki_lane_of(p, key), (uint32_t)level, (const unsigned char *)items, count);
+    __atomic_fetch_add(&pool->offered, count, __ATOMIC_RELAXED);
+    if (n < count)
+        __atomic_fetch_add(drop ? &pool->full : &pool->refused, count - n, __ATOMIC_RELAXED);
+    return n;
+}
+
+SPIKELIB_API size_t spk_pipeline_submit(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                        const void *items, size_t count)
+{
+    return spki_submit(p, priority, key, items, count, false);
+}
+
+SPIKELIB_API size_t spk_pipeline_offer(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                       const void *items, size_t count)
+{
+    return spki_submit(p, priority, key, items, count, true);
+}
+
+SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority priority, uint64_t key,
+                                             const void *items, size_t count, double timeout_s)
+{
+    double until = spk_clock_seconds() + (timeout_s > 0.0 ? timeout_s : 0.0), left;
+    int level = spki_level_of(priority);
+    uint32_t lane;
+    size_t done = 0;
+    if (!spki_pipeline_takes(p) || level < 0 || !items || count == 0) return 0;
+    lane = spki_lane_of(p, key);
+    for (;;) {
+        const unsigned char *from = (const unsigned char *)items + done * p->desc.item_size;
+        uint32_t epoch = __atomic_load_n(&p->room_epoch, __ATOMIC_SEQ_CST);
+        done += spki_enter(p, lane, (uint32_t)level, from, count - done);
+        if (done == count || !spki_pipeline_takes(p)) break;
+        /* Once more, now that whoever frees a block knows of us. */
+        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&p->pool[level].head, __ATOMIC_SEQ_CST) & 0xffffffffu) continue;
+        left = until - spk_clock_seconds();
+        if (!(left > 0.0) || p->desc.manual) break;
+        spki_ring_sleep(&p->room_lot, &p->room_epoch, epoch, SPKI_MIN(left, SPKI_RING_NAP), false);
+    }
+    __atomic_fetch_add(&p->pool[level].offered, count, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&p->pool[level].refused, count - done, __ATOMIC_RELAXED);
+    return done;
+}
+
+SPIKELIB_API spk_pipeline_span spk_pipeline_reserve(spk_pipeline *p, spk_priority priority,
+                                                    uint64_t key)
+{
+    int level = spki_level_of(priority);
+    spk_pipeline_span span;
+    memset(&span, 0, sizeof span);
+    if (!spki_pipeline_takes(p) || level < 0) return span;
+    span.block = spki_block_take(p, (uint32_t)level);
+    if (span.block == 0) return span;
+    span.items = spki_block_data(p, span.block - 1);
+    span.capacity = p->batch;
+    span.priority = (spk_priority)(level + 1);
+    span.lane = spki_lane_of(p, key);
+    return span;
+}
+
+SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, size_t count)
+{
+    uint32_t level, queue;
+    if (!p || !span || !span->items) return;
+    level = (uint32_t)span->priority - 1;
+    queue = spki_queue_index(p, 0, span->lane, level);
+    if (count > span->capacity) count = span->capacity;
+    span->items = NULL;
+    if (count == 0) {
+        spki_block_free(p, level, span->block);
+        return;
+    }
+    p->block[span->block - 1].born_ns = p->block[span->block - 1].queued_ns = spki_now(p);
+    __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&p->pool[level].offered, count, __ATOMIC_RELAXED);
+    {
+        int64_t born = p->block[span->block - 1].born_ns; /* gone once it is published */
+        spki_entry_publish(p, queue, span->block, (uint32_t)count, true);
+        spki_queue_announce(p, 0, span->lane, level, born);
+    }
+}
+
+SPIKELIB_API double spk_pipeline_pressure(const spk_pipeline *p, spk_priority priority)
+{
+    int level = spki_level_of(priority);
+    if (!p || !p->started || level < 0) return 0.0;
+    return (double)__atomic_load_n(&p->pool[level].used, __ATOMIC_RELAXED) /
+           (double)p->pool[level].blocks;
+}
+
+SPIKELIB_API bool spk_pipeline_pause(const spk_pipeline *p, spk_priority priority, bool paused)
+{
+    return spk_pipeline_pressure(p, priority) >= (paused ? 0.5 : 0.75);
+}
+
+SPIKELIB_API bool spk_pipeline_step(spk_pipeline *p)
+{
+    int64_t wake;
+    if (!p || !p->started || p->stopped || !p->desc.manual) return false;
+    return spki_hand_work(p, &p->hand[0], &wake);
+}
+
+SPIKELIB_API int64_t spk_pipeline_next_ns(spk_pipeline *p)
+{
+    spki_pick pick;
+    int64_t now;
+    if (!p || !p->started || p->stopped || !p->desc.manual) return INT64_MAX;
+    now = spki_now(p);
+    spki_pick_look(p, &p->hand[0], now, false, &pick);
+    return pick.found ? now : pick.wake_ns;
+}
+
+/* -- statistics -- */
+
+SPKI_FN void spki_stats_add_queue(const spk_pipeline *p, uint32_t stage, uint32_t lane,
+                                  uint32_t level, spk_pipeline_stats *s)
+{
+    const spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+    uint64_t gone = 0;
+    uint32_t k;
+    /* What left is read before what came, so that the depth is never negative. */
+    s->out += spki_own_read(&q->out);
+    s->calls += spki_own_read(&q->calls);
+    s->failures += spki_own_read(&q->failures);
+    s->retries += spki_own_read(&q->retries);
+    for (k = 0; k < SPK_DROP_COUNT; k++) {
+        uint64_t dropped = spki_own_read(&q->dropped[k]);
+        s->dropped[k] += dropped;
+        s->dropped_all += dropped;
+        gone += dropped;
+    }
+    k = 0;
+    {
+        uint64_t done = spki_own_read(&q->done), in = __atomic_load_n(&q->in, __ATOMIC_RELAXED);
+        s->done += done;
+        s->in += in;
+        s->depth += in > gone + done ? in - gone - done : 0;
+    }
+}
+
+SPKI_FN void spki_stats_of(const spk_pipeline *p, uint32_t stage, uint32_t level,
+                           spk_pipeline_stats *s, spki_hist *hist)
+{
+    uint32_t k;
+    for (k = 0; stage < p->stages && k < p->lanes; k++) spki_stats_add_queue(p, stage, k, level, s);
+    for (k = 0; k < p->hands; k++)
+        spki_hist_merge(hist, &p->hand[k].hist[stage * SPKI_LEVELS + level]);
+}
+
+/* The whole: what came in at the first stage, and what went out of the last. */
+SPKI_FN void spki_stats_whole(const spk_pipeline *p, uint32_t level, spk_pipeline_stats *s)
+{
+    const spki_blocks *pool = &p->pool[level];
+    uint32_t stage, lane, k;
+    for (stage = 0; stage < p->stages; stage++) {
+        spk_pipeline_stats one;
+        memset(&one, 0, sizeof one);
+        for (lane = 0; lane < p->lanes; lane++) spki_stats_add_queue(p, stage, lane, level, &one);
+        if (stage == 0) s->in += one.in;
+        if (stage + 1 == p->stages) s->out += one.out;
+        if (stage + 1 == p->stages) s->done += one.done;
+        s->depth += one.depth;
+        s->calls += one.calls;
+        s->failures += one.failures;
+        s->retries += one.retries;
+        s->dropped_all += one.dropped_all;
+        for (k = 0; k < SPK_DROP_COUNT; k++) s->dropped[k] += one.dropped[k];
+    }
+    s->offered += __atomic_load_n(&pool->offered, __ATOMIC_RELAXED);
+    s->refused += __atomic_load_n(&pool->refused, __ATOMIC_RELAXED);
+    s->dropped[SPK_DROP_FULL] += __atomic_load_n(&pool->full, __ATOMIC_RELAXED);
+    s->dropped_all += __atomic_load_n(&pool->full, __ATOMIC_RELAXED);
+}
+
+SPIKELIB_API spk_result spk_pipeline_get_stats(const spk_pipeline *p, uint32_t stage,
+                                               spk_priority priority, spk_pipeline_stats *stats)
+{
+    bool whole = stage == SPK_PIPELINE_WHOLE;
+    uint32_t level;
+    spki_hist hist;
+    if (!p || !stats) return SPK_ERR_NULL;
+    if ((!whole && stage >= p->stages) || (uint32_t)priority >= SPK_PRIORITY_COUNT)
+        return SPK_ERR_RANGE;
+    memset(stats, 0, sizeof *stats);
+    if (!p->started) return SPK_OK;
+    memset(&hist, 0, sizeof hist);
+    for (level = 0; level < SPKI_LEVELS; level++) {
+        if (priority != SPK_PRIORITY_DEFAULT && level + 1 != (uint32_t)priority) continue;
+        if (whole) spki_stats_whole(p, level, stats);
+        spki_stats_of(p, whole ? p->stages : stage, level, stats, &hist);
+    }
+    spki_hist_report(&hist, &stats->latency);
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_pipeline_get_stage(const spk_pipeline *p, uint32_t stage,
+                                               spk_stage_stats *stats)
+{
+    spki_stage *s;
+    uint64_t done = 0, calls = 0;
+    uint32_t k;
+    if (!p || !stats) return SPK_ERR_NULL;
+    if (stage >= p->stages) return SPK_ERR_RANGE;
+    s = &((spk_pipeline *)(uintptr_t)p)->stage[stage]; /* its gate is set for a moment */
+    memset(stats, 0, sizeof *stats);
+    stats->name = s->name;
+    spki_gate_enter(s);
+    stats->breaker = s->breaker.state;
+    stats->breaker_opened = s->breaker.opened;
+    spki_gate_leave(s);
+    stats->concurrency = __atomic_load_n(&s->allowed, __ATOMIC_RELAXED);
+    stats->running = __atomic_load_n(&s->running, __ATOMIC_RELAXED);
+    stats->batch = __atomic_load_n(&s->limit, __ATOMIC_RELAXED);
+    for (k = 0; p->started && k < p->lanes * SPKI_LEVELS; k++) {
+        const spki_queue *q = &p->queue[stage * p->lanes * SPKI_LEVELS + k];
+        done += spki_own_read(&q->done);
+        calls += spki_own_read(&q->calls);
+        stats->stolen += spki_own_read(&q->stolen);
+    }
+    stats->mean_batch = calls ? (double)done / (double)calls : 0.0;
+    return SPK_OK;
+}
+
+SPIKELIB_API size_t spk_pipeline_bytes(const spk_pipeline *p)
+{
+    return p ? p->mem.now : 0;
+}
+
+SPIKELIB_API const char *spk_priority_name(spk_priority priority)
+{
+    static const char *const names[] = {"all", "critical", "high", "normal", "low", "batch"};
+    return (uint32_t)priority < SPK_PRIORITY_COUNT ? names[priority] : "unknown";
+}
+
+SPIKELIB_API const char *spk_drop_name(spk_drop reason)
+{
+    static const char *const names[] = {"full", "deadline", "shed", "breaker", "failed", "closed"};
+    return (uint32_t)reason < SPK_DROP_COUNT ? names[reason] : "unknown";
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+
 #ifndef SPIKELIB_NO_EVENTS
 /* ---- >>filters: what all event filters share, chains and custom ones ---- */
 
@@ -31533,6 +33879,11 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD
 #undef SPKI_BLOCK
+#undef SPKI_BLOCK_CLOSED
+#undef SPKI_BLOCK_COUNT
+#undef SPKI_BLOCK_ITEMS
+#undef SPKI_BREAKER_TRIALS
+#undef SPKI_BREAKER_WINDOW
 #undef SPKI_BROADCAST512
 #undef SPKI_CARRY
 #undef SPKI_CHAIN_PIECE
@@ -31559,6 +33910,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_DAT_FLOW
 #undef SPKI_DAT_JITTER
 #undef SPKI_DAT_TRIGGER
+#undef SPKI_DEFAULT
 #undef SPKI_ES_AMD
 #undef SPKI_ES_ATIS
 #undef SPKI_ES_COLOUR
@@ -31619,17 +33971,22 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_HH_INPUTS
 #undef SPKI_HH_PARAMS
 #undef SPKI_HH_STATE
+#undef SPKI_HIST_BITS
+#undef SPKI_HIST_BUCKETS
+#undef SPKI_HIST_SUB
 #undef SPKI_HOT
 #undef SPKI_HUGE_BLOCK
 #undef SPKI_HUGE_PAGE
 #undef SPKI_INFLATE_MOST
 #undef SPKI_INK
 #undef SPKI_ISA_COUNT
+#undef SPKI_ITEM_BYTES
 #undef SPKI_IZHIKEVICH_DERIVED
 #undef SPKI_IZHIKEVICH_INPUTS
 #undef SPKI_IZHIKEVICH_PARAMS
 #undef SPKI_IZHIKEVICH_STATE
 #undef SPKI_KIND_MASK
+#undef SPKI_LEVELS
 #undef SPKI_LIF_ADAPT_DERIVED
 #undef SPKI_LIF_ADAPT_INPUTS
 #undef SPKI_LIF_ADAPT_PARAMS
@@ -31680,6 +34037,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_PARROT_STATE
 #undef SPKI_PATIENCE_MAX
 #undef SPKI_PATIENCE_MIN
+#undef SPKI_PERMIT_FREE
+#undef SPKI_PERMIT_NONE
 #undef SPKI_PHILOX_MUL0
 #undef SPKI_PHILOX_MUL1
 #undef SPKI_PHILOX_WEYL0
@@ -31691,6 +34050,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_POWER_UNKNOWN
 #undef SPKI_QUANTILES
 #undef SPKI_QUANTILE_TAIL
+#undef SPKI_QUEUE_EMPTY
+#undef SPKI_QUEUE_LATER
 #undef SPKI_RAW_IMU
 #undef SPKI_RAW_IN_COUNT
 #undef SPKI_RAW_LINE
@@ -31714,6 +34075,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_SPIKE_LIST_INPUTS
 #undef SPKI_SPIKE_LIST_PARAMS
 #undef SPKI_SPIKE_LIST_STATE
+#undef SPKI_STAGES
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT
 #undef SPKI_STREAM_PARAMETER
@@ -31728,6 +34090,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_WORD_P
 #undef SPKI_WORD_X
 #undef SPKI_WORD_Y
+#undef SPKI_WORKERS
 #undef SPKI_WRITE_BUFFER
 #undef SPKI_XXH_P1
 #undef SPKI_XXH_P2

@@ -15,6 +15,9 @@
 #if defined(SPIKELIB_NO_NET) && !defined(SPIKELIB_NO_PLOT)
 #define SPIKELIB_NO_PLOT
 #endif
+#if defined(SPIKELIB_NO_RINGS) && !defined(SPIKELIB_NO_PIPELINE)
+#define SPIKELIB_NO_PIPELINE
+#endif
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC

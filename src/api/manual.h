@@ -27,7 +27,8 @@
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
     SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
-    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring): -18 kB
+    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
+    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -124,6 +125,13 @@
    time. `threads` of the descriptor counts the caller; the others are started when the network is
    built and sleep between runs. An executor hook replaces them by threads of your own. Callbacks
    of recorders come on the caller's thread, in (step, neuron) order.
+
+   Pipelines. spk_pipeline_create, spk_pipeline_add (a function and its context for each stage) and
+   spk_pipeline_start make a chain that worker threads turn; spk_pipeline_submit puts items in, with
+   a key, whose items stay in order, and one of five priorities, which share nothing but the
+   workers. Overload is answered in this order: batches grow, the source sees pressure and is
+   refused, old items are shed; each item that is lost is counted under its reason. With `manual`
+   and a clock of your own a pipeline is deterministic, one batch for each spk_pipeline_step.
 
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says

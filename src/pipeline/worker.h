@@ -1,0 +1,142 @@
+/* ---- >>pipeline-worker: threads that run batches, spin a little, and sleep ---- */
+#ifndef SPIKELIB_PIPELINE_WORKER_H
+#define SPIKELIB_PIPELINE_WORKER_H
+
+#include "run.h"
+
+/* Runs one batch if there is one; else says when there may be. */
+SPKI_FN bool spki_hand_work(spk_pipeline *p, spki_hand *h, int64_t *wake_ns)
+{
+    spki_pick pick;
+    int64_t now = spki_now(p);
+    if (!spki_pick_take(p, h, now, &pick)) {
+        *wake_ns = pick.wake_ns == INT64_MAX ? INT64_MAX : pick.wake_ns - now;
+        return false;
+    }
+    if (pick.more) spki_wake_workers(p);
+    spki_run_queue(p, h, &pick, now);
+    return true;
+}
+
+SPKI_FN bool spki_anything_ready(const spk_pipeline *p)
+{
+    uint32_t k;
+    for (k = 0; k < p->stages * SPKI_LEVELS; k++)
+        if (__atomic_load_n(&p->ready[k].lanes, __ATOMIC_RELAXED)) return true;
+    return false;
+}
+
+#if !defined(SPIKELIB_NO_THREADS)
+/* Looks on for a short while: work that comes within it costs no waking. */
+SPKI_FN void spki_hand_spin(spk_pipeline *p)
+{
+    double until = spk_clock_seconds() + 1e-9 * (double)p->spin_ns;
+    uint32_t k;
+    do {
+        for (k = 0; k < 32; k++) {
+            if (spki_anything_ready(p)) return;
+            spki_ring_relax();
+        }
+    } while (!__atomic_load_n(&p->quit, __ATOMIC_RELAXED) && spk_clock_seconds() < until);
+}
+
+/* Sleeps until there may be work. */
+SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
+{
+    uint32_t epoch = __atomic_load_n(&p->epoch, __ATOMIC_SEQ_CST);
+    int64_t wait = INT64_MAX;
+    __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
+    if (spki_hand_work(p, h, &wait) || __atomic_load_n(&p->quit, __ATOMIC_SEQ_CST)) return;
+    spki_ring_sleep(&p->lot, &p->epoch, epoch,
+                    wait < 100000000 ? 1e-9 * (double)wait : SPKI_RING_NAP, false);
+}
+
+SPKI_FN void spki_hand_loop(spki_hand *h)
+{
+    spk_pipeline *p = h->p;
+    int64_t wait;
+    while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
+        if (spki_hand_work(p, h, &wait)) continue;
+        spki_hand_spin(p);
+        if (!spki_hand_work(p, h, &wait)) spki_hand_park(p, h);
+    }
+}
+
+#if defined(_WIN32)
+static unsigned __stdcall spki_hand_main(void *arg)
+{
+    spki_hand_loop((spki_hand *)arg);
+    return 0;
+}
+
+SPKI_FN bool spki_hand_start(spki_hand *h)
+{
+    h->thread = (HANDLE)_beginthreadex(NULL, 0, spki_hand_main, h, 0, NULL);
+    return h->thread != NULL;
+}
+
+SPKI_FN void spki_hand_join(spki_hand *h)
+{
+    WaitForSingleObject(h->thread, INFINITE);
+    CloseHandle(h->thread);
+}
+#else
+#ifdef __cplusplus
+extern "C" {
+#endif
+SPKI_FN void *spki_hand_main(void *arg)
+{
+    spki_hand_loop((spki_hand *)arg);
+    return NULL;
+}
+#ifdef __cplusplus
+}
+#endif
+
+SPKI_FN bool spki_hand_start(spki_hand *h)
+{
+    return pthread_create(&h->thread, NULL, spki_hand_main, h) == 0;
+}
+
+SPKI_FN void spki_hand_join(spki_hand *h)
+{
+    pthread_join(h->thread, NULL);
+}
+#endif
+
+SPKI_FN void spki_hands_end(spk_pipeline *p)
+{
+    uint32_t k;
+    __atomic_store_n(&p->quit, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&p->epoch, 1, __ATOMIC_SEQ_CST);
+    spki_ring_wake(&p->lot, &p->epoch, false);
+    for (k = 0; k < p->threads; k++) spki_hand_join(&p->hand[k]);
+    p->threads = 0;
+}
+
+SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
+{
+    if (p->desc.manual) return SPK_OK;
+    for (p->threads = 0; p->threads < p->hands; p->threads++) {
+        if (spki_hand_start(&p->hand[p->threads])) continue;
+        spki_hands_end(p);
+        return spki_pipeline_fail(p, SPK_ERR_THREAD, "start: worker %u of %u could not be started",
+                                  p->threads + 1, p->hands);
+    }
+    return SPK_OK;
+}
+#else
+SPKI_FN void spki_hands_end(spk_pipeline *p)
+{
+    p->quit = 1;
+}
+
+SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
+{
+    if (p->desc.manual) return SPK_OK;
+    return spki_pipeline_fail(p, SPK_ERR_UNSUPPORTED,
+                              "start: SPIKELIB_NO_THREADS knows only pipelines with `manual`");
+}
+#endif
+
+#endif
