@@ -26999,7 +26999,7 @@ SPKI_FN void spki_limiter_sample(spki_limiter *l, double ns, uint32_t running, d
 #define SPKI_BLOCK_CLOSED ((uint64_t)0x8000)
 #define SPKI_BLOCK_COUNT ((uint64_t)0x7fff)
 
-typedef struct spki_block {
+typedef struct spki_parcel {
     uint64_t state;
     uint32_t committed; /* items that are there, of those in `state` */
     uint32_t next;      /* in the pool: number + 1 of the next */
@@ -27011,16 +27011,16 @@ typedef struct spki_block {
     uint32_t kept;      /* results so far, at the beginning of the room */
     uint32_t attempts;  /* that failed, of the items at the cursor */
     uint64_t reserved;
-} spki_block;
+} spki_parcel;
 
-typedef struct spki_pool_of_blocks {
+typedef struct spki_parcels {
     uint64_t head; /* changes << 32 | number + 1 of the first free block */
     uint8_t pad0[56];
     uint32_t used, blocks;
     uint8_t pad1[56];
     uint64_t offered, refused, full; /* items */
     uint8_t pad2[40];
-} spki_blocks;
+} spki_parcels;
 
 typedef struct spki_queue {
     /* Of those who push. */
@@ -27093,9 +27093,9 @@ struct spk_pipeline {
     bool started, stopped;
     uint32_t blocks, slots, lanes;
     bool start_failed;
-    spki_blocks pool[SPKI_LEVELS];
+    spki_parcels pool[SPKI_LEVELS];
     uint64_t any; /* counts items without a key */
-    spki_block *block;
+    spki_parcel *block;
     unsigned char *data;
     spki_queue *queue; /* (stage * lanes + lane) * 5 + level */
     uint32_t *slot;
@@ -27147,7 +27147,7 @@ SPKI_INLINE uint32_t spki_queue_index(const spk_pipeline *p, uint32_t stage, uin
     return (stage * p->lanes + lane) * SPKI_LEVELS + level;
 }
 
-SPKI_INLINE unsigned char *spki_block_data(const spk_pipeline *p, uint32_t block)
+SPKI_INLINE unsigned char *spki_parcel_data(const spk_pipeline *p, uint32_t block)
 {
     return p->data + (size_t)block * p->stride;
 }
@@ -27191,9 +27191,9 @@ SPKI_INLINE void spki_wake_room(spk_pipeline *p)
 
 /* -- pools: a stack, so that the block used last, which is in the cache, is used next -- */
 
-SPKI_FN uint32_t spki_block_take(spk_pipeline *p, uint32_t level)
+SPKI_FN uint32_t spki_parcel_take(spk_pipeline *p, uint32_t level)
 {
-    spki_blocks *pool = &p->pool[level];
+    spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_SEQ_CST), next;
     do {
         if ((uint32_t)head == 0) return 0;
@@ -27206,9 +27206,9 @@ SPKI_FN uint32_t spki_block_take(spk_pipeline *p, uint32_t level)
 }
 
 /* `number`: the block's + 1. */
-SPKI_FN void spki_block_free(spk_pipeline *p, uint32_t level, uint32_t number)
+SPKI_FN void spki_parcel_free(spk_pipeline *p, uint32_t level, uint32_t number)
 {
-    spki_blocks *pool = &p->pool[level];
+    spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_RELAXED), mine;
     do {
         __atomic_store_n(&p->block[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
@@ -27254,7 +27254,7 @@ SPKI_FN void spki_entry_publish(spk_pipeline *p, uint32_t queue, uint32_t number
                                 bool closed)
 {
     spki_queue *q = &p->queue[queue];
-    spki_block *b = &p->block[number - 1];
+    spki_parcel *b = &p->block[number - 1];
     uint64_t open = __atomic_load_n(&q->open, __ATOMIC_RELAXED), next, seq, state;
     uint64_t low = (uint64_t)queue << 16 | (closed ? SPKI_BLOCK_CLOSED : 0) | count;
     __atomic_store_n(&b->committed, count, __ATOMIC_RELAXED);
@@ -27277,7 +27277,7 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
     uint64_t open = __atomic_load_n(&q->open, __ATOMIC_ACQUIRE), state, used;
     uint64_t mine = (((open >> 32) - 1) & 0xffffffffu) << 16 | queue;
     uint32_t size = p->desc.item_size, number = (uint32_t)open;
-    spki_block *b;
+    spki_parcel *b;
     if (number == 0) return 0;
     b = &p->block[number - 1];
     state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
@@ -27287,7 +27287,7 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
         count = SPKI_MIN(count, p->batch - used);
     } while (!__atomic_compare_exchange_n(&b->state, &state, state + count, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
-    memcpy(spki_block_data(p, number - 1) + used * size, items, count * size);
+    memcpy(spki_parcel_data(p, number - 1) + used * size, items, count * size);
     __atomic_fetch_add(&q->in, count, __ATOMIC_RELAXED);
     __atomic_fetch_add(&b->committed, (uint32_t)count, __ATOMIC_RELEASE);
     return count;
@@ -27297,14 +27297,14 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
 SPKI_FN size_t spki_entry_begin(spk_pipeline *p, uint32_t queue, uint32_t lane, uint32_t level,
                                 const unsigned char *items, size_t count)
 {
-    uint32_t number = spki_block_take(p, level);
-    spki_block *b;
+    uint32_t number = spki_parcel_take(p, level);
+    spki_parcel *b;
     int64_t now;
     if (number == 0) return 0;
     b = &p->block[number - 1];
     now = spki_now(p);
     count = SPKI_MIN(count, p->batch);
-    memcpy(spki_block_data(p, number - 1), items, count * p->desc.item_size);
+    memcpy(spki_parcel_data(p, number - 1), items, count * p->desc.item_size);
     b->born_ns = b->queued_ns = now;
     __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
     spki_entry_publish(p, queue, number, (uint32_t)count, count == p->batch);
@@ -27344,7 +27344,7 @@ SPKI_FN uint32_t spki_queue_next(spk_pipeline *p, spki_queue *q)
     number = __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
     if (number == 0) return SPKI_QUEUE_EMPTY;
     {
-        spki_block *b = &p->block[number - 1];
+        spki_parcel *b = &p->block[number - 1];
         uint64_t state = __atomic_fetch_or(&b->state, SPKI_BLOCK_CLOSED, __ATOMIC_ACQ_REL);
         uint32_t count = (uint32_t)(state & SPKI_BLOCK_COUNT);
         if (__atomic_load_n(&b->committed, __ATOMIC_ACQUIRE) != count) return SPKI_QUEUE_LATER;
@@ -27386,7 +27386,7 @@ SPKI_FN void spki_queue_pass(spk_pipeline *p, uint32_t stage, uint32_t lane, uin
                              uint32_t number)
 {
     spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
-    spki_block *b = &p->block[number - 1];
+    spki_parcel *b = &p->block[number - 1];
     int64_t born = b->born_ns;
     spki_own_add(&q->in, b->count);
     (void)spk_ring_push_n(q->ring, &number, 1);
@@ -27557,7 +27557,7 @@ SPKI_FN void spki_run_drop(spki_run *r, uint32_t count, spk_drop reason)
 /* Drops what is left of a block, and the block with it, unless it has results. */
 SPKI_FN bool spki_run_expired(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     int64_t deadline = (int64_t)r->s->desc.deadline_us * 1000;
     if (deadline == 0 || r->now - b->born_ns <= deadline) return false;
     spki_run_drop(r, b->count - b->cursor, SPK_DROP_DEADLINE);
@@ -27568,7 +27568,7 @@ SPKI_FN bool spki_run_expired(spki_run *r, uint32_t number)
 SPKI_FN bool spki_run_shed(spki_run *r, uint32_t number)
 {
     const spk_stage_desc *d = &r->s->desc;
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     if (d->no_shedding || r->level + 1 < (uint32_t)d->shed_from) return false;
     if (!spki_codel_drop(&r->q->codel, (int64_t)d->codel_target_us * 1000,
                          (int64_t)d->codel_interval_us * 1000, r->now, r->now - b->queued_ns,
@@ -27590,28 +27590,28 @@ SPKI_FN uint32_t spki_run_next(spki_run *r)
             return 0;
         }
         if ((judged || !spki_run_shed(r, number)) && !spki_run_expired(r, number)) return number;
-        spki_block_free(r->p, r->level, number);
+        spki_parcel_free(r->p, r->level, number);
     }
 }
 
 /* Small blocks become one batch: what comes next is appended while it fits. */
 SPKI_FN void spki_run_gather(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED);
     while (b->count < limit && spki_queue_look(r->q)) {
         uint32_t other = spki_run_next(r);
-        spki_block *o;
+        spki_parcel *o;
         if (other == 0) return;
         o = &r->p->block[other - 1];
         if (o->count > r->p->batch - b->count) {
             r->q->pending = other;
             return;
         }
-        memcpy(spki_block_data(r->p, number - 1) + (size_t)b->count * r->s->in_size,
-               spki_block_data(r->p, other - 1), (size_t)o->count * r->s->in_size);
+        memcpy(spki_parcel_data(r->p, number - 1) + (size_t)b->count * r->s->in_size,
+               spki_parcel_data(r->p, other - 1), (size_t)o->count * r->s->in_size);
         b->count += o->count;
-        spki_block_free(r->p, r->level, other);
+        spki_parcel_free(r->p, r->level, other);
     }
 }
 
@@ -27705,7 +27705,7 @@ SPKI_FN void spki_run_learn(spki_run *r, uint32_t items, int64_t ns, bool more)
 
 /* Calls the stage with `n` items from the block's cursor. Results are in place, or in the scratch.
  */
-SPKI_FN spk_result spki_run_call(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+SPKI_FN spk_result spki_run_call(spki_run *r, spki_parcel *b, unsigned char *data, uint32_t n,
                                  spk_batch *batch)
 {
     bool in_place = r->s->desc.out_size == 0;
@@ -27729,7 +27729,7 @@ SPKI_FN spk_result spki_run_call(spki_run *r, spki_block *b, unsigned char *data
 }
 
 /* Keeps the results of `n` items, close behind those of the items before. */
-SPKI_FN void spki_run_keep(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+SPKI_FN void spki_run_keep(spki_run *r, spki_parcel *b, unsigned char *data, uint32_t n,
                            const spk_batch *batch)
 {
     uint32_t size = r->s->out_size;
@@ -27743,7 +27743,7 @@ SPKI_FN void spki_run_keep(spki_run *r, spki_block *b, unsigned char *data, uint
 }
 
 /* A failure: true if the block is to wait for a retry. */
-SPKI_FN bool spki_run_failed(spki_run *r, spki_block *b, uint32_t n)
+SPKI_FN bool spki_run_failed(spki_run *r, spki_parcel *b, uint32_t n)
 {
     const spk_stage_desc *d = &r->s->desc;
     spki_own_add(&r->q->failures, 1);
@@ -27765,7 +27765,7 @@ SPKI_FN bool spki_run_failed(spki_run *r, spki_block *b, uint32_t n)
 }
 
 /* One call and what follows from it; false: the block has to wait. */
-SPKI_FN bool spki_run_slice(spki_run *r, spki_block *b, unsigned char *data)
+SPKI_FN bool spki_run_slice(spki_run *r, spki_parcel *b, unsigned char *data)
 {
     uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED), n = b->count - b->cursor;
     int64_t when = 0, begin = r->now, permit = spki_run_ask(r, &when);
@@ -27793,7 +27793,7 @@ SPKI_FN bool spki_run_slice(spki_run *r, spki_block *b, unsigned char *data)
 /* The block is through this stage. */
 SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     uint32_t kept = b->kept, last = r->stage + 1 == r->p->stages;
     spki_hist_record(&r->h->hist[r->stage * SPKI_LEVELS + r->level], r->now - b->queued_ns,
                      b->count);
@@ -27802,7 +27802,7 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
         spki_hist_record(&r->h->hist[r->p->stages * SPKI_LEVELS + r->level], r->now - b->born_ns,
                          kept);
     if (last || kept == 0) {
-        spki_block_free(r->p, r->level, number);
+        spki_parcel_free(r->p, r->level, number);
         return;
     }
     b->count = kept;
@@ -27815,8 +27815,8 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
    while something more urgent is to be done. */
 SPKI_FN void spki_run_block(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
-    unsigned char *data = spki_block_data(r->p, number - 1);
+    spki_parcel *b = &r->p->block[number - 1];
+    unsigned char *data = spki_parcel_data(r->p, number - 1);
     while (b->cursor < b->count) {
         bool goes_on = spki_run_slice(r, b, data);
         if (goes_on && b->cursor < b->count) goes_on = !spki_more_urgent(r->p, r->level);
@@ -28169,7 +28169,7 @@ SPIKELIB_API spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk_
 SPKI_FN void spki_pipeline_release(spk_pipeline *p)
 {
     size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
-    spki_free(&p->mem, p->block, p->blocks, sizeof(spki_block));
+    spki_free(&p->mem, p->block, p->blocks, sizeof(spki_parcel));
     spki_free(&p->mem, p->data, p->blocks, p->stride);
     spki_free(&p->mem, p->queue, queues, sizeof(spki_queue));
     spki_free(&p->mem, p->slot, p->slots, sizeof(uint32_t));
@@ -28226,7 +28226,7 @@ SPKI_FN void spki_pipeline_measure(spk_pipeline *p)
 SPKI_FN bool spki_pipeline_take(spk_pipeline *p)
 {
     size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
-    p->block = (spki_block *)spki_alloc(&p->mem, p->blocks, sizeof(spki_block));
+    p->block = (spki_parcel *)spki_alloc(&p->mem, p->blocks, sizeof(spki_parcel));
     p->data = (unsigned char *)spki_alloc(&p->mem, p->blocks, p->stride);
     p->queue = (spki_queue *)spki_alloc(&p->mem, queues, sizeof(spki_queue));
     p->slot = (uint32_t *)spki_alloc(&p->mem, p->slots, sizeof(uint32_t));
@@ -28270,7 +28270,7 @@ SPKI_FN void spki_pools_init(spk_pipeline *p)
 {
     uint32_t level, k, number = 0;
     for (level = 0; level < SPKI_LEVELS; level++) {
-        spki_blocks *pool = &p->pool[level];
+        spki_parcels *pool = &p->pool[level];
         pool->used = 0;
         pool->head = 0;
         for (k = 0; k < pool->blocks; k++) {
@@ -28337,7 +28337,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
     uint32_t number = q->held;
     q->held = 0;
     for (;;) {
-        spki_block *b;
+        spki_parcel *b;
         if (number == 0) number = spki_queue_next(p, q);
         if (number == SPKI_QUEUE_EMPTY || number == SPKI_QUEUE_LATER) return;
         b = &p->block[number - 1];
@@ -28348,7 +28348,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
             spki_own_add(&to->in, b->kept);
             spki_own_add(&to->dropped[SPK_DROP_CLOSED], b->kept);
         }
-        spki_block_free(p, level, number);
+        spki_parcel_free(p, level, number);
         number = 0;
     }
 }
@@ -28417,7 +28417,7 @@ SPKI_FN size_t spki_submit(spk_pipeline *p, spk_priority priority, uint64_t key,
                            size_t count, bool drop)
 {
     int level = spki_level_of(priority);
-    spki_blocks *pool;
+    spki_parcels *pool;
     size_t n;
     if (!spki_pipeline_takes(p) || level < 0 || !items || count == 0) return 0;
     pool = &p->pool[level];
@@ -28473,9 +28473,9 @@ SPIKELIB_API spk_pipeline_span spk_pipeline_reserve(spk_pipeline *p, spk_priorit
     spk_pipeline_span span;
     memset(&span, 0, sizeof span);
     if (!spki_pipeline_takes(p) || level < 0) return span;
-    span.block = spki_block_take(p, (uint32_t)level);
+    span.block = spki_parcel_take(p, (uint32_t)level);
     if (span.block == 0) return span;
-    span.items = spki_block_data(p, span.block - 1);
+    span.items = spki_parcel_data(p, span.block - 1);
     span.capacity = p->batch;
     span.priority = (spk_priority)(level + 1);
     span.lane = spki_lane_of(p, key);
@@ -28491,7 +28491,7 @@ SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, 
     if (count > span->capacity) count = span->capacity;
     span->items = NULL;
     if (count == 0) {
-        spki_block_free(p, level, span->block);
+        spki_parcel_free(p, level, span->block);
         return;
     }
     p->block[span->block - 1].born_ns = p->block[span->block - 1].queued_ns = spki_now(p);
@@ -28574,7 +28574,7 @@ SPKI_FN void spki_stats_of(const spk_pipeline *p, uint32_t stage, uint32_t level
 /* The whole: what came in at the first stage, and what went out of the last. */
 SPKI_FN void spki_stats_whole(const spk_pipeline *p, uint32_t level, spk_pipeline_stats *s)
 {
-    const spki_blocks *pool = &p->pool[level];
+    const spki_parcels *pool = &p->pool[level];
     uint32_t stage, lane, k;
     for (stage = 0; stage < p->stages; stage++) {
         spk_pipeline_stats one;

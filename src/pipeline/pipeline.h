@@ -174,7 +174,7 @@ SPIKELIB_API spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk_
 SPKI_FN void spki_pipeline_release(spk_pipeline *p)
 {
     size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
-    spki_free(&p->mem, p->block, p->blocks, sizeof(spki_block));
+    spki_free(&p->mem, p->block, p->blocks, sizeof(spki_parcel));
     spki_free(&p->mem, p->data, p->blocks, p->stride);
     spki_free(&p->mem, p->queue, queues, sizeof(spki_queue));
     spki_free(&p->mem, p->slot, p->slots, sizeof(uint32_t));
@@ -231,7 +231,7 @@ SPKI_FN void spki_pipeline_measure(spk_pipeline *p)
 SPKI_FN bool spki_pipeline_take(spk_pipeline *p)
 {
     size_t queues = (size_t)p->stages * p->lanes * SPKI_LEVELS;
-    p->block = (spki_block *)spki_alloc(&p->mem, p->blocks, sizeof(spki_block));
+    p->block = (spki_parcel *)spki_alloc(&p->mem, p->blocks, sizeof(spki_parcel));
     p->data = (unsigned char *)spki_alloc(&p->mem, p->blocks, p->stride);
     p->queue = (spki_queue *)spki_alloc(&p->mem, queues, sizeof(spki_queue));
     p->slot = (uint32_t *)spki_alloc(&p->mem, p->slots, sizeof(uint32_t));
@@ -275,7 +275,7 @@ SPKI_FN void spki_pools_init(spk_pipeline *p)
 {
     uint32_t level, k, number = 0;
     for (level = 0; level < SPKI_LEVELS; level++) {
-        spki_blocks *pool = &p->pool[level];
+        spki_parcels *pool = &p->pool[level];
         pool->used = 0;
         pool->head = 0;
         for (k = 0; k < pool->blocks; k++) {
@@ -342,7 +342,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
     uint32_t number = q->held;
     q->held = 0;
     for (;;) {
-        spki_block *b;
+        spki_parcel *b;
         if (number == 0) number = spki_queue_next(p, q);
         if (number == SPKI_QUEUE_EMPTY || number == SPKI_QUEUE_LATER) return;
         b = &p->block[number - 1];
@@ -353,7 +353,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
             spki_own_add(&to->in, b->kept);
             spki_own_add(&to->dropped[SPK_DROP_CLOSED], b->kept);
         }
-        spki_block_free(p, level, number);
+        spki_parcel_free(p, level, number);
         number = 0;
     }
 }

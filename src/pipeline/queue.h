@@ -27,7 +27,7 @@ SPKI_FN void spki_entry_publish(spk_pipeline *p, uint32_t queue, uint32_t number
                                 bool closed)
 {
     spki_queue *q = &p->queue[queue];
-    spki_block *b = &p->block[number - 1];
+    spki_parcel *b = &p->block[number - 1];
     uint64_t open = __atomic_load_n(&q->open, __ATOMIC_RELAXED), next, seq, state;
     uint64_t low = (uint64_t)queue << 16 | (closed ? SPKI_BLOCK_CLOSED : 0) | count;
     __atomic_store_n(&b->committed, count, __ATOMIC_RELAXED);
@@ -50,7 +50,7 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
     uint64_t open = __atomic_load_n(&q->open, __ATOMIC_ACQUIRE), state, used;
     uint64_t mine = (((open >> 32) - 1) & 0xffffffffu) << 16 | queue;
     uint32_t size = p->desc.item_size, number = (uint32_t)open;
-    spki_block *b;
+    spki_parcel *b;
     if (number == 0) return 0;
     b = &p->block[number - 1];
     state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
@@ -60,7 +60,7 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
         count = SPKI_MIN(count, p->batch - used);
     } while (!__atomic_compare_exchange_n(&b->state, &state, state + count, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
-    memcpy(spki_block_data(p, number - 1) + used * size, items, count * size);
+    memcpy(spki_parcel_data(p, number - 1) + used * size, items, count * size);
     __atomic_fetch_add(&q->in, count, __ATOMIC_RELAXED);
     __atomic_fetch_add(&b->committed, (uint32_t)count, __ATOMIC_RELEASE);
     return count;
@@ -70,14 +70,14 @@ SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned
 SPKI_FN size_t spki_entry_begin(spk_pipeline *p, uint32_t queue, uint32_t lane, uint32_t level,
                                 const unsigned char *items, size_t count)
 {
-    uint32_t number = spki_block_take(p, level);
-    spki_block *b;
+    uint32_t number = spki_parcel_take(p, level);
+    spki_parcel *b;
     int64_t now;
     if (number == 0) return 0;
     b = &p->block[number - 1];
     now = spki_now(p);
     count = SPKI_MIN(count, p->batch);
-    memcpy(spki_block_data(p, number - 1), items, count * p->desc.item_size);
+    memcpy(spki_parcel_data(p, number - 1), items, count * p->desc.item_size);
     b->born_ns = b->queued_ns = now;
     __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
     spki_entry_publish(p, queue, number, (uint32_t)count, count == p->batch);
@@ -117,7 +117,7 @@ SPKI_FN uint32_t spki_queue_next(spk_pipeline *p, spki_queue *q)
     number = __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
     if (number == 0) return SPKI_QUEUE_EMPTY;
     {
-        spki_block *b = &p->block[number - 1];
+        spki_parcel *b = &p->block[number - 1];
         uint64_t state = __atomic_fetch_or(&b->state, SPKI_BLOCK_CLOSED, __ATOMIC_ACQ_REL);
         uint32_t count = (uint32_t)(state & SPKI_BLOCK_COUNT);
         if (__atomic_load_n(&b->committed, __ATOMIC_ACQUIRE) != count) return SPKI_QUEUE_LATER;
@@ -159,7 +159,7 @@ SPKI_FN void spki_queue_pass(spk_pipeline *p, uint32_t stage, uint32_t lane, uin
                              uint32_t number)
 {
     spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
-    spki_block *b = &p->block[number - 1];
+    spki_parcel *b = &p->block[number - 1];
     int64_t born = b->born_ns;
     spki_own_add(&q->in, b->count);
     (void)spk_ring_push_n(q->ring, &number, 1);

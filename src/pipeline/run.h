@@ -22,7 +22,7 @@ SPKI_FN void spki_run_drop(spki_run *r, uint32_t count, spk_drop reason)
 /* Drops what is left of a block, and the block with it, unless it has results. */
 SPKI_FN bool spki_run_expired(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     int64_t deadline = (int64_t)r->s->desc.deadline_us * 1000;
     if (deadline == 0 || r->now - b->born_ns <= deadline) return false;
     spki_run_drop(r, b->count - b->cursor, SPK_DROP_DEADLINE);
@@ -33,7 +33,7 @@ SPKI_FN bool spki_run_expired(spki_run *r, uint32_t number)
 SPKI_FN bool spki_run_shed(spki_run *r, uint32_t number)
 {
     const spk_stage_desc *d = &r->s->desc;
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     if (d->no_shedding || r->level + 1 < (uint32_t)d->shed_from) return false;
     if (!spki_codel_drop(&r->q->codel, (int64_t)d->codel_target_us * 1000,
                          (int64_t)d->codel_interval_us * 1000, r->now, r->now - b->queued_ns,
@@ -55,28 +55,28 @@ SPKI_FN uint32_t spki_run_next(spki_run *r)
             return 0;
         }
         if ((judged || !spki_run_shed(r, number)) && !spki_run_expired(r, number)) return number;
-        spki_block_free(r->p, r->level, number);
+        spki_parcel_free(r->p, r->level, number);
     }
 }
 
 /* Small blocks become one batch: what comes next is appended while it fits. */
 SPKI_FN void spki_run_gather(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED);
     while (b->count < limit && spki_queue_look(r->q)) {
         uint32_t other = spki_run_next(r);
-        spki_block *o;
+        spki_parcel *o;
         if (other == 0) return;
         o = &r->p->block[other - 1];
         if (o->count > r->p->batch - b->count) {
             r->q->pending = other;
             return;
         }
-        memcpy(spki_block_data(r->p, number - 1) + (size_t)b->count * r->s->in_size,
-               spki_block_data(r->p, other - 1), (size_t)o->count * r->s->in_size);
+        memcpy(spki_parcel_data(r->p, number - 1) + (size_t)b->count * r->s->in_size,
+               spki_parcel_data(r->p, other - 1), (size_t)o->count * r->s->in_size);
         b->count += o->count;
-        spki_block_free(r->p, r->level, other);
+        spki_parcel_free(r->p, r->level, other);
     }
 }
 
@@ -170,7 +170,7 @@ SPKI_FN void spki_run_learn(spki_run *r, uint32_t items, int64_t ns, bool more)
 
 /* Calls the stage with `n` items from the block's cursor. Results are in place, or in the scratch.
  */
-SPKI_FN spk_result spki_run_call(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+SPKI_FN spk_result spki_run_call(spki_run *r, spki_parcel *b, unsigned char *data, uint32_t n,
                                  spk_batch *batch)
 {
     bool in_place = r->s->desc.out_size == 0;
@@ -194,7 +194,7 @@ SPKI_FN spk_result spki_run_call(spki_run *r, spki_block *b, unsigned char *data
 }
 
 /* Keeps the results of `n` items, close behind those of the items before. */
-SPKI_FN void spki_run_keep(spki_run *r, spki_block *b, unsigned char *data, uint32_t n,
+SPKI_FN void spki_run_keep(spki_run *r, spki_parcel *b, unsigned char *data, uint32_t n,
                            const spk_batch *batch)
 {
     uint32_t size = r->s->out_size;
@@ -208,7 +208,7 @@ SPKI_FN void spki_run_keep(spki_run *r, spki_block *b, unsigned char *data, uint
 }
 
 /* A failure: true if the block is to wait for a retry. */
-SPKI_FN bool spki_run_failed(spki_run *r, spki_block *b, uint32_t n)
+SPKI_FN bool spki_run_failed(spki_run *r, spki_parcel *b, uint32_t n)
 {
     const spk_stage_desc *d = &r->s->desc;
     spki_own_add(&r->q->failures, 1);
@@ -230,7 +230,7 @@ SPKI_FN bool spki_run_failed(spki_run *r, spki_block *b, uint32_t n)
 }
 
 /* One call and what follows from it; false: the block has to wait. */
-SPKI_FN bool spki_run_slice(spki_run *r, spki_block *b, unsigned char *data)
+SPKI_FN bool spki_run_slice(spki_run *r, spki_parcel *b, unsigned char *data)
 {
     uint32_t limit = __atomic_load_n(&r->s->limit, __ATOMIC_RELAXED), n = b->count - b->cursor;
     int64_t when = 0, begin = r->now, permit = spki_run_ask(r, &when);
@@ -258,7 +258,7 @@ SPKI_FN bool spki_run_slice(spki_run *r, spki_block *b, unsigned char *data)
 /* The block is through this stage. */
 SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
+    spki_parcel *b = &r->p->block[number - 1];
     uint32_t kept = b->kept, last = r->stage + 1 == r->p->stages;
     spki_hist_record(&r->h->hist[r->stage * SPKI_LEVELS + r->level], r->now - b->queued_ns,
                      b->count);
@@ -267,7 +267,7 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
         spki_hist_record(&r->h->hist[r->p->stages * SPKI_LEVELS + r->level], r->now - b->born_ns,
                          kept);
     if (last || kept == 0) {
-        spki_block_free(r->p, r->level, number);
+        spki_parcel_free(r->p, r->level, number);
         return;
     }
     b->count = kept;
@@ -280,8 +280,8 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
    while something more urgent is to be done. */
 SPKI_FN void spki_run_block(spki_run *r, uint32_t number)
 {
-    spki_block *b = &r->p->block[number - 1];
-    unsigned char *data = spki_block_data(r->p, number - 1);
+    spki_parcel *b = &r->p->block[number - 1];
+    unsigned char *data = spki_parcel_data(r->p, number - 1);
     while (b->cursor < b->count) {
         bool goes_on = spki_run_slice(r, b, data);
         if (goes_on && b->cursor < b->count) goes_on = !spki_more_urgent(r->p, r->level);

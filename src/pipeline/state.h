@@ -37,7 +37,7 @@
 #define SPKI_BLOCK_CLOSED ((uint64_t)0x8000)
 #define SPKI_BLOCK_COUNT ((uint64_t)0x7fff)
 
-typedef struct spki_block {
+typedef struct spki_parcel {
     uint64_t state;
     uint32_t committed; /* items that are there, of those in `state` */
     uint32_t next;      /* in the pool: number + 1 of the next */
@@ -49,16 +49,16 @@ typedef struct spki_block {
     uint32_t kept;      /* results so far, at the beginning of the room */
     uint32_t attempts;  /* that failed, of the items at the cursor */
     uint64_t reserved;
-} spki_block;
+} spki_parcel;
 
-typedef struct spki_pool_of_blocks {
+typedef struct spki_parcels {
     uint64_t head; /* changes << 32 | number + 1 of the first free block */
     uint8_t pad0[56];
     uint32_t used, blocks;
     uint8_t pad1[56];
     uint64_t offered, refused, full; /* items */
     uint8_t pad2[40];
-} spki_blocks;
+} spki_parcels;
 
 typedef struct spki_queue {
     /* Of those who push. */
@@ -131,9 +131,9 @@ struct spk_pipeline {
     bool started, stopped;
     uint32_t blocks, slots, lanes;
     bool start_failed;
-    spki_blocks pool[SPKI_LEVELS];
+    spki_parcels pool[SPKI_LEVELS];
     uint64_t any; /* counts items without a key */
-    spki_block *block;
+    spki_parcel *block;
     unsigned char *data;
     spki_queue *queue; /* (stage * lanes + lane) * 5 + level */
     uint32_t *slot;
@@ -185,7 +185,7 @@ SPKI_INLINE uint32_t spki_queue_index(const spk_pipeline *p, uint32_t stage, uin
     return (stage * p->lanes + lane) * SPKI_LEVELS + level;
 }
 
-SPKI_INLINE unsigned char *spki_block_data(const spk_pipeline *p, uint32_t block)
+SPKI_INLINE unsigned char *spki_parcel_data(const spk_pipeline *p, uint32_t block)
 {
     return p->data + (size_t)block * p->stride;
 }
@@ -229,9 +229,9 @@ SPKI_INLINE void spki_wake_room(spk_pipeline *p)
 
 /* -- pools: a stack, so that the block used last, which is in the cache, is used next -- */
 
-SPKI_FN uint32_t spki_block_take(spk_pipeline *p, uint32_t level)
+SPKI_FN uint32_t spki_parcel_take(spk_pipeline *p, uint32_t level)
 {
-    spki_blocks *pool = &p->pool[level];
+    spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_SEQ_CST), next;
     do {
         if ((uint32_t)head == 0) return 0;
@@ -244,9 +244,9 @@ SPKI_FN uint32_t spki_block_take(spk_pipeline *p, uint32_t level)
 }
 
 /* `number`: the block's + 1. */
-SPKI_FN void spki_block_free(spk_pipeline *p, uint32_t level, uint32_t number)
+SPKI_FN void spki_parcel_free(spk_pipeline *p, uint32_t level, uint32_t number)
 {
-    spki_blocks *pool = &p->pool[level];
+    spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_RELAXED), mine;
     do {
         __atomic_store_n(&p->block[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);

@@ -14,7 +14,7 @@ SPKI_FN size_t spki_submit(spk_pipeline *p, spk_priority priority, uint64_t key,
                            size_t count, bool drop)
 {
     int level = spki_level_of(priority);
-    spki_blocks *pool;
+    spki_parcels *pool;
     size_t n;
     if (!spki_pipeline_takes(p) || level < 0 || !items || count == 0) return 0;
     pool = &p->pool[level];
@@ -70,9 +70,9 @@ SPIKELIB_API spk_pipeline_span spk_pipeline_reserve(spk_pipeline *p, spk_priorit
     spk_pipeline_span span;
     memset(&span, 0, sizeof span);
     if (!spki_pipeline_takes(p) || level < 0) return span;
-    span.block = spki_block_take(p, (uint32_t)level);
+    span.block = spki_parcel_take(p, (uint32_t)level);
     if (span.block == 0) return span;
-    span.items = spki_block_data(p, span.block - 1);
+    span.items = spki_parcel_data(p, span.block - 1);
     span.capacity = p->batch;
     span.priority = (spk_priority)(level + 1);
     span.lane = spki_lane_of(p, key);
@@ -88,7 +88,7 @@ SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, 
     if (count > span->capacity) count = span->capacity;
     span->items = NULL;
     if (count == 0) {
-        spki_block_free(p, level, span->block);
+        spki_parcel_free(p, level, span->block);
         return;
     }
     p->block[span->block - 1].born_ns = p->block[span->block - 1].queued_ns = spki_now(p);
@@ -171,7 +171,7 @@ SPKI_FN void spki_stats_of(const spk_pipeline *p, uint32_t stage, uint32_t level
 /* The whole: what came in at the first stage, and what went out of the last. */
 SPKI_FN void spki_stats_whole(const spk_pipeline *p, uint32_t level, spk_pipeline_stats *s)
 {
-    const spki_blocks *pool = &p->pool[level];
+    const spki_parcels *pool = &p->pool[level];
     uint32_t stage, lane, k;
     for (stage = 0; stage < p->stages; stage++) {
         spk_pipeline_stats one;
