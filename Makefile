@@ -13,7 +13,16 @@ PYTHON ?= python3
 
 VERSION = $$(awk -F\" '/define SPIKELIB_VERSION "/{print $$2}' spikelib.h)
 
-all: build/spkbench
+all: build/spkbench build/spkconv
+
+# LZ4, zstd and HDF5 where they are installed; each switches its part of spikelib on.
+library = $(shell pkg-config --exists $(2) 2>/dev/null && \
+    echo -DSPIKELIB_$(1) $$(pkg-config --cflags --libs $(2)))
+LIBRARIES = $(call library,LZ4,liblz4) $(call library,ZSTD,libzstd) $(call library,HDF5,hdf5)
+
+build/spkconv: examples/spkconv.c spikelib.h
+	@mkdir -p build
+	$(CC) $(CFLAGS) examples/spkconv.c -o $@ $(LIBRARIES) $(LDLIBS)
 
 build/spkbench: bench/spkbench.c spikelib.h
 	@mkdir -p build

@@ -168,7 +168,7 @@ TEST(text_cut_into_pieces)
 {
     char path[256];
     uint8_t *data;
-    size_t size;
+    size_t size = 0;
     stream_result a, c;
     text("# t x y p\n0.000001 1 2 1\n0.000002000 300 2 0 \r\n\n#trigger 5 6 1\n-0.5 7 8 1", NULL);
     CHECK_EQ(stream_bad_split(b.data, b.size, NULL, 1), b.size + 1);

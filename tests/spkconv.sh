@@ -1,0 +1,108 @@
+#!/bin/bash
+# build/spkconv as another program sees it: what it prints about the recordings, conversions there
+# and back, windows, and errors.
+. "$(dirname "$0")/lib.sh"
+D=$BUILD/spkconv
+rm -rf "$D"
+mkdir -p "$D"
+SHARED=${SPIKELIB_SHARED:-../shared}
+E=$SHARED/data/events
+if ! cc -O2 examples/spkconv.c -o "$D/plain" $LIBS 2>"$D/log"; then
+    fail spkconv_compiles_without_libraries "$(head -1 "$D/log")"
+    exit 1
+fi
+ok spkconv_compiles_without_libraries
+cc -O2 examples/spkconv.c -o "$D/spkconv" $(library lz4) $(library zstd) $(library hdf5) $LIBS \
+    2>"$D/log" || { fail spkconv_compiles "$(head -1 "$D/log")"; exit 1; }
+conv() { "$D/spkconv" "$@"; }
+
+# -- errors: status 2, one line, nothing on standard output --
+refused() { # refused NAME WORDS ARGUMENTS...
+    local name=$1 words=$2 out status
+    shift 2
+    out=$(conv "$@" 2>"$D/error")
+    status=$?
+    if [ $status = 2 ] && [ -z "$out" ] && [ "$(wc -l <"$D/error")" = 1 ] &&
+        grep -q "$words" "$D/error"; then ok "spkconv_refuses_$name"; else
+        fail "spkconv_refuses_$name" "status $status: $out $(head -1 "$D/error")"
+    fi
+}
+printf 't,x,y,p\n1,2,3,1\n5,4,6,0\n9,300,7,1\n' >"$D/a.csv"
+refused a_missing_file 'none.raw: cannot be opened' describe "$D/none.raw" --json
+refused an_unknown_command 'no command "shrink"' shrink "$D/a.csv"
+refused an_unknown_option 'no option --fast' describe "$D/a.csv" --fast
+refused a_bad_number 'no number' cut "$D/a.csv" "$D/b.csv" --begin soon
+refused a_bad_region 'like 100,50,64,64' cut "$D/a.csv" "$D/b.csv" --region 1,2,3
+refused an_unknown_format 'no format "evt9"' convert "$D/a.csv" "$D/b" --to evt9
+refused a_name_without_a_format 'tells no format' convert "$D/a.csv" "$D/b.what"
+refused overwriting_what_it_reads 'overwrite itself' convert "$D/a.csv" "$D/a.csv"
+refused a_cut_of_everything 'what to keep' cut "$D/a.csv" "$D/b.csv"
+printf 'garbage\n' >"$D/garbage"
+refused garbage 'known format' check "$D/garbage"
+printf '1 2 3 1\nx\n4 5 6 1\n' >"$D/bad.txt"
+refused damage 'make no sense' check "$D/bad.txt" --from text --columns "t x y p"
+check spkconv_helps bash -c "'$D/plain' --help | grep -q 'usage: spkconv'"
+
+# -- windows and regions --
+same_text() { # same_text NAME WANTED FILE
+    if [ "$(cat "$3")" = "$2" ]; then ok "$1"; else fail "$1" "$(tr '\n' ' ' <"$3")"; fi
+}
+conv cut "$D/a.csv" "$D/b.csv" --begin 2 --end 9 >/dev/null
+same_text spkconv_cuts_a_window $'t,x,y,p\n5,4,6,0' "$D/b.csv"
+conv cut "$D/a.csv" "$D/b.csv" --region 3,5,300,10 >/dev/null
+same_text spkconv_cuts_a_region $'#geometry:300,10\nt,x,y,p\n5,1,1,0\n9,297,2,1' "$D/b.csv"
+printf '3 1 1 1\n1 2 2 0\n2 3 3 1\n' >"$D/back.txt"
+conv convert "$D/back.txt" "$D/b.csv" --from text --columns "t x y p" --sort --size 10x10 >/dev/null
+same_text spkconv_sorts $'#geometry:10,10\nt,x,y,p\n1,2,2,0\n2,3,3,1\n3,1,1,1' "$D/b.csv"
+conv index "$D/a.csv" --step 4 >"$D/index"
+same_text spkconv_indexes $'t_us,event,events\n0,0,1\n4,1,1\n8,2,1' "$D/index"
+
+# -- the recordings --
+if [ ! -d "$E" ]; then skip spkconv_recordings "no $E"; exit 0; fi
+describes() { # describes FILE LINE
+    local name=describe_${1//[.]/_} said
+    said=$(conv describe "$E/$1" --json 2>"$D/error")
+    if [ "$said" = "$2" ]; then ok "spkconv_$name"; else
+        if grep -q 'compile with' "$D/error"; then skip "spkconv_$name" "$(cat "$D/error")"; else
+            fail "spkconv_$name" "$said $(cat "$D/error")"
+        fi
+    fi
+}
+line() { # line FORMAT WIDTH HEIGHT EVENTS ON OFF FIRST LAST SUM_T SUM_X SUM_Y TRIGGERS
+    printf '{"format": "%s", "width": %s, "height": %s, "events": %s, "on": %s, "off": %s, ' \
+        "$1" "$2" "$3" "$4" "$5" "$6"
+    printf '"t_first_us": %s, "t_last_us": %s, "sum_t": %s, "sum_x": %s, "sum_y": %s, ' \
+        "$7" "$8" "$9" "${10}" "${11}"
+    printf '"triggers": %s, "bytes_skipped": 0}' "${12}"
+}
+describes vga640_triggers.evt3.raw "$(line evt3 640 480 343474 125183 218291 7139845 9218023 \
+    2851601611994 116731888 80879209 4157)"
+describes gen41_vectors.evt3.raw "$(line evt3 1280 720 219596 115532 104064 11718656 11727457 \
+    2574324900467 159113225 85638051 0)"
+describes gen3.evt2.raw "$(line evt2 640 480 521252 185861 335391 913716224 913812095 \
+    476298094656969 128979953 216346680 0)"
+describes dvxplorer_rollover.aedat "$(line aedat3 640 480 334331 181908 152423 2146490012 \
+    2148489998 717973252360524 111651612 82801007 0)"
+describes davis346_demo01.aedat4 "$(line aedat4 346 260 319512 166736 152776 1643243628737093 \
+    1643243629248083 525036058391144081901 52911189 50906193 52)"
+describes dvs.es "$(line es 320 240 473225 270001 203224 0 999000 200862071000 72946016 57092979 0)"
+describes slider_depth_chunk.txt "$(line text 0 0 50000 21147 28853 3811 174156 4724578334 \
+    5741863 5095686 0)"
+
+# Through a chain of formats and back to text: the same lines.
+chain() { # chain FILE FORMAT...
+    local file=$1 from=$E/$1 format to
+    conv convert "$from" "$D/first.csv" --no-triggers >/dev/null 2>&1 || return 1
+    from=$D/first.csv
+    shift
+    for format in "$@"; do
+        to=$D/chain.$format
+        conv convert "$from" "$to" >/dev/null || return 1
+        from=$to
+    done
+    conv convert "$from" "$D/last.csv" >/dev/null || return 1
+    grep -v '^#' "$D/first.csv" | cmp - <(grep -v '^#' "$D/last.csv")
+}
+check spkconv_chain_of_formats_loses_nothing chain gen3.evt2.raw evt2 npy aedat4 txt es evt3 dat
+check spkconv_keeps_triggers bash -c "'$D/spkconv' convert '$E/vga640_triggers.evt3.raw' \
+    '$D/t.aedat4' && '$D/spkconv' describe '$D/t.aedat4' --json | grep -q '\"triggers\": 4157,'"
