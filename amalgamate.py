@@ -29,6 +29,7 @@ PUBLIC = [
     "api/net.h",
     "api/plot.h",
     "api/event.h",
+    "api/spikefile.h",
     "api/ring.h",
     "api/pipeline.h",
     "api/filter.h",
@@ -122,6 +123,15 @@ IMPLEMENTATION = [
     "event/decoder.h",
     "event/reader.h",
     "event/write.h",
+    "event/spikefile_pack.h",
+    "event/spikefile_unpack.h",
+    "event/spikefile_block.h",
+    "event/spikefile_os.h",
+    "event/spikefile_format.h",
+    "event/spikefile_codec.h",
+    "event/spikefile_read.h",
+    "event/spikefile_open.h",
+    "event/spikefile_write.h",
     "ring/park.h",
     "ring/core.h",
     "ring/spsc.h",
@@ -173,6 +183,8 @@ LEFT_OUT_BY = {
     "api/event.h": "SPIKELIB_NO_EVENTS",
     "api/filter.h": "SPIKELIB_NO_EVENTS",
     "event/": "SPIKELIB_NO_EVENTS",
+    "api/spikefile.h": "SPIKELIB_NO_SPIKEFILE",
+    "event/spikefile_": "SPIKELIB_NO_SPIKEFILE",
     "api/ring.h": "SPIKELIB_NO_RINGS",
     "ring/": "SPIKELIB_NO_RINGS",
     "api/pipeline.h": "SPIKELIB_NO_PIPELINE",
@@ -331,7 +343,7 @@ class Amalgam:
         while len(out) > 1 and not out[-1].strip():
             out.pop()
         for prefix, flag in LEFT_OUT_BY.items():
-            if name == prefix or (prefix.endswith("/") and name.startswith(prefix)):
+            if name == prefix or (prefix[-1] in "/_" and name.startswith(prefix)):
                 out = ["#ifndef %s" % flag] + out + ["#endif /* %s */" % flag]
         return out + [""]
 

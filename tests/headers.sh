@@ -45,7 +45,8 @@ for pair in gcc/g++ clang/clang++; do
 done
 job clean windows-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 -c impl.c -o impl-windows.o
 job clean aarch64-c11 aarch64-linux-gnu-gcc -std=c11 -O1 -c impl.c -o impl-aarch64.o
-for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_EVENTS NO_XXHASH STATIC; do
+for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_EVENTS NO_SPIKEFILE \
+    NO_XXHASH STATIC; do
     job clean "flag-$flag" gcc -std=c11 -DSPIKELIB_$flag -fsyntax-only impl.c
 done
 for name in lz4 zstd; do
@@ -55,8 +56,7 @@ for name in lz4 zstd; do
 done
 job clean flags-all gcc -std=c11 -DSPIKELIB_NO_AVX2 -DSPIKELIB_NO_AVX512 -DSPIKELIB_NO_THREADS \
     -DSPIKELIB_NO_PLOT -DSPIKELIB_NO_RINGS -DSPIKELIB_NO_PIPELINE -DSPIKELIB_NO_EVENTS \
-    -DSPIKELIB_NO_XXHASH -DSPIKELIB_STATIC \
-    -fsyntax-only impl.c
+    -DSPIKELIB_NO_SPIKEFILE -DSPIKELIB_NO_XXHASH -DSPIKELIB_STATIC -fsyntax-only impl.c
 jobs_done
 
 # -- -ffast-math is an error that says why --

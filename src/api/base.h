@@ -18,6 +18,9 @@
 #if defined(SPIKELIB_NO_RINGS) && !defined(SPIKELIB_NO_PIPELINE)
 #define SPIKELIB_NO_PIPELINE
 #endif
+#if defined(SPIKELIB_NO_EVENTS) && !defined(SPIKELIB_NO_SPIKEFILE)
+#define SPIKELIB_NO_SPIKEFILE
+#endif
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC
@@ -109,6 +112,13 @@ SPIKELIB_API spk_isa spk_isa_best(void);
 /* Logical CPUs this process may use (at least 1), and the CPU's own name ("AMD EPYC ..."). */
 SPIKELIB_API uint32_t spk_cpu_count(void);
 SPIKELIB_API const char *spk_cpu_name(char *buffer, size_t size);
+
+/* A spike, as recorders, pictures and spike files have it. */
+typedef struct spk_spike {
+    uint64_t step; /* time_ms = step * dt: the end of the step in which it was found */
+    uint32_t neuron;
+    uint32_t reserved;
+} spk_spike;
 
 /* ---- >>random: Philox4x32-10 and the digest ---- */
 

@@ -25,8 +25,10 @@
     SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -433 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -11 kB
-    SPIKELIB_LZ4             off      reads and writes AEDAT4 with LZ4; link -llz4: +2 kB
-    SPIKELIB_ZSTD            off      reads AEDAT4 with zstd; link -lzstd: +0.6 kB
+    SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -42 kB
+    SPIKELIB_LZ4             off      AEDAT4 and spike files with LZ4; link -llz4: +2 kB
+    SPIKELIB_ZSTD            off      AEDAT4 (reading) and spike files with Zstandard; link -lzstd:
+                                      +1.3 kB
     SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
     SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
@@ -139,6 +141,20 @@
 
    Time. spk_spike.step counts steps; a spike of step n happened at n * dt ms, the end of the step
    that found it. Delays are whole steps, at least one.
+
+   Spike files (>>spikefile) hold the spikes of a network or the events of cameras, a quarter of
+   their size or less, with a checksum a chunk; they are mapped, may be larger than memory, and are
+   read while they grow:
+
+       spk_spikefile_writer *w = spk_spikefile_create("run.spk", &(spk_spikefile_desc){ 0 });
+       spk_net_record(net, exc, &(spk_rec_desc){ .sink = SPK_SINK_CALLBACK,
+           .callback = spk_spikefile_record, .ctx = w });      (or spk_spikefile_write_events)
+       spk_net_run(net, 1000.0);
+       spk_spikefile_writer_close(w);
+       spk_spikefile *f = spk_spikefile_open("run.spk", NULL);
+       spk_spikefile_window(f, 5000, 5100);                    (steps, or microseconds)
+       while ((spikes = spk_spikefile_next_spikes(f, &count)) != NULL) ...
+       spk_spikefile_close(f);
 
    System headers. <stddef.h>, <stdint.h> and <stdbool.h> are all that the declarations include.
    The implementation defines _GNU_SOURCE where it may, so include spikelib.h before system headers

@@ -285,12 +285,6 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
 
 /* -- recording -- */
 
-typedef struct spk_spike {
-    uint64_t step; /* time_ms = step * dt: the end of the step in which it was found */
-    uint32_t neuron;
-    uint32_t reserved;
-} spk_spike;
-
 typedef enum spk_rec_kind {
     SPK_REC_SPIKES = 0,
     SPK_REC_STATE,   /* a state (or parameter) of each neuron of the view */
