@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Builds spikelib.h from src/.
+"""Builds spikelib.h, and the headers for devices beside it, from src/.
 
-    python3 amalgamate.py                  write spikelib.h
-    python3 amalgamate.py --check          exit 1, and say what to do, if spikelib.h is not up to date
-    python3 amalgamate.py --out FILE       write somewhere else
+    python3 amalgamate.py                  write spikelib.h and spikelib_cl.h
+    python3 amalgamate.py --check          exit 1, and say what to do, if one is not up to date
+    python3 amalgamate.py --out FILE       write spikelib.h somewhere else
     python3 amalgamate.py --bundle FILE    a copy with the system's xxhash.h and its licence inside
 
 A new file goes into one of the lists below, at a place after everything that it includes. Files
 named *.inc.h have no include guard and are pasted wherever they are included, as often as they
 are (this is how kernel text is compiled once for each instruction set); all others are pasted
-once, in the order of the lists. A file under src/ that no list names, or that is named twice, is
+once, in the order of the lists. Kernel text (*.cl, and *.inc.h in a file under gpu/) becomes an
+array of lines where it is included. A header for devices uses private macros of spikelib.h, which
+are undefined at its end: their definitions are copied. A file under src/ that no list names, or that is named twice, is
 an error.
 """
 
@@ -76,6 +78,7 @@ IMPLEMENTATION = [
     "net/projections.h",
     "net/lanes.h",
     "net/net.h",
+    "net/backend.h",
     "net/describe.h",
     "net/prepare.h",
     "net/synapses.h",
@@ -172,6 +175,43 @@ PASTED = [
     "conv/kernels.inc.h",
 ]
 
+# Networks on devices: what the APIs share, then what each of them adds. Each header holds the
+# shared part, and a unit compiles it once.
+GPU = [
+    "gpu/host/device.h",
+    "gpu/host/texts.h",
+    "gpu/host/source.h",
+    "gpu/host/layout.h",
+    "gpu/host/state.h",
+    "gpu/host/run.h",
+    "gpu/host/selftest.h",
+    "gpu/host/net.h",
+]
+CL_PUBLIC = [
+    "gpu/cl/api.h",
+]
+CL = [
+    "gpu/cl/loader.h",
+    "gpu/cl/choose.h",
+    "gpu/cl/cache.h",
+    "gpu/cl/device.h",
+    "gpu/cl/backend.h",
+]
+
+# Kernel text, quoted wherever it is included.
+QUOTED = [
+    "gpu/text/opencl.cl",
+    "gpu/text/engine.cl",
+    "gpu/text/kernels.cl",
+    "gpu/text/selftest.cl",
+]
+
+# Headers beside spikelib.h: name, tag, what for, public files, private files.
+DEVICES = [
+    ("spikelib_cl.h", "cl", "networks of spikelib.h on OpenCL devices, with the same spikes",
+     CL_PUBLIC, CL),
+]
+
 # A file that a flag leaves out.
 LEFT_OUT_BY = {
     "api/net.h": "SPIKELIB_NO_NET",
@@ -226,7 +266,8 @@ def read(path):
 
 
 def all_listed():
-    return [MANUAL] + PUBLIC + MODELS + IMPLEMENTATION + PASTED
+    devices = [name for d in DEVICES for name in d[3] + d[4]]
+    return [MANUAL] + PUBLIC + MODELS + IMPLEMENTATION + PASTED + GPU + devices + QUOTED
 
 
 def check_lists():
@@ -251,6 +292,18 @@ def check_lists():
             errors.append("src/%s belongs into PASTED" % name)
     if errors:
         raise Failure("\n".join(errors))
+
+
+def quoted(text):
+    """Kernel text as the lines of a C array: no comments, no empty lines."""
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+    out = []
+    for line in text.split("\n"):
+        line = re.sub(r"\s+$", "", line)
+        if line:
+            line = re.sub(r"  +(?=\\\\?$)", " ", line)
+            out.append('"%s\\n",' % line.replace("\\", "\\\\").replace('"', '\\"'))
+    return out + ["0"]
 
 
 class Amalgam:
@@ -280,6 +333,10 @@ class Amalgam:
     def include(self, name, target):
         """Lines for `#include "target"` met in src/name."""
         path = os.path.normpath(os.path.join(os.path.dirname(name), target)).replace(os.sep, "/")
+        if path.endswith(".cl") or (path.endswith(".inc.h") and name.startswith("gpu/")):
+            if path not in QUOTED + PASTED:
+                raise Failure("src/%s includes %s, which is not in QUOTED" % (name, target))
+            return quoted(read(os.path.join(SRC, path)))
         if path.endswith(".inc.h"):
             if path not in PASTED:
                 raise Failure("src/%s includes %s, which is not in PASTED" % (name, target))
@@ -355,6 +412,72 @@ class Amalgam:
 
     def undefs(self, macros):
         return ["#undef " + m for m in sorted(set(macros))]
+
+    # -- a header for devices --
+
+    def borrowed(self, lines, own):
+        """Definitions of private macros that `lines` use and do not define: those that
+        SPIKELIB_MODELS keeps, and the others."""
+        keep, other, done = [], [], set(own)
+        words = set(re.findall(r"SPKI_[A-Z0-9_]+", re.sub(r'"(\\.|[^"\\\n])*"', "", "\n".join(lines))))
+        todo = sorted(words - done)
+        while todo:
+            name = todo.pop(0)
+            if name in done or name not in self.definitions:
+                continue
+            done.add(name)
+            found = self.definitions[name]
+            if len(found) != 1:
+                raise Failure("the macro %s has several definitions; a header for devices cannot "
+                              "use it" % name)
+            todo += sorted(set(re.findall(r"SPKI_[A-Z0-9_]+", found[0][1])) - done)
+            (keep if found[0][0] in MODELS else other).append((name, found[0][1]))
+        return sorted(keep), sorted(other)
+
+    def find_definitions(self):
+        self.definitions = {}
+        for name in MODELS + IMPLEMENTATION + GPU:
+            text = read(os.path.join(SRC, name))
+            for m in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(SPKI_[A-Z0-9_]+)((?:.*\\\n)*.*)$",
+                                 text, flags=re.M):
+                if m.group(1) != self.guard_of(name):
+                    self.definitions.setdefault(m.group(1), []).append((name, m.group(0)))
+
+    def section(self, files):
+        """Private files with the macros they need, which are undefined at the end."""
+        self.macros = []
+        lines = self.files(files)
+        own = list(self.macros)
+        keep, other = self.borrowed(lines, own)
+        out = ["#ifndef SPIKELIB_MODELS"] + [d for _, d in keep] + ["#endif"]
+        out += [d for _, d in other] + lines
+        out += self.undefs(own + [n for n, _ in other])
+        return out + ["#ifndef SPIKELIB_MODELS"] + self.undefs([n for n, _ in keep]) + ["#endif"]
+
+    def device_text(self, device):
+        name, tag, what, public, private = device
+        flag = "SPIKELIB_" + tag.upper()
+        self.find_definitions()
+        self.done = set(all_listed()) - set(GPU + public + private)
+        version = re.search(r'#define SPIKELIB_VERSION "([^"]+)"',
+                            read(os.path.join(SRC, "api/base.h"))).group(1)
+        out = ["/* %s %s - %s. MIT licence," % (name, version, what),
+               "   The spikelib authors; the text is at the end of spikelib.h. Include it after",
+               "   spikelib.h, also in the file that has SPIKELIB_IMPLEMENTATION.",
+               "   Generated from src/ by amalgamate.py; edits belong there. */", ""]
+        out += ["#ifndef SPIKELIB_H", '#error "include spikelib.h before %s"' % name, "#endif"]
+        out += ["#ifdef SPIKELIB_NO_NET", '#error "%s needs networks: no SPIKELIB_NO_NET"' % name,
+                "#endif", "#ifndef %s_H" % flag, "#define %s_H" % flag, ""]
+        out += self.files(public) + ["#endif", ""]
+        if self.macros:
+            raise Failure("the public section leaves %s defined" % ", ".join(self.macros))
+        out += ["#ifdef SPIKELIB_IMPLEMENTATION", "#ifndef %s_SECTION" % flag,
+                "#define %s_SECTION" % flag, ""] + SECTION_CONTRACT.split("\n")
+        out += ["#ifndef SPIKELIB_GPU_SECTION", "#define SPIKELIB_GPU_SECTION", ""]
+        out += self.section(GPU) + ["#endif /* shared with other devices */", ""]
+        out += self.section(private) + SECTION_TAIL + ["#endif", "#endif"]
+        text = "\n".join(l.rstrip() for l in out) + "\n"
+        return re.sub(r"\n{3,}", "\n\n", text)
 
     # -- the whole --
 
@@ -488,22 +611,26 @@ def main():
         if args.bundle:
             write(args.bundle, Amalgam(system_xxhash(args.xxhash)).text())
             return 0
-        text = Amalgam(None).text()
+        texts = [(args.out, Amalgam(None).text())]
+        if args.out == parser.get_default("out"):
+            texts += [(os.path.join(ROOT, d[0]), Amalgam(None).device_text(d)) for d in DEVICES]
     except Failure as e:
         sys.stderr.write("amalgamate.py: " + str(e).replace("\n", "\namalgamate.py: ") + "\n")
         return 1
-    if not args.check:
-        write(args.out, text)
-        return 0
-    old = b""
-    if os.path.exists(args.out):
-        with open(args.out, "rb") as f:
-            old = f.read()
-    if old == text.encode("ascii"):
-        return 0
-    sys.stderr.write("%s is not what src/ makes of it. Edit src/, never the header, then run\n"
-                     "    make amalgam\nand commit both.\n" % os.path.basename(args.out))
-    return 1
+    status = 0
+    for path, text in texts:
+        if not args.check:
+            write(path, text)
+            continue
+        old = b""
+        if os.path.exists(path):
+            with open(path, "rb") as f:
+                old = f.read()
+        if old != text.encode("ascii"):
+            sys.stderr.write("%s is not what src/ makes of it. Edit src/, never the header, then "
+                             "run\n    make amalgam\nand commit both.\n" % os.path.basename(path))
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -131,6 +131,9 @@ typedef enum spk_precision {
    caller's. Ownership: `line` is valid during the call. */
 typedef void (*spk_log_fn)(void *ctx, spk_result severity, const char *line);
 
+/* A compute device that runs the network: spikelib_cl.h makes one. */
+typedef struct spk_backend spk_backend;
+
 typedef struct spk_net_desc {
     uint32_t begin_sentinel;     /* leave 0 */
     uint32_t threads;            /* default: 1 */
@@ -145,6 +148,7 @@ typedef struct spk_net_desc {
     spk_executor executor;       /* default: own threads */
     spk_log_fn log;              /* default: none */
     void *log_ctx;
+    spk_backend *backend;        /* default: none, the CPU runs it. The network's from now on */
     uint32_t end_sentinel;       /* leave 0 */
 } spk_net_desc;
 

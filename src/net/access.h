@@ -15,6 +15,9 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
     if (result == SPK_OK) {
         result = spki_may_change(net, call);
     }
+    if (result == SPK_OK) {
+        result = spki_sync(net);
+    }
     if (result != SPK_OK) {
         return result;
     }
@@ -107,6 +110,7 @@ SPKI_FN spk_result spki_set_param(spk_net *net, const spki_view *view, const cha
         spki_population *pop = &net->population[p];
         const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
         if (result == SPK_OK && change[p].made) {
+            net->changed |= SPKI_CHANGED_PARAMS;
             const spki_param old = pop->param[q];
             pop->param[q] = change[p].param;
             change[p].param = old;
@@ -148,6 +152,7 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         spki_population *p = spki_view_neuron(net, view, k, &n);
         const int s = spki_find_field(p->model->state, p->model->state_count, name);
         if (s >= 0) {
+            net->changed |= SPKI_CHANGED_STATES;
             spki_set_state(net, p, (uint32_t)s, n, values[k]);
         }
     }
@@ -244,6 +249,7 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
                 }
             }
             if (pass == 1) {
+                net->changed |= SPKI_CHANGED_CURRENTS;
                 p->current[n] = currents[k];
             }
         }
@@ -256,7 +262,8 @@ SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
-    if (!net || spk_net_build(net) != SPK_OK || spki_may_change(net, "digest") != SPK_OK) {
+    if (!net || spk_net_build(net) != SPK_OK || spki_may_change(net, "digest") != SPK_OK ||
+        spki_sync(net) != SPK_OK) {
         return 0;
     }
     for (uint32_t p = 0; p < net->populations; p++) {
@@ -375,6 +382,10 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);
+    if (net->backend) {
+        (void)net->backend->describe(net->backend, line, sizeof line);
+        spki_text_add(&text, line);
+    }
     return text.length;
 }
 

@@ -70,8 +70,8 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->head, net->ring, sizeof *tile->head);
     spki_free(mem, tile->tail, net->ring, sizeof *tile->tail);
     spki_free(mem, tile->deferred, net->ring, 1);
-    spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
-    spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+    spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
+    spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->indegree, slots, sizeof(uint32_t));
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
 }
@@ -123,6 +123,12 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     while (net->slice_max > 1 && (uint64_t)net->slice_max * net->lanes > (uint64_t)1 << 22) {
         net->slice_max /= 2;
     }
+    net->batch_max = net->slice_max;
+    for (uint32_t more = SPKI_MAX_SLICE; net->backend && more > net->batch_max; more /= 2) {
+        if ((uint64_t)more * net->lanes <= (uint64_t)1 << 22) {
+            net->batch_max = more; /* a device hands over many slices at a time */
+        }
+    }
     net->min_delay = net->min_delay == UINT32_MAX ? 0 : net->min_delay;
     for (net->ring = 2; net->ring < net->max_delay + net->slice_max + 1; net->ring *= 2) {
     }
@@ -137,9 +143,9 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         spki_trim_words(net, tile);
         tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
         tile->spike[0] =
-            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         tile->spike[1] =
-            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
@@ -226,8 +232,11 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
         return net->status;
     }
     const double start = spk_clock_seconds();
-    const spk_result result = spki_build_all(net);
+    spk_result result = spki_build_all(net);
     net->built = result == SPK_OK;
+    if (net->built && net->backend) {
+        result = spki_start_backend(net);
+    }
     net->build_s = spk_clock_seconds() - start;
     return result;
 }
@@ -236,6 +245,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 {
     if (!net || net->running) { /* a callback may not pull the floor from under its own network */
         return;
+    }
+    if (net->backend) {
+        net->backend->destroy(net->backend, net);
     }
     spki_pool_destroy(&net->mem, net->pool);
     if (net->retina) {

@@ -160,7 +160,8 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         c.cost[p] = spki_neuron_cost(net, p);
         total += c.cost[p] * (double)net->population[p].count;
     }
-    for (uint32_t want = net->threads;; want += net->threads) {
+    const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
+    for (uint32_t want = unit;; want += unit) {
         c.share = total / (double)want;
         spki_cut(&c);
         if (c.tiles <= want) {

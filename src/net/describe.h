@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_NET_DESCRIBE_H
 #define SPIKELIB_NET_DESCRIBE_H
 
-#include "net.h"
+#include "backend.h"
 
 /* What is wrong with a descriptor that has its defaults; `why` is left alone where nothing is. */
 SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size)
@@ -96,8 +96,12 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     spki_mem_init(&mem, &d.allocator, d.memory_limit);
     spk_net *net = (spk_net *)spki_alloc(&mem, 1, sizeof *net);
     if (!net) {
+        if (d.backend) {
+            d.backend->destroy(d.backend, NULL);
+        }
         return NULL;
     }
+    net->backend = d.backend;
     net->mem = mem;
     net->desc = d;
     net->id = spki_net_tag(net);
@@ -758,6 +762,11 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
                 p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
+    const spk_result synced = spki_sync(net); /* what is forgotten may have to be run again */
+    if (synced != SPK_OK) {
+        return synced;
+    }
+    net->changed |= SPKI_CHANGED_LISTS;
     spki_list_forget(net, &p->list);
     const spk_result result = spki_list_reserve(net, &p->list, count);
     if (result != SPK_OK) {

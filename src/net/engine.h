@@ -129,6 +129,30 @@ SPKI_FN void spki_run_loops(spk_net *net)
     net->next_slice = net->slice;
 }
 
+/* A device runs it, and where the device fails (and may), the CPU. */
+SPKI_FN void spki_run_anywhere(spk_net *net)
+{
+    if (net->backend) {
+        const spk_result result = net->backend->run(net->backend, net);
+        if (result == SPK_OK) {
+            return;
+        }
+        const bool or_cpu = net->backend->or_cpu;
+        spki_take_over(net);
+        spki_drop_backend(net);
+        if (!or_cpu) {
+            net->stop_result = result;
+            net->next_slice = net->slice;
+            return;
+        }
+    }
+    if (net->pool) {
+        spki_pool_run(net->pool, spki_run_task, net);
+    } else {
+        spki_run_loops(net);
+    }
+}
+
 /* Slices that an earlier run could not hand over, the older first. */
 SPKI_FN spk_result spki_record_pending(spk_net *net)
 {
@@ -176,11 +200,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
         net->stop[0] = net->stop[1] = false;
-        if (net->pool) {
-            spki_pool_run(net->pool, spki_run_task, net);
-        } else {
-            spki_run_loops(net);
-        }
+        spki_run_anywhere(net);
         net->slice = net->next_slice;
     }
     for (uint32_t p = 0; p < net->populations && net->step != before; p++) {

@@ -156,7 +156,7 @@ typedef struct spki_tile {
     uint32_t deferred_count;
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
-    uint64_t events, spikes;
+    uint64_t events, spikes, synced_events, synced_spikes;
 } spki_tile;
 
 struct spk_rec_data {
@@ -248,6 +248,10 @@ struct spk_net {
     spki_barrier barrier;
     uint32_t threads;
     uint64_t step;
+    spk_backend *backend; /* NULL: the CPU */
+    uint32_t changed;     /* SPKI_CHANGED_ bits: what a backend has not seen yet */
+    uint32_t batch_max;   /* steps for which tiles have room to note spikes */
+    uint64_t synced_step; /* with a backend: where the host's states and history stand */
     bool profile;
     double build_s, run_s, carry_ms;
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */

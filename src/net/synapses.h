@@ -226,6 +226,10 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         }
         at[k].stored = stored;
     }
+    if (result == SPK_OK) {
+        result = spki_sync(net);
+        net->changed |= SPKI_CHANGED_WEIGHTS;
+    }
     for (size_t k = 0; k < n && result == SPK_OK; k++) {
         uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
         if (net->desc.weight_bits == 32) {

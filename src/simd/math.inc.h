@@ -6,7 +6,11 @@
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -14,6 +18,17 @@
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -39,6 +54,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -49,6 +65,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -79,6 +101,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -92,7 +115,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -101,14 +124,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -127,7 +150,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -140,7 +163,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -173,7 +196,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -202,10 +225,10 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -250,7 +273,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -260,7 +283,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -310,12 +333,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -337,13 +362,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -353,7 +380,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -361,8 +388,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -387,7 +414,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -432,6 +459,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -444,3 +472,4 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif

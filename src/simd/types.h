@@ -15,6 +15,7 @@
    spki_<s> holds reals, spki_i<s> integers of the same width; a comparison of vectors gives
    spki_i<s> with lanes 0 or -1, of scalars an int 0 or 1: text written with spk_select, & and |
    means the same for both. */
+#define SPKI_NIL(type) {0} /* device text, where braces are for arrays, has a cast */
 #define SPKI_GNU_VECTOR(bytes) __attribute__((vector_size(bytes)))
 
 /* The element of what a comparison of double vectors gives. */

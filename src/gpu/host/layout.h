@@ -1,0 +1,414 @@
+/* ---- >>gpu-layout: a built network as the buffers of one device ---- */
+#ifndef SPIKELIB_GPU_HOST_LAYOUT_H
+#define SPIKELIB_GPU_HOST_LAYOUT_H
+
+#include "source.h"
+
+/* Consecutive tiles whose words lie in one block of device memory. */
+typedef struct spki_gpu_segment {
+    uint32_t tile, tiles; /* counted from the device's first */
+    uint64_t words;
+    spki_gpu_block block;
+} spki_gpu_segment;
+
+/* The lanes of a population that a device has. */
+typedef struct spki_gpu_range {
+    uint32_t lo, hi;   /* multiples of 64; equal: none */
+    uint64_t record;   /* of desc */
+    uint64_t state;    /* first element of its states: (hi - lo) elements each, in turn */
+} spki_gpu_range;
+
+/* A recorder of states, as one device sees it. */
+typedef struct spki_gpu_sample {
+    spk_rec rec;
+    uint32_t first, count; /* of the index */
+    uint64_t out;          /* first element of its rows in the buffer */
+} spki_gpu_sample;
+
+/* What one device has of a network. */
+typedef struct spki_gpu_part {
+    spki_gpu gpu;
+    uint32_t tile, tiles;          /* of the network's */
+    uint32_t group, groups;        /* of 64 lanes */
+    uint64_t slots, states;        /* accumulators of a step; elements of state */
+    uint32_t blocks, ring, parts;  /* ring: steps of accumulators; parts: of a compaction */
+    spki_gpu_range *range;         /* one a population */
+    spki_gpu_segment *segment;
+    uint32_t segments;
+    void *program;
+    uint64_t program_hash;
+    spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
+        tile_at, list[2], lanes, index, sample[2];
+    uint32_t *read_list[2];        /* where lists arrive */
+    uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
+    spki_gpu_ticket ticket[2], sampled[2];
+    char *read_sample[2], *read_state;
+    uint64_t *read_history;
+    size_t sample_bytes, sample_room, index_room;
+    spki_gpu_sample *samples;
+    uint32_t *sampled_at;          /* by element of the index: column of the recorder's row */
+} spki_gpu_part;
+
+/* What is made on the host and then uploaded. */
+typedef struct spki_gpu_draft {
+    spki_gpu_bytes desc, value, table, block, variant;
+} spki_gpu_draft;
+
+SPKI_FN void spki_gpu_draft_free(spki_gpu_draft *d)
+{
+    spki_gpu_forget(&d->desc);
+    spki_gpu_forget(&d->value);
+    spki_gpu_forget(&d->table);
+    spki_gpu_forget(&d->block);
+    spki_gpu_forget(&d->variant);
+}
+
+SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* -- geometry: what follows from the tiles alone -- */
+
+SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
+{
+    uint32_t low = UINT32_MAX, high = 0;
+    uint64_t state = 0;
+    memset(part->range, 0, net->populations * sizeof *part->range);
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        for (uint32_t p = 0; p < net->tile[t].pieces; p++) {
+            const spki_piece *piece = &net->tile[t].piece[p];
+            const uint32_t lane = net->population[piece->population].lane / SPKI_GROUP;
+            spki_gpu_range *range = &part->range[piece->population];
+            range->lo = range->hi ? SPKI_MIN(range->lo, piece->first) : piece->first;
+            range->hi = piece->first + spki_gpu_up(piece->count, SPKI_GROUP);
+            low = SPKI_MIN(low, lane + range->lo / SPKI_GROUP);
+            high = SPKI_MAX(high, lane + range->hi / SPKI_GROUP);
+        }
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        part->range[p].state = state;
+        state += (uint64_t)(part->range[p].hi - part->range[p].lo) *
+                 net->population[p].model->state_count;
+    }
+    part->group = low == UINT32_MAX ? 0 : low;
+    part->groups = low == UINT32_MAX ? 0 : high - low;
+    part->states = state;
+}
+
+SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
+{
+    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+}
+
+SPKI_FN void spki_gpu_geometry(const spk_net *net, spki_gpu_part *part)
+{
+    const bool few = part->gpu.lanes > 1;
+    spki_gpu_ranges(net, part);
+    part->slots = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        part->slots += spki_gpu_tile_slots(&net->tile[t]);
+    }
+    part->ring = SPKI_MAX(SPKI_MAX(net->max_delay, net->slice_max), 1u);
+    part->parts = part->groups < 8192 ? 1
+                                      : SPKI_MIN(part->groups / (few ? 4096 : 2048),
+                                                 SPKI_MAX(part->gpu.units, 1u) * 8);
+    part->list_words =
+        SPKI_GPU_LIST_IDS + (uint64_t)SPKI_MAX(part->groups, 1u) * SPKI_GROUP * net->batch_max;
+}
+
+/* Cuts the tiles into segments; `segment` NULL only counts. */
+SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
+                              spki_gpu_segment *segment)
+{
+    uint32_t n = 0;
+    uint64_t words = 0;
+    for (uint32_t t = 0; t < part->tiles; t++) {
+        const uint64_t more = net->tile[part->tile + t].words_used;
+        if (n == 0 || (words + more) * 4 > part->gpu.largest) {
+            n++;
+            words = 0;
+            if (segment) {
+                segment[n - 1].tile = t;
+                segment[n - 1].tiles = 0;
+            }
+        }
+        words += more;
+        if (segment) {
+            segment[n - 1].tiles++;
+            segment[n - 1].words = words;
+        }
+    }
+    return n;
+}
+
+/* Bytes that the device will need for the network, and the largest block among them. */
+SPKI_FN uint64_t spki_gpu_need(const spk_net *net, const spki_gpu_part *part, uint64_t *largest)
+{
+    const uint64_t acc = part->ring * part->slots * (net->accumulator_bits / 8);
+    const uint64_t rows = (uint64_t)part->tiles * net->neurons * 4;
+    const uint64_t history = (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8;
+    const uint64_t state = part->states * net->state_size, list = part->list_words * 4;
+    uint64_t sum = acc + rows + history + state + 2 * list + (uint64_t)part->groups * 4, most = 0;
+    most = SPKI_MAX(SPKI_MAX(acc, rows), SPKI_MAX(SPKI_MAX(history, state), list));
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        sum += net->tile[t].words_used * 4;
+        most = SPKI_MAX(most, (uint64_t)net->tile[t].words_used * 4);
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const uint32_t reals = pop->model->param_count + pop->model->derived_count;
+        for (uint32_t k = 0; k < reals; k++) {
+            sum += pop->real_mask[k] ? (part->range[p].hi - part->range[p].lo) * net->real_size : 0;
+        }
+    }
+    *largest = most;
+    return sum;
+}
+
+/* Refuses what the device cannot hold, before anything is allocated. */
+SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, const spki_gpu_part *part)
+{
+    const spki_gpu *gpu = &part->gpu;
+    uint64_t largest;
+    const uint64_t need = spki_gpu_need(net, part, &largest);
+    if (need > gpu->memory) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
+                         "may be used",
+                         gpu->api->name, gpu->name, (spki_llu)need,
+                         (spki_llu)(need - gpu->memory), (spki_llu)gpu->memory);
+    }
+    if (largest > gpu->largest) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
+                         "device's largest, %llu",
+                         gpu->api->name, gpu->name, (spki_llu)largest,
+                         (spki_llu)(largest - gpu->largest), (spki_llu)gpu->largest);
+    }
+    if (part->states > UINT32_MAX) {
+        return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
+                         gpu->api->name, gpu->name);
+    }
+    return SPK_OK;
+}
+
+/* -- records -- */
+
+/* Appends numbers in the network's precision; returns the first one's element. */
+SPKI_FN uint64_t spki_gpu_values(spk_net *net, spki_gpu_draft *d, const double *x, size_t n)
+{
+    const uint64_t at = d->value.used / net->real_size;
+    char *to = (char *)spki_gpu_more(&d->value, n * net->real_size);
+    for (size_t k = 0; to && k < n; k++) {
+        spki_put_real(net, to, k, x[k]);
+    }
+    return at;
+}
+
+SPKI_FN uint64_t spki_gpu_value(spk_net *net, spki_gpu_draft *d, double x)
+{
+    return spki_gpu_values(net, d, &x, 1);
+}
+
+/* A table of a Poisson drive: base, count, common, thresholds as plain unsigned numbers. */
+SPKI_FN uint64_t spki_gpu_table(spki_gpu_draft *d, const spki_poisson_table *t)
+{
+    const uint64_t at = d->table.used / 4;
+    uint32_t *to = (uint32_t *)spki_gpu_more(&d->table, (3 + (size_t)t->count) * 4);
+    if (to) {
+        to[0] = t->base;
+        to[1] = t->count;
+        to[2] = t->common;
+    }
+    for (uint32_t k = 0; to && k < t->count; k++) {
+        to[3 + k] = (uint32_t)t->threshold[k] ^ 0x80000000u;
+    }
+    return at;
+}
+
+/* Rates, weights and receptors of each neuron of a part. */
+SPKI_FN void spki_gpu_own_poisson(spk_net *net, spki_gpu_draft *d, const spki_drive *drive,
+                                  const spki_drive_part *p, uint64_t *out)
+{
+    uint64_t *tables = (uint64_t *)spki_alloc(&net->mem, drive->tables, sizeof *tables);
+    if (!tables) {
+        d->table.failed = true;
+        return;
+    }
+    for (uint32_t t = 0; t < drive->tables; t++) {
+        tables[t] = drive->table[t].threshold ? spki_gpu_table(d, &drive->table[t]) : 0;
+    }
+    out[SPKI_GPU_PART_VALUE] = d->value.used / net->real_size;
+    out[SPKI_GPU_PART_TABLE] = d->table.used / 4;
+    char *amount = (char *)spki_gpu_more(&d->value, (size_t)p->count * net->real_size);
+    uint32_t *where = (uint32_t *)spki_gpu_more(&d->table, (size_t)p->count * 8);
+    for (uint32_t k = 0; amount && where && k < p->count; k++) {
+        const uint32_t index = p->index + k;
+        const double w = spki_param_at(&drive->value, index);
+        spki_put_real(net, amount, k, p->magnitude && w < 0.0 ? -w : w);
+        where[2 * k] = w < 0.0 ? p->receptor_neg : p->receptor_pos;
+        where[2 * k + 1] = (uint32_t)tables[drive->table_of ? drive->table_of[index] : 0];
+    }
+    spki_free(&net->mem, tables, drive->tables, sizeof *tables);
+}
+
+SPKI_FN void spki_gpu_drive_record(spk_net *net, spki_gpu_draft *d, const spki_drive_part *p,
+                                   uint64_t *out)
+{
+    const spki_drive *drive = &net->drive[p->drive];
+    const double w = drive->value.uniform;
+    out[SPKI_GPU_PART_KIND] = drive->kind == SPKI_DRIVE_CURRENT;
+    out[SPKI_GPU_PART_START] = drive->start;
+    out[SPKI_GPU_PART_STOP] = drive->stop;
+    out[SPKI_GPU_PART_FIRST] = p->first;
+    out[SPKI_GPU_PART_COUNT] = p->count;
+    out[SPKI_GPU_PART_POS] = p->receptor_pos;
+    out[SPKI_GPU_PART_NEG] = p->receptor_neg;
+    out[SPKI_GPU_PART_STREAM] = SPKI_STREAM_DRIVE | p->drive;
+    if (drive->kind == SPKI_DRIVE_POISSON) {
+        out[SPKI_GPU_PART_OWN] = drive->value.each || drive->table_of;
+        if (out[SPKI_GPU_PART_OWN]) {
+            spki_gpu_own_poisson(net, d, drive, p, out);
+            return;
+        }
+        out[SPKI_GPU_PART_POS] = w < 0.0 ? p->receptor_neg : p->receptor_pos;
+        out[SPKI_GPU_PART_VALUE] = spki_gpu_value(net, d, p->magnitude && w < 0.0 ? -w : w);
+        out[SPKI_GPU_PART_TABLE] = spki_gpu_table(d, &drive->table[0]);
+        return;
+    }
+    out[SPKI_GPU_PART_OWN] = drive->value.each != NULL;
+    out[SPKI_GPU_PART_VALUE] = d->value.used / net->real_size;
+    if (drive->value.each) { /* vectors may begin and end outside: 64 to spare on both sides */
+        (void)spki_gpu_more(&d->value, 64 * net->real_size);
+        (void)spki_gpu_values(net, d, drive->value.each + p->index, p->count);
+        (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    } else {
+        (void)spki_gpu_value(net, d, w);
+    }
+    if (drive->noise_sd > 0.0) {
+        out[SPKI_GPU_PART_NOISE] = drive->noise_steps;
+        out[SPKI_GPU_PART_SD] = spki_gpu_value(net, d, drive->noise_sd);
+    }
+}
+
+/* The number of the variant that a population needs. */
+SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, spki_gpu_draft *d)
+{
+    spki_gpu_variant want;
+    const uint32_t reals = pop->model->param_count + pop->model->derived_count;
+    memset(&want, 0, sizeof want);
+    want.model = pop->model;
+    for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
+        want.varied[k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
+    }
+    const uint32_t n = (uint32_t)(d->variant.used / sizeof want);
+    for (uint32_t k = 0; k < n; k++) {
+        if (memcmp(d->variant.data + k * sizeof want, &want, sizeof want) == 0) {
+            return k;
+        }
+    }
+    void *to = spki_gpu_more(&d->variant, sizeof want);
+    if (to) {
+        memcpy(to, &want, sizeof want);
+    }
+    return n;
+}
+
+/* The record of one population. Offsets count from lane 0, which the device may not have. */
+SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t population,
+                                 spki_gpu_draft *d)
+{
+    const spki_population *pop = &net->population[population];
+    const spk_model m = pop->model;
+    spki_gpu_range *range = &part->range[population];
+    const uint32_t reals = m->param_count + m->derived_count;
+    const size_t lanes = range->hi - range->lo, words = SPKI_GPU_POP_LISTS + m->state_count + reals;
+    const size_t record = d->desc.used / 8;
+    uint64_t *out = (uint64_t *)spki_alloc(&net->mem, words, 8);
+    if (!out || !spki_gpu_more(&d->desc, (words + (size_t)pop->parts * SPKI_GPU_PART_SIZE) * 8)) {
+        d->desc.failed = true;
+        spki_free(&net->mem, out, words, 8);
+        return;
+    }
+    range->record = record;
+    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(pop, d);
+    out[SPKI_GPU_POP_TAG] = (uint64_t)population << 16;
+    out[SPKI_GPU_POP_GROUP] = pop->lane / SPKI_GROUP;
+    out[SPKI_GPU_POP_COUNT] = pop->count;
+    out[SPKI_GPU_POP_PART] = record + words;
+    out[SPKI_GPU_POP_PARTS] = pop->parts;
+    out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
+    for (uint32_t r = 0; r < 8; r++) {
+        out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
+    }
+    for (uint32_t s = 0; s < m->state_count; s++) {
+        out[SPKI_GPU_POP_LISTS + s] = range->state + s * (uint64_t)lanes - range->lo;
+    }
+    for (uint32_t k = 0; k < reals; k++) {
+        const bool varied = pop->real_mask[k] != 0;
+        const size_t n = varied ? lanes : 1, first = varied ? range->lo : 0;
+        out[SPKI_GPU_POP_LISTS + m->state_count + k] = d->value.used / net->real_size - first;
+        void *to = spki_gpu_more(&d->value, n * net->real_size);
+        if (to) {
+            memcpy(to, pop->real[k] + first * net->real_size, n * net->real_size);
+        }
+    }
+    memcpy(d->desc.data + record * 8, out, words * 8);
+    spki_free(&net->mem, out, words, 8);
+    for (uint32_t k = 0; k < pop->parts; k++) {
+        uint64_t drive[SPKI_GPU_PART_SIZE] = {0};
+        spki_gpu_drive_record(net, d, &net->part[pop->part + k], drive);
+        memcpy(d->desc.data + (record + words + (size_t)k * SPKI_GPU_PART_SIZE) * 8, drive,
+               sizeof drive);
+    }
+}
+
+/* Blocks of neurons: each of one population and one tile. */
+SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
+{
+    const uint32_t most =
+        part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    uint64_t acc = 0;
+    part->blocks = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            const spki_piece *piece = &tile->piece[p];
+            const uint32_t groups = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP;
+            for (uint32_t g = 0; g < groups; g += most) {
+                uint64_t *b = (uint64_t *)spki_gpu_more(&d->block, SPKI_GPU_BLOCK_SIZE * 8);
+                if (!b) {
+                    return;
+                }
+                b[SPKI_GPU_BLOCK_POP] = part->range[piece->population].record;
+                b[SPKI_GPU_BLOCK_FIRST] = piece->first / SPKI_GROUP + g;
+                b[SPKI_GPU_BLOCK_COUNT] = SPKI_MIN(most, groups - g);
+                b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
+                b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
+                part->blocks++;
+            }
+        }
+        acc += spki_gpu_tile_slots(tile);
+    }
+}
+
+/* Everything that is described by records. False: no memory. */
+SPKI_FN bool spki_gpu_draft_make(spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
+{
+    memset(d, 0, sizeof *d);
+    d->desc.mem = d->value.mem = d->table.mem = d->block.mem = d->variant.mem = &net->mem;
+    (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    (void)spki_gpu_more(&d->table, 64);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        if (part->range[p].hi) {
+            spki_gpu_pop_record(net, part, p, d);
+        }
+    }
+    spki_gpu_block_records(net, part, d);
+    (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    return !(d->desc.failed || d->value.failed || d->table.failed || d->block.failed ||
+             d->variant.failed);
+}
+
+#endif

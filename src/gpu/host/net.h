@@ -1,0 +1,291 @@
+/* ---- >>gpu-net: a network goes to its devices, and leaves them ---- */
+#ifndef SPIKELIB_GPU_HOST_NET_H
+#define SPIKELIB_GPU_HOST_NET_H
+
+#include "run.h"
+#include "selftest.h"
+
+/* -- which device gets which tiles -- */
+
+/* What a tile costs a step, in the units of >>build. */
+SPKI_FN double spki_gpu_tile_cost(const spki_tile *tile)
+{
+    return (double)tile->synapses + 1000.0 * (double)tile->lanes;
+}
+
+/* Consecutive tiles, in proportion to the devices' measured speeds; at least one each, where there
+   are as many. */
+SPKI_FN void spki_gpu_split(const spk_net *net, spki_gpu_net *g)
+{
+    double all = 0.0, speed = 0.0, done = 0.0, share = 0.0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        all += spki_gpu_tile_cost(&net->tile[t]);
+    }
+    for (uint32_t k = 0; k < g->parts; k++) {
+        speed += g->part[k].gpu.speed;
+    }
+    uint32_t t = 0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const uint32_t later = g->parts - k - 1;
+        share += all * part->gpu.speed / speed;
+        part->tile = t;
+        for (part->tiles = 0; t < net->tiles; t++, part->tiles++) {
+            const double cost = spki_gpu_tile_cost(&net->tile[t]);
+            if (part->tiles && (net->tiles - t <= later || (later && done + 0.5 * cost > share))) {
+                break;
+            }
+            done += cost;
+        }
+    }
+}
+
+/* -- making and freeing the buffers -- */
+
+SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
+                                     &part->table,   &part->told,     &part->state,
+                                     &part->acc,     &part->history,  &part->group_id,
+                                     &part->counts,  &part->rows,     &part->tile_at,
+                                     &part->list[0], &part->list[1],  &part->lanes,
+                                     &part->index,   &part->sample[0], &part->sample[1]};
+    for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
+        (void)gpu->api->wait(gpu, &part->ticket[k]);
+        (void)gpu->api->wait(gpu, &part->sampled[k]);
+    }
+    for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
+        spki_gpu_free(gpu, block[k]);
+    }
+    for (uint32_t k = 0; k < part->segments; k++) {
+        spki_gpu_free(gpu, &part->segment[k].block);
+    }
+    if (part->program) {
+        gpu->api->release(gpu, part->program);
+        part->program = NULL;
+    }
+    spki_gpu_free_samples(net, g, part);
+    spki_mem *mem = &net->mem;
+    spki_free(mem, part->segment, part->segments, sizeof *part->segment);
+    spki_free(mem, part->range, net->populations, sizeof *part->range);
+    spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
+    spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
+    spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
+    spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
+}
+
+SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
+{
+    spki_mem *mem = &net->mem;
+    part->segments = spki_gpu_cut(net, part, NULL);
+    part->segment =
+        (spki_gpu_segment *)spki_alloc(mem, part->segments, sizeof *part->segment);
+    part->read_list[0] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
+    part->read_list[1] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
+    part->read_state = (char *)spki_alloc(mem, (size_t)part->states * net->state_size, 1);
+    part->read_history = (uint64_t *)spki_alloc(mem, spki_gpu_history_bytes(net), 1);
+    if (!part->segment || !part->read_list[0] || !part->read_list[1] || !part->read_state ||
+        !part->read_history) {
+        return spki_no_memory(net, "a device's copies");
+    }
+    (void)spki_gpu_cut(net, part, part->segment);
+    return SPK_OK;
+}
+
+/* Row indices, where each tile's things begin, ids of the groups. */
+SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_bytes at, id;
+    memset(&at, 0, sizeof at);
+    memset(&id, 0, sizeof id);
+    at.mem = id.mem = &net->mem;
+    uint64_t *tile_at = (uint64_t *)spki_gpu_more(&at, (size_t)part->tiles * 24);
+    uint32_t *group_id = (uint32_t *)spki_gpu_more(&id, (size_t)net->lanes / SPKI_GROUP * 4);
+    uint64_t acc = 0;
+    spk_result result = tile_at && group_id ? SPK_OK : spki_no_memory(net, "a device's tables");
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        uint64_t words = 0;
+        for (uint32_t t = 0; t < part->segment[k].tiles; t++) {
+            const uint32_t own = part->segment[k].tile + t;
+            const spki_tile *tile = &net->tile[part->tile + own];
+            tile_at[3 * own] = (uint64_t)own * net->neurons;
+            tile_at[3 * own + 1] = words;
+            tile_at[3 * own + 2] = acc;
+            words += tile->words_used;
+            acc += spki_gpu_tile_slots(tile);
+        }
+    }
+    for (uint32_t p = 0; p < net->populations && result == SPK_OK; p++) {
+        const spki_population *pop = &net->population[p];
+        for (uint32_t k = 0; k < pop->lanes / SPKI_GROUP; k++) {
+            group_id[pop->lane / SPKI_GROUP + k] = pop->first + k * SPKI_GROUP;
+        }
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->tile_at, &at);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->group_id, &id);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    for (uint32_t t = 0; t < part->tiles && result == SPK_OK; t++) {
+        result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4,
+                                 net->tile[part->tile + t].row, (size_t)net->neurons * 4);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    spki_gpu_forget(&at);
+    spki_gpu_forget(&id);
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = spki_gpu_make_host(net, part);
+    if (result == SPK_OK) {
+        result = spki_gpu_push_records(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_states(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_words(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_tables(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->history, spki_gpu_history_bytes(net));
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->counts, (uint64_t)part->parts * 32 * 4);
+    }
+    for (uint32_t k = 0; k < 2 && result == SPK_OK; k++) {
+        result = spki_gpu_blank(net, gpu, &part->list[k], part->list_words * 4);
+    }
+    return result;
+}
+
+/* Several devices: room for everybody's spikes of a slice. */
+SPKI_FN spk_result spki_gpu_make_exchange(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    if (g->parts == 1) {
+        return SPK_OK;
+    }
+    g->merged_words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max;
+    g->merged = (uint32_t *)spki_alloc(&net->mem, (size_t)g->merged_words, 4);
+    g->exchange = (spki_gpu_block *)spki_alloc(&net->mem, g->parts, sizeof *g->exchange);
+    if (!g->merged || !g->exchange) {
+        return spki_no_memory(net, "the exchange between devices");
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_blank(net, &g->part[k].gpu, &g->exchange[k], g->merged_words * 4);
+    }
+    return result;
+}
+
+/* How many synapses each source has. */
+SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
+{
+    g->outdegree = (uint32_t *)spki_alloc(&net->mem, net->neurons, sizeof *g->outdegree);
+    if (!g->outdegree) {
+        return spki_no_memory(net, "out-degrees");
+    }
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (uint32_t id = 0; id < net->neurons; id++) {
+            const uint32_t *row = tile->words + tile->row[id];
+            for (uint32_t b = 0; b < row[0]; b++) {
+                g->outdegree[id] += row[1 + b] & SPKI_MAX_BUCKET;
+            }
+        }
+    }
+    return SPK_OK;
+}
+
+SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        if (g->exchange) {
+            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        }
+        if (g->part[k].range) {
+            spki_gpu_free_part(net, g, &g->part[k]);
+        }
+    }
+    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
+    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
+    spki_free(&net->mem, g->outdegree, net->neurons, sizeof *g->outdegree);
+    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
+    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+}
+
+/* The whole of `build`, once the devices are open. */
+SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    spki_gpu_split(net, g);
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const spki_gpu *gpu = &part->gpu;
+        part->range =
+            (spki_gpu_range *)spki_alloc(&net->mem, net->populations, sizeof *part->range);
+        if (!part->range) {
+            return spki_no_memory(net, "a device's ranges");
+        }
+        if (net->desc.precision == SPK_FLOAT64 && !gpu->has_double) {
+            return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                             "%s \"%s\" has no 64-bit floating point; use SPK_FLOAT32",
+                             gpu->api->name, gpu->name);
+        }
+        spki_gpu_geometry(net, part);
+        result = spki_gpu_check_fit(net, part);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_selftest(net, &g->part[k].gpu);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_count_rows(net, g);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_make_part(net, &g->part[k]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_make_exchange(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_arrivals(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_lists(net, g);
+        net->changed = 0;
+    }
+    g->last_sync = spk_clock_seconds();
+    return result;
+}
+
+SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_t size)
+{
+    const spki_gpu_net *g = (const spki_gpu_net *)backend;
+    spki_text text = {buffer, buffer ? size : 0, 0};
+    char line[200];
+    if (buffer && size) {
+        buffer[0] = 0;
+    }
+    for (uint32_t k = 0; k < g->parts; k++) {
+        const spki_gpu_part *part = &g->part[k];
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes\n", backend->name,
+                 part->gpu.name, part->tile, part->tile + part->tiles,
+                 (spki_llu)part->gpu.used);
+        spki_text_add(&text, line);
+    }
+    return text.length;
+}
+
+#endif

@@ -1,0 +1,362 @@
+/* ---- >>gpu-source: the program of a network, from the statements of its models ---- */
+#ifndef SPIKELIB_GPU_HOST_SOURCE_H
+#define SPIKELIB_GPU_HOST_SOURCE_H
+
+#include "device.h"
+#include "texts.h"
+
+/* Words of the records that kernels read; the numbers go into the text as macros. */
+enum {
+    SPKI_GPU_POP_MODEL,
+    SPKI_GPU_POP_TAG,
+    SPKI_GPU_POP_GROUP,
+    SPKI_GPU_POP_COUNT,
+    SPKI_GPU_POP_PART,
+    SPKI_GPU_POP_PARTS,
+    SPKI_GPU_POP_CURRENT,
+    SPKI_GPU_POP_OFFSET,
+    SPKI_GPU_POP_QUANTUM,
+    SPKI_GPU_POP_AMOUNT = SPKI_GPU_POP_QUANTUM + 8,
+    SPKI_GPU_POP_LISTS = SPKI_GPU_POP_AMOUNT + 8, /* states, then reals */
+
+    SPKI_GPU_PART_KIND = 0, /* 0 Poisson, 1 current */
+    SPKI_GPU_PART_START,
+    SPKI_GPU_PART_STOP,
+    SPKI_GPU_PART_FIRST,
+    SPKI_GPU_PART_COUNT,
+    SPKI_GPU_PART_POS,
+    SPKI_GPU_PART_NEG,
+    SPKI_GPU_PART_OWN,
+    SPKI_GPU_PART_STREAM,
+    SPKI_GPU_PART_VALUE,
+    SPKI_GPU_PART_TABLE,
+    SPKI_GPU_PART_NOISE,
+    SPKI_GPU_PART_SD,
+    SPKI_GPU_PART_SIZE,
+
+    SPKI_GPU_BLOCK_POP = 0,
+    SPKI_GPU_BLOCK_FIRST,
+    SPKI_GPU_BLOCK_COUNT,
+    SPKI_GPU_BLOCK_ACC,
+    SPKI_GPU_BLOCK_STRIDE,
+    SPKI_GPU_BLOCK_SIZE
+};
+
+/* One model with one choice of which parameters differ between neurons. */
+typedef struct spki_gpu_variant {
+    spk_model model;
+    uint64_t varied[4]; /* a bit a real */
+} spki_gpu_variant;
+
+#define SPKI_GPU_REALS 256u /* parameters and derived of one model */
+
+/* Where a statement stands in the text, so that a compiler's complaint can quote it. */
+typedef struct spki_gpu_line {
+    uint32_t line, size;
+    spk_model model;
+    const char *statement;
+} spki_gpu_line;
+
+typedef struct spki_gpu_source {
+    spki_gpu_bytes text, lines; /* of spki_gpu_line */
+    uint32_t line;              /* of the next character, from 1 */
+} spki_gpu_source;
+
+SPKI_FN void spki_gpu_put(spki_gpu_source *s, const char *piece, size_t n)
+{
+    char *to = (char *)spki_gpu_more(&s->text, n);
+    for (size_t k = 0; to && k < n; k++) {
+        to[k] = piece[k];
+        s->line += piece[k] == '\n';
+    }
+}
+
+__attribute__((format(printf, 2, 3))) SPKI_FN void spki_gpu_say(spki_gpu_source *s,
+                                                                const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    spki_gpu_put(s, line, strlen(line));
+}
+
+SPKI_FN void spki_gpu_paste(spki_gpu_source *s, const char *const *lines)
+{
+    for (; *lines; lines++) {
+        spki_gpu_put(s, *lines, strlen(*lines));
+    }
+}
+
+/* The statements, a line each: a statement ends at a semicolon or brace outside parentheses. */
+SPKI_FN void spki_gpu_statements(spki_gpu_source *s, spk_model model)
+{
+    const char *from = model->text;
+    int depth = 0;
+    for (const char *p = model->text;; p++) {
+        depth += *p == '(' ? 1 : *p == ')' ? -1 : 0;
+        if (*p && (depth || (*p != ';' && *p != '{' && *p != '}'))) {
+            continue;
+        }
+        const char *end = *p ? p + 1 : p;
+        while (from < end && *from == ' ') {
+            from++;
+        }
+        spki_gpu_line *line = (spki_gpu_line *)spki_gpu_more(&s->lines, sizeof *line);
+        if (line) {
+            line->line = s->line;
+            line->model = model;
+            line->statement = from;
+            line->size = (uint32_t)(end - from);
+        }
+        spki_gpu_put(s, from, (size_t)(end - from));
+        spki_gpu_put(s, "\n", 1);
+        from = end;
+        if (!*p) {
+            return;
+        }
+    }
+}
+
+SPKI_FN bool spki_gpu_varies(const spki_gpu_variant *v, uint32_t real)
+{
+    return (v->varied[real / 64] >> (real % 64)) & 1;
+}
+
+/* How the block function gets real number k of the model. */
+SPKI_FN void spki_gpu_real_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t k,
+                                const char *name, bool head)
+{
+    if (head && !spki_gpu_varies(v, k)) {
+        spki_gpu_say(s, "const spki_elem spki_u%u = spki_same(spki_e, SPKI_REALS + %uu);\n", k, k);
+    } else if (!head && spki_gpu_varies(v, k)) {
+        spki_gpu_say(s, "const real %s = spki_each(spki_e, SPKI_REALS + %uu, spki_lane);\n", name,
+                     k);
+    } else if (!head) {
+        spki_gpu_say(s, "const real %s = spki_zero + spki_u%u;\n", name, k);
+    }
+}
+
+SPKI_FN void spki_gpu_reals_text(spki_gpu_source *s, const spki_gpu_variant *v, bool head)
+{
+    const spk_model m = v->model;
+    for (uint32_t k = 0; k < m->param_count; k++) {
+        spki_gpu_real_text(s, v, k, m->param[k].name, head);
+    }
+    for (uint32_t k = 0; k < m->derived_count; k++) {
+        spki_gpu_real_text(s, v, m->param_count + k, m->derived[k], head);
+    }
+}
+
+/* The inputs of all four vectors of an item. */
+SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
+{
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        const int kind = (int)(m->input[k].value + 0.5);
+        spki_gpu_say(s, "real spki_i%u[4];\n", k);
+        if (kind <= SPK_INH) {
+            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_i%u);\n", receptor++, k);
+        } else if (kind == SPK_RANDOM) {
+            spki_gpu_say(s, "spki_random(spki_e, %uu, spki_i%u);\n", k, k);
+        } else {
+            spki_gpu_say(s, "spki_current(spki_e, spki_i%u);\n", k);
+        }
+    }
+}
+
+/* A function that updates a block of neurons of one variant. */
+SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t number,
+                                   bool half)
+{
+    const spk_model m = v->model;
+    const uint32_t words = half ? (m->state_count + 1) / 2 : 0;
+    spki_gpu_say(s, "/* %.100s */\n#define SPKI_REALS %uu\n", m->name, m->state_count);
+    spki_gpu_say(s,
+                 "SPKI_DEVICE void spki_block_%u(spki_env *spki_e, const spki_run *spki_run,\n"
+                 "    SPKI_GLOBAL const uint64_t *spki_block, spki_elem spki_dt)\n{\n"
+                 "const uint32_t spki_first = (uint32_t)spki_block[SPKI_BLOCK_FIRST];\n"
+                 "const uint32_t spki_groups = (uint32_t)spki_block[SPKI_BLOCK_COUNT];\n"
+                 "const real spki_zero = SPKI_NIL(real);\n"
+                 "const real dt = spki_zero + spki_dt;\n",
+                 number);
+    spki_gpu_reals_text(s, v, true);
+    spki_gpu_say(s, "SPKI_BEGIN_BLOCK\n");
+    spki_gpu_inputs_text(s, m);
+    for (uint32_t k = 0; k < words; k++) {
+        spki_gpu_say(s, "spki_words spki_r%u[4];\n"
+                        "spki_draw(spki_e, spki_e->step, SPKI_STREAM_STORAGE | %uu, spki_r%u);\n",
+                     k, k, k);
+    }
+    spki_gpu_say(s, "for (uint32_t spki_w = 0; spki_w < 4; spki_w++) {\n"
+                    "const uint32_t spki_lane = spki_e->group * 64u + 16u * spki_w + spki_low;\n");
+    spki_gpu_reals_text(s, v, false);
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_lane);\n", m->state[k].name, k);
+    }
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", m->input[k].name, k);
+    }
+    spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
+    spki_gpu_statements(s, m);
+    spki_gpu_say(s, "}\n");
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        if (half) {
+            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, spki_r%u[spki_w]);\n", k,
+                         m->state[k].name, k / 2);
+        } else {
+            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, SPKI_NIL(spki_words));\n", k,
+                         m->state[k].name);
+        }
+    }
+    spki_gpu_say(s, "SPKI_SPIKED(spike, spki_w)\n}\nSPKI_END_BLOCK\n}\n#undef SPKI_REALS\n");
+}
+
+typedef struct spki_gpu_choice {
+    uint32_t lanes;
+    bool is_double, half, wide, wide_weights, owned;
+    double dt;
+} spki_gpu_choice;
+
+SPKI_FN void spki_gpu_define(spki_gpu_source *s, const char *name, uint32_t value)
+{
+    spki_gpu_say(s, "#define SPKI_%s %uu\n", name, value);
+}
+
+/* Prelude and mathematics: what every program begins with. */
+SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const spki_gpu_choice *c)
+{
+    spki_gpu_say(s,
+                 "#define SPKI_ON_DEVICE\n#define SPKI_LANES %u\n#define SPKI_IS_DOUBLE %d\n"
+                 "#define SPKI_HALF %d\n#define SPKI_WIDE %d\n#define SPKI_WIDE_WEIGHTS %d\n"
+                 "#define SPKI_OWNED %d\n#define SPKI_E %s\n#define SPKI_S %c%u\n",
+                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->owned,
+                 c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+    spki_gpu_paste(s, api->prelude);
+    spki_gpu_paste(s, spki_gpu_text_math);
+}
+
+SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
+{
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } number[] = {{"POP_MODEL", SPKI_GPU_POP_MODEL},
+                  {"POP_TAG", SPKI_GPU_POP_TAG},
+                  {"POP_GROUP", SPKI_GPU_POP_GROUP},
+                  {"POP_COUNT", SPKI_GPU_POP_COUNT},
+                  {"POP_PART", SPKI_GPU_POP_PART},
+                  {"POP_PARTS", SPKI_GPU_POP_PARTS},
+                  {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
+                  {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
+                  {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
+                  {"POP_AMOUNT", SPKI_GPU_POP_AMOUNT},
+                  {"POP_STATE", SPKI_GPU_POP_LISTS},
+                  {"POP_REAL", SPKI_GPU_POP_LISTS},
+                  {"PART_KIND", SPKI_GPU_PART_KIND},
+                  {"PART_START", SPKI_GPU_PART_START},
+                  {"PART_STOP", SPKI_GPU_PART_STOP},
+                  {"PART_FIRST", SPKI_GPU_PART_FIRST},
+                  {"PART_COUNT", SPKI_GPU_PART_COUNT},
+                  {"PART_POS", SPKI_GPU_PART_POS},
+                  {"PART_NEG", SPKI_GPU_PART_NEG},
+                  {"PART_OWN", SPKI_GPU_PART_OWN},
+                  {"PART_STREAM", SPKI_GPU_PART_STREAM},
+                  {"PART_VALUE", SPKI_GPU_PART_VALUE},
+                  {"PART_TABLE", SPKI_GPU_PART_TABLE},
+                  {"PART_NOISE", SPKI_GPU_PART_NOISE},
+                  {"PART_SD", SPKI_GPU_PART_SD},
+                  {"PART_SIZE", SPKI_GPU_PART_SIZE},
+                  {"BLOCK_POP", SPKI_GPU_BLOCK_POP},
+                  {"BLOCK_FIRST", SPKI_GPU_BLOCK_FIRST},
+                  {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
+                  {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
+                  {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
+                  {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
+                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
+                  {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
+                  {"LIST_IDS", SPKI_GPU_LIST_IDS},
+                  {"TEAM", SPKI_GPU_TEAM},
+                  {"STREAM_INPUT", SPKI_STREAM_INPUT},
+                  {"STREAM_STORAGE", SPKI_STREAM_STORAGE}};
+    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
+        spki_gpu_define(s, number[k].name, number[k].value);
+    }
+}
+
+/* A name that a model uses and the language does not leave free. */
+SPKI_FN void spki_gpu_names(spki_gpu_source *s, const char *const *keywords, bool begin)
+{
+    for (; *keywords; keywords++) {
+        if (begin) {
+            spki_gpu_say(s, "#define %s spki_name_%s\n", *keywords, *keywords);
+        } else {
+            spki_gpu_say(s, "#undef %s\n", *keywords);
+        }
+    }
+}
+
+/* The whole program. False: no memory. */
+SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
+                                   const spki_gpu_choice *c, const spki_gpu_variant *variant,
+                                   uint32_t variants)
+{
+    uint64_t bits;
+    memcpy(&bits, &c->dt, sizeof bits);
+    s->line = 1;
+    spki_gpu_head(s, api, c);
+    spki_gpu_numbers(s);
+    spki_gpu_paste(s, spki_gpu_text_engine);
+    spki_gpu_names(s, api->keywords, true);
+    for (uint32_t k = 0; k < variants; k++) {
+        spki_gpu_variant_text(s, &variant[k], k, c->half);
+    }
+    spki_gpu_names(s, api->keywords, false);
+    spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);
+    for (uint32_t k = 0; k < variants; k++) {
+        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(&e, &run, block, SPKI_DT); break;", k, k);
+    }
+    spki_gpu_say(s, "\n");
+    spki_gpu_paste(s, spki_gpu_text_kernels);
+    spki_gpu_put(s, "", 1);
+    return !s->text.failed && !s->lines.failed;
+}
+
+SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
+{
+    spki_gpu_forget(&s->text);
+    spki_gpu_forget(&s->lines);
+}
+
+/* The statement that the first complaint ":LINE:COLUMN: error" of a compiler is about, or NULL;
+   `what` gets the compiler's words. */
+SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
+                                             const char **what, int *what_size)
+{
+    const spki_gpu_line *line = (const spki_gpu_line *)(const void *)s->lines.data;
+    const size_t lines = s->lines.used / sizeof *line;
+    for (const char *p = strstr(log, "error"); p; p = strstr(p + 1, "error")) {
+        const char *start = p;
+        while (start > log && start[-1] != '\n') {
+            start--;
+        }
+        for (const char *q = start; q < p; q++) {
+            char *end;
+            if (*q != ':') {
+                continue;
+            }
+            const unsigned long at = strtoul(q + 1, &end, 10);
+            for (size_t k = 0; end != q + 1 && *end == ':' && k < lines; k++) {
+                if (line[k].line == at) {
+                    *what = p;
+                    *what_size = (int)strcspn(p, "\n");
+                    return &line[k];
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+#endif

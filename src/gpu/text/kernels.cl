@@ -1,0 +1,230 @@
+/* ---- >>kernel-entries: the kernels ---- */
+
+/* All steps of a slice for the neurons of one block a group of items. */
+SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,
+                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,
+                        SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,
+                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint64_t *history, uint64_t seed,
+                        uint64_t first, uint64_t slots, uint32_t steps, uint32_t pos,
+                        uint32_t ring, uint32_t history_mask, uint32_t history_row,
+                        uint32_t amounts)
+{
+    SPKI_LOCAL uint32_t bits[2 * SPKI_BLOCK_GROUPS];
+    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;
+    spki_env e;
+    spki_run run;
+    e.desc = desc;
+    e.pop = desc + block[SPKI_BLOCK_POP];
+    e.value = value;
+    e.table = table;
+    e.told = told;
+    e.state = state;
+    e.acc = acc;
+    e.seed0 = (uint32_t)seed;
+    e.seed1 = (uint32_t)(seed >> 32);
+    run.history = history;
+    run.bits = bits;
+    run.first = first;
+    run.slots = slots;
+    run.steps = steps;
+    run.pos = pos;
+    run.ring = ring;
+    run.mask = history_mask;
+    run.row = history_row;
+    run.amounts = amounts;
+    switch ((uint32_t)e.pop[SPKI_POP_MODEL]) {
+        SPKI_DISPATCH
+    default: break;
+    }
+}
+
+/* Spikes that lists and the host ask for: bits of one step's row of the history. */
+SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,
+                      uint64_t row, uint32_t first, uint32_t count)
+{
+    const uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();
+    const uint32_t n = k < count ? lane[first + k] : 0xffffffffu;
+    if (n != 0xffffffffu) { /* a lane of another device */
+        (void)SPKI_GLOBAL_OR(&history[row + n / 32u], 1u << (n % 32u));
+    }
+}
+
+/* -- compaction: the words of each step, cut into `parts`, become a list of ids in order -- */
+
+/* A sum over the group's items; all get it. */
+SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)
+{
+    const uint32_t item = SPKI_ITEM(), items = SPKI_ITEMS();
+    sum[item] = mine;
+    SPKI_MEET();
+    for (uint32_t d = 1; d < items; d *= 2) {
+        const uint32_t add = item >= d ? sum[item - d] : 0;
+        SPKI_MEET();
+        sum[item] += add;
+        SPKI_MEET();
+    }
+    *all = sum[items - 1];
+    const uint32_t before = sum[item] - mine;
+    SPKI_MEET();
+    return before;
+}
+
+SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,
+                       uint64_t first, uint32_t history_mask, uint32_t history_row,
+                       uint32_t group_first, uint32_t groups, uint32_t parts)
+{
+    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;
+    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
+    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    SPKI_GLOBAL const uint64_t *row =
+        history + ((first + s) & history_mask) * history_row + group_first;
+    uint32_t n = 0, all;
+    for (uint32_t g = from + SPKI_ITEM(); g < to; g += SPKI_ITEMS()) {
+        n += SPKI_POPCOUNT(row[g]);
+    }
+    (void)spki_before(sum, n, &all);
+    if (SPKI_ITEM() == 0) {
+        counts[SPKI_GROUP_ID()] = all;
+    }
+}
+
+/* Turns the counts of `steps` x `parts` into starts behind start[at], one group of items. */
+SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,
+                      uint32_t steps, uint32_t parts)
+{
+    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    uint32_t total = list[at];
+    for (uint32_t s = 0; s < steps; s++) {
+        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {
+            const uint32_t mine = k + SPKI_ITEM();
+            uint32_t all;
+            const uint32_t n = mine < parts ? counts[s * parts + mine] : 0;
+            const uint32_t before = spki_before(sum, n, &all);
+            if (mine < parts) {
+                counts[s * parts + mine] = total + before;
+            }
+            total += all;
+        }
+        if (SPKI_ITEM() == 0) {
+            list[at + s + 1] = total;
+        }
+    }
+}
+
+/* With one part the starts are found on the way: one group of items does all steps. */
+SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const uint32_t *counts,
+                         SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,
+                         uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,
+                         uint32_t history_row, uint32_t group_first, uint32_t groups,
+                         uint32_t parts)
+{
+    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    const uint32_t part = SPKI_GROUP_ID() % parts;
+    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
+    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    uint32_t s = SPKI_GROUP_ID() / parts;
+    const uint32_t end = parts == 1 ? steps : s + 1;
+    uint32_t total = parts == 1 ? list[at] : counts[SPKI_GROUP_ID()];
+    for (; s < end; s++) {
+        SPKI_GLOBAL const uint64_t *row =
+            history + ((first + s) & history_mask) * history_row + group_first;
+        for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {
+            const uint32_t mine = g + SPKI_ITEM();
+            uint64_t word = mine < to ? row[mine] : 0;
+            uint32_t all, n = SPKI_POPCOUNT(word);
+            uint32_t put = SPKI_LIST_IDS + total + spki_before(sum, n, &all);
+            for (; word; word &= word - 1) {
+                list[put++] = group_id[group_first + mine] + SPKI_LOWEST(word);
+            }
+            total += all;
+        }
+        if (parts == 1 && SPKI_ITEM() == 0) {
+            list[at + s + 1] = total;
+        }
+    }
+}
+
+/* -- delivery: a row is the number of its buckets, a header each (delay << 20 | synapses), then
+   the synapses in order of their delay: slot | weight << 16, or slot and weight. This is the only
+   reader of rows on a device. -- */
+
+#if SPKI_WIDE_WEIGHTS
+#define SPKI_SYNAPSE_WORDS 2u
+#define SPKI_SLOT(p) ((p)[0])
+#define SPKI_WEIGHT(p) ((int32_t)(p)[1])
+#else
+#define SPKI_SYNAPSE_WORDS 1u
+#define SPKI_SLOT(p) ((p)[0] & 0xffffu)
+#define SPKI_WEIGHT(p) ((int32_t)(p)[0] >> 16)
+#endif
+#if SPKI_OWNED
+#define SPKI_ARRIVE(p, x) (*(p) += (x))
+#else
+#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)
+#endif
+
+/* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
+   than `age` steps after the spike are past. */
+SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
+                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
+                                  uint32_t team, uint32_t teams, uint32_t crew, uint32_t crews)
+{
+    const uint32_t buckets = row[0];
+    SPKI_GLOBAL const uint32_t *synapse = row + 1 + buckets;
+    for (uint32_t b = 0; b < buckets; b++) {
+        const uint32_t header = row[1 + b], count = header & 0xfffffu, delay = header >> 20;
+        if (delay >= age && b % crews == crew) {
+            uint32_t slot = pos + delay - age;
+            slot -= slot >= ring ? ring : 0;
+            slot -= slot >= ring ? ring : 0;
+            SPKI_GLOBAL spki_acc *to = acc + slot * slots;
+            for (uint32_t k = team; k < count; k += teams) {
+                SPKI_GLOBAL const uint32_t *s = synapse + (uint64_t)k * SPKI_SYNAPSE_WORDS;
+                SPKI_ARRIVE(&to[SPKI_SLOT(s)], SPKI_WEIGHT(s));
+            }
+        }
+        synapse += (uint64_t)count * SPKI_SYNAPSE_WORDS;
+    }
+}
+
+/* The spikes of `steps` steps, whose list begins at `at`. `tiles` holds, for each tile, the start
+   of its rows' index, of its words and of its accumulators. */
+SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,
+                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
+                         SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,
+                         uint32_t pos, uint32_t ring, uint32_t age, uint32_t first_tile,
+                         uint32_t tile_count)
+{
+    for (uint32_t s = 0; s < steps; s++) {
+        const uint32_t from = list[at + s], to = list[at + s + 1];
+#if SPKI_OWNED
+        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;
+        for (uint32_t k = from; k < to; k++) {
+            const uint32_t id = list[SPKI_LIST_IDS + k];
+            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,
+                             ring, age, 0, 1, 0, 1);
+        }
+#else
+        const uint64_t all = (uint64_t)(to - from) * tile_count;
+        for (uint64_t k = SPKI_GROUP_ID(); k < all; k += SPKI_GROUPS()) {
+            SPKI_GLOBAL const uint64_t *tile =
+                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
+            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
+            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,
+                             ring, age, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
+        }
+#endif
+    }
+}
+
+/* States of chosen neurons, as stored. */
+SPKI_ENTRY(spki_sample)(SPKI_GLOBAL const uint32_t *index, SPKI_GLOBAL const spki_stored *state,
+                        SPKI_GLOBAL spki_stored *out, uint64_t to, uint32_t from, uint32_t count)
+{
+    for (uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM(); k < count;
+         k += SPKI_GROUPS() * SPKI_ITEMS()) {
+        out[to + k] = state[index[from + k]];
+    }
+}

@@ -1,0 +1,92 @@
+/* ---- >>kernel-opencl: what the kernels' text is made of, in OpenCL C 1.2 ---- */
+#pragma OPENCL FP_CONTRACT OFF
+#if SPKI_IS_DOUBLE
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+#if SPKI_WIDE && !SPKI_OWNED
+#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
+#endif
+
+typedef int int32_t;
+typedef uint uint32_t;
+typedef long int64_t;
+typedef ulong uint64_t;
+typedef ushort uint16_t;
+
+#define SPKI_ENTRY(name) __kernel void name
+#define SPKI_GLOBAL __global
+#define SPKI_LOCAL __local
+#define SPKI_DEVICE static inline
+#define SPKI_GROUP_ID() ((uint)get_group_id(0))
+#define SPKI_GROUPS() ((uint)get_num_groups(0))
+#define SPKI_ITEM() ((uint)get_local_id(0))
+#define SPKI_ITEMS() ((uint)get_local_size(0))
+#define SPKI_MEET() barrier(CLK_LOCAL_MEM_FENCE)
+#define SPKI_MEET_GLOBAL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+#define SPKI_LOCAL_OR(p, x) atomic_or(p, x)
+#define SPKI_GLOBAL_OR(p, x) atomic_or(p, x)
+#if SPKI_WIDE
+#define SPKI_GLOBAL_ADD(p, x) atom_add(p, x)
+#else
+#define SPKI_GLOBAL_ADD(p, x) atomic_add(p, x)
+#endif
+#define SPKI_POPCOUNT(x) ((uint)popcount(x))
+#define SPKI_LOWEST(x) ((uint)popcount(((x) & (0 - (x))) - 1))
+#define SPKI_HIGH_HALF(a, b) mul_hi(a, b)
+#define __builtin_sqrtf(x) sqrt(x)
+#define __builtin_sqrt(x) sqrt(x)
+#define SPKI_ROOT(x) sqrt(x)
+
+/* Vectors of SPKI_LANES elements: one item of a CPU device handles as many neurons at a time, one
+   of a GPU a single one. */
+#define SPKI_CAT_(a, b) a##b
+#define SPKI_CAT(a, b) SPKI_CAT_(a, b)
+#define SPKI_CAT3_(a, b, c) a##b##c
+#define SPKI_CAT3(a, b, c) SPKI_CAT3_(a, b, c)
+#define SPKI_NIL(type) ((type)(0))
+#if SPKI_LANES == 1
+typedef uint spki_words;
+typedef int spki_ints;
+#if SPKI_IS_DOUBLE
+typedef double spki_d1;
+typedef long spki_id1;
+typedef int spki_md1;
+#define SPKI_AS_INT(x) as_long(x)
+#define SPKI_AS_REAL(x) as_double(x)
+#else
+typedef float spki_f1;
+typedef int spki_if1;
+typedef int spki_mf1;
+#define SPKI_AS_INT(x) as_int(x)
+#define SPKI_AS_REAL(x) as_float(x)
+#endif
+#define SPKI_TO_REAL(x) ((real)(x))
+#define SPKI_VLOAD(p, at) ((p)[at])
+#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
+#define SPKI_COUNT(mask) (mask)
+#define SPKI_ANY(mask) (mask)
+#else
+typedef SPKI_CAT(uint, SPKI_LANES) spki_words;
+typedef SPKI_CAT(int, SPKI_LANES) spki_ints;
+#if SPKI_IS_DOUBLE
+typedef SPKI_CAT(double, SPKI_LANES) SPKI_CAT(spki_d, SPKI_LANES);
+typedef SPKI_CAT(long, SPKI_LANES) SPKI_CAT(spki_id, SPKI_LANES);
+typedef SPKI_CAT(long, SPKI_LANES) SPKI_CAT(spki_md, SPKI_LANES);
+#define SPKI_AS_INT(x) SPKI_CAT(as_long, SPKI_LANES)(x)
+#define SPKI_AS_REAL(x) SPKI_CAT(as_double, SPKI_LANES)(x)
+#define SPKI_TO_REAL(x) SPKI_CAT(convert_double, SPKI_LANES)(x)
+#define SPKI_WIDER(x) SPKI_CAT(convert_long, SPKI_LANES)(x)
+#else
+typedef SPKI_CAT(float, SPKI_LANES) SPKI_CAT(spki_f, SPKI_LANES);
+typedef SPKI_CAT(int, SPKI_LANES) SPKI_CAT(spki_if, SPKI_LANES);
+typedef SPKI_CAT(int, SPKI_LANES) SPKI_CAT(spki_mf, SPKI_LANES);
+#define SPKI_AS_INT(x) SPKI_CAT(as_int, SPKI_LANES)(x)
+#define SPKI_AS_REAL(x) SPKI_CAT(as_float, SPKI_LANES)(x)
+#define SPKI_TO_REAL(x) SPKI_CAT(convert_float, SPKI_LANES)(x)
+#define SPKI_WIDER(x) (x)
+#endif
+#define SPKI_VLOAD(p, at) SPKI_CAT(vload, SPKI_LANES)(0, (p) + (at))
+#define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))
+#define SPKI_COUNT(mask) (-(mask))
+#define SPKI_ANY(mask) any(mask)
+#endif
