@@ -58,6 +58,7 @@
     >>words              Philox4x32-10 for many neurons, at one vector width (pasted once per width)
     >>lanes              the engine's own vector loops, for one real type (pasted once per type)
     >>network            what a network is made of, and its errors
+    >>backend            what a compute device takes over from the threads
     >>describe           populations, views, projections and drives, before building
     >>prepare            parameters, states and drives in the form the kernels read
     >>synapses           reading and writing the weights of a built network
@@ -574,6 +575,9 @@ typedef enum spk_precision {
    caller's. Ownership: `line` is valid during the call. */
 typedef void (*spk_log_fn)(void *ctx, spk_result severity, const char *line);
 
+/* A compute device that runs the network: spikelib_cl.h makes one. */
+typedef struct spk_backend spk_backend;
+
 typedef struct spk_net_desc {
     uint32_t begin_sentinel;     /* leave 0 */
     uint32_t threads;            /* default: 1 */
@@ -588,6 +592,7 @@ typedef struct spk_net_desc {
     spk_executor executor;       /* default: own threads */
     spk_log_fn log;              /* default: none */
     void *log_ctx;
+    spk_backend *backend;        /* default: none, the CPU runs it. The network's from now on */
     uint32_t end_sentinel;       /* leave 0 */
 } spk_net_desc;
 
@@ -2723,6 +2728,7 @@ extern int spki_os_gettime(int clock, struct timespec *now) __asm__("clock_getti
    spki_<s> holds reals, spki_i<s> integers of the same width; a comparison of vectors gives
    spki_i<s> with lanes 0 or -1, of scalars an int 0 or 1: text written with spk_select, & and |
    means the same for both. */
+#define SPKI_NIL(type) {0} /* device text, where braces are for arrays, has a cast */
 #define SPKI_GNU_VECTOR(bytes) __attribute__((vector_size(bytes)))
 
 /* The element of what a comparison of double vectors gives. */
@@ -2803,7 +2809,11 @@ typedef spki_id8 spki_md8;
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -2811,6 +2821,17 @@ typedef spki_id8 spki_md8;
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -2836,6 +2857,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -2846,6 +2868,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -2876,6 +2904,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -2889,7 +2918,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -2898,14 +2927,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -2924,7 +2953,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -2937,7 +2966,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -2970,7 +2999,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -2999,21 +3028,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -3047,7 +3076,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -3057,7 +3086,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -3107,12 +3136,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -3134,13 +3165,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -3150,7 +3183,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -3158,8 +3191,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -3184,7 +3217,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -3229,6 +3262,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -3241,6 +3275,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #define SPKI_LANES 1
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d1
@@ -3254,7 +3289,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -3262,6 +3301,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -3287,6 +3337,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -3297,6 +3348,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -3327,6 +3384,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -3340,7 +3398,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -3349,14 +3407,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -3375,7 +3433,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -3388,7 +3446,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -3421,7 +3479,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -3450,21 +3508,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -3498,7 +3556,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -3508,7 +3566,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -3558,12 +3616,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -3585,13 +3645,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -3601,7 +3663,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -3609,8 +3671,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -3635,7 +3697,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -3680,6 +3742,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -3692,6 +3755,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
 #define SPKI_LANES 4
@@ -3707,7 +3771,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -3715,6 +3783,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -3740,6 +3819,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -3750,6 +3830,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -3780,6 +3866,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -3793,7 +3880,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -3802,14 +3889,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -3828,7 +3915,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -3841,7 +3928,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -3874,7 +3961,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -3903,21 +3990,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -3951,7 +4038,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -3961,7 +4048,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -4011,12 +4098,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -4038,13 +4127,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -4054,7 +4145,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -4062,8 +4153,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -4088,7 +4179,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -4133,6 +4224,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -4145,6 +4237,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #define SPKI_LANES 2
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d2
@@ -4158,7 +4251,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -4166,6 +4263,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -4191,6 +4299,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -4201,6 +4310,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -4231,6 +4346,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -4244,7 +4360,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -4253,14 +4369,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -4279,7 +4395,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -4292,7 +4408,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -4325,7 +4441,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -4354,21 +4470,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -4402,7 +4518,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -4412,7 +4528,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -4462,12 +4578,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -4489,13 +4607,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -4505,7 +4625,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -4513,8 +4633,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -4539,7 +4659,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -4584,6 +4704,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -4596,6 +4717,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #endif
 
 #if SPKI_HAVE_AVX2
@@ -4612,7 +4734,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -4620,6 +4746,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -4645,6 +4782,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -4655,6 +4793,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -4685,6 +4829,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -4698,7 +4843,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -4707,14 +4852,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -4733,7 +4878,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -4746,7 +4891,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -4779,7 +4924,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -4808,21 +4953,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -4856,7 +5001,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -4866,7 +5011,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -4916,12 +5061,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -4943,13 +5090,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -4959,7 +5108,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -4967,8 +5116,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -4993,7 +5142,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -5038,6 +5187,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -5050,6 +5200,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #define SPKI_LANES 4
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d4
@@ -5063,7 +5214,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -5071,6 +5226,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -5096,6 +5262,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -5106,6 +5273,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -5136,6 +5309,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -5149,7 +5323,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -5158,14 +5332,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -5184,7 +5358,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -5197,7 +5371,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -5230,7 +5404,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -5259,21 +5433,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -5307,7 +5481,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -5317,7 +5491,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -5367,12 +5541,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -5394,13 +5570,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -5410,7 +5588,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -5418,8 +5596,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -5444,7 +5622,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -5489,6 +5667,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -5501,6 +5680,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #endif
 
 #if SPKI_HAVE_AVX512
@@ -5517,7 +5697,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -5525,6 +5709,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -5550,6 +5745,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -5560,6 +5756,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -5590,6 +5792,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -5603,7 +5806,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -5612,14 +5815,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -5638,7 +5841,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -5651,7 +5854,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -5684,7 +5887,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -5713,21 +5916,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -5761,7 +5964,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -5771,7 +5974,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -5821,12 +6024,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -5848,13 +6053,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -5864,7 +6071,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -5872,8 +6079,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -5898,7 +6105,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -5943,6 +6150,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -5955,6 +6163,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #define SPKI_LANES 8
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d8
@@ -5968,7 +6177,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE /* where this text is a part of the kernels' */
+#define SPKI_MATH SPKI_DEVICE
+#else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
@@ -5976,6 +6189,17 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_INT int32_t
 #endif
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
 SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
 {
     SPKI_R x;
@@ -6001,6 +6225,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
     memcpy(&x, &i, sizeof x);
     return x;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 {
@@ -6011,6 +6236,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #endif
 }
 
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
 /* Bit k is lane k of a mask. */
 SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
 {
@@ -6041,6 +6272,7 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c) != 0;
 }
+#endif
 
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
@@ -6054,7 +6286,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 {
-    const SPKI_I zero = {0};
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
     const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
                                      & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
     return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
@@ -6063,14 +6295,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
 /* 0 where |x| < 1e-30: decaying states never become subnormal, whatever the flush mode. */
 SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
 /* 2^n for whole n within the normal exponents, n given as a real. */
 SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
     const int shift = 52, bias = 1023;
@@ -6089,7 +6321,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
 
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
@@ -6102,7 +6334,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
    two-part reduction; polynomial fitted to e^r (float), Taylor (double). */
 SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
@@ -6135,7 +6367,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
@@ -6164,21 +6396,21 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 /* Natural logarithm; arguments below the smallest normal number count as that number. */
 SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcdLL, mant = (SPKI_INT)0x000fffffffffffffLL;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE
@@ -6212,7 +6444,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
 
 SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
     const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
     const SPKI_R y = e / (e + SPKI_C(2.0));
@@ -6222,7 +6454,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
 /* sin and cos of r + k pi/2, |x| up to 1e4 (float) or 1e6 (double) before the error grows. */
 SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
 #if SPKI_IS_DOUBLE
     const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
@@ -6272,12 +6504,14 @@ SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
 /* Correctly rounded; 0 for negative arguments. */
 SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
 #if SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
+#elif defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -6299,13 +6533,15 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 #endif
 }
 
-#if !SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+/* A device stores 16 bits from scalar text. */
+#elif !SPKI_IS_DOUBLE
 /* 16-bit storage: sign, 5 bits of exponent (2^-15 .. 2^16, all normal), 10 of mantissa, 0 as 0.
    Rounded up with the probability of the remainder, so that the mean is kept: `random` holds
    13 random bits a lane. */
 SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 {
-    SPKI_I h = {0};
+    SPKI_I h = SPKI_NIL(SPKI_I);
     (void)like;
 #if SPKI_LANES == 1
     h = *p;
@@ -6315,7 +6551,7 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
     memcpy(&packed, p, sizeof packed);
     h = __builtin_convertvector(packed, SPKI_I);
 #endif
-    const SPKI_R zero = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
     const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
     return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
@@ -6323,8 +6559,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
 
 SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 {
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
     const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
     const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
     const SPKI_R least = SPKI_C(3.0547380447387695e-05); /* 2^-15 (1 + 2^-10), code 1 */
@@ -6349,7 +6585,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -6394,6 +6630,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_OVERLOAD_2
 #endif
 
+#ifndef SPKI_ON_DEVICE
 #undef SPKI_R
 #undef SPKI_I
 #undef SPKI_M
@@ -6406,6 +6643,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_S
 #undef SPKI_E
 #undef SPKI_TARGET
+#endif
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -12595,7 +12833,7 @@ typedef struct spki_tile {
     uint32_t deferred_count;
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
-    uint64_t events, spikes;
+    uint64_t events, spikes, synced_events, synced_spikes;
 } spki_tile;
 
 struct spk_rec_data {
@@ -12687,6 +12925,10 @@ struct spk_net {
     spki_barrier barrier;
     uint32_t threads;
     uint64_t step;
+    spk_backend *backend; /* NULL: the CPU */
+    uint32_t changed;     /* SPKI_CHANGED_ bits: what a backend has not seen yet */
+    uint32_t batch_max;   /* steps for which tiles have room to note spikes */
+    uint64_t synced_step; /* with a backend: where the host's states and history stand */
     bool profile;
     double build_s, run_s, carry_ms;
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
@@ -12938,6 +13180,106 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 #endif /* SPIKELIB_NO_NET */
 
 #ifndef SPIKELIB_NO_NET
+/* ---- >>backend: what a compute device takes over from the threads ----
+   A network is described and built on the host whatever runs it; a backend then gets a copy and
+   runs it. The host's copy stays whole: it stands at some earlier step (`synced_step`) with
+   the states and the spikes of the last steps, so that a device which fails costs time and no
+   spike: the CPU goes on from there, and recorders take nothing twice. */
+
+/* What the host has changed since the device last looked. */
+#define SPKI_CHANGED_PARAMS 1u
+#define SPKI_CHANGED_STATES 2u
+#define SPKI_CHANGED_WEIGHTS 4u
+#define SPKI_CHANGED_CURRENTS 8u
+#define SPKI_CHANGED_LISTS 16u
+
+struct spk_backend {
+    const char *name; /* "opencl" */
+    bool or_cpu;      /* where the device cannot serve, the CPU does without an error */
+    /* Targets are cut into this many tiles or a multiple. */
+    uint32_t (*tiles)(const spk_backend *backend);
+    /* Takes the built network. All or nothing. */
+    spk_result (*build)(spk_backend *backend, spk_net *net);
+    /* From net->slice to net->run_end, or until a recorder refuses (net->stop_result). */
+    spk_result (*run)(spk_backend *backend, spk_net *net);
+    /* States and the history of spikes as they are now. */
+    spk_result (*pull)(spk_backend *backend, spk_net *net);
+    size_t (*describe)(const spk_backend *backend, char *buffer, size_t size);
+    void (*destroy)(spk_backend *backend, spk_net *net);
+};
+
+/* The host's copy is that of this moment. */
+SPKI_FN void spki_mark_synced(spk_net *net)
+{
+    net->synced_step = net->step;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        net->tile[t].synced_spikes = net->tile[t].spikes;
+        net->tile[t].synced_events = net->tile[t].events;
+    }
+}
+
+/* Puts the CPU's engine where the host's copy stands: all that is under way is found again in the
+   history (>>deliver: deferred steps). */
+SPKI_FN void spki_take_over(spk_net *net)
+{
+    const uint64_t step = net->synced_step;
+    net->step = net->slice.first = step;
+    net->pending[0].steps = net->pending[1].steps = 0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_tile *tile = &net->tile[t];
+        tile->spikes = tile->synced_spikes;
+        tile->events = tile->synced_events;
+        tile->deferred_count = 0;
+        memset(tile->deferred, 0, net->ring);
+        for (uint64_t age = 1; tile->synapses && age <= tile->max_delay && age <= step; age++) {
+            tile->deferred[(step - age) & (net->ring - 1)] = 1;
+            tile->deferred_count++;
+        }
+    }
+}
+
+/* Goes over to the CPU for good. The reason is in net->error. */
+SPKI_FN void spki_drop_backend(spk_net *net)
+{
+    spk_backend *backend = net->backend;
+    net->backend = NULL;
+    if (backend) {
+        backend->destroy(backend, net);
+    }
+}
+
+/* Brings the host's copy up to date. A device that fails at it is dropped; then the network stands
+   where the copy stood. */
+SPKI_FN spk_result spki_sync(spk_net *net)
+{
+    if (!net->backend || net->synced_step == net->step) {
+        return SPK_OK;
+    }
+    const spk_result result = net->backend->pull(net->backend, net);
+    if (result == SPK_OK) {
+        spki_mark_synced(net);
+        return SPK_OK;
+    }
+    spki_take_over(net);
+    spki_drop_backend(net);
+    return result;
+}
+
+/* Hands a built network to its backend. On failure the network is one of the CPU. */
+SPKI_FN spk_result spki_start_backend(spk_net *net)
+{
+    spki_mark_synced(net);
+    const spk_result result = net->backend->build(net->backend, net);
+    if (result == SPK_OK) {
+        return SPK_OK;
+    }
+    const bool or_cpu = net->backend->or_cpu;
+    spki_drop_backend(net);
+    return or_cpu ? SPK_OK : result;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#ifndef SPIKELIB_NO_NET
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
 /* What is wrong with a descriptor that has its defaults; `why` is left alone where nothing is. */
@@ -13032,8 +13374,12 @@ SPIKELIB_API spk_net *spk_net_create(const spk_net_desc *desc)
     spki_mem_init(&mem, &d.allocator, d.memory_limit);
     spk_net *net = (spk_net *)spki_alloc(&mem, 1, sizeof *net);
     if (!net) {
+        if (d.backend) {
+            d.backend->destroy(d.backend, NULL);
+        }
         return NULL;
     }
+    net->backend = d.backend;
     net->mem = mem;
     net->desc = d;
     net->id = spki_net_tag(net);
@@ -13694,6 +14040,11 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
                 p->name, times_ms[k], (spki_llu)k, (double)net->step * dt);
         }
     }
+    const spk_result synced = spki_sync(net); /* what is forgotten may have to be run again */
+    if (synced != SPK_OK) {
+        return synced;
+    }
+    net->changed |= SPKI_CHANGED_LISTS;
     spki_list_forget(net, &p->list);
     const spk_result result = spki_list_reserve(net, &p->list, count);
     if (result != SPK_OK) {
@@ -14514,6 +14865,10 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         }
         at[k].stored = stored;
     }
+    if (result == SPK_OK) {
+        result = spki_sync(net);
+        net->changed |= SPKI_CHANGED_WEIGHTS;
+    }
     for (size_t k = 0; k < n && result == SPK_OK; k++) {
         uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
         if (net->desc.weight_bits == 32) {
@@ -14712,7 +15067,8 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         c.cost[p] = spki_neuron_cost(net, p);
         total += c.cost[p] * (double)net->population[p].count;
     }
-    for (uint32_t want = net->threads;; want += net->threads) {
+    const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
+    for (uint32_t want = unit;; want += unit) {
         c.share = total / (double)want;
         spki_cut(&c);
         if (c.tiles <= want) {
@@ -16439,8 +16795,8 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->head, net->ring, sizeof *tile->head);
     spki_free(mem, tile->tail, net->ring, sizeof *tile->tail);
     spki_free(mem, tile->deferred, net->ring, 1);
-    spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
-    spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+    spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
+    spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->indegree, slots, sizeof(uint32_t));
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
 }
@@ -16492,6 +16848,12 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
     while (net->slice_max > 1 && (uint64_t)net->slice_max * net->lanes > (uint64_t)1 << 22) {
         net->slice_max /= 2;
     }
+    net->batch_max = net->slice_max;
+    for (uint32_t more = SPKI_MAX_SLICE; net->backend && more > net->batch_max; more /= 2) {
+        if ((uint64_t)more * net->lanes <= (uint64_t)1 << 22) {
+            net->batch_max = more; /* a device hands over many slices at a time */
+        }
+    }
     net->min_delay = net->min_delay == UINT32_MAX ? 0 : net->min_delay;
     for (net->ring = 2; net->ring < net->max_delay + net->slice_max + 1; net->ring *= 2) {
     }
@@ -16506,9 +16868,9 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         spki_trim_words(net, tile);
         tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
         tile->spike[0] =
-            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         tile->spike[1] =
-            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->slice_max, sizeof(uint32_t));
+            (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
@@ -16595,8 +16957,11 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
         return net->status;
     }
     const double start = spk_clock_seconds();
-    const spk_result result = spki_build_all(net);
+    spk_result result = spki_build_all(net);
     net->built = result == SPK_OK;
+    if (net->built && net->backend) {
+        result = spki_start_backend(net);
+    }
     net->build_s = spk_clock_seconds() - start;
     return result;
 }
@@ -16605,6 +16970,9 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 {
     if (!net || net->running) { /* a callback may not pull the floor from under its own network */
         return;
+    }
+    if (net->backend) {
+        net->backend->destroy(net->backend, net);
     }
     spki_pool_destroy(&net->mem, net->pool);
     if (net->retina) {
@@ -16775,6 +17143,30 @@ SPKI_FN void spki_run_loops(spk_net *net)
     net->next_slice = net->slice;
 }
 
+/* A device runs it, and where the device fails (and may), the CPU. */
+SPKI_FN void spki_run_anywhere(spk_net *net)
+{
+    if (net->backend) {
+        const spk_result result = net->backend->run(net->backend, net);
+        if (result == SPK_OK) {
+            return;
+        }
+        const bool or_cpu = net->backend->or_cpu;
+        spki_take_over(net);
+        spki_drop_backend(net);
+        if (!or_cpu) {
+            net->stop_result = result;
+            net->next_slice = net->slice;
+            return;
+        }
+    }
+    if (net->pool) {
+        spki_pool_run(net->pool, spki_run_task, net);
+    } else {
+        spki_run_loops(net);
+    }
+}
+
 /* Slices that an earlier run could not hand over, the older first. */
 SPKI_FN spk_result spki_record_pending(spk_net *net)
 {
@@ -16822,11 +17214,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
         net->stop[0] = net->stop[1] = false;
-        if (net->pool) {
-            spki_pool_run(net->pool, spki_run_task, net);
-        } else {
-            spki_run_loops(net);
-        }
+        spki_run_anywhere(net);
         net->slice = net->next_slice;
     }
     for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
@@ -16879,6 +17267,9 @@ SPKI_FN spk_result spki_check_access(spk_net *net, spk_pop pop, const char *call
     spk_result result = spk_net_build(net);
     if (result == SPK_OK) {
         result = spki_may_change(net, call);
+    }
+    if (result == SPK_OK) {
+        result = spki_sync(net);
     }
     if (result != SPK_OK) {
         return result;
@@ -16972,6 +17363,7 @@ SPKI_FN spk_result spki_set_param(spk_net *net, const spki_view *view, const cha
         spki_population *pop = &net->population[p];
         const int q = spki_find_field(pop->model->param, pop->model->param_count, name);
         if (result == SPK_OK && change[p].made) {
+            net->changed |= SPKI_CHANGED_PARAMS;
             const spki_param old = pop->param[q];
             pop->param[q] = change[p].param;
             change[p].param = old;
@@ -17013,6 +17405,7 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         spki_population *p = spki_view_neuron(net, view, k, &n);
         const int s = spki_find_field(p->model->state, p->model->state_count, name);
         if (s >= 0) {
+            net->changed |= SPKI_CHANGED_STATES;
             spki_set_state(net, p, (uint32_t)s, n, values[k]);
         }
     }
@@ -17109,6 +17502,7 @@ SPIKELIB_API spk_result spk_net_inject_current(spk_net *net, spk_pop pop, const 
                 }
             }
             if (pass == 1) {
+                net->changed |= SPKI_CHANGED_CURRENTS;
                 p->current[n] = currents[k];
             }
         }
@@ -17121,7 +17515,8 @@ SPIKELIB_API uint64_t spk_net_state_digest(spk_net *net)
 {
     spk_digest digest;
     spk_digest_begin(&digest);
-    if (!net || spk_net_build(net) != SPK_OK || spki_may_change(net, "digest") != SPK_OK) {
+    if (!net || spk_net_build(net) != SPK_OK || spki_may_change(net, "digest") != SPK_OK ||
+        spki_sync(net) != SPK_OK) {
         return 0;
     }
     for (uint32_t p = 0; p < net->populations; p++) {
@@ -17240,6 +17635,10 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);
+    if (net->backend) {
+        (void)net->backend->describe(net->backend, line, sizeof line);
+        spki_text_add(&text, line);
+    }
     return text.length;
 }
 #endif /* SPIKELIB_NO_NET */
@@ -37328,6 +37727,11 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_BROADCAST512
 #undef SPKI_CARRY
 #undef SPKI_CHAIN_PIECE
+#undef SPKI_CHANGED_CURRENTS
+#undef SPKI_CHANGED_LISTS
+#undef SPKI_CHANGED_PARAMS
+#undef SPKI_CHANGED_STATES
+#undef SPKI_CHANGED_WEIGHTS
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
 #undef SPKI_COL_BASE
@@ -37635,6 +38039,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAX
 #undef SPKI_MIN
 #undef SPKI_MODEL
+#undef SPKI_NIL
 #undef SPKI_NO_CONTRACT
 #undef SPKI_NO_CONTRACT_ATTR
 #undef SPKI_NO_KERNELS

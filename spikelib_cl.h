@@ -543,17 +543,17 @@ static const char *const spki_gpu_text_math[] = {
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "#if SPKI_IS_DOUBLE\n",
 "    x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));\n",
-"    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;\n",
+"    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;\n",
 "    const int shift = 52;\n",
 "    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
 "#else\n",
 "    x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));\n",
-"    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;\n",
+"    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;\n",
 "    const int shift = 23;\n",
 "    const SPKI_R magic = SPKI_C(12582912.0);\n",
 "#endif\n",
-"    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;\n",
-"    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);\n",
+"    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;\n",
+"    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);\n",
 "    const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;\n",
 "    const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;\n",
 "#if SPKI_IS_DOUBLE\n",
@@ -1736,8 +1736,8 @@ SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
     spki_gpu_forget(&s->lines);
 }
 
-/* The statement that the first complaint ":LINE:COLUMN: error" of a compiler is about, or NULL;
-   `what` gets the compiler's words. */
+/* The statement that the first complaint of a compiler is about, or NULL: a line with "error" and a
+   place, as ":LINE:COLUMN:". `what` gets the compiler's words. */
 SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
                                              const char **what, int *what_size)
 {
@@ -1748,16 +1748,17 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
         while (start > log && start[-1] != '\n') {
             start--;
         }
-        for (const char *q = start; q < p; q++) {
+        for (const char *q = start; *q && *q != '\n'; q++) {
             char *end;
             if (*q != ':') {
                 continue;
             }
             const unsigned long at = strtoul(q + 1, &end, 10);
+            const char *words = *end == ':' ? end + 1 + strspn(end + 1, "0123456789: ") : end;
             for (size_t k = 0; end != q + 1 && *end == ':' && k < lines; k++) {
                 if (line[k].line == at) {
-                    *what = p;
-                    *what_size = (int)strcspn(p, "\n");
+                    *what = words;
+                    *what_size = (int)strcspn(words, "\n");
                     return &line[k];
                 }
             }
@@ -4385,10 +4386,10 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_GLOBAL __global\n",
 "#define SPKI_LOCAL __local\n",
 "#define SPKI_DEVICE static inline\n",
-"#define SPKI_GROUP_ID() ((uint)get_group_id(0))\n",
-"#define SPKI_GROUPS() ((uint)get_num_groups(0))\n",
-"#define SPKI_ITEM() ((uint)get_local_id(0))\n",
-"#define SPKI_ITEMS() ((uint)get_local_size(0))\n",
+"#define SPKI_GROUP_ID() ((uint32_t)get_group_id(0))\n",
+"#define SPKI_GROUPS() ((uint32_t)get_num_groups(0))\n",
+"#define SPKI_ITEM() ((uint32_t)get_local_id(0))\n",
+"#define SPKI_ITEMS() ((uint32_t)get_local_size(0))\n",
 "#define SPKI_MEET() barrier(CLK_LOCAL_MEM_FENCE)\n",
 "#define SPKI_MEET_GLOBAL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)\n",
 "#define SPKI_LOCAL_OR(p, x) atomic_or(p, x)\n",
@@ -4398,8 +4399,8 @@ static const char *const spki_cl_prelude[] = {
 "#else\n",
 "#define SPKI_GLOBAL_ADD(p, x) atomic_add(p, x)\n",
 "#endif\n",
-"#define SPKI_POPCOUNT(x) ((uint)popcount(x))\n",
-"#define SPKI_LOWEST(x) ((uint)popcount(((x) & (0 - (x))) - 1))\n",
+"#define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))\n",
+"#define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))\n",
 "#define SPKI_HIGH_HALF(a, b) mul_hi(a, b)\n",
 "#define __builtin_sqrtf(x) sqrt(x)\n",
 "#define __builtin_sqrt(x) sqrt(x)\n",
@@ -4461,11 +4462,10 @@ static const char *const spki_cl_prelude[] = {
 /* What OpenCL C reserves and C does not. Function names need not be here: a model's variables hide
    them. */
 static const char *const spki_cl_keywords[] = {
-    "half",      "kernel",    "global",     "local",   "constant", "private",  "generic",
-    "read_only", "write_only", "read_write", "uniform", "pipe",     "uchar",    "ushort",
-    "uint",      "ulong",     "event_t",    "sampler_t", "queue_t", "image2d_t", "quad",
-    "complex",   "imaginary", "bool",       "true",    "false",    "M_PI",     "M_E",
-    NULL};
+    "half",      "kernel",     "global",     "local",     "constant", "private", "generic",
+    "read_only", "write_only", "read_write", "uniform",   "pipe",     "uchar",   "ushort",
+    "uint",      "ulong",      "event_t",    "sampler_t", "queue_t",  "quad",    "complex",
+    "imaginary", NULL};
 
 #define SPKI_CL_OPTIONS "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt -w"
 

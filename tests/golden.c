@@ -1,13 +1,16 @@
 /* ---- >>golden: small networks whose spikes are the same wherever they run ---- */
 
-/* golden [--isa NAME|auto] [--threads N] [--verbose] prints a line "network digest" for each
-   network: the XXH64 of its spikes, or, where the name ends in ".v", of its states at the end.
+/* golden [--isa NAME|auto] [--threads N] [--backend cpu|cl|cl-items] [--verbose] prints a line
+   "network digest" for each network: the XXH64 of its spikes, or, where the name ends in ".v", of its states at the end.
    --isas lists the instruction sets that this program can use here, --verbose adds what happened.
    Exit status 1 where a network could not run or hardly spiked: a digest of silence proves
    nothing. C11 and C++11. */
 #define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_MODELS
 #include "../spikelib.h"
+#ifdef GOLDEN_CL /* with OpenCL: --backend cl, or cl-items for the way GPUs take */
+#include "../spikelib_cl.h"
+#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,7 @@
 static spk_isa golden_isa = SPK_ISA_AUTO;
 static uint32_t golden_threads = 1;
 static int golden_failed, golden_verbose;
+static const char *golden_backend = "cpu";
 
 typedef struct golden {
     const char *name;
@@ -40,6 +44,14 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
     d.isa = golden_isa;
     d.precision = precision;
     d.weight_bits = weight_bits;
+#ifdef GOLDEN_CL
+    if (strcmp(golden_backend, "cpu") != 0) {
+        ZERO(spk_cl_desc, cl);
+        cl.style = strcmp(golden_backend, "cl") == 0 ? SPK_CL_AUTO : SPK_CL_ITEMS;
+        cl.device = getenv("SPIKELIB_CL_DEVICE");
+        d.backend = spk_cl_backend(&cl);
+    }
+#endif
     g.name = name;
     g.net = spk_net_create(&d);
     return g;
@@ -405,7 +417,7 @@ static void overflow(void)
             deferred += g.net->tile[t].deferred_count;
         }
     }
-    if (!deferred) {
+    if (!deferred && strcmp(golden_backend, "cpu") == 0) { /* a device has no such queue */
         complain(&g, "its queue never overflows", 0);
     }
     finish(&g, 10000, false);
@@ -459,6 +471,24 @@ static void own_model(const char *name, spk_precision precision, uint32_t bits)
 int main(int argc, char **argv)
 {
     for (int k = 1; k < argc; k++) {
+#ifdef GOLDEN_CL
+        if (strcmp(argv[k], "--devices") == 0) { /* what could run it, or why nothing can */
+            spk_cl_device device[16];
+            char why[256];
+            const size_t n = spk_cl_devices(NULL, device, 16, why, sizeof why);
+            for (size_t j = 0; j < n && j < 16; j++) {
+                if (device[j].usable) {
+                    printf("%s\n", device[j].name);
+                } else {
+                    fprintf(stderr, "%s: %s\n", device[j].name, device[j].why);
+                }
+            }
+            if (n == 0) {
+                fprintf(stderr, "%s\n", why);
+            }
+            return 0;
+        }
+#endif
         if (strcmp(argv[k], "--isas") == 0) {
             for (int isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++) {
                 if (spk_isa_available((spk_isa)isa)) {
@@ -471,6 +501,8 @@ int main(int argc, char **argv)
             golden_verbose = 1;
         } else if (k + 1 < argc && strcmp(argv[k], "--threads") == 0) {
             golden_threads = (uint32_t)strtoul(argv[++k], NULL, 10);
+        } else if (k + 1 < argc && strcmp(argv[k], "--backend") == 0) {
+            golden_backend = argv[++k];
         } else if (k + 1 < argc && strcmp(argv[k], "--isa") == 0) {
             golden_isa = spk_isa_from_name(argv[++k]);
             if (golden_isa == SPK_ISA_AUTO && strcmp(argv[k], "auto") != 0) {
@@ -478,7 +510,7 @@ int main(int argc, char **argv)
                 return 2;
             }
         } else {
-            fprintf(stderr, "golden [--isas] [--isa NAME] [--threads N] [--verbose]\n");
+            fprintf(stderr, "golden [--isas] [--isa NAME] [--threads N] [--backend NAME] [--verbose]\n");
             return 2;
         }
     }

@@ -64,6 +64,25 @@ row() {
     runs "$1"
 }
 
+# On an OpenCL device: by vectors or items as the device suggests, and the way that GPUs take.
+row_cl() {
+    local row=$1 backend out
+    build "$@" -DGOLDEN_CL
+    [ -e "$D/$row.exe" ] || return
+    export SPIKELIB_CACHE=$BUILD/cache POCL_CACHE_DIR=$BUILD/pocl
+    mkdir -p "$POCL_CACHE_DIR"
+    timeout 60 "$D/$row.exe" --devices >"$D/$row.isas" 2>"$D/$row.why"
+    if [ ! -s "$D/$row.isas" ]; then
+        echo "no OpenCL device: $(tail -n 1 "$D/$row.why")" >"$D/$row.skip"
+        return
+    fi
+    for backend in cl cl-items; do
+        out=$(timeout 900 "$D/$row.exe" --backend $backend </dev/null 2>>"$D/$row.log")
+        [ -n "$out" ] || out="run failed-with-$backend"
+        printf '%s\n' "$out" | sed "s/^/$backend 1 /"
+    done >"$D/$row.out"
+}
+
 if [ "${1:-}" = --accept ]; then
     row gcc-O2-c gcc -O2
     [ -s "$D/gcc-O2-c.out" ] || { cat "$D"/*.log; exit 1; }
@@ -89,6 +108,7 @@ for pair in gcc/g++ clang/clang++; do
     job row "${pair%/*}-O2-c-no-xxhash" "${pair%/*}" -O2 -DSPIKELIB_NO_XXHASH
     job row "${pair%/*}-O2-c++-no-xxhash" "${pair#*/}" -O2 -DSPIKELIB_NO_XXHASH
 done
+job row_cl opencl-gcc-O2-c gcc -O2
 if [ "$NATIVE" = x86_64 ]; then
     job row aarch64-gcc-O2-c aarch64-linux-gnu-gcc -O2 -static
     job row aarch64-gcc-O3-c aarch64-linux-gnu-gcc -O3 -static

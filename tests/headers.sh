@@ -4,7 +4,7 @@
 D=$BUILD/headers
 rm -rf "$D"
 mkdir -p "$D"
-cp spikelib.h spikelib.c "$D/"
+cp spikelib.h spikelib_cl.h spikelib.c "$D/"
 cp tests/program.c "$D/use.c"
 cp tests/program.c "$D/use.cpp"
 cd "$D" || exit 1
@@ -43,6 +43,21 @@ for pair in gcc/g++ clang/clang++; do
     job clean "$c-models-and-implementation" $c -std=c11 -fsyntax-only both.c
     job clean "$c-included-twice" $c -std=c11 -fsyntax-only twice.c
 done
+printf '#define SPIKELIB_IMPLEMENTATION\n#include "spikelib.h"\n#include "spikelib_cl.h"\n' |
+    tee cl.c >cl.cpp
+printf '#include "spikelib.h"\n#include "spikelib_cl.h"\nint cl_use(void);\n%s\n' \
+    'int cl_use(void) { return spk_cl_devices(0, 0, 0, 0, 0) > 99; }' | tee cl_use.c >cl_use.cpp
+for pair in gcc/g++ clang/clang++; do
+    c=${pair%/*} cxx=${pair#*/}
+    job clean "$c-opencl-c11" $c -std=c11 -O1 -c cl.c -o cl-$c.o
+    job clean "$c-opencl-c++11" $cxx -std=c++11 -fsyntax-only cl.cpp
+    job clean "$c-opencl-public-c99" $c -std=c99 -fsyntax-only cl_use.c
+    job clean "$c-opencl-public-c++11" $cxx -std=c++11 -fsyntax-only cl_use.cpp
+done
+job clean gcc-opencl-linked gcc -std=c11 -DSPIKELIB_CL_LINK -fsyntax-only cl.c
+job clean gcc-opencl-static gcc -std=c11 -DSPIKELIB_STATIC -fsyntax-only cl.c
+job clean gcc-opencl-models gcc -std=c11 -DSPIKELIB_MODELS -fsyntax-only cl.c
+job clean windows-opencl-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 -c cl.c -o cl-windows.o
 job clean windows-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 -c impl.c -o impl-windows.o
 job clean aarch64-c11 aarch64-linux-gnu-gcc -std=c11 -O1 -c impl.c -o impl-aarch64.o
 for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_EVENTS NO_SPIKEFILE \
@@ -109,14 +124,20 @@ none() { # none FILE COMMAND PATTERN: no line of what the command says about the
     ! printf '%s\n' "$said" | grep -E "$3"
 }
 libm='(exp|log|pow|sin|cos|tan|exp2|log2|log10|expm1|log1p|cbrt|hypot|tanh|erf|fma)[fl]?'
+check opencl_exports_only_names_that_begin_with_spk none cl-gcc.o "nm -g --defined-only" \
+    ' ([^s]|s[^p]|sp[^k]|spk[^_])[^ ]*$'
 check exported_names_begin_with_spk none impl-gcc.o "nm -g --defined-only" \
     ' ([^s]|s[^p]|sp[^k]|spk[^_])[^ ]*$'
 data='\.bss|\.data|\.tbss|\.tdata|\.data\.rel|\.data\.rel\.local|\*COM\*'
+check there_are_no_writable_globals_with_opencl none cl-gcc.o "objdump -t" \
+    " ($data)[[:space:]]+0*[1-9a-f][0-9a-f]* "
 check there_are_no_writable_globals none impl-gcc.o "objdump -t" \
     " ($data)[[:space:]]+0*[1-9a-f][0-9a-f]* "
 check static_exports_nothing none static-a.o "nm -g --defined-only" ' ([^a]|a.+)$'
 check private_macros_are_undefined_at_the_end \
     none impl.c "gcc -dM -E" '^#define (SPKI_|spki_|spk_|K\()'
+check private_macros_of_opencl_are_undefined_at_the_end \
+    none cl.c "gcc -dM -E" '^#define (SPKI_|spki_|spk_|K\()'
 check never_prints_and_never_exits \
     none impl-gcc.o "nm -u" ' (printf|puts|putchar|perror|abort|_?exit|stdout|stderr|__printf_chk)$'
 check libm_is_not_called none impl-gcc.o "nm -u" " $libm\$"

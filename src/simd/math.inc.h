@@ -228,18 +228,18 @@ SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
     const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
     x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
-    const SPKI_INT half = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
     const int shift = 52;
     const SPKI_R magic = SPKI_C(6755399441055744.0);
 #else
     x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
-    const SPKI_INT half = 0x3f3504f3, mant = 0x007fffff;
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
     const int shift = 23;
     const SPKI_R magic = SPKI_C(12582912.0);
 #endif
     /* exponent so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - half, e = off >> shift;
-    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + half);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
     const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
     const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
 #if SPKI_IS_DOUBLE

@@ -12,11 +12,10 @@ static const char *const spki_cl_prelude[] = {
 /* What OpenCL C reserves and C does not. Function names need not be here: a model's variables hide
    them. */
 static const char *const spki_cl_keywords[] = {
-    "half",      "kernel",    "global",     "local",   "constant", "private",  "generic",
-    "read_only", "write_only", "read_write", "uniform", "pipe",     "uchar",    "ushort",
-    "uint",      "ulong",     "event_t",    "sampler_t", "queue_t", "image2d_t", "quad",
-    "complex",   "imaginary", "bool",       "true",    "false",    "M_PI",     "M_E",
-    NULL};
+    "half",      "kernel",     "global",     "local",     "constant", "private", "generic",
+    "read_only", "write_only", "read_write", "uniform",   "pipe",     "uchar",   "ushort",
+    "uint",      "ulong",      "event_t",    "sampler_t", "queue_t",  "quad",    "complex",
+    "imaginary", NULL};
 
 #define SPKI_CL_OPTIONS "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt -w"
 

@@ -329,8 +329,8 @@ SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
     spki_gpu_forget(&s->lines);
 }
 
-/* The statement that the first complaint ":LINE:COLUMN: error" of a compiler is about, or NULL;
-   `what` gets the compiler's words. */
+/* The statement that the first complaint of a compiler is about, or NULL: a line with "error" and a
+   place, as ":LINE:COLUMN:". `what` gets the compiler's words. */
 SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
                                              const char **what, int *what_size)
 {
@@ -341,16 +341,17 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
         while (start > log && start[-1] != '\n') {
             start--;
         }
-        for (const char *q = start; q < p; q++) {
+        for (const char *q = start; *q && *q != '\n'; q++) {
             char *end;
             if (*q != ':') {
                 continue;
             }
             const unsigned long at = strtoul(q + 1, &end, 10);
+            const char *words = *end == ':' ? end + 1 + strspn(end + 1, "0123456789: ") : end;
             for (size_t k = 0; end != q + 1 && *end == ':' && k < lines; k++) {
                 if (line[k].line == at) {
-                    *what = p;
-                    *what_size = (int)strcspn(p, "\n");
+                    *what = words;
+                    *what_size = (int)strcspn(words, "\n");
                     return &line[k];
                 }
             }

@@ -17,10 +17,10 @@ typedef ushort uint16_t;
 #define SPKI_GLOBAL __global
 #define SPKI_LOCAL __local
 #define SPKI_DEVICE static inline
-#define SPKI_GROUP_ID() ((uint)get_group_id(0))
-#define SPKI_GROUPS() ((uint)get_num_groups(0))
-#define SPKI_ITEM() ((uint)get_local_id(0))
-#define SPKI_ITEMS() ((uint)get_local_size(0))
+#define SPKI_GROUP_ID() ((uint32_t)get_group_id(0))
+#define SPKI_GROUPS() ((uint32_t)get_num_groups(0))
+#define SPKI_ITEM() ((uint32_t)get_local_id(0))
+#define SPKI_ITEMS() ((uint32_t)get_local_size(0))
 #define SPKI_MEET() barrier(CLK_LOCAL_MEM_FENCE)
 #define SPKI_MEET_GLOBAL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define SPKI_LOCAL_OR(p, x) atomic_or(p, x)
@@ -30,8 +30,8 @@ typedef ushort uint16_t;
 #else
 #define SPKI_GLOBAL_ADD(p, x) atomic_add(p, x)
 #endif
-#define SPKI_POPCOUNT(x) ((uint)popcount(x))
-#define SPKI_LOWEST(x) ((uint)popcount(((x) & (0 - (x))) - 1))
+#define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))
+#define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))
 #define SPKI_HIGH_HALF(a, b) mul_hi(a, b)
 #define __builtin_sqrtf(x) sqrt(x)
 #define __builtin_sqrt(x) sqrt(x)
