@@ -165,6 +165,7 @@ IMPLEMENTATION = [
     "conv/build.h",
     "conv/step.h",
     "conv/conv.h",
+    "event/corner.h",
 ]
 
 # Pasted wherever they are included.

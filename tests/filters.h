@@ -20,7 +20,7 @@ static int test_below(uint64_t *state, int limit)
 
 /* A sensor of width x height under noise, with bursts of neighbours and repeats, times that run
    back by up to `back` us, triggers among them, from the time `start` on. */
-static size_t test_stream(spk_event *out, size_t count, int width, int height, int back,
+CHECK_FN size_t test_stream(spk_event *out, size_t count, int width, int height, int back,
                           int64_t start, uint64_t seed)
 {
     int64_t t = start;
@@ -46,13 +46,13 @@ static size_t test_stream(spk_event *out, size_t count, int width, int height, i
     return count;
 }
 
-static int test_same(const spk_event *a, const spk_event *b, size_t count)
+CHECK_FN int test_same(const spk_event *a, const spk_event *b, size_t count)
 {
     return count == 0 || memcmp(a, b, count * sizeof *a) == 0;
 }
 
 /* Applies a filter to a copy of the events in pieces: of `piece` events, or of random sizes (0). */
-static size_t test_apply(spk_filter *filter, const spk_event *in, size_t count, size_t piece,
+CHECK_FN size_t test_apply(spk_filter *filter, const spk_event *in, size_t count, size_t piece,
                          spk_event *out)
 {
     spk_event *buffer = (spk_event *)malloc((count + 1) * sizeof *buffer);
@@ -72,7 +72,7 @@ static size_t test_apply(spk_filter *filter, const spk_event *in, size_t count, 
 }
 
 /* The instruction sets of this machine, one after the other; SPK_ISA_AUTO after the last. */
-static spk_isa test_isa_after(spk_isa isa)
+CHECK_FN spk_isa test_isa_after(spk_isa isa)
 {
     int k;
     for (k = (int)isa + 1; k <= SPK_ISA_GENERIC; k++)
