@@ -35,6 +35,7 @@ PUBLIC = [
     "api/ring.h",
     "api/pipeline.h",
     "api/filter.h",
+    "api/simulator.h",
     "api/pixels.h",
     "api/conv.h",
 ]
@@ -158,6 +159,10 @@ IMPLEMENTATION = [
     "event/filter_map.h",
     "event/filter_pixel.h",
     "event/filter_background.h",
+    "event/corner.h",
+    "event/simulator_rows.h",
+    "event/simulator_scene.h",
+    "event/simulator.h",
     "event/pixels.h",
     "event/inject.h",
     "conv/layer.h",
@@ -165,7 +170,6 @@ IMPLEMENTATION = [
     "conv/build.h",
     "conv/step.h",
     "conv/conv.h",
-    "event/corner.h",
 ]
 
 # Pasted wherever they are included.
@@ -173,6 +177,7 @@ PASTED = [
     "simd/math.inc.h",
     "net/words.inc.h",
     "net/lanes.inc.h",
+    "event/simulator.inc.h",
     "conv/kernels.inc.h",
 ]
 
@@ -213,16 +218,17 @@ DEVICES = [
      CL_PUBLIC, CL),
 ]
 
-# A file that a flag leaves out.
+# A file that a flag leaves out, or several flags together.
 LEFT_OUT_BY = {
     "api/net.h": "SPIKELIB_NO_NET",
     "models/": "SPIKELIB_NO_NET",
     "net/": "SPIKELIB_NO_NET",
-    "simd/types.h": "SPIKELIB_NO_NET",
+    "simd/types.h": "SPIKELIB_NO_NET SPIKELIB_NO_EVENTS",
     "api/plot.h": "SPIKELIB_NO_PLOT",
     "plot/": "SPIKELIB_NO_PLOT",
     "api/event.h": "SPIKELIB_NO_EVENTS",
     "api/filter.h": "SPIKELIB_NO_EVENTS",
+    "api/simulator.h": "SPIKELIB_NO_EVENTS",
     "event/": "SPIKELIB_NO_EVENTS",
     "api/spikefile.h": "SPIKELIB_NO_SPIKEFILE",
     "event/spikefile_": "SPIKELIB_NO_SPIKEFILE",
@@ -402,7 +408,8 @@ class Amalgam:
             out.pop()
         for prefix, flag in LEFT_OUT_BY.items():
             if name == prefix or (prefix[-1] in "/_" and name.startswith(prefix)):
-                out = ["#ifndef %s" % flag] + out + ["#endif /* %s */" % flag]
+                have = " || ".join("!defined(%s)" % f for f in flag.split())
+                out = ["#if " + have] + out + ["#endif /* %s */" % flag]
         return out + [""]
 
     def files(self, names):

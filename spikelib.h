@@ -20,6 +20,7 @@
     >>ring               bounded queues between threads and between processes
     >>pipeline           stages on worker threads, five priorities, protection against overload
     >>filter             event filters, each streaming and in place
+    >>simulator          a camera that needs no camera
     >>pixels             from events to neurons
     >>conv               event-driven convolutional layers of spiking neurons
     >>foundation         what every part of the implementation stands on
@@ -138,6 +139,11 @@
     >>filter-map         the last time of each pixel, in 32 bits
     >>filter-pixel       refractory period, hot pixels, downsampling
     >>filter-background  events that no neighbour supports
+    >>corner             corners of moving things (Arc*)
+    >>simulator-pixels   log intensities and thresholds, a picture at a time
+    >>simulator-rows     pixels that a picture may make fire (pasted once per instruction set)
+    >>simulator-scenes   what the simulated camera sees
+    >>simulator-run      pictures become events
     >>pixel-map          which neuron an event reaches
     >>inject             events into networks
     >>conv-layer         what a convolutional layer is made of
@@ -445,7 +451,7 @@ SPIKELIB_API uint64_t spk_digest_value(const spk_digest *digest);
 /* Seconds of a monotonic clock. Thread: any. */
 SPIKELIB_API double spk_clock_seconds(void);
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>net: describing, building and running a network ---- */
 
 /* -- values: "a number for each neuron or synapse" -- */
@@ -928,7 +934,7 @@ SPKI_OVERLOAD spk_rec spk_net_record(spk_net *net, spk_pop pop, const spk_rec_de
 #endif
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot: pictures as self-contained SVG ---- */
 
 /* A named part of a raster: ids [first, end) drawn in one colour, labelled at the side. */
@@ -984,7 +990,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
                                        const spk_plot_desc *desc, const char *path);
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>event: event-camera files and streams, any format in, any format out ---- */
 
 /* What a place of an event stream holds. Filters and networks act on CD (contrast detection) and
@@ -1266,7 +1272,7 @@ SPKI_OVERLOAD spk_event_writer *spk_event_writer_open(const char *path,
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
+#if !defined(SPIKELIB_NO_SPIKEFILE)
 /* ---- >>spikefile: files of spikes and events, larger than memory, read while they grow ---- */
 
 /* One file holds either the spikes of a network or the events of cameras, in the order in which
@@ -1455,7 +1461,7 @@ SPKI_OVERLOAD spk_spikefile *spk_spikefile_open(const char *path,
 #endif
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>ring: bounded queues between threads and between processes ---- */
 
 /* Who may push and pop. One thread a side: push and pop are a copy and two words, no locked
@@ -1787,7 +1793,7 @@ SPKI_OVERLOAD spk_ring *spk_ring_attach(const spk_ring_desc &desc)
 #endif
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline: stages on worker threads, five priorities, protection against overload ---- */
 
 /* Items flow through a chain of stages. A stage is a plain function with a context that gets a
@@ -2050,7 +2056,7 @@ SPKI_OVERLOAD spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk
 #endif
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter: event filters, each streaming and in place ---- */
 
 /* A filter keeps some events of a stream and drops the others, or changes them, where they lie:
@@ -2313,7 +2319,82 @@ SPKI_BY_REFERENCE(custom)
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator: a camera that needs no camera ---- */
+
+/* What the simulated camera looks at. */
+typedef enum spk_scene {
+    SPK_SCENE_BARS = 0,    /* bars that move across the picture */
+    SPK_SCENE_DOT = 1,     /* a dot that circles around the middle */
+    SPK_SCENE_TEXTURE = 2, /* a random texture that moves across the picture */
+    SPK_SCENE_IMAGES = 3,  /* pictures from files: PGM (P2, P5) and PPM (P3, P6), 8 or 16 bits */
+    SPK_SCENE_FRAMES = 4,  /* pictures from a function of yours */
+    SPK_SCENE_FORCE_32_BIT = 0x7fffffff
+} spk_scene;
+
+/* Each pixel follows the logarithm of its intensity, which is dark + (bright - dark) * v for a
+   picture of values v in 0 to 1, linearly from picture to picture, and sends an event each time
+   that this has moved by a threshold from where it was at the event before. */
+typedef struct spk_simulator_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    spk_scene scene;         /* default: SPK_SCENE_BARS */
+    uint32_t width, height;  /* at most 8,192; default: 128 x 128, or the first image's size */
+    double duration_s;       /* default: 1 s, or all images or frames */
+    double frames_per_s;     /* pictures a second; default: 1,000, images and frames: 100. Nothing
+                                should move by more than a pixel from one to the next */
+    /* Scenes: */
+    double speed_px_s;       /* bars, texture; default: 100 */
+    double direction_deg;    /* where to; 0: right, 90: down; default: 0 */
+    double period_px;        /* of the bars, 32; of the texture's grain, 8; at least 2 */
+    double turns_hz;         /* of the dot, clockwise; default: 5 */
+    double orbit_px;         /* of the dot; default: 0.3 of the shorter side */
+    double radius_px;        /* of the dot; default: 0.06 of the shorter side */
+    double dark, bright;     /* intensities, above 0; default: 0.1 and 1 */
+    const char *const *images; /* paths; they stay the caller's and valid until the close */
+    size_t image_count;
+    /* Writes width * height values of picture `index`, row by row; false: there is no such one. */
+    bool (*frame)(void *ctx, uint64_t index, float *values);
+    void *frame_ctx;
+    /* Pixels: */
+    double threshold_on;     /* at least 0.01; default: 0.2 */
+    double threshold_off;    /* at least 0.01; default: 0.2 */
+    double threshold_sigma;  /* how far pixels differ (normal, as a part of it); default: 0 */
+    int64_t refractory_us;   /* a pixel is deaf for so long after an event; default: 0 */
+    /* Noise: */
+    double leak_hz;          /* ON events of a pixel that sees nothing; default: 0 */
+    double shot_hz;          /* random events of a pixel, half of them ON; default: 0 */
+    double hot_fraction;     /* of the pixels are hot; default: 0 */
+    double hot_hz;           /* what a hot pixel sends besides; default: 100 */
+    uint64_t seed;           /* default: 0, a seed like any other */
+    uint16_t source;         /* what every event carries; default: 0 */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_simulator_desc;
+
+/* A reader like that of a file (spk_events_read and the rest), ordered by time, of the same events
+   on every machine. NULL: all defaults. What is wrong is remembered: spk_events_status. The size of
+   the sensor is known from the beginning on. Times begin with 0, that of the first picture.
+   Cost: a picture is rendered and compared for each frame, some 10 to 20 ns a pixel.
+   Source: Rebecq, Gehrig, Scaramuzza, "ESIM: an open event camera simulator", CoRL 2018 (crossings
+   of the interpolated log intensity; an event in the refractory period is lost, its threshold
+   passed); noise after Hu, Liu, Delbruck, "v2e: from video frames to realistic DVS events", CVPRW
+   2021 (leak, shot noise, threshold mismatch, hot pixels). */
+SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc);
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+__attribute__((unused)) static
+#endif
+inline spk_events *spk_events_simulate(const spk_simulator_desc &desc)
+{
+    return spk_events_simulate(&desc);
+}
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>pixels: from events to neurons ---- */
 
 #ifndef SPIKELIB_NO_NET
@@ -2432,7 +2513,7 @@ SPKI_OVERLOAD spk_result spk_net_map_pixels(spk_net *net, spk_pop pop, const spk
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv: event-driven convolutional layers of spiking neurons ---- */
 
 /* A stack of layers that events flow through: convolutions and dense layers of leaky
@@ -2714,7 +2795,7 @@ extern int spki_os_gettime(int clock, struct timespec *now) __asm__("clock_getti
 #define SPKI_HAVE_AVX512 0
 #endif
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET) || !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>vectors: one family of vector types for every instruction set ---- */
 
 #include <stddef.h>
@@ -6706,9 +6787,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define spk_max(x, y) SPKI_BY_TYPE(max, x)(x, y)
 #define spk_any(c) SPKI_BY_MASK(any, c)(c)
 #define spk_select(c, a, b) SPKI_BY_TYPE(select, a)(c, a, b)
-#endif /* SPIKELIB_NO_NET */
+#endif /* SPIKELIB_NO_NET SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>models: one definition of a neuron, every target ----
 
    SPIKELIB_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, statements...) defines `name`, an
@@ -8154,7 +8235,7 @@ SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k),
 }
 #endif
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>propagators: exact integration of linear membranes, in double ---- */
 
 /* What one step adds to V (mV): for each pA of constant current, of an exponential current, and
@@ -8202,7 +8283,7 @@ __attribute__((unused)) static double spki_whole_steps(double ms, double dt)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_exp: leaky integrate-and-fire, exponential postsynaptic current ---- */
 
 /* C dV/dt = -(V - E_L) C / tau_m + I_syn + I_dc,  dI_syn/dt = -I_syn / tau_syn; a synaptic weight
@@ -8231,7 +8312,7 @@ SPKI_BUILTIN_NEURON(lif_exp, SPKI_LIF_EXP_PARAMS, SPKI_LIF_EXP_DERIVED, SPKI_LIF
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_exp2: leaky integrate-and-fire, excitatory and inhibitory exponential currents ---- */
 
 /* lif_exp with a time constant for each sign of weight: weights >= 0 (pA) are jumps of i_ex, the
@@ -8263,7 +8344,7 @@ SPKI_BUILTIN_NEURON(lif_exp2, SPKI_LIF_EXP2_PARAMS, SPKI_LIF_EXP2_DERIVED, SPKI_
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_alpha: leaky integrate-and-fire, alpha-shaped postsynaptic currents ---- */
 
 /* A weight w (pA) adds w (t / tau) e^(1 - t / tau), which peaks at w after tau_syn. Integrated
@@ -8302,7 +8383,7 @@ SPKI_BUILTIN_NEURON(lif_alpha, SPKI_LIF_ALPHA_PARAMS, SPKI_LIF_ALPHA_DERIVED, SP
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_delta: leaky integrate-and-fire, synapses that jump the membrane potential ---- */
 
 /* A weight (mV) is a jump of V in the step in which it arrives; what arrives while the neuron is
@@ -8325,7 +8406,7 @@ SPKI_BUILTIN_NEURON(lif_delta, SPKI_LIF_DELTA_PARAMS, SPKI_LIF_DELTA_DERIVED, SP
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_cond: leaky integrate-and-fire, exponential conductances ---- */
 
 /* C dV/dt = -g_l (V - E_l) - g_ex (V - E_ex) - g_in (V - E_in) + I; weights (nS) are jumps of g_ex,
@@ -8359,7 +8440,7 @@ SPKI_BUILTIN_NEURON(lif_cond, SPKI_LIF_COND_PARAMS, SPKI_LIF_COND_DERIVED, SPKI_
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_adapt: leaky integrate-and-fire, adaptive threshold ---- */
 
 /* lif_exp whose threshold is v_th + a: each spike adds q_th to a, which decays with tau_th.
@@ -8391,7 +8472,7 @@ SPKI_BUILTIN_NEURON(lif_adapt, SPKI_LIF_ADAPT_PARAMS, SPKI_LIF_ADAPT_DERIVED, SP
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>adex: adaptive exponential integrate-and-fire ---- */
 
 /* C dV/dt = -g_l (V - E_l) + g_l D e^((V - V_t) / D) - w + I,  tau_w dw/dt = a (V - E_l) - w; at
@@ -8428,7 +8509,7 @@ SPKI_BUILTIN_NEURON(adex, SPKI_ADEX_PARAMS, SPKI_ADEX_DERIVED, SPKI_ADEX_STATE,
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>izhikevich: Izhikevich 2003 ---- */
 
 /* dv/dt = k2 v^2 + k1 v + k0 - u + I,  du/dt = a (b (v - v_u) - u); at v >= v_peak: v = c, u += d.
@@ -8458,7 +8539,7 @@ SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED,
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>hh: Hodgkin-Huxley with Traub-Miles rates ---- */
 
 /* C dV/dt = -g_l (V - E_l) - g_na m^3 h (V - E_na) - g_k n^4 (V - E_k) - g_ex (V - E_ex)
@@ -8532,7 +8613,7 @@ SPKI_BUILTIN_NEURON(hh, SPKI_HH_PARAMS, SPKI_HH_DERIVED, SPKI_HH_STATE,
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>poisson: a source of independent Poisson spikes ---- */
 
 /* Spikes in a step with probability 1 - e^(-rate dt): at most one, so that rates far below 1 / dt
@@ -8548,7 +8629,7 @@ SPKI_BUILTIN_NEURON(poisson, SPKI_POISSON_PARAMS, SPKI_POISSON_DERIVED, SPKI_POI
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>spike_list: a source that spikes when told ---- */
 
 /* Has no dynamics: its spikes come from spk_net_spike_list and spk_net_inject_spikes. */
@@ -8563,7 +8644,7 @@ SPKI_BUILTIN_NEURON(spike_list, SPKI_SPIKE_LIST_PARAMS, SPKI_SPIKE_LIST_DERIVED,
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>parrot: repeats its input ---- */
 
 /* Spikes in each step in which input arrives, once however much it is. */
@@ -8578,7 +8659,7 @@ SPKI_BUILTIN_NEURON(parrot, SPKI_PARROT_PARAMS, SPKI_PARROT_DERIVED, SPKI_PARROT
 )
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>models-table: the built-in models by id ---- */
 
 #include <stdio.h>
@@ -8654,7 +8735,7 @@ SPIKELIB_API size_t spk_model_describe(spk_model model, char *buffer, size_t siz
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>quantile: distributions as tables and inverse functions, without libm ---- */
 
 /* Everything here is + - * / and correctly rounded square roots of doubles, so that every platform
@@ -8981,7 +9062,7 @@ SPKI_FN void spki_counts_free(spki_counts *c, spki_mem *mem)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>values: constants, arrays, distributions and functions ---- */
 
 #include <stdarg.h>
@@ -9171,7 +9252,7 @@ SPKI_FN spk_result spki_value_sample(const spk_value *value, size_t n, uint64_t 
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>connect: drawing the synapses of a projection, row by row ---- */
 
 /* A projection is drawn by rows: all synapses of one source neuron that fall on an interval of
@@ -9620,7 +9701,7 @@ SPKI_FN spk_result spki_emit_list(spki_emit *e, uint32_t r, uint32_t place, uint
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>rows: the synapses of one source, by every rule ---- */
 
 /* -- rows with a given number of synapses, multapses allowed -- */
@@ -10104,7 +10185,7 @@ SPKI_FN const char *spki_proj_row_why(const void *scratch)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>projections: checking and compiling a description, and what the engine asks of it ---- */
 
 /* -- how many -- */
@@ -10872,7 +10953,7 @@ SPKI_FN spk_result spki_proj_create(spki_mem *mem, spki_proj *out, const spk_con
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>lanes-table: the engine's vector loops by instruction set ---- */
 
 /* The distribution of a Poisson count of one rate, in units of 2^-32. */
@@ -12687,7 +12768,7 @@ SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>network: what a network is made of, and its errors ---- */
 
 #include <stdarg.h>
@@ -13179,7 +13260,7 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>backend: what a compute device takes over from the threads ----
    A network is described and built on the host whatever runs it; a backend then gets a copy and
    runs it. The host's copy stays whole: it stands at some earlier step (`synced_step`) with
@@ -13279,7 +13360,7 @@ SPKI_FN spk_result spki_start_backend(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
 /* What is wrong with a descriptor that has its defaults; `why` is left alone where nothing is. */
@@ -14067,7 +14148,7 @@ SPIKELIB_API spk_result spk_net_spike_list(spk_net *net, spk_pop pop, const uint
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>prepare: parameters, states and drives in the form the kernels read ---- */
 
 SPKI_FN double spki_param_at(const spki_param *param, uint32_t k)
@@ -14640,7 +14721,7 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>synapses: reading and writing the weights of a built network ---- */
 
 /* One synapse and where it is stored. */
@@ -14908,7 +14989,7 @@ SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>build: cutting the targets into tiles and drawing their synapses ---- */
 
 /* -- the common unit of each receptor's accumulator -- */
@@ -15557,7 +15638,7 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>update: one step of a tile's neurons ---- */
 
 /* A block of neurons on its way through one step. */
@@ -15880,7 +15961,7 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>deliver: from spikes to the accumulators of their targets ---- */
 
 #define SPKI_NO_CHUNK UINT32_MAX
@@ -16115,7 +16196,7 @@ SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *sl
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>record: recorders of spikes, states, rates and weights ---- */
 
 #include <errno.h>
@@ -16728,7 +16809,7 @@ SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>assemble: building a network, and what stepping needs, allocated once ---- */
 
 SPKI_FN void spki_free_scratch(spk_net *net)
@@ -17016,7 +17097,7 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>engine: the step loop ----
    Threads own tiles. A slice is as many steps as the shortest delay allows: within it no tile needs
    what another does. Each thread, for each step of a slice and each of its tiles,
@@ -17254,7 +17335,7 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_NET
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>access: what the host reads, writes and injects between runs ---- */
 
 /* Common checks: a built network, a view, an array of the view's size. */
@@ -17643,7 +17724,7 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
 }
 #endif /* SPIKELIB_NO_NET */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>svg: a writer of SVG files: numbers, text, whole files or none ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -17845,7 +17926,7 @@ SPKI_FN void spki_svg_pen_line(spki_svg_pen *pen, long x, long y)
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>axes: ranges, ticks, frames, colours and legends ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18211,7 +18292,7 @@ SPKI_FN void spki_plot_layout(spki_svg *svg, spki_axes *a, const spk_plot_desc *
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot_curves: membrane traces and other curves ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18356,7 +18437,7 @@ SPIKELIB_API spk_result spk_plot_curves(const spk_plot_curve *curves, size_t cou
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot_raster: every spike a mark, time to the right, neurons downwards ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18573,7 +18654,7 @@ SPIKELIB_API spk_result spk_plot_raster(spk_rec spikes, const char *path)
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot_rates: population rates in time bins ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18692,7 +18773,7 @@ SPIKELIB_API spk_result spk_plot_rates(const spk_spike *spikes, size_t count, do
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot_histogram: bars of counts ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18787,7 +18868,7 @@ SPIKELIB_API spk_result spk_plot_histogram(const double *values, size_t count, s
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_PLOT
+#if !defined(SPIKELIB_NO_PLOT)
 /* ---- >>plot_sheet: many small panels on one page ---- */
 
 #ifndef SPIKELIB_NO_PLOT
@@ -18880,7 +18961,7 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>codec: what a format of events has to provide, and what it is given ---- */
 
 #include <stdarg.h>
@@ -19163,7 +19244,7 @@ struct spk_event_writer {
 };
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>hold: records that are longer than a piece of the stream ---- */
 
 /* A block that grows. What it holds past `size` is undefined. */
@@ -19251,7 +19332,7 @@ SPKI_FN bool spki_contains(const uint8_t *text, size_t size, const char *what)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>flatbuf: reading FlatBuffers, every offset checked ---- */
 
 /* Source: the FlatBuffers binary format ("FlatBuffer Internals"). A table begins with the signed
@@ -19362,7 +19443,7 @@ SPKI_FN size_t spki_fb_vector(spki_fb *fb, size_t table, uint32_t field, size_t 
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>inflate: LZ4 and zstd frames, through their libraries ---- */
 
 #ifdef SPIKELIB_LZ4
@@ -19538,7 +19619,7 @@ SPKI_FN const char *spki_zstd_inflate(spki_mem *mem, ZSTD_DCtx *context, const u
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>decimal: decimal numbers in text, exactly, in any locale ---- */
 
 /* -- eight digits at a time -- */
@@ -19633,7 +19714,7 @@ SPKI_FN bool spki_decimal_scale(const spki_decimal *d, int32_t power, int64_t *o
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>aedat2: AEDAT 1.0 and 2.0, the files of jAER ---- */
 
 /* Lines that begin with '#', then records, all big-endian: u32 address (1.0: u16), i32 time in us.
@@ -19861,7 +19942,7 @@ static const spki_codec spki_aedat2_codec = {
     NULL, NULL, spki_aedat2_decode, NULL, spki_aedat2_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>aedat3: AEDAT 3.x, the packets of cAER and libcaer ---- */
 
 /* Header lines that begin with '#' and end with "#!END-HEADER" (3.0: with the first line that does
@@ -20244,7 +20325,7 @@ static const spki_codec spki_aedat3_codec = {
     NULL, spki_aedat3_decode, NULL, spki_aedat3_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>aedat4: AEDAT 4.0, the files of DV ---- */
 
 /* "#!AER-DAT4.0\r\n"; u32 and a FlatBuffer IOHE; packets of i32 stream, i32 size and one
@@ -20707,7 +20788,7 @@ static const spki_codec spki_aedat4_codec = {
     NULL, spki_aedat4_decode, NULL, spki_aedat4_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>columns: which column of a table of events is what ---- */
 
 enum { SPKI_COLUMNS_MOST = 16, SPKI_LINES_LOOK = 64 };
@@ -20933,7 +21014,7 @@ SPKI_FN void spki_columns_unit(const spk_decoder *d, spki_columns *c)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>text: events in text, a line each, and spikes in SONATA's text ---- */
 
 /* Lines of numbers parted by blanks (the text files of the RPG data sets) or commas, in any order
@@ -21422,7 +21503,7 @@ static const spki_codec spki_sonata_text_codec = {
     NULL, spki_text_decode, NULL, NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>npy: NumPy's files of events ---- */
 
 /* "\x93NUMPY", a version, the length of a Python dictionary as text, the dictionary, the records.
@@ -21934,7 +22015,7 @@ static const spki_codec spki_npy_codec = {SPK_FORMAT_NPY, ".npy ", sizeof(spki_n
                                           spki_npy_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>file: files beyond 2 GB on every system ---- */
 
 #include <errno.h>
@@ -21988,7 +22069,7 @@ SPKI_FN const char *spki_file_why(void)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>writer: what all writers of events share ---- */
 
 /* Remembers the first error. */
@@ -22108,7 +22189,7 @@ SPKI_FN void spki_raw_write_header(spk_event_writer *w, const char *format, cons
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>event-lanes: what the vector code of the event formats shares ---- */
 
 #if SPKI_HAVE_SSE2
@@ -22192,7 +22273,7 @@ SPKI_FN uint64_t spki_count_on(const spk_decoder *d, const spk_event *e, size_t 
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>text-write: events to CSV and to the text of the RPG data sets ---- */
 
 /* The longest line: a sign, 19 digits, a point, two times five digits, a polarity and the gaps. */
@@ -22280,7 +22361,7 @@ static const spki_encoder spki_text_encoder = {
     SPK_FORMAT_TEXT, ".txt ", 1, spki_text_write_head, spki_text_encode, NULL, NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>npy-write: events to NumPy's files ---- */
 
 /* The layout of Metavision's EventCD, 16 bytes. The header has a fixed size, since the number of
@@ -22366,7 +22447,7 @@ static const spki_encoder spki_npy_encoder = {
     spki_npy_finish, NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>aedat4-write: events to AEDAT 4.0 ---- */
 
 /* Two streams, events (0) and triggers (1). A packet holds up to 4,096 events, or 10 ms, as DV
@@ -22748,7 +22829,7 @@ static const spki_encoder spki_aedat4_encoder = {
     spki_aedat4_encode, spki_aedat4_finish, spki_aedat4_write_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>raw: the text header of Prophesee's files, and time high words ---- */
 
 /* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
@@ -23157,7 +23238,7 @@ SPKI_INLINE spk_event *spki_raw_vector(spk_decoder *d, spk_event *out, int64_t t
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>evt2: Prophesee EVT2, 32-bit words ---- */
 
 /* Source: openeb 5.1.1, decoders/evt2/evt2_event_types.h. Bits 31..28 are the type, 27..22 the low
@@ -23311,7 +23392,7 @@ static const spki_encoder spki_evt2_encoder = {SPK_FORMAT_EVT2,
                                                NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>evt21: Prophesee EVT2.1, 64-bit words with vectors of 32 pixels ---- */
 
 /* Source: openeb 5.1.1, decoders/evt21/evt21_event_types.h. Bits 63..60 are the type, 59..54 the
@@ -23390,7 +23471,7 @@ static const spki_codec spki_evt21_codec = {
     spki_evt21_begin, NULL,           spki_evt21_decode,      spki_raw_resync,  NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>evt3: Prophesee EVT3, 16-bit words that change a state ---- */
 
 /* Source: openeb 5.1.1, decoders/evt3/evt3_event_types.h. Bits 15..12 are the type. */
@@ -23642,7 +23723,7 @@ static const spki_encoder spki_evt3_encoder = {SPK_FORMAT_EVT3,
                                                NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>evt3-fast: EVT3, 32 words at a time ---- */
 
 /* Nearly all words are rows, x, vectors, low halves of the time, and repetitions of the last
@@ -24011,7 +24092,7 @@ static const spki_codec spki_evt3_codec = {SPK_FORMAT_EVT3,
                                            NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>evt4: Prophesee EVT4, 32-bit words, vectors in a second one ---- */
 
 /* Source: openeb 5.1.1, decoders/evt4/evt4_event_types.h. Fields as in EVT2; a vector's header is
@@ -24102,7 +24183,7 @@ static const spki_codec spki_evt4_codec = {SPK_FORMAT_EVT4,
                                            NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>dat: Prophesee DAT, records of decoded events ---- */
 
 /* Source: openeb 5.1.1, DAT_helper.h, event2d.h, event_ext_trigger.h; metavision_core dat_tools.py.
@@ -24302,7 +24383,7 @@ static const spki_encoder spki_dat_encoder = {
     NULL,           NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>es: Event Stream 2.0 ---- */
 
 /* Source: neuromorphic-paris/event_stream, README. "Event Stream", three bytes of version, one of
@@ -24611,7 +24692,7 @@ static const spki_encoder spki_es_encoder = {
     NULL,          NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>nmnist: the 40-bit records of N-MNIST and N-Caltech101 ---- */
 
 /* Source: gorchard/event-Python. Five bytes, big-endian: x, y, a bit of polarity, 23 of time. y 240
@@ -24730,7 +24811,7 @@ static const spki_encoder spki_nmnist_encoder = {
     SPK_FORMAT_NMNIST, ".bin ", sizeof(spki_nmnist_writer), NULL, spki_nmnist_encode, NULL, NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>formats: the list of readers and writers ---- */
 
 /* In the order in which their contents are asked; those that know themselves by a mark come first,
@@ -24773,7 +24854,7 @@ SPKI_FN const spki_encoder *spki_encoder_of(spk_event_format format)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>decoder: bytes cut anywhere become events ---- */
 
 /* Events that one call of a codec may give out: they are counted while they are in the cache. */
@@ -25187,7 +25268,7 @@ SPIKELIB_API spk_result spk_decoder_get_stats(const spk_decoder *d, spk_event_st
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>reader: event files ---- */
 
 /* Bytes read at a time: they are decoded while they are in the second-level cache. */
@@ -25321,7 +25402,7 @@ SPIKELIB_API void spk_events_close(spk_events *in)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>write: events to files, whatever the format ---- */
 
 SPIKELIB_API bool spk_event_format_writable(spk_event_format format)
@@ -25466,8 +25547,8 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-pack: columns of a block as few bits: packed with exceptions, or Rice ---- */
 
 /* A block has up to 1,024 records, each column of it is one sequence of u32 (docs/spikefile.md).
@@ -25683,8 +25764,8 @@ SPKI_FN uint8_t *spki_col_put(uint8_t *to, uint8_t *descriptor, const spki_col *
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-unpack: columns of a block back to records, on every instruction set ---- */
 
 #if SPKI_HAVE_AVX2
@@ -26154,8 +26235,8 @@ SPKI_FN spki_unpacker spki_unpacker_for(spk_isa isa)
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-block: 1,024 records to bytes and back ---- */
 
 #define SPKI_SF_RECORD 16u
@@ -26405,8 +26486,8 @@ SPKI_FN void spki_sf_raw_get(spk_spikefile_kind kind, const uint8_t *from, size_
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-os: files that are mapped, and grow while others read ---- */
 
 #include <errno.h>
@@ -26737,8 +26818,8 @@ SPKI_FN void spki_sf_close(spki_sf_file *file)
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-format: the file's header, a chunk's header, the index in it ---- */
 
 /* All numbers are little-endian; docs/spikefile.md tells each byte. */
@@ -27029,8 +27110,8 @@ SPKI_FN uint32_t spki_sf_spine_push(spki_sf_entry *spine, uint32_t count, uint64
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-codec: LZ4 and Zstandard, where they are built in ---- */
 
 #if defined(SPIKELIB_LZ4)
@@ -27111,8 +27192,8 @@ SPKI_FN bool spki_sf_unsqueeze(spk_spikefile_codec codec, const uint8_t *from, s
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-read: opening, also what was cut; finding; reading ---- */
 
 #include <stdarg.h>
@@ -27731,8 +27812,8 @@ SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks,
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-open: the reader's functions ---- */
 
 /* -- opening and closing -- */
@@ -28168,8 +28249,8 @@ SPIKELIB_API const char *spk_spikefile_error(const spk_spikefile *file)
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_SPIKEFILE
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-write: chunks appended and published ---- */
 
 struct spk_spikefile_writer {
@@ -28686,7 +28767,7 @@ SPIKELIB_API spk_result spk_spikefile_writer_close(spk_spikefile_writer *writer)
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>park: sleeping on a word until it changes or a deadline passes ---- */
 
 /* SPKI_RING_FUTEX 0 and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
@@ -28897,7 +28978,7 @@ SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
 #endif
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>ring-core: what a handle holds, counting, telling sleepers ---- */
 
 #include <stdarg.h>
@@ -29018,7 +29099,7 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers)
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>spsc: one producer, one consumer ----
    The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
    looks again only when the copy says full, or empty: then the cache line has to travel. */
@@ -29125,7 +29206,7 @@ SPKI_FN spk_result spki_spsc_consume(spk_ring *ring, const spk_ring_span *span, 
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>party: who works on a shared MPMC ring, and cleaning up after those who died ----
    A thread may be killed between claiming slots and finishing them. So before it claims, it notes
    in the shared memory what it is about to claim (a store or two: the line is its own), and it
@@ -29398,7 +29479,7 @@ SPKI_FN void spki_ring_leave(spk_ring *ring) { (void)ring; }
 #endif
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>mpmc: many producers, many consumers ----
    Each slot has a word of its own that says which position it is ready for. For position p, modulo
    2^32:
@@ -29622,7 +29703,7 @@ SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, 
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>wait: spinning, then sleeping, until there are items or room ---- */
 
 /* Is it worth a try? In an MPMC ring a slot that is claimed and not finished counts for nothing. */
@@ -29751,7 +29832,7 @@ SPIKELIB_API spk_result spk_ring_drain(spk_ring *ring, double deadline_s)
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>policy: pushing and popping, and what happens when a ring is full ---- */
 
 SPKI_FN size_t spki_ring_put(spk_ring *ring, const void *items, size_t count)
@@ -29986,7 +30067,7 @@ SPIKELIB_API spk_result spk_ring_consume(spk_ring *ring, const spk_ring_span *sp
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>map: files that several processes map ---- */
 
 #if !defined(_WIN32)
@@ -30045,7 +30126,7 @@ SPKI_FN bool spki_can_share(void) { return false; }
 #endif
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_RINGS
+#if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>ring-life: making, attaching and ending rings ---- */
 
 /* -- descriptors -- */
@@ -30439,7 +30520,7 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 }
 #endif /* SPIKELIB_NO_RINGS */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>latency: histograms with buckets 1/32 wide ---- */
 
 /* Nanoseconds up to 63 are exact; above, each power of two has 32 buckets, up to 2^40 ns (18 min).
@@ -30530,7 +30611,7 @@ SPKI_FN void spki_hist_report(const spki_hist *h, spk_latency *out)
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>policy: backoff, CoDel, breaker, concurrency limit, without threads ---- */
 
 /* -- backoff -- */
@@ -30809,7 +30890,7 @@ SPKI_FN void spki_limiter_sample(spki_limiter *l, double ns, uint32_t running, d
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-state: what a pipeline is made of ---- */
 
 #include <stdarg.h>
@@ -31066,7 +31147,7 @@ SPKI_FN bool spki_nothing_under_way(const spk_pipeline *p)
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-queue: entering the pipeline, and the queues between stages ---- */
 
 /* Says that the queue has something. The bit comes after what it speaks of; whoever clears it looks
@@ -31232,7 +31313,7 @@ SPKI_FN void spki_queue_pass(spk_pipeline *p, uint32_t stage, uint32_t lane, uin
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-schedule: which queue a worker takes next ---- */
 
 /* The rule. An item of level l (0: critical) that has been in the pipeline for an age counts as
@@ -31374,7 +31455,7 @@ SPKI_FN bool spki_more_urgent(const spk_pipeline *p, uint32_t level)
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-run: one batch through one stage ---- */
 
 /* What a worker has in its hands. */
@@ -31695,7 +31776,7 @@ SPKI_FN void spki_run_queue(spk_pipeline *p, spki_hand *h, const spki_pick *pick
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-worker: threads that run batches, spin a little, and sleep ---- */
 
 /* Runs one batch if there is one; else says when there may be. */
@@ -31834,7 +31915,7 @@ SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
 #endif
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-create: describing, starting and stopping a pipeline ---- */
 
 /* -- descriptors -- */
@@ -32242,7 +32323,7 @@ SPIKELIB_API void spk_pipeline_destroy(spk_pipeline *p)
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_PIPELINE
+#if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-submit: entering, stepping, and what went through ---- */
 
 SPKI_FN bool spki_pipeline_takes(const spk_pipeline *p)
@@ -32501,7 +32582,7 @@ SPIKELIB_API const char *spk_drop_name(spk_drop reason)
 }
 #endif /* SPIKELIB_NO_PIPELINE */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filters: what all event filters share, chains and custom ones ---- */
 
 #include <stdarg.h>
@@ -32762,7 +32843,7 @@ SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-point: filters that look at one event by itself ---- */
 
 #if SPKI_HAVE_SSE2
@@ -33171,7 +33252,7 @@ SPIKELIB_API spk_filter *spk_filter_time_window(const spk_time_window_desc *desc
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-map: the last time of each pixel, in 32 bits ---- */
 
 /* Planes of a time for each pixel, with a border of pixels that never fire. Half the memory of
@@ -33358,7 +33439,7 @@ SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
 
 /* -- refractory -- */
@@ -33725,7 +33806,7 @@ SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-background: events that no neighbour supports ---- */
 
 typedef struct spki_background {
@@ -33863,7 +33944,1030 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>corner: corners of moving things (Arc*) ---- */
+
+/* Planes of the map, for each polarity: the surface of times that the circles are read from, then
+   the last event, whether it came to the surface or not. */
+#define SPKI_CORNER_BORDER 4
+#define SPKI_CIRCLE_MAX 20
+
+typedef struct spki_corner {
+    spk_filter f;
+    spki_map map;
+    uint32_t period;
+    bool minority_only;
+    int32_t small[16], large[20]; /* the circles as distances in the map */
+} spki_corner;
+
+/* Both circles in order, clockwise from below, y downwards. */
+SPKI_FN void spki_corner_circles(spki_corner *c)
+{
+    static const int8_t small[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
+                                        {2, -2}, {1, -3},  {0, -3},  {-1, -3}, {-2, -2}, {-3, -1},
+                                        {-3, 0}, {-3, 1},  {-2, 2},  {-1, 3}};
+    static const int8_t large[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
+                                        {4, 0},   {4, -1},  {3, -2},  {2, -3},  {1, -4},
+                                        {0, -4},  {-1, -4}, {-2, -3}, {-3, -2}, {-4, -1},
+                                        {-4, 0},  {-4, 1},  {-3, 2},  {-2, 3},  {-1, 4}};
+    const int32_t stride = (int32_t)c->map.stride;
+    int k;
+    for (k = 0; k < 16; k++) c->small[k] = small[k][0] + small[k][1] * stride;
+    for (k = 0; k < 20; k++) c->large[k] = large[k][0] + large[k][1] * stride;
+}
+
+/* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
+   side whose next time is the newer one, and to `least` without a question. After that what has
+   been passed belongs to it as soon as a time comes that is no older than the oldest in it. */
+SPKI_INLINE int spki_newest_arc(const int32_t *cell, const int32_t *circle, int n, int least)
+{
+    int32_t times[2 * SPKI_CIRCLE_MAX];
+    int32_t oldest, left_oldest, right_oldest;
+    int k, newest = 0, left, right, length = least;
+    for (k = 0; k < n; k++) times[k] = times[k + n] = cell[circle[k]];
+    oldest = times[0];
+    for (k = 1; k < n; k++) {
+        newest = times[k] > oldest ? k : newest;
+        oldest = SPKI_MAX(oldest, times[k]);
+    }
+    right = newest + 1;
+    left = newest + n - 1;
+    right_oldest = times[right];
+    left_oldest = times[left];
+    for (k = 1; k < n; k++) {
+        const int32_t to_right = times[right], to_left = times[left];
+        const bool go_right = to_right > to_left;
+        const int32_t next = go_right ? to_right : to_left;
+        const int32_t passed = go_right ? right_oldest : left_oldest;
+        const bool joins = k < least || next >= oldest;
+        length = joins && k >= least ? k + 1 : length;
+        oldest = joins && passed < oldest ? passed : oldest;
+        right += go_right;
+        left -= !go_right;
+        right_oldest = SPKI_MIN(right_oldest, times[right]);
+        left_oldest = SPKI_MIN(left_oldest, times[left]);
+    }
+    return length;
+}
+
+SPKI_INLINE bool spki_corner_arc(int length, int n, int least, int most, bool minority_only)
+{
+    if (length <= most) return true;
+    return !minority_only && length >= n - most && length <= n - least;
+}
+
+/* A last event within the period, and not one of the other polarity since. */
+SPKI_INLINE bool spki_corner_repeats(int32_t now, int32_t last, int32_t other, uint32_t period)
+{
+    return spki_map_within(now, last, period + 1) && other <= last;
+}
+
+SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_corner *c = (spki_corner *)f;
+    spki_grid grid = spki_map_grid(&c->map);
+    uint32_t width = c->map.grows ? UINT32_MAX : c->map.width;
+    uint32_t height = c->map.grows ? UINT32_MAX : c->map.height;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity != 0;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, *last, now;
+        bool repeats;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&c->map, f, x, y, t)) continue;
+            grid = spki_map_grid(&c->map);
+            spki_corner_circles(c);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        last = cell + 2 * grid.plane;
+        now = (int32_t)(t - grid.base);
+        repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid.plane]
+                                                           : last[grid.plane], c->period);
+        *last = now;
+        if (repeats) continue;
+        *cell = now;
+        if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
+        if (!spki_corner_arc(spki_newest_arc(cell, c->small, 16, 3), 16, 3, 6, c->minority_only) ||
+            !spki_corner_arc(spki_newest_arc(cell, c->large, 20, 4), 20, 4, 8, c->minority_only))
+            continue;
+        events[out++] = events[i];
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_corner_reset(spk_filter *f) { spki_map_clear(&((spki_corner *)f)->map); }
+SPKI_FN void spki_corner_release(spk_filter *f)
+{
+    spki_map_free(&((spki_corner *)f)->map, &f->mem);
+}
+
+SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_corner_apply, spki_corner_reset, spki_corner_release};
+    static const spk_corner_desc none = {0, 0, 0, 0, false, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0, 0};
+    const spk_corner_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_corner *c = (spki_corner *)spki_filter_new("corner", sizeof *c, &ops, &d->allocator,
+                                                    d->memory_limit, garbage, d->isa);
+    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
+    c->period = spki_filter_time(&c->f, "period_us", d->period_us, 50000);
+    c->minority_only = d->minority_only;
+    spki_map_init(&c->map, &c->f, d->width, d->height, 4, SPKI_CORNER_BORDER);
+    spki_corner_circles(c);
+    return &c->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-pixels: log intensities and thresholds, a picture at a time ---- */
+
+/* Of each pixel: the picture's value, its log intensity now and a picture ago, the level at its
+   last event, and its thresholds. */
+typedef struct spki_sim_pixels {
+    float *value, *level, *before, *ref, *on, *off;
+    uint64_t *fires;
+    size_t count; /* rounded up to whole 64s; the pixels beyond the last never fire */
+} spki_sim_pixels;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+
+#define SPKI_LANES 1
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f1
+#define SPKI_TARGET SPKI_TARGET_SCALAR
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_LANES 4
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f4
+#define SPKI_TARGET SPKI_TARGET_BASE
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 8
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f8
+#define SPKI_TARGET SPKI_TARGET_AVX2
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 16
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f16
+#define SPKI_TARGET SPKI_TARGET_AVX512
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+SPKI_FN void spki_sim_rows(spk_isa isa, const spki_sim_pixels *p, float dark, float range,
+                           float drift)
+{
+    switch (isa) {
+#if SPKI_HAVE_AVX512
+    case SPK_ISA_AVX512: spki_sim_rows_f16(p, dark, range, drift); return;
+#endif
+#if SPKI_HAVE_AVX2
+    case SPK_ISA_AVX2: spki_sim_rows_f8(p, dark, range, drift); return;
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    case SPK_ISA_SSE2:
+    case SPK_ISA_NEON:
+    case SPK_ISA_GENERIC: spki_sim_rows_f4(p, dark, range, drift); return;
+#endif
+    default: spki_sim_rows_f1(p, dark, range, drift); return;
+    }
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-scenes: what the simulated camera sees ---- */
+
+/* Streams of random numbers: the second counter word. */
+enum {
+    SPKI_SIM_TEXTURE = 1,
+    SPKI_SIM_THRESHOLD = 2,
+    SPKI_SIM_START = 3,
+    SPKI_SIM_HOT = 4,
+    SPKI_SIM_SHOT_NOISE = 5,
+    SPKI_SIM_HOT_NOISE = 6
+};
+
+SPKI_FN void spki_sim_draw(uint64_t seed, uint32_t stream, uint64_t index, uint32_t out[4])
+{
+    spki_philox((uint32_t)index, stream, (uint32_t)(index >> 32), 0, (uint32_t)seed,
+                (uint32_t)(seed >> 32), out);
+}
+
+/* In (0, 1), never an end of it. */
+SPKI_INLINE double spki_sim_unit(uint32_t word)
+{
+    return ((double)word + 0.5) / 4294967296.0;
+}
+
+SPKI_INLINE double spki_sim_floor(double x)
+{
+    const double whole = (double)(int64_t)x;
+    return whole > x ? whole - 1.0 : whole;
+}
+
+SPKI_INLINE double spki_sim_clamp(double x)
+{
+    return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
+}
+
+#define SPKI_SIM_LATTICE 256 /* side of the texture's grid of random values; it repeats */
+#define SPKI_PI 3.14159265358979323846
+
+typedef struct spki_scene {
+    const spk_simulator_desc *d;
+    uint32_t width, height;
+    double vx, vy;   /* pixels a second */
+    float *lattice;  /* texture */
+    uint64_t pictures; /* there are so many; UINT64_MAX: nobody knows */
+} spki_scene;
+
+/* A wave of `period` along the direction, bright in its first half, seen through square pixels: the
+   edges are ramps of one pixel. */
+SPKI_FN void spki_scene_bars(const spki_scene *s, double t, float *out)
+{
+    const double angle = s->d->direction_deg * (SPKI_PI / 180.0), period = s->d->period_px;
+    const double c = spki_cos_d1(angle), n = spki_sin_d1(angle);
+    const double shift = s->d->speed_px_s * t;
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++)
+        for (x = 0; x < s->width; x++) {
+            const double along = (double)x * c + (double)y * n - shift;
+            const double u = along - period * spki_sim_floor(along / period);
+            *out++ = (float)(spki_sim_clamp(u + 0.5) - spki_sim_clamp(u - 0.5 * period + 0.5) +
+                             spki_sim_clamp(u - period + 0.5));
+        }
+}
+
+SPKI_FN void spki_scene_dot(const spki_scene *s, double t, float *out)
+{
+    const double turns = s->d->turns_hz * t;
+    const double angle = 2.0 * SPKI_PI * (turns - spki_sim_floor(turns));
+    const double cx = 0.5 * ((double)s->width - 1.0) + s->d->orbit_px * spki_cos_d1(angle);
+    const double cy = 0.5 * ((double)s->height - 1.0) + s->d->orbit_px * spki_sin_d1(angle);
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++)
+        for (x = 0; x < s->width; x++) {
+            const double dx = (double)x - cx, dy = (double)y - cy;
+            const double distance = spki_sqrt_d1(dx * dx + dy * dy);
+            *out++ = (float)spki_sim_clamp(s->d->radius_px + 0.5 - distance);
+        }
+}
+
+/* Random values on a grid, a smooth step between neighbours. */
+SPKI_FN void spki_scene_texture(const spki_scene *s, double t, float *out)
+{
+    const double cell = 1.0 / s->d->period_px;
+    const uint32_t mask = SPKI_SIM_LATTICE - 1;
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++) {
+        const double v = ((double)y - s->vy * t) * cell, v0 = spki_sim_floor(v);
+        const double fv = v - v0, wv = fv * fv * (3.0 - 2.0 * fv);
+        const uint32_t j = (uint32_t)(int64_t)v0;
+        const float *above = s->lattice + (j & mask) * SPKI_SIM_LATTICE;
+        const float *below = s->lattice + ((j + 1) & mask) * SPKI_SIM_LATTICE;
+        for (x = 0; x < s->width; x++) {
+            const double u = ((double)x - s->vx * t) * cell, u0 = spki_sim_floor(u);
+            const double fu = u - u0, wu = fu * fu * (3.0 - 2.0 * fu);
+            const uint32_t i = (uint32_t)(int64_t)u0 & mask, k = (i + 1) & mask;
+            const double a = above[i] + wu * ((double)above[k] - above[i]);
+            const double b = below[i] + wu * ((double)below[k] - below[i]);
+            *out++ = (float)(a + wv * (b - a));
+        }
+    }
+}
+
+/* -- pictures from files: the Netpbm formats P2, P3 (text), P5, P6 -- */
+
+typedef struct spki_pnm {
+    FILE *file;
+    char kind; /* '2', '3', '5', '6'; 0: could not be opened */
+    uint32_t width, height, most;
+} spki_pnm;
+
+/* The next number; blanks and comments before it are skipped. Most that is asked for is 65,535. */
+SPKI_FN bool spki_pnm_number(FILE *f, uint32_t *out)
+{
+    int c = getc(f);
+    uint32_t value = 0, digits = 0;
+    for (;;) {
+        if (c == '#')
+            while (c != '\n' && c != EOF) c = getc(f);
+        else if (c != ' ' && c != '\t' && c != '\n' && c != '\r') break;
+        else c = getc(f);
+    }
+    for (; c >= '0' && c <= '9' && digits < 9; digits++) {
+        value = 10 * value + (uint32_t)(c - '0');
+        c = getc(f);
+    }
+    *out = value;
+    return digits > 0 && digits < 9; /* the one blank after a header's last number is now gone */
+}
+
+/* NULL, or what is wrong. */
+SPKI_FN const char *spki_pnm_open(spki_pnm *p, const char *path)
+{
+    int magic, kind;
+    memset(p, 0, sizeof *p);
+    if (!path) return "the path is NULL";
+    p->file = spki_file_open(path, "rb");
+    if (!p->file) return spki_file_why();
+    p->kind = '?';
+    magic = getc(p->file);
+    kind = getc(p->file);
+    if (magic != 'P' || (kind != '2' && kind != '3' && kind != '5' && kind != '6'))
+        return "no PGM or PPM (it does not begin with P2, P3, P5 or P6)";
+    p->kind = (char)kind;
+    if (!spki_pnm_number(p->file, &p->width) || !spki_pnm_number(p->file, &p->height) ||
+        !spki_pnm_number(p->file, &p->most))
+        return "its header is damaged";
+    if (p->width == 0 || p->height == 0 || p->width > 8192 || p->height > 8192)
+        return "its size is not in 1 x 1 to 8,192 x 8,192";
+    if (p->most == 0 || p->most > 65535) return "its largest value is not in 1 to 65,535";
+    return NULL;
+}
+
+SPKI_FN bool spki_pnm_sample(spki_pnm *p, uint32_t *out)
+{
+    int a, b = 0;
+    if (p->kind == '2' || p->kind == '3') return spki_pnm_number(p->file, out);
+    a = getc(p->file);
+    if (p->most > 255) b = getc(p->file); /* the upper byte comes first */
+    *out = p->most > 255 ? (uint32_t)a << 8 | (uint32_t)b : (uint32_t)a;
+    return a != EOF && b != EOF;
+}
+
+/* Values in 0 to 1; colours by their luma. Source: ITU-R BT.601. */
+SPKI_FN const char *spki_pnm_read(spki_pnm *p, float *out)
+{
+    const bool colour = p->kind == '3' || p->kind == '6';
+    const size_t count = (size_t)p->width * p->height;
+    size_t k;
+    for (k = 0; k < count; k++) {
+        uint32_t r = 0, g = 0, b = 0;
+        double grey;
+        if (!spki_pnm_sample(p, &r)) return "it ends early";
+        if (colour && (!spki_pnm_sample(p, &g) || !spki_pnm_sample(p, &b))) return "it ends early";
+        grey = colour ? 0.299 * r + 0.587 * g + 0.114 * b : (double)r;
+        out[k] = (float)spki_sim_clamp(grey / (double)p->most);
+    }
+    return NULL;
+}
+
+SPKI_FN void spki_pnm_close(spki_pnm *p)
+{
+    if (p->file) fclose(p->file);
+    p->file = NULL;
+}
+
+SPKI_FN bool spki_scene_image(const spki_scene *s, spk_decoder *decoder, uint64_t index, float *out)
+{
+    const char *path = s->d->images[index], *why;
+    spki_pnm p;
+    why = spki_pnm_open(&p, path);
+    if (!why && (p.width != s->width || p.height != s->height)) why = "its size is another";
+    if (!why) why = spki_pnm_read(&p, out);
+    spki_pnm_close(&p);
+    if (why)
+        spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
+                          "image %llu, %.120s: %s", (unsigned long long)index,
+                          path ? path : "(NULL)", why);
+    return !why;
+}
+
+/* Picture `index`, at time t; false: there is none, or the decoder has an error. */
+SPKI_FN bool spki_scene_render(const spki_scene *s, spk_decoder *decoder, uint64_t index, double t,
+                               float *out)
+{
+    size_t k, count = (size_t)s->width * s->height;
+    if (index >= s->pictures) return false;
+    switch (s->d->scene) {
+    case SPK_SCENE_BARS: spki_scene_bars(s, t, out); return true;
+    case SPK_SCENE_DOT: spki_scene_dot(s, t, out); return true;
+    case SPK_SCENE_TEXTURE: spki_scene_texture(s, t, out); return true;
+    case SPK_SCENE_IMAGES: return spki_scene_image(s, decoder, index, out);
+    default: break;
+    }
+    if (!s->d->frame(s->d->frame_ctx, index, out)) return false;
+    for (k = 0; k < count; k++) {
+        if (out[k] >= 0.0f && out[k] <= 1.0f) continue;
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %zu is not in 0 to 1",
+                          (unsigned long long)index, k);
+        return false;
+    }
+    return true;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-run: pictures become events ---- */
+
+/* A random process over the whole sensor: the next of its events. */
+typedef struct spki_sim_noise {
+    double per_us, next_us; /* 0: none */
+    uint64_t drawn;
+    uint32_t stream;
+} spki_sim_noise;
+
+typedef struct spki_sim {
+    spk_simulator_desc d;
+    spki_scene scene;
+    spki_sim_pixels p;
+    size_t pixels;
+    uint64_t picture; /* the last one rendered */
+    double t_us;      /* its time */
+    double drift;     /* of the log intensity, a second: the leak */
+    spki_sim_noise shot, hot;
+    uint32_t *hot_pixels;
+    uint32_t hot_count;
+    int64_t *last; /* of each pixel, for the refractory period */
+    /* Events between two pictures, in order; and room to sort them. */
+    spk_event *events, *sorted;
+    size_t count, next, room;
+} spki_sim;
+
+/* -- events between two pictures -- */
+
+SPKI_FN bool spki_sim_make_room(spk_decoder *decoder, spki_sim *s)
+{
+    size_t room = s->room ? 2 * s->room : 4096;
+    spk_event *events = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *events);
+    spk_event *sorted = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *sorted);
+    if (!events || !sorted) {
+        spki_free(&decoder->mem, events, room, sizeof *events);
+        spki_free(&decoder->mem, sorted, room, sizeof *sorted);
+        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL,
+                          "no memory for more than %zu events between two pictures", s->room);
+        return false;
+    }
+    if (s->count) memcpy(events, s->events, s->count * sizeof *events);
+    spki_free(&decoder->mem, s->events, s->room, sizeof *events);
+    spki_free(&decoder->mem, s->sorted, s->room, sizeof *sorted);
+    s->events = events;
+    s->sorted = sorted;
+    s->room = room;
+    return true;
+}
+
+SPKI_FN bool spki_sim_emit(spk_decoder *decoder, spki_sim *s, size_t pixel, double t, bool on)
+{
+    spk_event *e;
+    if (s->count == s->room && !spki_sim_make_room(decoder, s)) return false;
+    e = &s->events[s->count++];
+    memset(e, 0, sizeof *e);
+    e->t_us = (int64_t)t;
+    e->x = (uint16_t)(pixel % s->scene.width);
+    e->y = (uint16_t)(pixel / s->scene.width);
+    e->polarity = on;
+    e->source = s->d.source;
+    return true;
+}
+
+/* All thresholds that one pixel has crossed since the picture before, in their order. */
+SPKI_FN bool spki_sim_cross(spk_decoder *decoder, spki_sim *s, size_t k, double from_us,
+                            double step_us)
+{
+    const float before = s->p.before[k], level = s->p.level[k], on = s->p.on[k], off = s->p.off[k];
+    const double rise = (double)level - before;
+    float ref = s->p.ref[k];
+    for (;;) {
+        const bool up = level >= ref + on, down = level <= ref - off;
+        double part;
+        if (!up && !down) break;
+        ref = up ? ref + on : ref - off;
+        part = rise == 0.0 ? 0.0 : spki_sim_clamp(((double)ref - before) / rise);
+        if (!spki_sim_emit(decoder, s, k, from_us + part * step_us, up)) return false;
+    }
+    s->p.ref[k] = ref;
+    return true;
+}
+
+/* Sorted by time; events of one time stay in the order of their pixels. Least significant byte
+   first, as many bytes as the times between two pictures differ in. */
+SPKI_FN void spki_sim_sort(spki_sim *s, int64_t from)
+{
+    uint64_t most = 0;
+    uint32_t shift;
+    size_t k;
+    for (k = 0; k < s->count; k++) {
+        const uint64_t d = (uint64_t)(s->events[k].t_us - from);
+        most = SPKI_MAX(most, d);
+    }
+    for (shift = 0; shift < 64 && most >> shift != 0; shift += 8) {
+        size_t start[257];
+        spk_event *swap = s->events;
+        memset(start, 0, sizeof start);
+        for (k = 0; k < s->count; k++)
+            start[((uint64_t)(s->events[k].t_us - from) >> shift & 255) + 1]++;
+        for (k = 0; k < 256; k++) start[k + 1] += start[k];
+        for (k = 0; k < s->count; k++)
+            s->sorted[start[(uint64_t)(s->events[k].t_us - from) >> shift & 255]++] = s->events[k];
+        s->events = s->sorted;
+        s->sorted = swap;
+    }
+}
+
+SPKI_FN void spki_sim_refractory(spki_sim *s)
+{
+    size_t k, out = 0;
+    for (k = 0; k < s->count; k++) {
+        const spk_event e = s->events[k];
+        int64_t *last = &s->last[(size_t)e.y * s->scene.width + e.x];
+        if (e.t_us - *last < s->d.refractory_us) continue;
+        *last = e.t_us;
+        s->events[out++] = e;
+    }
+    s->count = out;
+}
+
+/* -- noise -- */
+
+/* The time of the next event: gaps of a Poisson process are exponential. */
+SPKI_FN void spki_sim_noise_next(const spki_sim *s, spki_sim_noise *n)
+{
+    uint32_t w[4];
+    spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
+    n->next_us -= spki_log_d1(spki_sim_unit(w[0])) / n->per_us;
+}
+
+SPKI_FN bool spki_sim_add_noise(spk_decoder *decoder, spki_sim *s, spki_sim_noise *n,
+                                const uint32_t *pixels, uint32_t count, double until_us)
+{
+    while (n->per_us > 0.0 && n->next_us < until_us) {
+        uint32_t w[4], k;
+        spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
+        k = (uint32_t)((uint64_t)w[1] * count >> 32);
+        if (!spki_sim_emit(decoder, s, pixels ? pixels[k] : k, n->next_us, w[2] & 1)) return false;
+        n->drawn++;
+        spki_sim_noise_next(s, n);
+    }
+    return true;
+}
+
+SPKI_FN void spki_sim_noise_begin(spki_sim *s, spki_sim_noise *n, uint32_t stream, double hz,
+                                  double pixels)
+{
+    n->stream = stream;
+    n->per_us = hz * pixels / 1e6;
+    if (n->per_us > 0.0) spki_sim_noise_next(s, n);
+}
+
+/* -- one picture more -- */
+
+SPKI_FN double spki_sim_time(const spki_sim *s, uint64_t picture)
+{
+    return (double)picture * 1e6 / s->d.frames_per_s;
+}
+
+SPKI_FN bool spki_sim_picture(spk_decoder *decoder, spki_sim *s, uint64_t index)
+{
+    const double t = spki_sim_time(s, index) / 1e6;
+    float *swap = s->p.before;
+    if (!spki_scene_render(&s->scene, decoder, index, t, s->p.value)) return false;
+    s->p.before = s->p.level;
+    s->p.level = swap;
+    spki_sim_rows(decoder->isa, &s->p, (float)s->d.dark, (float)(s->d.bright - s->d.dark),
+                  (float)(s->drift * t));
+    return true;
+}
+
+SPKI_FN bool spki_sim_step(spk_decoder *decoder, spki_sim *s)
+{
+    const double from = s->t_us, to = spki_sim_time(s, s->picture + 1);
+    size_t k;
+    s->count = s->next = 0;
+    if (!spki_sim_picture(decoder, s, s->picture + 1)) return false;
+    s->picture++;
+    s->t_us = to;
+    for (k = 0; k < s->p.count / 64; k++) {
+        uint64_t bits = s->p.fires[k];
+        for (; bits; bits &= bits - 1)
+            if (!spki_sim_cross(decoder, s, 64 * k + (size_t)__builtin_ctzll(bits), from,
+                                to - from))
+                return false;
+    }
+    if (!spki_sim_add_noise(decoder, s, &s->shot, NULL, (uint32_t)s->pixels, to) ||
+        !spki_sim_add_noise(decoder, s, &s->hot, s->hot_pixels, s->hot_count, to))
+        return false;
+    spki_sim_sort(s, (int64_t)from);
+    if (s->last) spki_sim_refractory(s);
+    return true;
+}
+
+/* -- as a reader of events -- */
+
+SPKI_FN void spki_sim_decode(spk_decoder *decoder, spki_io *io)
+{
+    spki_sim *s = (spki_sim *)decoder->state;
+    while (io->out < io->out_end) {
+        const size_t n = SPKI_MIN((size_t)(io->out_end - io->out), s->count - s->next);
+        if (n > 0) {
+            memcpy(io->out, s->events + s->next, n * sizeof *io->out);
+            io->out += n;
+            s->next += n;
+        } else if (!spki_sim_step(decoder, s)) {
+            s->scene.pictures = 0; /* that was the last */
+            break;
+        }
+    }
+}
+
+SPKI_FN void spki_sim_end(spk_decoder *decoder)
+{
+    spki_sim *s = (spki_sim *)decoder->state;
+    spki_mem *mem = &decoder->mem;
+    const size_t n = s->p.count;
+    spki_free(mem, s->p.value, n, sizeof(float));
+    spki_free(mem, s->p.level, n, sizeof(float));
+    spki_free(mem, s->p.before, n, sizeof(float));
+    spki_free(mem, s->p.ref, n, sizeof(float));
+    spki_free(mem, s->p.on, n, sizeof(float));
+    spki_free(mem, s->p.off, n, sizeof(float));
+    spki_free(mem, s->p.fires, n / 64, sizeof(uint64_t));
+    spki_free(mem, s->scene.lattice, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE, sizeof(float));
+    spki_free(mem, s->hot_pixels, s->hot_count, sizeof(uint32_t));
+    spki_free(mem, s->last, s->pixels, sizeof(int64_t));
+    spki_free(mem, s->events, s->room, sizeof(spk_event));
+    spki_free(mem, s->sorted, s->room, sizeof(spk_event));
+}
+
+/* -- setting up -- */
+
+SPKI_FN void spki_sim_default(double *field, double value)
+{
+    if (*field == 0.0) *field = value;
+}
+
+SPKI_FN void spki_sim_defaults(spk_simulator_desc *d, uint32_t width, uint32_t height)
+{
+    const bool pictures = d->scene == SPK_SCENE_IMAGES || d->scene == SPK_SCENE_FRAMES;
+    double side;
+    d->width = d->width ? d->width : width;
+    d->height = d->height ? d->height : height;
+    side = (double)SPKI_MIN(d->width, d->height);
+    if (!pictures) spki_sim_default(&d->duration_s, 1.0);
+    spki_sim_default(&d->frames_per_s, pictures ? 100.0 : 1000.0);
+    spki_sim_default(&d->speed_px_s, 100.0);
+    spki_sim_default(&d->period_px, d->scene == SPK_SCENE_TEXTURE ? 8.0 : 32.0);
+    spki_sim_default(&d->turns_hz, 5.0);
+    spki_sim_default(&d->orbit_px, 0.3 * side);
+    spki_sim_default(&d->radius_px, 0.06 * side);
+    spki_sim_default(&d->dark, 0.1);
+    spki_sim_default(&d->bright, 1.0);
+    spki_sim_default(&d->threshold_on, 0.2);
+    spki_sim_default(&d->threshold_off, 0.2);
+    spki_sim_default(&d->hot_hz, 100.0);
+}
+
+/* The first field that is out of its range, or NaN; NULL: none. */
+SPKI_FN const char *spki_sim_fault(const spk_simulator_desc *d, double *value)
+{
+    const struct {
+        const char *name;
+        double value, low, high;
+    } fields[] = {{"scene", (double)d->scene, 0, SPK_SCENE_FRAMES},
+                  {"width", (double)d->width, 1, 8192},
+                  {"height", (double)d->height, 1, 8192},
+                  {"duration_s", d->duration_s, 0, 1e9},
+                  {"frames_per_s", d->frames_per_s, 1e-3, 1e6},
+                  {"speed_px_s", d->speed_px_s, -1e6, 1e6},
+                  {"direction_deg", d->direction_deg, -3600, 3600},
+                  {"period_px", d->period_px, 2, 1e6},
+                  {"turns_hz", d->turns_hz, -1e5, 1e5},
+                  {"orbit_px", d->orbit_px, 0, 1e6},
+                  {"radius_px", d->radius_px, 0, 1e6},
+                  {"dark", d->dark, 1e-9, 1e9},
+                  {"bright", d->bright, 1e-9, 1e9},
+                  {"threshold_on", d->threshold_on, 0.01, 100},
+                  {"threshold_off", d->threshold_off, 0.01, 100},
+                  {"threshold_sigma", d->threshold_sigma, 0, 1},
+                  {"refractory_us", (double)d->refractory_us, 0, 1e12},
+                  {"leak_hz", d->leak_hz, 0, 1e5},
+                  {"shot_hz", d->shot_hz, 0, 1e5},
+                  {"hot_fraction", d->hot_fraction, 0, 1},
+                  {"hot_hz", d->hot_hz, 0, 1e5}};
+    size_t k;
+    for (k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+        *value = fields[k].value;
+        if (!(*value >= fields[k].low && *value <= fields[k].high)) return fields[k].name;
+    }
+    return NULL;
+}
+
+SPKI_FN float *spki_sim_floats(spk_decoder *decoder, size_t count)
+{
+    return (float *)spki_alloc(&decoder->mem, count, sizeof(float));
+}
+
+/* Thresholds of each pixel: normal around those described, both by one draw. Source: Box and
+   Muller, Annals of Mathematical Statistics 29 (1958). */
+SPKI_FN void spki_sim_thresholds(spki_sim *s)
+{
+    size_t k;
+    for (k = 0; k < s->p.count; k++) {
+        double normal[2] = {0.0, 0.0};
+        uint32_t w[4];
+        if (s->d.threshold_sigma > 0.0) {
+            spki_sim_draw(s->d.seed, SPKI_SIM_THRESHOLD, k, w);
+            const double r = spki_sqrt_d1(-2.0 * spki_log_d1(spki_sim_unit(w[0])));
+            const double a = 2.0 * SPKI_PI * spki_sim_unit(w[1]);
+            normal[0] = r * spki_cos_d1(a) * s->d.threshold_sigma;
+            normal[1] = r * spki_sin_d1(a) * s->d.threshold_sigma;
+        }
+        s->p.on[k] = (float)SPKI_MAX(s->d.threshold_on * (1.0 + normal[0]), 0.01);
+        s->p.off[k] = (float)SPKI_MAX(s->d.threshold_off * (1.0 + normal[1]), 0.01);
+        if (k >= s->pixels) s->p.on[k] = s->p.off[k] = 1e30f;
+    }
+}
+
+/* The first picture is what each pixel starts from; with a leak each begins somewhere on its way to
+   the first event, or all would leak at the same time. */
+SPKI_FN void spki_sim_start(spki_sim *s)
+{
+    size_t k;
+    memcpy(s->p.ref, s->p.level, s->p.count * sizeof(float));
+    for (k = 0; k < s->pixels && s->drift > 0.0; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_START, k, w);
+        s->p.ref[k] -= s->p.on[k] * (float)spki_sim_unit(w[0]);
+    }
+    for (k = 0; k < s->pixels && s->last; k++) s->last[k] = INT64_MIN / 2;
+}
+
+/* Hot pixels are drawn one by one; one that is drawn twice is twice as hot. */
+SPKI_FN void spki_sim_heat(spki_sim *s)
+{
+    uint32_t k;
+    for (k = 0; k < s->hot_count; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_HOT, k, w);
+        s->hot_pixels[k] = (uint32_t)((uint64_t)w[0] * s->pixels >> 32);
+    }
+}
+
+SPKI_FN bool spki_sim_allocate(spk_decoder *decoder, spki_sim *s)
+{
+    size_t k;
+    s->pixels = (size_t)s->d.width * s->d.height;
+    s->p.count = (s->pixels + 63) & ~(size_t)63;
+    s->p.value = spki_sim_floats(decoder, s->p.count);
+    s->p.level = spki_sim_floats(decoder, s->p.count);
+    s->p.before = spki_sim_floats(decoder, s->p.count);
+    s->p.ref = spki_sim_floats(decoder, s->p.count);
+    s->p.on = spki_sim_floats(decoder, s->p.count);
+    s->p.off = spki_sim_floats(decoder, s->p.count);
+    s->p.fires = (uint64_t *)spki_alloc(&decoder->mem, s->p.count / 64, sizeof(uint64_t));
+    if (!s->p.value || !s->p.level || !s->p.before || !s->p.ref || !s->p.on || !s->p.off ||
+        !s->p.fires)
+        return false;
+    if (s->d.refractory_us > 0) {
+        s->last = (int64_t *)spki_alloc(&decoder->mem, s->pixels, sizeof(int64_t));
+        if (!s->last) return false;
+    }
+    if (s->d.hot_fraction > 0.0) {
+        s->hot_count = (uint32_t)(s->d.hot_fraction * (double)s->pixels + 0.5);
+        s->hot_pixels = (uint32_t *)spki_alloc(&decoder->mem, s->hot_count, sizeof(uint32_t));
+        if (!s->hot_pixels) return false;
+    }
+    if (s->d.scene != SPK_SCENE_TEXTURE) return true;
+    s->scene.lattice = spki_sim_floats(decoder, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE);
+    for (k = 0; s->scene.lattice && k < SPKI_SIM_LATTICE * SPKI_SIM_LATTICE; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_TEXTURE, k, w);
+        s->scene.lattice[k] = (float)spki_sim_unit(w[0]);
+    }
+    return s->scene.lattice != NULL;
+}
+
+SPKI_FN void spki_sim_aim(spki_sim *s)
+{
+    const double angle = s->d.direction_deg * (SPKI_PI / 180.0);
+    spki_scene *c = &s->scene;
+    c->d = &s->d;
+    c->width = s->d.width;
+    c->height = s->d.height;
+    c->vx = s->d.speed_px_s * spki_cos_d1(angle);
+    c->vy = s->d.speed_px_s * spki_sin_d1(angle);
+    c->pictures = UINT64_MAX;
+    if (s->d.duration_s > 0.0)
+        c->pictures = (uint64_t)(s->d.duration_s * s->d.frames_per_s + 0.5) + 1;
+    if (s->d.scene == SPK_SCENE_IMAGES) c->pictures = SPKI_MIN(c->pictures, s->d.image_count);
+}
+
+SPKI_FN void spki_sim_set_up(spk_decoder *decoder, spki_sim *s)
+{
+    uint32_t width = 128, height = 128;
+    const char *fault;
+    double value;
+    if (s->d.scene == SPK_SCENE_IMAGES) {
+        spki_pnm p;
+        const char *path, *why;
+        if (!s->d.images || s->d.image_count == 0) {
+            spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "images is NULL, or image_count is 0");
+            return;
+        }
+        path = s->d.images[0];
+        why = spki_pnm_open(&p, path);
+        spki_pnm_close(&p);
+        if (why)
+            spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
+                              "image 0, %.120s: %s", path ? path : "(NULL)", why);
+        width = p.width;
+        height = p.height;
+    }
+    if (s->d.scene == SPK_SCENE_FRAMES && !s->d.frame)
+        spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "frame is NULL");
+    spki_sim_defaults(&s->d, width, height);
+    fault = spki_sim_fault(&s->d, &value);
+    if (fault)
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "%s = %g is out of range", fault, value);
+    if (decoder->result != SPK_OK) return;
+    spki_decoder_size(decoder, s->d.width, s->d.height);
+    spki_sim_aim(s);
+    if (!spki_sim_allocate(decoder, s)) {
+        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for %u x %u pixels",
+                          (unsigned)s->d.width, (unsigned)s->d.height);
+        return;
+    }
+    spki_sim_thresholds(s);
+    spki_sim_heat(s);
+    s->drift = s->d.leak_hz * s->d.threshold_on;
+    spki_sim_noise_begin(s, &s->shot, SPKI_SIM_SHOT_NOISE, s->d.shot_hz, (double)s->pixels);
+    spki_sim_noise_begin(s, &s->hot, SPKI_SIM_HOT_NOISE, s->d.hot_hz, (double)s->hot_count);
+    if (spki_sim_picture(decoder, s, 0)) spki_sim_start(s);
+    else s->scene.pictures = 0;
+}
+
+SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
+{
+    static const spki_codec codec = {SPK_FORMAT_AUTO, "", sizeof(spki_sim), NULL, NULL, NULL, NULL,
+                                     spki_sim_decode, NULL, spki_sim_end};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spk_events_desc d;
+    spk_events *in;
+    memset(&d, 0, sizeof d);
+    if (desc && !garbage) {
+        d.isa = desc->isa;
+        d.allocator = desc->allocator;
+        d.memory_limit = desc->memory_limit;
+    }
+    in = spki_events_create("simulator", &d);
+    if (!in) return NULL;
+    if (garbage)
+        spki_decoder_fail(in->decoder, SPK_ERR_UNINITIALISED, NULL,
+                          "the descriptor's sentinels are not 0: start it with = {0}");
+    if (in->decoder->result == SPK_OK && spki_decoder_begin(in->decoder, &codec)) {
+        spki_sim *s = (spki_sim *)in->decoder->state;
+        if (desc) s->d = *desc;
+        spki_sim_set_up(in->decoder, s);
+        spk_decoder_finish(in->decoder);
+    }
+    return in;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>pixel-map: which neuron an event reaches ---- */
 
 /* The map with its defaults; *why says what is wrong with it. */
@@ -34003,7 +35107,7 @@ SPIKELIB_API spk_result spk_pixel_map_neurons(const spk_pixel_map *map, const sp
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>inject: events into networks ---- */
 
 #ifndef SPIKELIB_NO_NET
@@ -34393,7 +35497,7 @@ SPIKELIB_API spk_result spk_net_event_counts(const spk_net *net, spk_pop pop,
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-layer: what a convolutional layer is made of ----
    A stage is a layer with neurons and the pools before it. Its outputs are sites (x, y) of `lanes`
    channels each, channels last, so that an input adds whole vectors of weights to a few rows of
@@ -34573,7 +35677,7 @@ SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-table: the loops of a stage by instruction set ---- */
 
 #if SPKI_HAVE_SSE2
@@ -36351,7 +37455,7 @@ SPKI_FN const spki_conv_ops *spki_conv_ops_of(spk_isa isa, uint32_t lanes)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-build: checking, measuring and laying out the stages ---- */
 
 /* Steps with more active inputs than this share of all are faster window by window. Measured with
@@ -36821,7 +37925,7 @@ SPKI_FN spk_result spki_conv_build_stage(spk_conv *conv, spki_conv_stage *s,
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-step: events in, steps finished, spikes out ----
    The first stage takes events as they come: the first of a step touch their footprints; from
    `full_above` on they are only counted, a pixel each, and summed window by window when the step is
@@ -37314,7 +38418,7 @@ SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
-#ifndef SPIKELIB_NO_EVENTS
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-object: creating, asking and destroying ---- */
 
 SPIKELIB_API spk_result spk_conv_desc_defaults(spk_conv_desc *desc)
@@ -37734,6 +38838,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CHANGED_WEIGHTS
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
+#undef SPKI_CIRCLE_MAX
 #undef SPKI_COL_BASE
 #undef SPKI_COL_DELTA
 #undef SPKI_COL_FUSED
@@ -37759,6 +38864,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CONV_REACH
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
+#undef SPKI_CORNER_BORDER
 #undef SPKI_DAT_CD
 #undef SPKI_DAT_EVENT2D
 #undef SPKI_DAT_FLOW
@@ -37898,6 +39004,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_PHILOX_MUL1
 #undef SPKI_PHILOX_WEYL0
 #undef SPKI_PHILOX_WEYL1
+#undef SPKI_PI
 #undef SPKI_POISSON_DERIVED
 #undef SPKI_POISSON_INPUTS
 #undef SPKI_POISSON_PARAMS
@@ -37944,6 +39051,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_SF_SORTED
 #undef SPKI_SF_SPINE_MAX
 #undef SPKI_SF_VERSION
+#undef SPKI_SIM_LATTICE
 #undef SPKI_SPIKE_LIST_DERIVED
 #undef SPKI_SPIKE_LIST_INPUTS
 #undef SPKI_SPIKE_LIST_PARAMS

@@ -34,8 +34,8 @@ SPKI_FN void spki_corner_circles(spki_corner *c)
 }
 
 /* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
-   side whose next time is the newer one, and to `least` without a question. After that what has been
-   passed belongs to it as soon as a time comes that is no older than the oldest in it. */
+   side whose next time is the newer one, and to `least` without a question. After that what has
+   been passed belongs to it as soon as a time comes that is no older than the oldest in it. */
 SPKI_INLINE int spki_newest_arc(const int32_t *cell, const int32_t *circle, int n, int least)
 {
     int32_t times[2 * SPKI_CIRCLE_MAX];
