@@ -107,6 +107,16 @@
     >>decoder            bytes cut anywhere become events
     >>reader             event files
     >>write              events to files, whatever the format
+    >>filters            what all event filters share, chains and custom ones
+    >>filter-point       filters that look at one event by itself
+    >>filter-map         the last time of each pixel, in 32 bits
+    >>filter-pixel       refractory period, hot pixels, downsampling
+    >>filter-background  events that no neighbour supports
+    >>corner             corners of moving things (Arc*)
+    >>simulator-pixels   log intensities and thresholds, a picture at a time
+    >>simulator-rows     pixels that a picture may make fire (pasted once per instruction set)
+    >>simulator-scenes   what the simulated camera sees
+    >>simulator-run      pictures become events
     >>spikefile-pack     columns of a block as few bits: packed with exceptions, or Rice
     >>spikefile-unpack   columns of a block back to records, on every instruction set
     >>spikefile-block    1,024 records to bytes and back
@@ -134,16 +144,6 @@
     >>pipeline-worker    threads that run batches, spin a little, and sleep
     >>pipeline-create    describing, starting and stopping a pipeline
     >>pipeline-submit    entering, stepping, and what went through
-    >>filters            what all event filters share, chains and custom ones
-    >>filter-point       filters that look at one event by itself
-    >>filter-map         the last time of each pixel, in 32 bits
-    >>filter-pixel       refractory period, hot pixels, downsampling
-    >>filter-background  events that no neighbour supports
-    >>corner             corners of moving things (Arc*)
-    >>simulator-pixels   log intensities and thresholds, a picture at a time
-    >>simulator-rows     pixels that a picture may make fire (pasted once per instruction set)
-    >>simulator-scenes   what the simulated camera sees
-    >>simulator-run      pictures become events
     >>pixel-map          which neuron an event reaches
     >>inject             events into networks
     >>conv-layer         what a convolutional layer is made of
@@ -25547,6 +25547,2391 @@ SPIKELIB_API void spk_event_writer_close(spk_event_writer *w)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filters: what all event filters share, chains and custom ones ---- */
+
+#include <stdarg.h>
+
+/* What makes a kind of filter. `apply` counts what it cannot tell from the number that is left:
+   others and outside. `reset` gets a filter of which nothing but its descriptor counts. */
+typedef struct spki_filter_ops {
+    size_t (*apply)(spk_filter *filter, spk_event *events, size_t count);
+    void (*reset)(spk_filter *filter);
+    void (*release)(spk_filter *filter);
+} spki_filter_ops;
+
+struct spk_filter {
+    const spki_filter_ops *ops;
+    spki_mem mem;
+    size_t size; /* of this block: the kind's own fields follow this struct */
+    spk_filter_stats stats;
+    spk_isa isa;
+    spk_result status;
+    bool grew_wrong; /* the status came while growing: a reset takes it back */
+    char name[32];
+    char error[224];
+};
+
+__attribute__((format(printf, 3, 4))) SPKI_FN void
+spki_filter_fail(spk_filter *f, spk_result status, const char *format, ...)
+{
+    va_list args;
+    size_t used;
+    if (f->status != SPK_OK) return;
+    f->status = status;
+    snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    used = strlen(f->error);
+    va_start(args, format);
+    vsnprintf(f->error + used, sizeof f->error - used, format, args);
+    va_end(args);
+}
+
+/* A filter of `size` bytes with what every descriptor holds. `wanted`: NULL where a kind has only
+   one kernel. NULL without memory. */
+SPKI_FN spk_filter *spki_filter_new(const char *name, size_t size, const spki_filter_ops *ops,
+                                    const spk_allocator *allocator, size_t limit, bool garbage,
+                                    spk_isa wanted)
+{
+    spki_mem mem;
+    spk_filter *f;
+    const char *why = "";
+    spk_isa isa = SPK_ISA_AUTO;
+    spk_result result;
+    spki_mem_init(&mem, garbage ? NULL : allocator, garbage ? 0 : limit);
+    f = (spk_filter *)spki_alloc(&mem, 1, size);
+    if (!f) return NULL;
+    f->ops = ops;
+    f->mem = mem;
+    f->size = size;
+    snprintf(f->name, sizeof f->name, "%s", name);
+    if (garbage) {
+        spki_filter_fail(f, SPK_ERR_UNINITIALISED,
+                         "the descriptor's sentinels are not 0: start it with = {0}");
+        return f;
+    }
+    result = spki_isa_resolve(wanted, &isa, &why);
+    if (result == SPK_ERR_NAME)
+        spki_filter_fail(f, result, "isa \"%s\": %s", getenv("SPIKELIB_ISA"), why);
+    else if (result != SPK_OK)
+        spki_filter_fail(f, result, "isa \"%s\": %s", spk_isa_name(isa), why);
+    f->isa = isa;
+    return f;
+}
+
+SPIKELIB_API size_t spk_filter_apply(spk_filter *filter, spk_event *events, size_t count)
+{
+    size_t kept;
+    uint64_t others;
+    if (!filter || filter->status != SPK_OK || !events || count == 0) return 0;
+    others = filter->stats.others;
+    kept = filter->ops->apply(filter, events, count);
+    others = filter->stats.others - others;
+    filter->stats.events += count - others;
+    filter->stats.passed += kept - others;
+    filter->stats.dropped += count - kept;
+    return kept;
+}
+
+SPIKELIB_API void spk_filter_reset(spk_filter *filter)
+{
+    if (!filter) return;
+    if (filter->grew_wrong) {
+        filter->status = SPK_OK;
+        filter->error[0] = 0;
+        filter->grew_wrong = false;
+    }
+    memset(&filter->stats, 0, sizeof filter->stats);
+    if (filter->status == SPK_OK && filter->ops->reset) filter->ops->reset(filter);
+}
+
+SPIKELIB_API spk_result spk_filter_get_stats(const spk_filter *filter, spk_filter_stats *stats)
+{
+    if (!filter || !stats) return SPK_ERR_NULL;
+    *stats = filter->stats;
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_filter_status(const spk_filter *filter)
+{
+    return filter ? filter->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_filter_error(const spk_filter *filter)
+{
+    return filter ? filter->error : "the filter is NULL (there was no memory to create it)";
+}
+
+SPIKELIB_API const char *spk_filter_name(const spk_filter *filter)
+{
+    return filter ? filter->name : "";
+}
+
+SPIKELIB_API void spk_filter_destroy(spk_filter *filter)
+{
+    spki_mem mem;
+    if (!filter) return;
+    if (filter->ops->release) filter->ops->release(filter);
+    mem = filter->mem;
+    spki_free(&mem, filter, 1, filter->size);
+}
+
+/* -- chains -- */
+
+typedef struct spki_chain {
+    spk_filter f;
+    spk_filter **filters;
+    size_t count;
+} spki_chain;
+
+/* 512 events are 8 kB: they stay in the first-level cache beside the filters' own data. */
+#define SPKI_CHAIN_PIECE ((size_t)512)
+
+/* The first filter's count of others is the chain's: all let them pass. */
+SPKI_FN size_t spki_chain_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t done, out = 0, k;
+    uint64_t others = chain->count ? chain->filters[0]->stats.others : 0;
+    for (done = 0; done < count && f->status == SPK_OK; done += SPKI_CHAIN_PIECE) {
+        size_t n = SPKI_MIN(SPKI_CHAIN_PIECE, count - done);
+        spk_event *piece = events + done;
+        for (k = 0; k < chain->count && n > 0; k++) {
+            n = spk_filter_apply(chain->filters[k], piece, n);
+            if (chain->filters[k]->status == SPK_OK) continue;
+            spki_filter_fail(f, chain->filters[k]->status, "%s", chain->filters[k]->error);
+            f->grew_wrong = true;
+        }
+        if (events + out != piece) memmove(events + out, piece, n * sizeof *piece);
+        out += n;
+    }
+    if (chain->count) {
+        f->stats.others += chain->filters[0]->stats.others - others;
+        return out;
+    }
+    for (k = 0; k < count; k++) f->stats.others += events[k].kind != SPK_EVENT_CD;
+    return count;
+}
+
+SPKI_FN void spki_chain_reset(spk_filter *f)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t k;
+    for (k = 0; k < chain->count; k++) spk_filter_reset(chain->filters[k]);
+}
+
+SPKI_FN void spki_chain_release(spk_filter *f)
+{
+    spki_chain *chain = (spki_chain *)f;
+    size_t k;
+    for (k = 0; k < chain->count; k++) spk_filter_destroy(chain->filters[k]);
+    spki_free(&f->mem, chain->filters, chain->count, sizeof *chain->filters);
+}
+
+SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t count)
+{
+    static const spki_filter_ops ops = {spki_chain_apply, spki_chain_reset, spki_chain_release};
+    const spk_allocator *allocator = NULL;
+    spki_chain *chain;
+    size_t k;
+    if (!filters) count = 0;
+    for (k = 0; k < count && !allocator; k++)
+        if (filters[k]) allocator = &filters[k]->mem.a;
+    chain = (spki_chain *)spki_filter_new("chain", sizeof *chain, &ops, allocator, 0, false,
+                                          SPK_ISA_SCALAR);
+    if (!chain) return NULL;
+    chain->filters = (spk_filter **)spki_alloc(&chain->f.mem, count, sizeof *chain->filters);
+    if (!chain->filters) {
+        spk_filter_destroy(&chain->f);
+        return NULL;
+    }
+    chain->count = count;
+    for (k = 0; k < count; k++) {
+        chain->filters[k] = filters[k];
+        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %zu is NULL", k);
+        else if (filters[k]->status != SPK_OK)
+            spki_filter_fail(&chain->f, filters[k]->status, "%s", filters[k]->error);
+    }
+    return &chain->f;
+}
+
+SPIKELIB_API spk_filter *spk_filter_chain_at(const spk_filter *chain, size_t index)
+{
+    const spki_chain *c = (const spki_chain *)chain;
+    if (!chain || chain->ops->apply != spki_chain_apply || index >= c->count) return NULL;
+    return c->filters[index];
+}
+
+/* -- custom -- */
+
+typedef struct spki_custom {
+    spk_filter f;
+    spk_custom_desc desc;
+} spki_custom;
+
+SPKI_FN size_t spki_custom_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    size_t k, others = 0, kept;
+    for (k = 0; k < count; k++) others += events[k].kind != SPK_EVENT_CD;
+    kept = d->apply(d->ctx, events, count);
+    f->stats.others += others;
+    if (kept >= others && kept <= count) return kept;
+    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %zu of %zu events, %zu of them not CD", kept,
+                     count, others);
+    return others; /* what it left is not known */
+}
+
+SPKI_FN void spki_custom_reset(spk_filter *f)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    if (d->reset) d->reset(d->ctx);
+}
+
+SPKI_FN void spki_custom_release(spk_filter *f)
+{
+    const spk_custom_desc *d = &((spki_custom *)f)->desc;
+    if (d->destroy) d->destroy(d->ctx);
+}
+
+SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_custom_apply, spki_custom_reset, spki_custom_release};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spki_custom *c = (spki_custom *)spki_filter_new(
+        "custom", sizeof *c, &ops, desc ? &desc->allocator : NULL, 0, garbage, SPK_ISA_SCALAR);
+    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
+    if (desc) c->desc = *desc;
+    if (c->desc.name) snprintf(c->f.name, sizeof c->f.name, "%s", c->desc.name);
+    c->desc.name = NULL;
+    if (!c->desc.apply) spki_filter_fail(&c->f, SPK_ERR_NULL, "apply is NULL");
+    return &c->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filter-point: filters that look at one event by itself ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* Region, polarity, time window and the eight orientations are one operation on an event seen as
+   eight 16-bit words (four of time, x, y, polarity with kind, source): a word fails if
+   word - lo > span, all modulo 2^16; an event is kept if none fails, or, with `outside`, if one
+   does. Then x and y change places if `swap`, and each word becomes ((word & keep) ^ flip) + add.
+   The time has bounds of its own. Vectors hold one, two or four events. */
+typedef struct spki_point {
+    uint16_t lo[8], span[8], keep[8], flip[8], add[8];
+    uint64_t t_lo, t_span;
+    bool swap, outside, timed;
+} spki_point;
+
+typedef size_t (*spki_point_fn)(const spki_point *p, spk_event *events, size_t count,
+                                uint64_t *others);
+
+#define SPKI_WORD_X 4
+#define SPKI_WORD_Y 5
+#define SPKI_WORD_P 6 /* the kind, 0, is its upper byte (lower on a big-endian machine) */
+
+SPKI_FN void spki_point_init(spki_point *p)
+{
+    int k;
+    memset(p, 0, sizeof *p);
+    for (k = 0; k < 8; k++) {
+        p->span[k] = 0xffff;
+        p->keep[k] = 0xffff;
+    }
+    p->t_span = UINT64_MAX;
+}
+
+SPKI_INLINE unsigned spki_point_fails(const spki_point *p, int word, unsigned value)
+{
+    return (uint16_t)(value - p->lo[word]) > p->span[word];
+}
+
+SPKI_INLINE uint16_t spki_point_map(const spki_point *p, int word, unsigned value)
+{
+    return (uint16_t)(((value & p->keep[word]) ^ p->flip[word]) + p->add[word]);
+}
+
+SPKI_FN size_t spki_point_scalar(const spki_point *p, spk_event *events, size_t count,
+                                 uint64_t *others)
+{
+    size_t i, out = 0;
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        const bool cd = e.kind == SPK_EVENT_CD;
+        const unsigned x = p->swap ? e.y : e.x, y = p->swap ? e.x : e.y;
+        const unsigned fails = spki_point_fails(p, SPKI_WORD_X, e.x) |
+                               spki_point_fails(p, SPKI_WORD_Y, e.y) |
+                               spki_point_fails(p, SPKI_WORD_P, e.polarity) |
+                               (unsigned)((uint64_t)e.t_us - p->t_lo > p->t_span);
+        const bool kept = !cd || fails == (p->outside ? 1u : 0u);
+        *others += !cd;
+        if (cd) {
+            e.x = spki_point_map(p, SPKI_WORD_X, x);
+            e.y = spki_point_map(p, SPKI_WORD_Y, y);
+            e.polarity = (uint8_t)spki_point_map(p, SPKI_WORD_P, e.polarity);
+        }
+        events[out] = e;
+        out += kept;
+    }
+    return out;
+}
+
+#if SPKI_HAVE_SSE2
+/* What the vector kernels share: x and y change places by a shuffle of the upper four words. */
+#define SPKI_SWAP_XY _MM_SHUFFLE(3, 2, 0, 1)
+#define SPKI_KIND_MASK _mm_set_epi32(0x0000ff00, 0, 0, 0)
+
+SPKI_FN size_t spki_point_sse2(const spki_point *p, spk_event *events, size_t count,
+                               uint64_t *others)
+{
+    const __m128i zero = _mm_setzero_si128(), lo = _mm_loadu_si128((const __m128i *)p->lo);
+    const __m128i span = _mm_loadu_si128((const __m128i *)p->span);
+    const __m128i keep = _mm_loadu_si128((const __m128i *)p->keep);
+    const __m128i flip = _mm_loadu_si128((const __m128i *)p->flip);
+    const __m128i add = _mm_loadu_si128((const __m128i *)p->add);
+    const unsigned outside = p->outside;
+    size_t i, out = 0, cds = 0;
+    for (i = 0; i < count; i++) {
+        const __m128i v = _mm_loadu_si128((const __m128i *)(events + i));
+        const __m128i over = _mm_subs_epu16(_mm_sub_epi16(v, lo), span);
+        const __m128i swapped = _mm_shufflehi_epi16(v, SPKI_SWAP_XY);
+        const __m128i s = p->swap ? swapped : v;
+        const __m128i m = _mm_add_epi16(_mm_xor_si128(_mm_and_si128(s, keep), flip), add);
+        const bool cd = events[i].kind == SPK_EVENT_CD;
+        const unsigned fails = _mm_movemask_epi8(_mm_cmpeq_epi16(over, zero)) != 0xffff;
+        _mm_storeu_si128((__m128i *)(events + out), cd ? m : v);
+        out += (size_t)(!cd | (fails == outside));
+        cds += cd;
+    }
+    *others += count - cds;
+    return out;
+}
+#endif
+
+#if SPKI_HAVE_AVX2
+#define SPKI_ROW256(words)                                                                        \
+    _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(words)))
+
+/* Two events. Bits of the masks: 2, one a quarter word; an event is told by its upper one. */
+__attribute__((target("avx2"))) SPKI_FN size_t spki_point_avx2(const spki_point *p,
+                                                               spk_event *events, size_t count,
+                                                               uint64_t *others)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i lo = SPKI_ROW256(p->lo);
+    const __m256i span = SPKI_ROW256(p->span);
+    const __m256i keep = SPKI_ROW256(p->keep);
+    const __m256i flip = SPKI_ROW256(p->flip);
+    const __m256i add = SPKI_ROW256(p->add);
+    const __m256i kind = _mm256_broadcastsi128_si256(SPKI_KIND_MASK);
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN); /* there is no unsigned comparison */
+    const __m256i t_lo = _mm256_set_epi64x(0, (int64_t)p->t_lo, 0, (int64_t)p->t_lo);
+    const __m256i t_span = _mm256_xor_si256(
+        sign, _mm256_set_epi64x(-1, (int64_t)p->t_span, -1, (int64_t)p->t_span));
+    const int outside = p->outside ? 10 : 0;
+    size_t i, out = 0, rest = 0;
+    for (i = 0; i + 2 <= count; i += 2) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(events + i));
+        const __m256i over = _mm256_subs_epu16(_mm256_sub_epi16(v, lo), span);
+        const __m256i late =
+            _mm256_cmpgt_epi64(_mm256_xor_si256(_mm256_sub_epi64(v, t_lo), sign), t_span);
+        const __m256i s = p->swap ? _mm256_shufflehi_epi16(v, SPKI_SWAP_XY) : v;
+        const __m256i m = _mm256_add_epi16(_mm256_xor_si256(_mm256_and_si256(s, keep), flip), add);
+        const __m256i cd = _mm256_cmpeq_epi64(_mm256_and_si256(v, kind), zero);
+        const int in = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(over, zero)));
+        const int after = _mm256_movemask_pd(_mm256_castsi256_pd(late));
+        const int is_cd = _mm256_movemask_pd(_mm256_castsi256_pd(cd));
+        const int fails = ~in | after << 1;
+        const int kept = ~is_cd | ~(fails ^ outside);
+        /* cd is true for every lower half; the upper one is spread over its event */
+        const __m256i mine = _mm256_shuffle_epi32(cd, _MM_SHUFFLE(3, 2, 3, 2));
+        const __m256i r = _mm256_blendv_epi8(v, m, mine);
+        _mm_storeu_si128((__m128i *)(events + out), _mm256_castsi256_si128(r));
+        out += (size_t)(kept >> 1 & 1);
+        _mm_storeu_si128((__m128i *)(events + out), _mm256_extracti128_si256(r, 1));
+        out += (size_t)(kept >> 3 & 1);
+        rest += (size_t)__builtin_popcount((unsigned)~is_cd & 10u);
+    }
+    *others += rest;
+    if (i < count) {
+        spk_event last = events[i];
+        const size_t n = spki_point_scalar(p, &last, 1, others);
+        if (n) events[out++] = last;
+    }
+    return out;
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+/* The form without a mask warns of an uninitialised value in GCC's own header. */
+#define SPKI_BROADCAST512(v) _mm512_maskz_broadcast_i32x4(0xffff, v)
+#define SPKI_ROW512(words) SPKI_BROADCAST512(_mm_loadu_si128((const __m128i *)(words)))
+
+/* Four events; the bits of the masks are as above. */
+__attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_FN size_t
+spki_point_avx512(const spki_point *p, spk_event *events, size_t count, uint64_t *others)
+{
+    const __m512i lo = SPKI_ROW512(p->lo);
+    const __m512i span = SPKI_ROW512(p->span);
+    const __m512i keep = SPKI_ROW512(p->keep);
+    const __m512i flip = SPKI_ROW512(p->flip);
+    const __m512i add = SPKI_ROW512(p->add);
+    const __m512i kind = SPKI_BROADCAST512(SPKI_KIND_MASK);
+    const __m512i t_lo = _mm512_maskz_set1_epi64(0x55, (int64_t)p->t_lo);
+    const __m512i t_span = _mm512_mask_set1_epi64(_mm512_set1_epi64(-1), 0x55, (int64_t)p->t_span);
+    const unsigned outside = p->outside ? 0xaa : 0, swap = p->swap ? 0xaa : 0;
+    size_t i, out = 0, rest = 0;
+    for (i = 0; i < count; i += 4) {
+        const size_t n = count - i;
+        const unsigned there = n >= 4 ? 0xff : (1u << 2 * n) - 1;
+        const __m512i v = _mm512_maskz_loadu_epi64((__mmask8)there, events + i);
+        const __m512i over = _mm512_subs_epu16(_mm512_sub_epi16(v, lo), span);
+        const unsigned after = _mm512_cmpgt_epu64_mask(_mm512_sub_epi64(v, t_lo), t_span);
+        const unsigned fails = _mm512_test_epi64_mask(over, over) | after << 1;
+        const unsigned other = _mm512_test_epi64_mask(v, kind);
+        const unsigned kept = (other | ~(fails ^ outside)) & there & 0xaa;
+        const __m512i s = _mm512_mask_shufflehi_epi16(
+            v, swap ? 0xffffffffu : 0u, v, SPKI_SWAP_XY);
+        const __m512i m = _mm512_add_epi16(_mm512_xor_si512(_mm512_and_si512(s, keep), flip), add);
+        const __m512i r = _mm512_mask_mov_epi64(m, (__mmask8)(other | other >> 1), v);
+        const __m512i packed = _mm512_maskz_compress_epi64((__mmask8)(kept | kept >> 1), r);
+        const unsigned left = (unsigned)__builtin_popcount(kept);
+        /* Never past what has been loaded: out <= i. */
+        _mm512_mask_storeu_epi64(events + out, (__mmask8)there, packed);
+        out += left;
+        rest += (size_t)__builtin_popcount(other & there & 0xaa);
+    }
+    *others += rest;
+    return out;
+}
+#endif
+
+SPKI_FN spki_point_fn spki_point_kernel(const spki_point *p, spk_isa isa)
+{
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) return spki_point_avx512;
+#endif
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2) return spki_point_avx2;
+#endif
+#if SPKI_HAVE_SSE2
+    if (isa == SPK_ISA_SSE2 && !p->timed) return spki_point_sse2;
+#endif
+    (void)isa;
+    (void)p;
+    return spki_point_scalar;
+}
+
+/* -- the filters -- */
+
+typedef struct spki_point_filter {
+    spk_filter f;
+    spki_point point;
+    spki_point_fn run;
+    bool counts_outside;        /* what is dropped was outside of the sensor */
+    bool relative, begun;       /* bounds count from the first event; it has come */
+    int64_t begin_us, end_us;   /* bounds as described */
+} spki_point_filter;
+
+/* Bounds of the time, from `zero` on; saturated, since they may be anywhere. */
+SPKI_FN void spki_point_bounds(spki_point_filter *pf, int64_t zero)
+{
+    spki_point *p = &pf->point;
+    int64_t begin = pf->begin_us, end = pf->end_us;
+    if (pf->relative && __builtin_add_overflow(begin, zero, &begin))
+        begin = zero > 0 ? INT64_MAX : INT64_MIN;
+    if (pf->relative && pf->end_us != 0 && __builtin_add_overflow(end, zero, &end))
+        end = zero > 0 ? INT64_MAX : INT64_MIN;
+    if (pf->begin_us == 0 && !pf->relative) begin = INT64_MIN;
+    pf->begun = true;
+    p->t_lo = (uint64_t)begin;
+    p->t_span = (uint64_t)INT64_MAX - (uint64_t)begin;
+    if (pf->end_us == 0) return;
+    if (end > begin) {
+        p->t_span = (uint64_t)end - 1u - (uint64_t)begin;
+        return;
+    }
+    p->t_lo = (uint64_t)INT64_MAX; /* saturated: the window lies beyond all times */
+    p->t_span = 0;
+}
+
+SPKI_FN size_t spki_point_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_point_filter *pf = (spki_point_filter *)f;
+    size_t kept, k;
+    for (k = 0; k < count && !pf->begun; k++)
+        if (events[k].kind == SPK_EVENT_CD) spki_point_bounds(pf, events[k].t_us);
+    kept = pf->run(&pf->point, events, count, &f->stats.others);
+    if (pf->counts_outside) f->stats.outside += count - kept;
+    return kept;
+}
+
+SPKI_FN void spki_point_reset(spk_filter *f)
+{
+    spki_point_filter *pf = (spki_point_filter *)f;
+    pf->begun = !pf->relative;
+}
+
+SPKI_FN spki_point_filter *spki_point_new(const char *name, bool garbage,
+                                          const spk_allocator *allocator, spk_isa isa)
+{
+    static const spki_filter_ops ops = {spki_point_apply, spki_point_reset, NULL};
+    spki_point_filter *pf = (spki_point_filter *)spki_filter_new(name, sizeof *pf, &ops, allocator,
+                                                                 0, garbage, isa);
+    if (!pf) return NULL;
+    spki_point_init(&pf->point);
+    pf->begun = true;
+    return pf;
+}
+
+SPKI_FN spk_filter *spki_point_done(spki_point_filter *pf)
+{
+    pf->run = spki_point_kernel(&pf->point, pf->f.isa);
+    return &pf->f;
+}
+
+SPIKELIB_API spk_filter *spk_filter_region(const spk_region_desc *desc)
+{
+    static const spk_region_desc none = {0, 0, 0, 0, 0, false, false, SPK_ISA_AUTO,
+                                         {NULL, NULL, NULL}, 0};
+    const spk_region_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("region", garbage, &d->allocator, d->isa);
+    uint32_t right, below;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    if (d->x > 65535 || d->y > 65535 || d->width > 65536 || d->height > 65536) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE,
+                         "x = %u, y = %u, width = %u, height = %u: more than 65,535",
+                         (unsigned)d->x, (unsigned)d->y, (unsigned)d->width, (unsigned)d->height);
+        return &pf->f;
+    }
+    if (d->outside && d->move) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "move = true with outside = true: what is outside "
+                                                "of the rectangle has no place in it");
+        return &pf->f;
+    }
+    right = d->width ? SPKI_MIN(d->width - 1, 65535 - d->x) : 65535 - d->x;
+    below = d->height ? SPKI_MIN(d->height - 1, 65535 - d->y) : 65535 - d->y;
+    pf->point.lo[SPKI_WORD_X] = (uint16_t)d->x;
+    pf->point.lo[SPKI_WORD_Y] = (uint16_t)d->y;
+    pf->point.span[SPKI_WORD_X] = (uint16_t)right;
+    pf->point.span[SPKI_WORD_Y] = (uint16_t)below;
+    if (d->move) {
+        pf->point.add[SPKI_WORD_X] = (uint16_t)(65536 - d->x);
+        pf->point.add[SPKI_WORD_Y] = (uint16_t)(65536 - d->y);
+    }
+    pf->point.outside = d->outside;
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_orient(const spk_orient_desc *desc)
+{
+    static const spk_orient_desc none = {0, 0, 0, SPK_ORIENT_NONE, SPK_ISA_AUTO,
+                                         {NULL, NULL, NULL}, 0};
+    const spk_orient_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("orient", garbage, &d->allocator, d->isa);
+    uint32_t o, wide, high;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    o = (uint32_t)d->orientation;
+    if (d->width == 0 || d->height == 0 || d->width > 65536 || d->height > 65536) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+        return &pf->f;
+    }
+    if (o > 7) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "orientation = %u: not in 0 to 7", (unsigned)o);
+        return &pf->f;
+    }
+    pf->point.swap = (o & 4) != 0;
+    wide = pf->point.swap ? d->height : d->width; /* afterwards */
+    high = pf->point.swap ? d->width : d->height;
+    pf->point.span[SPKI_WORD_X] = (uint16_t)(d->width - 1);
+    pf->point.span[SPKI_WORD_Y] = (uint16_t)(d->height - 1);
+    if (o & 1) { /* ~x + width = width - 1 - x */
+        pf->point.flip[SPKI_WORD_X] = 0xffff;
+        pf->point.add[SPKI_WORD_X] = (uint16_t)wide;
+    }
+    if (o & 2) {
+        pf->point.flip[SPKI_WORD_Y] = 0xffff;
+        pf->point.add[SPKI_WORD_Y] = (uint16_t)high;
+    }
+    pf->counts_outside = true;
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_polarity(const spk_polarity_desc *desc)
+{
+    static const spk_polarity_desc none = {0, SPK_POLARITY_BOTH, SPK_ISA_AUTO, {NULL, NULL, NULL},
+                                           0};
+    const spk_polarity_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("polarity", garbage, &d->allocator, d->isa);
+    spki_point *p;
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    p = &pf->point;
+    switch (d->mode) {
+    case SPK_POLARITY_BOTH: break;
+    case SPK_POLARITY_ON:
+    case SPK_POLARITY_OFF:
+        p->lo[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON;
+        p->span[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON ? 254 : 0; /* any but 0 is ON */
+        break;
+    case SPK_POLARITY_INVERT: p->flip[SPKI_WORD_P] = 1; break;
+    case SPK_POLARITY_MERGE:
+        p->keep[SPKI_WORD_P] = 0;
+        p->flip[SPKI_WORD_P] = 1;
+        break;
+    default:
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "mode = %d: not in 0 to 4", (int)d->mode);
+        return &pf->f;
+    }
+    return spki_point_done(pf);
+}
+
+SPIKELIB_API spk_filter *spk_filter_time_window(const spk_time_window_desc *desc)
+{
+    static const spk_time_window_desc none = {0, 0, 0, false, false, SPK_ISA_AUTO,
+                                              {NULL, NULL, NULL}, 0};
+    const spk_time_window_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_point_filter *pf = spki_point_new("time_window", garbage, &d->allocator, d->isa);
+    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
+    if (d->end_us == INT64_MIN ||
+        (d->end_us != 0 && (d->begin_us != 0 || d->relative) && d->end_us <= d->begin_us)) {
+        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "end_us = %lld is not after begin_us = %lld",
+                         (long long)d->end_us, (long long)d->begin_us);
+        return &pf->f;
+    }
+    pf->begin_us = d->begin_us;
+    pf->end_us = d->end_us;
+    pf->relative = d->relative;
+    pf->point.timed = true;
+    pf->point.outside = d->outside;
+    if (d->relative) pf->begun = false;
+    else spki_point_bounds(pf, 0);
+    return spki_point_done(pf);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filter-map: the last time of each pixel, in 32 bits ---- */
+
+/* Planes of a time for each pixel, with a border of pixels that never fire. Half the memory of
+   64-bit times, so that a sensor of 640 x 480 stays in the second-level cache: a cell is the time
+   less `base`, within 2^30 of it. When a time leaves that range, the base moves to it, and cells
+   that are now too far become SPKI_NEVER, which no time in range comes within 2^30 of. */
+typedef struct spki_map {
+    int32_t *cells;
+    size_t count, stride, plane; /* cells in all, of a row, of a plane */
+    uint32_t width, height, planes, border;
+    bool grows, begun;
+    int64_t base;
+} spki_map;
+
+#define SPKI_NEVER INT32_MIN
+#define SPKI_MAP_REACH ((int64_t)1 << 30)
+#define SPKI_MAP_WINDOW_MAX ((int64_t)1 << 29) /* largest distance that is ever asked for */
+#define SPKI_MAP_GROWS_TO 4096u
+
+SPKI_FN void spki_map_clear(spki_map *map)
+{
+    size_t k;
+    for (k = 0; k < map->count; k++) map->cells[k] = SPKI_NEVER;
+    map->begun = false;
+}
+
+/* Cells of a map of that size; what it held is copied. The map is as it was without memory. */
+SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint32_t height)
+{
+    spki_map next = *map;
+    uint32_t p, y;
+    size_t high = (size_t)height + 2 * map->border, k;
+    next.width = width;
+    next.height = height;
+    next.stride = (size_t)width + 2 * map->border;
+    if (__builtin_mul_overflow(next.stride, high, &next.plane) ||
+        __builtin_mul_overflow(next.plane, (size_t)map->planes, &next.count) ||
+        next.count > (size_t)PTRDIFF_MAX - 16)
+        return false;
+    next.count += 16; /* vectors read past a row's last cell */
+    next.cells = (int32_t *)spki_alloc_raw(mem, next.count, sizeof *next.cells);
+    if (!next.cells) return false;
+    for (k = 0; k < next.count; k++) next.cells[k] = SPKI_NEVER;
+    for (p = 0; p < map->planes; p++)
+        for (y = 0; y < map->height; y++) {
+            const size_t row = y + (size_t)map->border;
+            memcpy(next.cells + p * next.plane + row * next.stride + map->border,
+                   map->cells + p * map->plane + row * map->stride + map->border,
+                   map->width * sizeof *map->cells);
+        }
+    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
+    *map = next;
+    return true;
+}
+
+SPKI_FN void spki_map_free(spki_map *map, spki_mem *mem)
+{
+    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
+    map->cells = NULL;
+}
+
+/* Of a filter: a map of the size described, or one that grows from nothing. */
+SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                           uint32_t planes, uint32_t border)
+{
+    memset(map, 0, sizeof *map);
+    map->planes = planes;
+    map->border = border;
+    map->grows = width == 0 && height == 0;
+    if (f->status != SPK_OK || map->grows) return;
+    if (width == 0 || height == 0 || width > 65536 || height > 65536) {
+        spki_filter_fail(f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)width, (unsigned)height);
+    } else if (!spki_map_resize(map, &f->mem, width, height)) {
+        spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
+                         (unsigned)height);
+    }
+}
+
+/* The next size that holds a coordinate: at least half as much again, whole 32s. */
+SPKI_FN uint32_t spki_map_grown(uint32_t old, uint32_t coordinate)
+{
+    uint32_t size = old;
+    if (coordinate < old) return old;
+    size = SPKI_MAX(coordinate + 1, old + old / 2);
+    return SPKI_MIN((size + 31) & ~31u, SPKI_MAP_GROWS_TO);
+}
+
+/* A pixel beyond the map: grows it if it may. False: drop the event. */
+SPKI_FN bool spki_map_reach(spki_map *map, spk_filter *f, uint32_t x, uint32_t y)
+{
+    uint32_t width, height;
+    if (!map->grows || x >= SPKI_MAP_GROWS_TO || y >= SPKI_MAP_GROWS_TO || f->status != SPK_OK)
+        return false;
+    width = spki_map_grown(map->width, x);
+    height = spki_map_grown(map->height, y);
+    if (spki_map_resize(map, &f->mem, width, height)) return true;
+    spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
+                     (unsigned)height);
+    f->grew_wrong = true;
+    return false;
+}
+
+/* Moves the base to t, where t is not within reach of it. */
+SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
+{
+    const uint64_t shift = (uint64_t)t - (uint64_t)map->base;
+    const bool near = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
+    size_t k;
+    map->base = t;
+    if (!map->begun) {
+        map->begun = true;
+        return;
+    }
+    for (k = 0; k < map->count; k++) {
+        const int64_t moved = (int64_t)map->cells[k] - (near ? (int64_t)shift : 0);
+        const bool gone = !near || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
+                          moved < -SPKI_MAP_REACH;
+        map->cells[k] = gone ? SPKI_NEVER : (int32_t)moved;
+    }
+}
+
+/* Is the time of an event within reach of the base? */
+SPKI_INLINE unsigned spki_map_near(int64_t base, int64_t t)
+{
+    return (uint64_t)t - (uint64_t)base + (uint64_t)SPKI_MAP_REACH <= (uint64_t)2 * SPKI_MAP_REACH;
+}
+
+/* |a - b| < window, for cells and 1 <= window <= 2^29; `span` is 2 window - 2. */
+SPKI_INLINE uint32_t spki_map_within(int32_t a, int32_t b, uint32_t window)
+{
+    return (uint32_t)a - (uint32_t)b + (window - 1) <= 2 * (window - 1);
+}
+
+/* Makes the map ready for an event that the grid refused; false: it is outside. */
+SPKI_FN bool spki_map_ready(spki_map *map, spk_filter *f, uint32_t x, uint32_t y, int64_t t)
+{
+    if ((x >= map->width || y >= map->height) && !spki_map_reach(map, f, x, y)) {
+        f->stats.outside++;
+        return false;
+    }
+    if (!map->begun || !spki_map_near(map->base, t)) spki_map_rebase(map, t);
+    return true;
+}
+
+/* What a loop over events needs of a map, in registers: the compiler could not keep the map's own
+   fields there, since cells and events might overlap them. Made again after spki_map_ready. The
+   grid of a map that has not begun refuses all. */
+typedef struct spki_grid {
+    int32_t *origin; /* of pixel (0, 0), plane 0 */
+    size_t stride, plane;
+    uint32_t width, height;
+    int64_t base;
+} spki_grid;
+
+SPKI_FN spki_grid spki_map_grid(const spki_map *map)
+{
+    spki_grid g;
+    g.origin = map->cells + map->border * map->stride + map->border;
+    g.stride = map->stride;
+    g.plane = map->planes > 1 ? map->plane : 0;
+    g.width = map->begun ? map->width : 0;
+    g.height = map->height;
+    g.base = map->base;
+    return g;
+}
+
+/* Is there a cell for the pixel, and the time within reach? */
+SPKI_INLINE bool spki_grid_fits(const spki_grid *g, uint32_t x, uint32_t y, int64_t t)
+{
+    return __builtin_expect((x < g->width) & (y < g->height) & spki_map_near(g->base, t), 1);
+}
+
+/* Of the plane of a polarity, where the map has two. */
+SPKI_INLINE int32_t *spki_grid_at(const spki_grid *g, uint32_t x, uint32_t y, uint32_t polarity)
+{
+    return g->origin + (polarity ? g->plane : 0) + y * g->stride + x;
+}
+
+SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x, uint32_t y)
+{
+    return map->cells + plane * map->plane + (y + (size_t)map->border) * map->stride + x +
+           map->border;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
+
+/* -- refractory -- */
+
+typedef struct spki_refractory {
+    spk_filter f;
+    spki_map map;
+    uint32_t period;
+    bool restart;
+} spki_refractory;
+
+SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_refractory *r = (spki_refractory *)f;
+    spki_grid grid = spki_map_grid(&r->map);
+    const uint32_t period = r->period, restart = r->restart;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, now, last;
+        uint32_t kept;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&r->map, f, x, y, t)) continue;
+            grid = spki_map_grid(&r->map);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        now = (int32_t)(t - grid.base);
+        last = *cell;
+        kept = !spki_map_within(now, last, period);
+        *cell = last ^ ((last ^ now) & -(int32_t)(kept | restart));
+        events[out] = events[i];
+        out += kept;
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_refractory_reset(spk_filter *f) { spki_map_clear(&((spki_refractory *)f)->map); }
+SPKI_FN void spki_refractory_release(spk_filter *f)
+{
+    spki_map_free(&((spki_refractory *)f)->map, &f->mem);
+}
+
+/* A time of a descriptor, 1 to 2^29 us; 0 is its default. */
+SPKI_FN uint32_t spki_filter_time(spk_filter *f, const char *field, int64_t value, int64_t fallback)
+{
+    if (value == 0) return (uint32_t)fallback;
+    if (value > 0 && value <= SPKI_MAP_WINDOW_MAX) return (uint32_t)value;
+    spki_filter_fail(f, SPK_ERR_RANGE, "%s = %lld: not in 1 to 536,870,912", field,
+                     (long long)value);
+    return 1;
+}
+
+SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_refractory_apply, spki_refractory_reset,
+                                        spki_refractory_release};
+    static const spk_refractory_desc none = {0, 0, 0, 0, false, false, SPK_ISA_AUTO,
+                                             {NULL, NULL, NULL}, 0, 0};
+    const spk_refractory_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_refractory *r = (spki_refractory *)spki_filter_new(
+        "refractory", sizeof *r, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    if (!r || r->f.status != SPK_OK) return (spk_filter *)r;
+    r->period = spki_filter_time(&r->f, "period_us", d->period_us, 1000);
+    r->restart = d->restart;
+    spki_map_init(&r->map, &r->f, d->width, d->height, d->by_polarity ? 2 : 1, 0);
+    return &r->f;
+}
+
+/* -- hot pixels -- */
+
+#define SPKI_HOT ((uint32_t)1 << 31) /* of a count: hot until a window is quiet */
+
+/* Planes of the map: the number of the window in which the pixel sent its last event, its count in
+   that window, and whether it is listed. */
+typedef struct spki_hot {
+    spk_filter f;
+    spki_map map; /* its base counts windows */
+    int64_t width_us, first_us, low_us; /* of a window; the first event; begin of the last window */
+    int32_t now;                        /* number of the last window */
+    uint32_t max_events;
+    bool begun;
+    spk_pixel *pixels;
+    size_t pixel_count;
+} spki_hot;
+
+/* The window of a time that is not in that of the event before. */
+SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
+{
+    uint64_t since, number;
+    if (!h->begun) h->first_us = t;
+    h->begun = true;
+    since = (uint64_t)t - (uint64_t)h->first_us;
+    number = t >= h->first_us ? since / (uint64_t)h->width_us
+                              : ~((~since) / (uint64_t)h->width_us); /* rounded down */
+    if (!h->map.begun || !spki_map_near(h->map.base, (int64_t)number)) {
+        size_t k;
+        for (k = 0; k < h->map.plane; k++) h->map.cells[k] = SPKI_NEVER;
+        h->map.base = (int64_t)number;
+        h->map.begun = true;
+    }
+    h->now = (int32_t)((int64_t)number - h->map.base);
+    h->low_us = (int64_t)((uint64_t)h->first_us + number * (uint64_t)h->width_us);
+}
+
+/* Counts an event of a pixel in window `now` and says whether the pixel is hot. An event that comes
+   late, from the window before, counts as one of the pixel's present window. */
+SPKI_INLINE bool spki_hot_count(int32_t *window, int32_t *count, int32_t now, uint32_t max)
+{
+    uint32_t c = (uint32_t)*count & ~SPKI_HOT;
+    bool hot = ((uint32_t)*count & SPKI_HOT) != 0;
+    const int64_t gap = (int64_t)now - *window; /* large for SPKI_NEVER */
+    if (gap != 0 && gap != -1) {
+        hot = gap == 1 && c > max;
+        c = 0;
+    }
+    c += c < SPKI_HOT - 1;
+    hot = hot | (c > max);
+    *window = gap == -1 ? *window : now;
+    *count = (int32_t)(c | (hot ? SPKI_HOT : 0));
+    return hot;
+}
+
+SPKI_FN void spki_hot_mark(spki_hot *h)
+{
+    size_t k;
+    for (k = 0; k < h->pixel_count; k++) {
+        const spk_pixel p = h->pixels[k];
+        if (p.x < h->map.width && p.y < h->map.height)
+            *spki_map_at(&h->map, 2, p.x, p.y) = 1;
+    }
+}
+
+SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map *map = &h->map;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const spk_event e = events[i];
+        int32_t *cell;
+        bool hot;
+        if (__builtin_expect(e.kind != SPK_EVENT_CD, 0)) {
+            events[out++] = e;
+            others++;
+            continue;
+        }
+        if (__builtin_expect(e.x >= map->width || e.y >= map->height, 0)) {
+            if (!spki_map_reach(map, f, e.x, e.y)) {
+                f->stats.outside++;
+                continue;
+            }
+            spki_hot_mark(h);
+        }
+        if (__builtin_expect((uint64_t)e.t_us - (uint64_t)h->low_us >= (uint64_t)h->width_us ||
+                                 !h->begun, 0))
+            spki_hot_turn(h, e.t_us);
+        cell = spki_map_at(map, 0, e.x, e.y);
+        hot = spki_hot_count(cell, cell + map->plane, h->now, h->max_events);
+        hot |= cell[2 * map->plane] != SPKI_NEVER;
+        events[out] = e;
+        out += !hot;
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_hot_reset(spk_filter *f)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map_clear(&h->map);
+    spki_hot_mark(h);
+    h->begun = false;
+}
+
+SPKI_FN void spki_hot_release(spk_filter *f)
+{
+    spki_hot *h = (spki_hot *)f;
+    spki_map_free(&h->map, &f->mem);
+    if (h->pixels) spki_free(&f->mem, h->pixels, h->pixel_count, sizeof *h->pixels);
+}
+
+SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
+{
+    if (d->pixel_count == 0 || h->f.status != SPK_OK) return;
+    if (!d->pixels) {
+        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %zu", d->pixel_count);
+        return;
+    }
+    h->pixels = (spk_pixel *)spki_alloc_raw(&h->f.mem, d->pixel_count, sizeof *h->pixels);
+    if (!h->pixels) {
+        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %zu pixels", d->pixel_count);
+        return;
+    }
+    memcpy(h->pixels, d->pixels, d->pixel_count * sizeof *h->pixels);
+    h->pixel_count = d->pixel_count;
+    spki_hot_mark(h);
+}
+
+SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_hot_apply, spki_hot_reset, spki_hot_release};
+    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, {NULL, NULL, NULL}, 0, 0};
+    const spk_hot_pixel_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_hot *h = (spki_hot *)spki_filter_new("hot_pixel", sizeof *h, &ops, &d->allocator,
+                                              d->memory_limit, garbage, SPK_ISA_SCALAR);
+    if (!h || h->f.status != SPK_OK) return (spk_filter *)h;
+    h->width_us = d->window_us ? d->window_us : 100000;
+    h->max_events = d->max_events ? d->max_events : 100;
+    if (h->width_us < 1)
+        spki_filter_fail(&h->f, SPK_ERR_RANGE, "window_us = %lld: less than 1",
+                         (long long)d->window_us);
+    if (h->max_events > (uint32_t)1 << 30)
+        spki_filter_fail(&h->f, SPK_ERR_RANGE, "max_events = %u: more than 2^30",
+                         (unsigned)d->max_events);
+    spki_map_init(&h->map, &h->f, d->width, d->height, 3, 0);
+    spki_hot_list(h, d);
+    return &h->f;
+}
+
+SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *out, size_t capacity)
+{
+    const spki_hot *h = (const spki_hot *)filter;
+    size_t found = 0;
+    uint32_t x, y;
+    if (!filter || filter->ops->apply != spki_hot_apply || !h->map.cells) return 0;
+    for (y = 0; y < h->map.height; y++)
+        for (x = 0; x < h->map.width; x++) {
+            const int32_t *cell = spki_map_at(&h->map, 0, x, y);
+            const bool listed = cell[2 * h->map.plane] != SPKI_NEVER;
+            const int64_t gap = (int64_t)h->now - cell[0];
+            const uint32_t count = (uint32_t)cell[h->map.plane];
+            /* as the next event of the pixel would find it */
+            const bool hot = gap == 1 ? (count & ~SPKI_HOT) > h->max_events
+                                      : (gap == 0 || gap == -1) && (count & SPKI_HOT) != 0;
+            if (!listed && !hot) continue;
+            if (out && found < capacity) {
+                out[found].x = (uint16_t)x;
+                out[found].y = (uint16_t)y;
+            }
+            found++;
+        }
+    return found;
+}
+
+/* -- downsampling -- */
+
+typedef struct spki_downsample {
+    spk_filter f;
+    spki_map map; /* sums of large pixels, where there is a threshold; SPKI_NEVER is 0 */
+    uint64_t inverse_x, inverse_y; /* ceil(2^32 / factor): exact for 16-bit numerators */
+    uint32_t width, height;        /* of the sensor; 0: any */
+    int32_t threshold;
+} spki_downsample;
+
+SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_downsample *d = (spki_downsample *)f;
+    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
+    const uint32_t width = d->width ? d->width : 65536, height = d->height ? d->height : 65536;
+    size_t i, out = 0, others = 0, outside = 0;
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        const bool cd = e.kind == SPK_EVENT_CD;
+        const bool in = (e.x < width) & (e.y < height);
+        const uint16_t x = (uint16_t)(e.x * ix >> 32), y = (uint16_t)(e.y * iy >> 32);
+        e.x = cd ? x : e.x;
+        e.y = cd ? y : e.y;
+        others += !cd;
+        outside += cd & !in;
+        events[out] = e;
+        out += !cd | in;
+    }
+    f->stats.others += others;
+    f->stats.outside += outside;
+    return out;
+}
+
+/* What spki_downsample_apply left goes through the sums. */
+SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_downsample *d = (spki_downsample *)f;
+    spki_map *map = &d->map;
+    const int32_t limit = d->threshold;
+    size_t i, out = 0;
+    count = spki_downsample_apply(f, events, count);
+    for (i = 0; i < count; i++) {
+        spk_event e = events[i];
+        int32_t *cell, sum;
+        bool fires;
+        if (e.kind != SPK_EVENT_CD) {
+            events[out++] = e;
+            continue;
+        }
+        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, f, e.x, e.y)) {
+            f->stats.outside++;
+            continue;
+        }
+        cell = spki_map_at(map, 0, e.x, e.y);
+        sum = (*cell == SPKI_NEVER ? 0 : *cell) + (e.polarity ? 1 : -1);
+        fires = sum >= limit || sum <= -limit;
+        *cell = fires ? 0 : sum;
+        e.polarity = sum > 0;
+        events[out] = e;
+        out += fires;
+    }
+    return out;
+}
+
+SPKI_FN void spki_downsample_reset(spk_filter *f) { spki_map_clear(&((spki_downsample *)f)->map); }
+SPKI_FN void spki_downsample_release(spk_filter *f)
+{
+    spki_map_free(&((spki_downsample *)f)->map, &f->mem);
+}
+
+SPKI_FN void spki_downsample_check(spki_downsample *s, const spk_downsample_desc *d, uint32_t fx,
+                                   uint32_t fy)
+{
+    if (fx > 65535 || fy > 65535)
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "factor_x = %u, factor_y = %u: not in 1 to 65,535",
+                         (unsigned)fx, (unsigned)fy);
+    if (d->threshold > 32767)
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "threshold = %u: more than 32,767",
+                         (unsigned)d->threshold);
+    if (d->width > 65536 || d->height > 65536 || (d->width == 0) != (d->height == 0))
+        spki_filter_fail(&s->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+}
+
+SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
+{
+    static const spki_filter_ops plain = {spki_downsample_apply, spki_downsample_reset,
+                                          spki_downsample_release};
+    static const spki_filter_ops sums = {spki_downsample_sum, spki_downsample_reset,
+                                         spki_downsample_release};
+    static const spk_downsample_desc none = {0, 0, 0, 0, 0, 0, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0,
+                                             0};
+    const spk_downsample_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    const spki_filter_ops *ops = d->threshold && !garbage ? &sums : &plain;
+    spki_downsample *s = (spki_downsample *)spki_filter_new(
+        "downsample", sizeof *s, ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    uint32_t fx = d->factor_x ? d->factor_x : 2, fy = d->factor_y ? d->factor_y : fx;
+    if (!s || s->f.status != SPK_OK) return (spk_filter *)s;
+    spki_downsample_check(s, d, fx, fy);
+    if (s->f.status != SPK_OK) return &s->f;
+    s->inverse_x = (((uint64_t)1 << 32) + fx - 1) / fx;
+    s->inverse_y = (((uint64_t)1 << 32) + fy - 1) / fy;
+    s->width = d->width;
+    s->height = d->height;
+    s->threshold = (int32_t)d->threshold;
+    if (d->threshold)
+        spki_map_init(&s->map, &s->f, d->width ? (d->width + fx - 1) / fx : 0,
+                      d->height ? (d->height + fy - 1) / fy : 0, 1, 0);
+    return &s->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filter-background: events that no neighbour supports ---- */
+
+typedef struct spki_background {
+    spk_filter f;
+    spki_map map; /* planes: polarities, if they matter */
+    uint32_t window, refractory, min_support, max_support;
+    size_t (*run)(struct spki_background *b, spk_event *events, size_t count);
+} spki_background;
+
+/* How many of the 8 cells around one are within the window of a time. */
+SPKI_INLINE uint32_t spki_support_scalar(const int32_t *cell, size_t stride, int32_t now,
+                                         uint32_t window)
+{
+    const int32_t *above = cell - stride, *below = cell + stride;
+    return spki_map_within(now, above[-1], window) +
+           spki_map_within(now, above[0], window) +
+           spki_map_within(now, above[1], window) +
+           spki_map_within(now, cell[-1], window) +
+           spki_map_within(now, cell[1], window) +
+           spki_map_within(now, below[-1], window) +
+           spki_map_within(now, below[0], window) +
+           spki_map_within(now, below[1], window);
+}
+
+#if SPKI_HAVE_AVX2
+/* Unsigned comparison by flipping the sign bits; of four cells of a row the first three count. The
+   pixel's own row is read cell by cell: sensors send rows, so one of its cells has often just been
+   written, and a load that is wider than the store waits for that to reach the cache. */
+SPKI_INLINE uint32_t spki_support_avx2(const int32_t *cell, size_t stride, int32_t now,
+                                       uint32_t window)
+{
+    const __m128i t = _mm_set1_epi32((int32_t)((uint32_t)now + (window - 1) + 0x80000000u));
+    const __m128i limit = _mm_set1_epi32((int32_t)(2 * (window - 1) + 0x80000000u));
+    const __m128i a = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell - stride - 1)));
+    const __m128i b = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell + stride - 1)));
+    const __m128i far = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
+    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(far) & 0x1515u) +
+           spki_map_within(now, cell[-1], window) + spki_map_within(now, cell[1], window);
+}
+#endif
+
+SPKI_INLINE uint32_t spki_support(bool vectors, const int32_t *cell, size_t stride, int32_t now,
+                                  uint32_t window)
+{
+#if SPKI_HAVE_AVX2
+    if (vectors) return spki_support_avx2(cell, stride, now, window);
+#endif
+    (void)vectors;
+    return spki_support_scalar(cell, stride, now, window);
+}
+
+SPKI_INLINE size_t spki_background_loop(spki_background *b, spk_event *events, size_t count,
+                                        bool vectors)
+{
+    spki_grid grid = spki_map_grid(&b->map);
+    const uint32_t window = b->window, refractory = b->refractory;
+    const uint32_t low = b->min_support, span = b->max_support - b->min_support;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, now;
+        uint32_t kept;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&b->map, &b->f, x, y, t)) continue;
+            grid = spki_map_grid(&b->map);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        now = (int32_t)(t - grid.base);
+        kept = spki_support(vectors, cell, grid.stride, now, window) - low <= span;
+        if (refractory) kept &= !spki_map_within(now, *cell, refractory);
+        *cell = now;
+        events[out] = events[i];
+        out += kept;
+    }
+    b->f.stats.others += others;
+    return out;
+}
+
+SPKI_FN size_t spki_background_scalar(spki_background *b, spk_event *events, size_t count)
+{
+    return spki_background_loop(b, events, count, false);
+}
+
+#if SPKI_HAVE_AVX2 /* for its count of bits; without, the vectors gain nothing */
+__attribute__((target("avx2"))) SPKI_FN size_t
+spki_background_avx2(spki_background *b, spk_event *events, size_t count)
+{
+    return spki_background_loop(b, events, count, true);
+}
+#endif
+
+SPKI_FN size_t spki_background_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_background *b = (spki_background *)f;
+    return b->run(b, events, count);
+}
+
+SPKI_FN void spki_background_reset(spk_filter *f) { spki_map_clear(&((spki_background *)f)->map); }
+SPKI_FN void spki_background_release(spk_filter *f)
+{
+    spki_map_free(&((spki_background *)f)->map, &f->mem);
+}
+
+SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_background_apply, spki_background_reset,
+                                        spki_background_release};
+    static const spk_background_desc none = {0, 0, 0, 0, 0, 0, false, 0, SPK_ISA_AUTO,
+                                             {NULL, NULL, NULL}, 0, 0};
+    const spk_background_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_background *b = (spki_background *)spki_filter_new(
+        "background", sizeof *b, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
+    if (!b || b->f.status != SPK_OK) return (spk_filter *)b;
+    b->window = spki_filter_time(&b->f, "window_us", d->window_us, 2000);
+    b->refractory = spki_filter_time(&b->f, "refractory_us", d->refractory_us, 0);
+    b->min_support = d->min_support ? d->min_support : 1;
+    b->max_support = d->max_support ? d->max_support : 8;
+    if (b->min_support > b->max_support || b->max_support > 8)
+        spki_filter_fail(&b->f, SPK_ERR_RANGE, "min_support = %u, max_support = %u: not in 1 to 8, "
+                         "or the wrong way round", (unsigned)d->min_support,
+                         (unsigned)d->max_support);
+    b->run = spki_background_scalar;
+#if SPKI_HAVE_AVX2
+    if (b->f.isa == SPK_ISA_AVX2 || b->f.isa == SPK_ISA_AVX512) b->run = spki_background_avx2;
+#endif
+    spki_map_init(&b->map, &b->f, d->width, d->height, d->same_polarity ? 2 : 1, 1);
+    return &b->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>corner: corners of moving things (Arc*) ---- */
+
+/* Planes of the map, for each polarity: the surface of times that the circles are read from, then
+   the last event, whether it came to the surface or not. */
+#define SPKI_CORNER_BORDER 4
+#define SPKI_CIRCLE_MAX 20
+
+typedef struct spki_corner {
+    spk_filter f;
+    spki_map map;
+    uint32_t period;
+    bool minority_only;
+    int32_t small[16], large[20]; /* the circles as distances in the map */
+} spki_corner;
+
+/* Both circles in order, clockwise from below, y downwards. */
+SPKI_FN void spki_corner_circles(spki_corner *c)
+{
+    static const int8_t small[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
+                                        {2, -2}, {1, -3},  {0, -3},  {-1, -3}, {-2, -2}, {-3, -1},
+                                        {-3, 0}, {-3, 1},  {-2, 2},  {-1, 3}};
+    static const int8_t large[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
+                                        {4, 0},   {4, -1},  {3, -2},  {2, -3},  {1, -4},
+                                        {0, -4},  {-1, -4}, {-2, -3}, {-3, -2}, {-4, -1},
+                                        {-4, 0},  {-4, 1},  {-3, 2},  {-2, 3},  {-1, 4}};
+    const int32_t stride = (int32_t)c->map.stride;
+    int k;
+    for (k = 0; k < 16; k++) c->small[k] = small[k][0] + small[k][1] * stride;
+    for (k = 0; k < 20; k++) c->large[k] = large[k][0] + large[k][1] * stride;
+}
+
+/* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
+   side whose next time is the newer one, and to `least` without a question. After that what has
+   been passed belongs to it as soon as a time comes that is no older than the oldest in it. */
+SPKI_INLINE int spki_newest_arc(const int32_t *cell, const int32_t *circle, int n, int least)
+{
+    int32_t times[2 * SPKI_CIRCLE_MAX];
+    int32_t oldest, left_oldest, right_oldest;
+    int k, newest = 0, left, right, length = least;
+    for (k = 0; k < n; k++) times[k] = times[k + n] = cell[circle[k]];
+    oldest = times[0];
+    for (k = 1; k < n; k++) {
+        newest = times[k] > oldest ? k : newest;
+        oldest = SPKI_MAX(oldest, times[k]);
+    }
+    right = newest + 1;
+    left = newest + n - 1;
+    right_oldest = times[right];
+    left_oldest = times[left];
+    for (k = 1; k < n; k++) {
+        const int32_t to_right = times[right], to_left = times[left];
+        const bool go_right = to_right > to_left;
+        const int32_t next = go_right ? to_right : to_left;
+        const int32_t passed = go_right ? right_oldest : left_oldest;
+        const bool joins = k < least || next >= oldest;
+        length = joins && k >= least ? k + 1 : length;
+        oldest = joins && passed < oldest ? passed : oldest;
+        right += go_right;
+        left -= !go_right;
+        right_oldest = SPKI_MIN(right_oldest, times[right]);
+        left_oldest = SPKI_MIN(left_oldest, times[left]);
+    }
+    return length;
+}
+
+SPKI_INLINE bool spki_corner_arc(int length, int n, int least, int most, bool minority_only)
+{
+    if (length <= most) return true;
+    return !minority_only && length >= n - most && length <= n - least;
+}
+
+/* A last event within the period, and not one of the other polarity since. */
+SPKI_INLINE bool spki_corner_repeats(int32_t now, int32_t last, int32_t other, uint32_t period)
+{
+    return spki_map_within(now, last, period + 1) && other <= last;
+}
+
+SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_corner *c = (spki_corner *)f;
+    spki_grid grid = spki_map_grid(&c->map);
+    uint32_t width = c->map.grows ? UINT32_MAX : c->map.width;
+    uint32_t height = c->map.grows ? UINT32_MAX : c->map.height;
+    size_t i, out = 0, others = 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity != 0;
+        const int64_t t = events[i].t_us;
+        int32_t *cell, *last, now;
+        bool repeats;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        if (!spki_grid_fits(&grid, x, y, t)) {
+            if (!spki_map_ready(&c->map, f, x, y, t)) continue;
+            grid = spki_map_grid(&c->map);
+            spki_corner_circles(c);
+        }
+        cell = spki_grid_at(&grid, x, y, polarity);
+        last = cell + 2 * grid.plane;
+        now = (int32_t)(t - grid.base);
+        repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid.plane]
+                                                           : last[grid.plane], c->period);
+        *last = now;
+        if (repeats) continue;
+        *cell = now;
+        if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
+        if (!spki_corner_arc(spki_newest_arc(cell, c->small, 16, 3), 16, 3, 6, c->minority_only) ||
+            !spki_corner_arc(spki_newest_arc(cell, c->large, 20, 4), 20, 4, 8, c->minority_only))
+            continue;
+        events[out++] = events[i];
+    }
+    f->stats.others += others;
+    return out;
+}
+
+SPKI_FN void spki_corner_reset(spk_filter *f) { spki_map_clear(&((spki_corner *)f)->map); }
+SPKI_FN void spki_corner_release(spk_filter *f)
+{
+    spki_map_free(&((spki_corner *)f)->map, &f->mem);
+}
+
+SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
+{
+    static const spki_filter_ops ops = {spki_corner_apply, spki_corner_reset, spki_corner_release};
+    static const spk_corner_desc none = {0, 0, 0, 0, false, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0, 0};
+    const spk_corner_desc *d = desc ? desc : &none;
+    const bool garbage = d->begin_sentinel || d->end_sentinel;
+    spki_corner *c = (spki_corner *)spki_filter_new("corner", sizeof *c, &ops, &d->allocator,
+                                                    d->memory_limit, garbage, d->isa);
+    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
+    c->period = spki_filter_time(&c->f, "period_us", d->period_us, 50000);
+    c->minority_only = d->minority_only;
+    spki_map_init(&c->map, &c->f, d->width, d->height, 4, SPKI_CORNER_BORDER);
+    spki_corner_circles(c);
+    return &c->f;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-pixels: log intensities and thresholds, a picture at a time ---- */
+
+/* Of each pixel: the picture's value, its log intensity now and a picture ago, the level at its
+   last event, and its thresholds. */
+typedef struct spki_sim_pixels {
+    float *value, *level, *before, *ref, *on, *off;
+    uint64_t *fires;
+    size_t count; /* rounded up to whole 64s; the pixels beyond the last never fire */
+} spki_sim_pixels;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+
+#define SPKI_LANES 1
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f1
+#define SPKI_TARGET SPKI_TARGET_SCALAR
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_LANES 4
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f4
+#define SPKI_TARGET SPKI_TARGET_BASE
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 8
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f8
+#define SPKI_TARGET SPKI_TARGET_AVX2
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 16
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f16
+#define SPKI_TARGET SPKI_TARGET_AVX512
+/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
+   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
+   by a threshold from `ref`. The count is a multiple of 64. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+SPKI_FN void spki_sim_rows(spk_isa isa, const spki_sim_pixels *p, float dark, float range,
+                           float drift)
+{
+    switch (isa) {
+#if SPKI_HAVE_AVX512
+    case SPK_ISA_AVX512: spki_sim_rows_f16(p, dark, range, drift); return;
+#endif
+#if SPKI_HAVE_AVX2
+    case SPK_ISA_AVX2: spki_sim_rows_f8(p, dark, range, drift); return;
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    case SPK_ISA_SSE2:
+    case SPK_ISA_NEON:
+    case SPK_ISA_GENERIC: spki_sim_rows_f4(p, dark, range, drift); return;
+#endif
+    default: spki_sim_rows_f1(p, dark, range, drift); return;
+    }
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-scenes: what the simulated camera sees ---- */
+
+/* Streams of random numbers: the second counter word. */
+enum {
+    SPKI_SIM_TEXTURE = 1,
+    SPKI_SIM_THRESHOLD = 2,
+    SPKI_SIM_START = 3,
+    SPKI_SIM_HOT = 4,
+    SPKI_SIM_SHOT_NOISE = 5,
+    SPKI_SIM_HOT_NOISE = 6
+};
+
+SPKI_FN void spki_sim_draw(uint64_t seed, uint32_t stream, uint64_t index, uint32_t out[4])
+{
+    spki_philox((uint32_t)index, stream, (uint32_t)(index >> 32), 0, (uint32_t)seed,
+                (uint32_t)(seed >> 32), out);
+}
+
+/* In (0, 1), never an end of it. */
+SPKI_INLINE double spki_sim_unit(uint32_t word)
+{
+    return ((double)word + 0.5) / 4294967296.0;
+}
+
+SPKI_INLINE double spki_sim_floor(double x)
+{
+    const double whole = (double)(int64_t)x;
+    return whole > x ? whole - 1.0 : whole;
+}
+
+SPKI_INLINE double spki_sim_clamp(double x)
+{
+    return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
+}
+
+#define SPKI_SIM_LATTICE 256 /* side of the texture's grid of random values; it repeats */
+#define SPKI_PI 3.14159265358979323846
+
+typedef struct spki_scene {
+    const spk_simulator_desc *d;
+    uint32_t width, height;
+    double vx, vy;   /* pixels a second */
+    float *lattice;  /* texture */
+    uint64_t pictures; /* there are so many; UINT64_MAX: nobody knows */
+} spki_scene;
+
+/* A wave of `period` along the direction, bright in its first half, seen through square pixels: the
+   edges are ramps of one pixel. */
+SPKI_FN void spki_scene_bars(const spki_scene *s, double t, float *out)
+{
+    const double angle = s->d->direction_deg * (SPKI_PI / 180.0), period = s->d->period_px;
+    const double c = spki_cos_d1(angle), n = spki_sin_d1(angle);
+    const double shift = s->d->speed_px_s * t;
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++)
+        for (x = 0; x < s->width; x++) {
+            const double along = (double)x * c + (double)y * n - shift;
+            const double u = along - period * spki_sim_floor(along / period);
+            *out++ = (float)(spki_sim_clamp(u + 0.5) - spki_sim_clamp(u - 0.5 * period + 0.5) +
+                             spki_sim_clamp(u - period + 0.5));
+        }
+}
+
+SPKI_FN void spki_scene_dot(const spki_scene *s, double t, float *out)
+{
+    const double turns = s->d->turns_hz * t;
+    const double angle = 2.0 * SPKI_PI * (turns - spki_sim_floor(turns));
+    const double cx = 0.5 * ((double)s->width - 1.0) + s->d->orbit_px * spki_cos_d1(angle);
+    const double cy = 0.5 * ((double)s->height - 1.0) + s->d->orbit_px * spki_sin_d1(angle);
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++)
+        for (x = 0; x < s->width; x++) {
+            const double dx = (double)x - cx, dy = (double)y - cy;
+            const double distance = spki_sqrt_d1(dx * dx + dy * dy);
+            *out++ = (float)spki_sim_clamp(s->d->radius_px + 0.5 - distance);
+        }
+}
+
+/* Random values on a grid, a smooth step between neighbours. */
+SPKI_FN void spki_scene_texture(const spki_scene *s, double t, float *out)
+{
+    const double cell = 1.0 / s->d->period_px;
+    const uint32_t mask = SPKI_SIM_LATTICE - 1;
+    uint32_t x, y;
+    for (y = 0; y < s->height; y++) {
+        const double v = ((double)y - s->vy * t) * cell, v0 = spki_sim_floor(v);
+        const double fv = v - v0, wv = fv * fv * (3.0 - 2.0 * fv);
+        const uint32_t j = (uint32_t)(int64_t)v0;
+        const float *above = s->lattice + (j & mask) * SPKI_SIM_LATTICE;
+        const float *below = s->lattice + ((j + 1) & mask) * SPKI_SIM_LATTICE;
+        for (x = 0; x < s->width; x++) {
+            const double u = ((double)x - s->vx * t) * cell, u0 = spki_sim_floor(u);
+            const double fu = u - u0, wu = fu * fu * (3.0 - 2.0 * fu);
+            const uint32_t i = (uint32_t)(int64_t)u0 & mask, k = (i + 1) & mask;
+            const double a = above[i] + wu * ((double)above[k] - above[i]);
+            const double b = below[i] + wu * ((double)below[k] - below[i]);
+            *out++ = (float)(a + wv * (b - a));
+        }
+    }
+}
+
+/* -- pictures from files: the Netpbm formats P2, P3 (text), P5, P6 -- */
+
+typedef struct spki_pnm {
+    FILE *file;
+    char kind; /* '2', '3', '5', '6'; 0: could not be opened */
+    uint32_t width, height, most;
+} spki_pnm;
+
+/* The next number; blanks and comments before it are skipped. Most that is asked for is 65,535. */
+SPKI_FN bool spki_pnm_number(FILE *f, uint32_t *out)
+{
+    int c = getc(f);
+    uint32_t value = 0, digits = 0;
+    for (;;) {
+        if (c == '#')
+            while (c != '\n' && c != EOF) c = getc(f);
+        else if (c != ' ' && c != '\t' && c != '\n' && c != '\r') break;
+        else c = getc(f);
+    }
+    for (; c >= '0' && c <= '9' && digits < 9; digits++) {
+        value = 10 * value + (uint32_t)(c - '0');
+        c = getc(f);
+    }
+    *out = value;
+    return digits > 0 && digits < 9; /* the one blank after a header's last number is now gone */
+}
+
+/* NULL, or what is wrong. */
+SPKI_FN const char *spki_pnm_open(spki_pnm *p, const char *path)
+{
+    int magic, kind;
+    memset(p, 0, sizeof *p);
+    if (!path) return "the path is NULL";
+    p->file = spki_file_open(path, "rb");
+    if (!p->file) return spki_file_why();
+    p->kind = '?';
+    magic = getc(p->file);
+    kind = getc(p->file);
+    if (magic != 'P' || (kind != '2' && kind != '3' && kind != '5' && kind != '6'))
+        return "no PGM or PPM (it does not begin with P2, P3, P5 or P6)";
+    p->kind = (char)kind;
+    if (!spki_pnm_number(p->file, &p->width) || !spki_pnm_number(p->file, &p->height) ||
+        !spki_pnm_number(p->file, &p->most))
+        return "its header is damaged";
+    if (p->width == 0 || p->height == 0 || p->width > 8192 || p->height > 8192)
+        return "its size is not in 1 x 1 to 8,192 x 8,192";
+    if (p->most == 0 || p->most > 65535) return "its largest value is not in 1 to 65,535";
+    return NULL;
+}
+
+SPKI_FN bool spki_pnm_sample(spki_pnm *p, uint32_t *out)
+{
+    int a, b = 0;
+    if (p->kind == '2' || p->kind == '3') return spki_pnm_number(p->file, out);
+    a = getc(p->file);
+    if (p->most > 255) b = getc(p->file); /* the upper byte comes first */
+    *out = p->most > 255 ? (uint32_t)a << 8 | (uint32_t)b : (uint32_t)a;
+    return a != EOF && b != EOF;
+}
+
+/* Values in 0 to 1; colours by their luma. Source: ITU-R BT.601. */
+SPKI_FN const char *spki_pnm_read(spki_pnm *p, float *out)
+{
+    const bool colour = p->kind == '3' || p->kind == '6';
+    const size_t count = (size_t)p->width * p->height;
+    size_t k;
+    for (k = 0; k < count; k++) {
+        uint32_t r = 0, g = 0, b = 0;
+        double grey;
+        if (!spki_pnm_sample(p, &r)) return "it ends early";
+        if (colour && (!spki_pnm_sample(p, &g) || !spki_pnm_sample(p, &b))) return "it ends early";
+        grey = colour ? 0.299 * r + 0.587 * g + 0.114 * b : (double)r;
+        out[k] = (float)spki_sim_clamp(grey / (double)p->most);
+    }
+    return NULL;
+}
+
+SPKI_FN void spki_pnm_close(spki_pnm *p)
+{
+    if (p->file) fclose(p->file);
+    p->file = NULL;
+}
+
+SPKI_FN bool spki_scene_image(const spki_scene *s, spk_decoder *decoder, uint64_t index, float *out)
+{
+    const char *path = s->d->images[index], *why;
+    spki_pnm p;
+    why = spki_pnm_open(&p, path);
+    if (!why && (p.width != s->width || p.height != s->height)) why = "its size is another";
+    if (!why) why = spki_pnm_read(&p, out);
+    spki_pnm_close(&p);
+    if (why)
+        spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
+                          "image %llu, %.120s: %s", (unsigned long long)index,
+                          path ? path : "(NULL)", why);
+    return !why;
+}
+
+/* Picture `index`, at time t; false: there is none, or the decoder has an error. */
+SPKI_FN bool spki_scene_render(const spki_scene *s, spk_decoder *decoder, uint64_t index, double t,
+                               float *out)
+{
+    size_t k, count = (size_t)s->width * s->height;
+    if (index >= s->pictures) return false;
+    switch (s->d->scene) {
+    case SPK_SCENE_BARS: spki_scene_bars(s, t, out); return true;
+    case SPK_SCENE_DOT: spki_scene_dot(s, t, out); return true;
+    case SPK_SCENE_TEXTURE: spki_scene_texture(s, t, out); return true;
+    case SPK_SCENE_IMAGES: return spki_scene_image(s, decoder, index, out);
+    default: break;
+    }
+    if (!s->d->frame(s->d->frame_ctx, index, out)) return false;
+    for (k = 0; k < count; k++) {
+        if (out[k] >= 0.0f && out[k] <= 1.0f) continue;
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %zu is not in 0 to 1",
+                          (unsigned long long)index, k);
+        return false;
+    }
+    return true;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>simulator-run: pictures become events ---- */
+
+/* A random process over the whole sensor: the next of its events. */
+typedef struct spki_sim_noise {
+    double per_us, next_us; /* 0: none */
+    uint64_t drawn;
+    uint32_t stream;
+} spki_sim_noise;
+
+typedef struct spki_sim {
+    spk_simulator_desc d;
+    spki_scene scene;
+    spki_sim_pixels p;
+    size_t pixels;
+    uint64_t picture; /* the last one rendered */
+    double t_us;      /* its time */
+    double drift;     /* of the log intensity, a second: the leak */
+    spki_sim_noise shot, hot;
+    uint32_t *hot_pixels;
+    uint32_t hot_count;
+    int64_t *last; /* of each pixel, for the refractory period */
+    /* Events between two pictures, in order; and room to sort them. */
+    spk_event *events, *sorted;
+    size_t count, next, room;
+} spki_sim;
+
+/* -- events between two pictures -- */
+
+SPKI_FN bool spki_sim_make_room(spk_decoder *decoder, spki_sim *s)
+{
+    size_t room = s->room ? 2 * s->room : 4096;
+    spk_event *events = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *events);
+    spk_event *sorted = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *sorted);
+    if (!events || !sorted) {
+        spki_free(&decoder->mem, events, room, sizeof *events);
+        spki_free(&decoder->mem, sorted, room, sizeof *sorted);
+        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL,
+                          "no memory for more than %zu events between two pictures", s->room);
+        return false;
+    }
+    if (s->count) memcpy(events, s->events, s->count * sizeof *events);
+    spki_free(&decoder->mem, s->events, s->room, sizeof *events);
+    spki_free(&decoder->mem, s->sorted, s->room, sizeof *sorted);
+    s->events = events;
+    s->sorted = sorted;
+    s->room = room;
+    return true;
+}
+
+SPKI_FN bool spki_sim_emit(spk_decoder *decoder, spki_sim *s, size_t pixel, double t, bool on)
+{
+    spk_event *e;
+    if (s->count == s->room && !spki_sim_make_room(decoder, s)) return false;
+    e = &s->events[s->count++];
+    memset(e, 0, sizeof *e);
+    e->t_us = (int64_t)t;
+    e->x = (uint16_t)(pixel % s->scene.width);
+    e->y = (uint16_t)(pixel / s->scene.width);
+    e->polarity = on;
+    e->source = s->d.source;
+    return true;
+}
+
+/* All thresholds that one pixel has crossed since the picture before, in their order. */
+SPKI_FN bool spki_sim_cross(spk_decoder *decoder, spki_sim *s, size_t k, double from_us,
+                            double step_us)
+{
+    const float before = s->p.before[k], level = s->p.level[k], on = s->p.on[k], off = s->p.off[k];
+    const double rise = (double)level - before;
+    float ref = s->p.ref[k];
+    for (;;) {
+        const bool up = level >= ref + on, down = level <= ref - off;
+        double part;
+        if (!up && !down) break;
+        ref = up ? ref + on : ref - off;
+        part = rise == 0.0 ? 0.0 : spki_sim_clamp(((double)ref - before) / rise);
+        if (!spki_sim_emit(decoder, s, k, from_us + part * step_us, up)) return false;
+    }
+    s->p.ref[k] = ref;
+    return true;
+}
+
+/* Sorted by time; events of one time stay in the order of their pixels. Least significant byte
+   first, as many bytes as the times between two pictures differ in. */
+SPKI_FN void spki_sim_sort(spki_sim *s, int64_t from)
+{
+    uint64_t most = 0;
+    uint32_t shift;
+    size_t k;
+    for (k = 0; k < s->count; k++) {
+        const uint64_t d = (uint64_t)(s->events[k].t_us - from);
+        most = SPKI_MAX(most, d);
+    }
+    for (shift = 0; shift < 64 && most >> shift != 0; shift += 8) {
+        size_t start[257];
+        spk_event *swap = s->events;
+        memset(start, 0, sizeof start);
+        for (k = 0; k < s->count; k++)
+            start[((uint64_t)(s->events[k].t_us - from) >> shift & 255) + 1]++;
+        for (k = 0; k < 256; k++) start[k + 1] += start[k];
+        for (k = 0; k < s->count; k++)
+            s->sorted[start[(uint64_t)(s->events[k].t_us - from) >> shift & 255]++] = s->events[k];
+        s->events = s->sorted;
+        s->sorted = swap;
+    }
+}
+
+SPKI_FN void spki_sim_refractory(spki_sim *s)
+{
+    size_t k, out = 0;
+    for (k = 0; k < s->count; k++) {
+        const spk_event e = s->events[k];
+        int64_t *last = &s->last[(size_t)e.y * s->scene.width + e.x];
+        if (e.t_us - *last < s->d.refractory_us) continue;
+        *last = e.t_us;
+        s->events[out++] = e;
+    }
+    s->count = out;
+}
+
+/* -- noise -- */
+
+/* The time of the next event: gaps of a Poisson process are exponential. */
+SPKI_FN void spki_sim_noise_next(const spki_sim *s, spki_sim_noise *n)
+{
+    uint32_t w[4];
+    spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
+    n->next_us -= spki_log_d1(spki_sim_unit(w[0])) / n->per_us;
+}
+
+SPKI_FN bool spki_sim_add_noise(spk_decoder *decoder, spki_sim *s, spki_sim_noise *n,
+                                const uint32_t *pixels, uint32_t count, double until_us)
+{
+    while (n->per_us > 0.0 && n->next_us < until_us) {
+        uint32_t w[4], k;
+        spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
+        k = (uint32_t)((uint64_t)w[1] * count >> 32);
+        if (!spki_sim_emit(decoder, s, pixels ? pixels[k] : k, n->next_us, w[2] & 1)) return false;
+        n->drawn++;
+        spki_sim_noise_next(s, n);
+    }
+    return true;
+}
+
+SPKI_FN void spki_sim_noise_begin(spki_sim *s, spki_sim_noise *n, uint32_t stream, double hz,
+                                  double pixels)
+{
+    n->stream = stream;
+    n->per_us = hz * pixels / 1e6;
+    if (n->per_us > 0.0) spki_sim_noise_next(s, n);
+}
+
+/* -- one picture more -- */
+
+SPKI_FN double spki_sim_time(const spki_sim *s, uint64_t picture)
+{
+    return (double)picture * 1e6 / s->d.frames_per_s;
+}
+
+SPKI_FN bool spki_sim_picture(spk_decoder *decoder, spki_sim *s, uint64_t index)
+{
+    const double t = spki_sim_time(s, index) / 1e6;
+    float *swap = s->p.before;
+    if (!spki_scene_render(&s->scene, decoder, index, t, s->p.value)) return false;
+    s->p.before = s->p.level;
+    s->p.level = swap;
+    spki_sim_rows(decoder->isa, &s->p, (float)s->d.dark, (float)(s->d.bright - s->d.dark),
+                  (float)(s->drift * t));
+    return true;
+}
+
+SPKI_FN bool spki_sim_step(spk_decoder *decoder, spki_sim *s)
+{
+    const double from = s->t_us, to = spki_sim_time(s, s->picture + 1);
+    size_t k;
+    s->count = s->next = 0;
+    if (!spki_sim_picture(decoder, s, s->picture + 1)) return false;
+    s->picture++;
+    s->t_us = to;
+    for (k = 0; k < s->p.count / 64; k++) {
+        uint64_t bits = s->p.fires[k];
+        for (; bits; bits &= bits - 1)
+            if (!spki_sim_cross(decoder, s, 64 * k + (size_t)__builtin_ctzll(bits), from,
+                                to - from))
+                return false;
+    }
+    if (!spki_sim_add_noise(decoder, s, &s->shot, NULL, (uint32_t)s->pixels, to) ||
+        !spki_sim_add_noise(decoder, s, &s->hot, s->hot_pixels, s->hot_count, to))
+        return false;
+    spki_sim_sort(s, (int64_t)from);
+    if (s->last) spki_sim_refractory(s);
+    return true;
+}
+
+/* -- as a reader of events -- */
+
+SPKI_FN void spki_sim_decode(spk_decoder *decoder, spki_io *io)
+{
+    spki_sim *s = (spki_sim *)decoder->state;
+    while (io->out < io->out_end) {
+        const size_t n = SPKI_MIN((size_t)(io->out_end - io->out), s->count - s->next);
+        if (n > 0) {
+            memcpy(io->out, s->events + s->next, n * sizeof *io->out);
+            io->out += n;
+            s->next += n;
+        } else if (!spki_sim_step(decoder, s)) {
+            s->scene.pictures = 0; /* that was the last */
+            break;
+        }
+    }
+}
+
+SPKI_FN void spki_sim_end(spk_decoder *decoder)
+{
+    spki_sim *s = (spki_sim *)decoder->state;
+    spki_mem *mem = &decoder->mem;
+    const size_t n = s->p.count;
+    spki_free(mem, s->p.value, n, sizeof(float));
+    spki_free(mem, s->p.level, n, sizeof(float));
+    spki_free(mem, s->p.before, n, sizeof(float));
+    spki_free(mem, s->p.ref, n, sizeof(float));
+    spki_free(mem, s->p.on, n, sizeof(float));
+    spki_free(mem, s->p.off, n, sizeof(float));
+    spki_free(mem, s->p.fires, n / 64, sizeof(uint64_t));
+    spki_free(mem, s->scene.lattice, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE, sizeof(float));
+    spki_free(mem, s->hot_pixels, s->hot_count, sizeof(uint32_t));
+    spki_free(mem, s->last, s->pixels, sizeof(int64_t));
+    spki_free(mem, s->events, s->room, sizeof(spk_event));
+    spki_free(mem, s->sorted, s->room, sizeof(spk_event));
+}
+
+/* -- setting up -- */
+
+SPKI_FN void spki_sim_default(double *field, double value)
+{
+    if (*field == 0.0) *field = value;
+}
+
+SPKI_FN void spki_sim_defaults(spk_simulator_desc *d, uint32_t width, uint32_t height)
+{
+    const bool pictures = d->scene == SPK_SCENE_IMAGES || d->scene == SPK_SCENE_FRAMES;
+    double side;
+    d->width = d->width ? d->width : width;
+    d->height = d->height ? d->height : height;
+    side = (double)SPKI_MIN(d->width, d->height);
+    if (!pictures) spki_sim_default(&d->duration_s, 1.0);
+    spki_sim_default(&d->frames_per_s, pictures ? 100.0 : 1000.0);
+    spki_sim_default(&d->speed_px_s, 100.0);
+    spki_sim_default(&d->period_px, d->scene == SPK_SCENE_TEXTURE ? 8.0 : 32.0);
+    spki_sim_default(&d->turns_hz, 5.0);
+    spki_sim_default(&d->orbit_px, 0.3 * side);
+    spki_sim_default(&d->radius_px, 0.06 * side);
+    spki_sim_default(&d->dark, 0.1);
+    spki_sim_default(&d->bright, 1.0);
+    spki_sim_default(&d->threshold_on, 0.2);
+    spki_sim_default(&d->threshold_off, 0.2);
+    spki_sim_default(&d->hot_hz, 100.0);
+}
+
+/* The first field that is out of its range, or NaN; NULL: none. */
+SPKI_FN const char *spki_sim_fault(const spk_simulator_desc *d, double *value)
+{
+    const struct {
+        const char *name;
+        double value, low, high;
+    } fields[] = {{"scene", (double)d->scene, 0, SPK_SCENE_FRAMES},
+                  {"width", (double)d->width, 1, 8192},
+                  {"height", (double)d->height, 1, 8192},
+                  {"duration_s", d->duration_s, 0, 1e9},
+                  {"frames_per_s", d->frames_per_s, 1e-3, 1e6},
+                  {"speed_px_s", d->speed_px_s, -1e6, 1e6},
+                  {"direction_deg", d->direction_deg, -3600, 3600},
+                  {"period_px", d->period_px, 2, 1e6},
+                  {"turns_hz", d->turns_hz, -1e5, 1e5},
+                  {"orbit_px", d->orbit_px, 0, 1e6},
+                  {"radius_px", d->radius_px, 0, 1e6},
+                  {"dark", d->dark, 1e-9, 1e9},
+                  {"bright", d->bright, 1e-9, 1e9},
+                  {"threshold_on", d->threshold_on, 0.01, 100},
+                  {"threshold_off", d->threshold_off, 0.01, 100},
+                  {"threshold_sigma", d->threshold_sigma, 0, 1},
+                  {"refractory_us", (double)d->refractory_us, 0, 1e12},
+                  {"leak_hz", d->leak_hz, 0, 1e5},
+                  {"shot_hz", d->shot_hz, 0, 1e5},
+                  {"hot_fraction", d->hot_fraction, 0, 1},
+                  {"hot_hz", d->hot_hz, 0, 1e5}};
+    size_t k;
+    for (k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+        *value = fields[k].value;
+        if (!(*value >= fields[k].low && *value <= fields[k].high)) return fields[k].name;
+    }
+    return NULL;
+}
+
+SPKI_FN float *spki_sim_floats(spk_decoder *decoder, size_t count)
+{
+    return (float *)spki_alloc(&decoder->mem, count, sizeof(float));
+}
+
+/* Thresholds of each pixel: normal around those described, both by one draw. Source: Box and
+   Muller, Annals of Mathematical Statistics 29 (1958). */
+SPKI_FN void spki_sim_thresholds(spki_sim *s)
+{
+    size_t k;
+    for (k = 0; k < s->p.count; k++) {
+        double normal[2] = {0.0, 0.0};
+        uint32_t w[4];
+        if (s->d.threshold_sigma > 0.0) {
+            spki_sim_draw(s->d.seed, SPKI_SIM_THRESHOLD, k, w);
+            const double r = spki_sqrt_d1(-2.0 * spki_log_d1(spki_sim_unit(w[0])));
+            const double a = 2.0 * SPKI_PI * spki_sim_unit(w[1]);
+            normal[0] = r * spki_cos_d1(a) * s->d.threshold_sigma;
+            normal[1] = r * spki_sin_d1(a) * s->d.threshold_sigma;
+        }
+        s->p.on[k] = (float)SPKI_MAX(s->d.threshold_on * (1.0 + normal[0]), 0.01);
+        s->p.off[k] = (float)SPKI_MAX(s->d.threshold_off * (1.0 + normal[1]), 0.01);
+        if (k >= s->pixels) s->p.on[k] = s->p.off[k] = 1e30f;
+    }
+}
+
+/* The first picture is what each pixel starts from; with a leak each begins somewhere on its way to
+   the first event, or all would leak at the same time. */
+SPKI_FN void spki_sim_start(spki_sim *s)
+{
+    size_t k;
+    memcpy(s->p.ref, s->p.level, s->p.count * sizeof(float));
+    for (k = 0; k < s->pixels && s->drift > 0.0; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_START, k, w);
+        s->p.ref[k] -= s->p.on[k] * (float)spki_sim_unit(w[0]);
+    }
+    for (k = 0; k < s->pixels && s->last; k++) s->last[k] = INT64_MIN / 2;
+}
+
+/* Hot pixels are drawn one by one; one that is drawn twice is twice as hot. */
+SPKI_FN void spki_sim_heat(spki_sim *s)
+{
+    uint32_t k;
+    for (k = 0; k < s->hot_count; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_HOT, k, w);
+        s->hot_pixels[k] = (uint32_t)((uint64_t)w[0] * s->pixels >> 32);
+    }
+}
+
+SPKI_FN bool spki_sim_allocate(spk_decoder *decoder, spki_sim *s)
+{
+    size_t k;
+    s->pixels = (size_t)s->d.width * s->d.height;
+    s->p.count = (s->pixels + 63) & ~(size_t)63;
+    s->p.value = spki_sim_floats(decoder, s->p.count);
+    s->p.level = spki_sim_floats(decoder, s->p.count);
+    s->p.before = spki_sim_floats(decoder, s->p.count);
+    s->p.ref = spki_sim_floats(decoder, s->p.count);
+    s->p.on = spki_sim_floats(decoder, s->p.count);
+    s->p.off = spki_sim_floats(decoder, s->p.count);
+    s->p.fires = (uint64_t *)spki_alloc(&decoder->mem, s->p.count / 64, sizeof(uint64_t));
+    if (!s->p.value || !s->p.level || !s->p.before || !s->p.ref || !s->p.on || !s->p.off ||
+        !s->p.fires)
+        return false;
+    if (s->d.refractory_us > 0) {
+        s->last = (int64_t *)spki_alloc(&decoder->mem, s->pixels, sizeof(int64_t));
+        if (!s->last) return false;
+    }
+    if (s->d.hot_fraction > 0.0) {
+        s->hot_count = (uint32_t)(s->d.hot_fraction * (double)s->pixels + 0.5);
+        s->hot_pixels = (uint32_t *)spki_alloc(&decoder->mem, s->hot_count, sizeof(uint32_t));
+        if (!s->hot_pixels) return false;
+    }
+    if (s->d.scene != SPK_SCENE_TEXTURE) return true;
+    s->scene.lattice = spki_sim_floats(decoder, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE);
+    for (k = 0; s->scene.lattice && k < SPKI_SIM_LATTICE * SPKI_SIM_LATTICE; k++) {
+        uint32_t w[4];
+        spki_sim_draw(s->d.seed, SPKI_SIM_TEXTURE, k, w);
+        s->scene.lattice[k] = (float)spki_sim_unit(w[0]);
+    }
+    return s->scene.lattice != NULL;
+}
+
+SPKI_FN void spki_sim_aim(spki_sim *s)
+{
+    const double angle = s->d.direction_deg * (SPKI_PI / 180.0);
+    spki_scene *c = &s->scene;
+    c->d = &s->d;
+    c->width = s->d.width;
+    c->height = s->d.height;
+    c->vx = s->d.speed_px_s * spki_cos_d1(angle);
+    c->vy = s->d.speed_px_s * spki_sin_d1(angle);
+    c->pictures = UINT64_MAX;
+    if (s->d.duration_s > 0.0)
+        c->pictures = (uint64_t)(s->d.duration_s * s->d.frames_per_s + 0.5) + 1;
+    if (s->d.scene == SPK_SCENE_IMAGES) c->pictures = SPKI_MIN(c->pictures, s->d.image_count);
+}
+
+SPKI_FN void spki_sim_set_up(spk_decoder *decoder, spki_sim *s)
+{
+    uint32_t width = 128, height = 128;
+    const char *fault;
+    double value;
+    if (s->d.scene == SPK_SCENE_IMAGES) {
+        spki_pnm p;
+        const char *path, *why;
+        if (!s->d.images || s->d.image_count == 0) {
+            spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "images is NULL, or image_count is 0");
+            return;
+        }
+        path = s->d.images[0];
+        why = spki_pnm_open(&p, path);
+        spki_pnm_close(&p);
+        if (why)
+            spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
+                              "image 0, %.120s: %s", path ? path : "(NULL)", why);
+        width = p.width;
+        height = p.height;
+    }
+    if (s->d.scene == SPK_SCENE_FRAMES && !s->d.frame)
+        spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "frame is NULL");
+    spki_sim_defaults(&s->d, width, height);
+    fault = spki_sim_fault(&s->d, &value);
+    if (fault)
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "%s = %g is out of range", fault, value);
+    if (decoder->result != SPK_OK) return;
+    spki_decoder_size(decoder, s->d.width, s->d.height);
+    spki_sim_aim(s);
+    if (!spki_sim_allocate(decoder, s)) {
+        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for %u x %u pixels",
+                          (unsigned)s->d.width, (unsigned)s->d.height);
+        return;
+    }
+    spki_sim_thresholds(s);
+    spki_sim_heat(s);
+    s->drift = s->d.leak_hz * s->d.threshold_on;
+    spki_sim_noise_begin(s, &s->shot, SPKI_SIM_SHOT_NOISE, s->d.shot_hz, (double)s->pixels);
+    spki_sim_noise_begin(s, &s->hot, SPKI_SIM_HOT_NOISE, s->d.hot_hz, (double)s->hot_count);
+    if (spki_sim_picture(decoder, s, 0)) spki_sim_start(s);
+    else s->scene.pictures = 0;
+}
+
+SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
+{
+    static const spki_codec codec = {SPK_FORMAT_AUTO, "", sizeof(spki_sim), NULL, NULL, NULL, NULL,
+                                     spki_sim_decode, NULL, spki_sim_end};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spk_events_desc d;
+    spk_events *in;
+    memset(&d, 0, sizeof d);
+    if (desc && !garbage) {
+        d.isa = desc->isa;
+        d.allocator = desc->allocator;
+        d.memory_limit = desc->memory_limit;
+    }
+    in = spki_events_create("simulator", &d);
+    if (!in) return NULL;
+    if (garbage)
+        spki_decoder_fail(in->decoder, SPK_ERR_UNINITIALISED, NULL,
+                          "the descriptor's sentinels are not 0: start it with = {0}");
+    if (in->decoder->result == SPK_OK && spki_decoder_begin(in->decoder, &codec)) {
+        spki_sim *s = (spki_sim *)in->decoder->state;
+        if (desc) s->d = *desc;
+        spki_sim_set_up(in->decoder, s);
+        spk_decoder_finish(in->decoder);
+    }
+    return in;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-pack: columns of a block as few bits: packed with exceptions, or Rice ---- */
@@ -32581,2391 +34966,6 @@ SPIKELIB_API const char *spk_drop_name(spk_drop reason)
     return (uint32_t)reason < SPK_DROP_COUNT ? names[reason] : "unknown";
 }
 #endif /* SPIKELIB_NO_PIPELINE */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filters: what all event filters share, chains and custom ones ---- */
-
-#include <stdarg.h>
-
-/* What makes a kind of filter. `apply` counts what it cannot tell from the number that is left:
-   others and outside. `reset` gets a filter of which nothing but its descriptor counts. */
-typedef struct spki_filter_ops {
-    size_t (*apply)(spk_filter *filter, spk_event *events, size_t count);
-    void (*reset)(spk_filter *filter);
-    void (*release)(spk_filter *filter);
-} spki_filter_ops;
-
-struct spk_filter {
-    const spki_filter_ops *ops;
-    spki_mem mem;
-    size_t size; /* of this block: the kind's own fields follow this struct */
-    spk_filter_stats stats;
-    spk_isa isa;
-    spk_result status;
-    bool grew_wrong; /* the status came while growing: a reset takes it back */
-    char name[32];
-    char error[224];
-};
-
-__attribute__((format(printf, 3, 4))) SPKI_FN void
-spki_filter_fail(spk_filter *f, spk_result status, const char *format, ...)
-{
-    va_list args;
-    size_t used;
-    if (f->status != SPK_OK) return;
-    f->status = status;
-    snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
-    used = strlen(f->error);
-    va_start(args, format);
-    vsnprintf(f->error + used, sizeof f->error - used, format, args);
-    va_end(args);
-}
-
-/* A filter of `size` bytes with what every descriptor holds. `wanted`: NULL where a kind has only
-   one kernel. NULL without memory. */
-SPKI_FN spk_filter *spki_filter_new(const char *name, size_t size, const spki_filter_ops *ops,
-                                    const spk_allocator *allocator, size_t limit, bool garbage,
-                                    spk_isa wanted)
-{
-    spki_mem mem;
-    spk_filter *f;
-    const char *why = "";
-    spk_isa isa = SPK_ISA_AUTO;
-    spk_result result;
-    spki_mem_init(&mem, garbage ? NULL : allocator, garbage ? 0 : limit);
-    f = (spk_filter *)spki_alloc(&mem, 1, size);
-    if (!f) return NULL;
-    f->ops = ops;
-    f->mem = mem;
-    f->size = size;
-    snprintf(f->name, sizeof f->name, "%s", name);
-    if (garbage) {
-        spki_filter_fail(f, SPK_ERR_UNINITIALISED,
-                         "the descriptor's sentinels are not 0: start it with = {0}");
-        return f;
-    }
-    result = spki_isa_resolve(wanted, &isa, &why);
-    if (result == SPK_ERR_NAME)
-        spki_filter_fail(f, result, "isa \"%s\": %s", getenv("SPIKELIB_ISA"), why);
-    else if (result != SPK_OK)
-        spki_filter_fail(f, result, "isa \"%s\": %s", spk_isa_name(isa), why);
-    f->isa = isa;
-    return f;
-}
-
-SPIKELIB_API size_t spk_filter_apply(spk_filter *filter, spk_event *events, size_t count)
-{
-    size_t kept;
-    uint64_t others;
-    if (!filter || filter->status != SPK_OK || !events || count == 0) return 0;
-    others = filter->stats.others;
-    kept = filter->ops->apply(filter, events, count);
-    others = filter->stats.others - others;
-    filter->stats.events += count - others;
-    filter->stats.passed += kept - others;
-    filter->stats.dropped += count - kept;
-    return kept;
-}
-
-SPIKELIB_API void spk_filter_reset(spk_filter *filter)
-{
-    if (!filter) return;
-    if (filter->grew_wrong) {
-        filter->status = SPK_OK;
-        filter->error[0] = 0;
-        filter->grew_wrong = false;
-    }
-    memset(&filter->stats, 0, sizeof filter->stats);
-    if (filter->status == SPK_OK && filter->ops->reset) filter->ops->reset(filter);
-}
-
-SPIKELIB_API spk_result spk_filter_get_stats(const spk_filter *filter, spk_filter_stats *stats)
-{
-    if (!filter || !stats) return SPK_ERR_NULL;
-    *stats = filter->stats;
-    return SPK_OK;
-}
-
-SPIKELIB_API spk_result spk_filter_status(const spk_filter *filter)
-{
-    return filter ? filter->status : SPK_ERR_NULL;
-}
-
-SPIKELIB_API const char *spk_filter_error(const spk_filter *filter)
-{
-    return filter ? filter->error : "the filter is NULL (there was no memory to create it)";
-}
-
-SPIKELIB_API const char *spk_filter_name(const spk_filter *filter)
-{
-    return filter ? filter->name : "";
-}
-
-SPIKELIB_API void spk_filter_destroy(spk_filter *filter)
-{
-    spki_mem mem;
-    if (!filter) return;
-    if (filter->ops->release) filter->ops->release(filter);
-    mem = filter->mem;
-    spki_free(&mem, filter, 1, filter->size);
-}
-
-/* -- chains -- */
-
-typedef struct spki_chain {
-    spk_filter f;
-    spk_filter **filters;
-    size_t count;
-} spki_chain;
-
-/* 512 events are 8 kB: they stay in the first-level cache beside the filters' own data. */
-#define SPKI_CHAIN_PIECE ((size_t)512)
-
-/* The first filter's count of others is the chain's: all let them pass. */
-SPKI_FN size_t spki_chain_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_chain *chain = (spki_chain *)f;
-    size_t done, out = 0, k;
-    uint64_t others = chain->count ? chain->filters[0]->stats.others : 0;
-    for (done = 0; done < count && f->status == SPK_OK; done += SPKI_CHAIN_PIECE) {
-        size_t n = SPKI_MIN(SPKI_CHAIN_PIECE, count - done);
-        spk_event *piece = events + done;
-        for (k = 0; k < chain->count && n > 0; k++) {
-            n = spk_filter_apply(chain->filters[k], piece, n);
-            if (chain->filters[k]->status == SPK_OK) continue;
-            spki_filter_fail(f, chain->filters[k]->status, "%s", chain->filters[k]->error);
-            f->grew_wrong = true;
-        }
-        if (events + out != piece) memmove(events + out, piece, n * sizeof *piece);
-        out += n;
-    }
-    if (chain->count) {
-        f->stats.others += chain->filters[0]->stats.others - others;
-        return out;
-    }
-    for (k = 0; k < count; k++) f->stats.others += events[k].kind != SPK_EVENT_CD;
-    return count;
-}
-
-SPKI_FN void spki_chain_reset(spk_filter *f)
-{
-    spki_chain *chain = (spki_chain *)f;
-    size_t k;
-    for (k = 0; k < chain->count; k++) spk_filter_reset(chain->filters[k]);
-}
-
-SPKI_FN void spki_chain_release(spk_filter *f)
-{
-    spki_chain *chain = (spki_chain *)f;
-    size_t k;
-    for (k = 0; k < chain->count; k++) spk_filter_destroy(chain->filters[k]);
-    spki_free(&f->mem, chain->filters, chain->count, sizeof *chain->filters);
-}
-
-SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t count)
-{
-    static const spki_filter_ops ops = {spki_chain_apply, spki_chain_reset, spki_chain_release};
-    const spk_allocator *allocator = NULL;
-    spki_chain *chain;
-    size_t k;
-    if (!filters) count = 0;
-    for (k = 0; k < count && !allocator; k++)
-        if (filters[k]) allocator = &filters[k]->mem.a;
-    chain = (spki_chain *)spki_filter_new("chain", sizeof *chain, &ops, allocator, 0, false,
-                                          SPK_ISA_SCALAR);
-    if (!chain) return NULL;
-    chain->filters = (spk_filter **)spki_alloc(&chain->f.mem, count, sizeof *chain->filters);
-    if (!chain->filters) {
-        spk_filter_destroy(&chain->f);
-        return NULL;
-    }
-    chain->count = count;
-    for (k = 0; k < count; k++) {
-        chain->filters[k] = filters[k];
-        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %zu is NULL", k);
-        else if (filters[k]->status != SPK_OK)
-            spki_filter_fail(&chain->f, filters[k]->status, "%s", filters[k]->error);
-    }
-    return &chain->f;
-}
-
-SPIKELIB_API spk_filter *spk_filter_chain_at(const spk_filter *chain, size_t index)
-{
-    const spki_chain *c = (const spki_chain *)chain;
-    if (!chain || chain->ops->apply != spki_chain_apply || index >= c->count) return NULL;
-    return c->filters[index];
-}
-
-/* -- custom -- */
-
-typedef struct spki_custom {
-    spk_filter f;
-    spk_custom_desc desc;
-} spki_custom;
-
-SPKI_FN size_t spki_custom_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    const spk_custom_desc *d = &((spki_custom *)f)->desc;
-    size_t k, others = 0, kept;
-    for (k = 0; k < count; k++) others += events[k].kind != SPK_EVENT_CD;
-    kept = d->apply(d->ctx, events, count);
-    f->stats.others += others;
-    if (kept >= others && kept <= count) return kept;
-    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %zu of %zu events, %zu of them not CD", kept,
-                     count, others);
-    return others; /* what it left is not known */
-}
-
-SPKI_FN void spki_custom_reset(spk_filter *f)
-{
-    const spk_custom_desc *d = &((spki_custom *)f)->desc;
-    if (d->reset) d->reset(d->ctx);
-}
-
-SPKI_FN void spki_custom_release(spk_filter *f)
-{
-    const spk_custom_desc *d = &((spki_custom *)f)->desc;
-    if (d->destroy) d->destroy(d->ctx);
-}
-
-SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc)
-{
-    static const spki_filter_ops ops = {spki_custom_apply, spki_custom_reset, spki_custom_release};
-    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
-    spki_custom *c = (spki_custom *)spki_filter_new(
-        "custom", sizeof *c, &ops, desc ? &desc->allocator : NULL, 0, garbage, SPK_ISA_SCALAR);
-    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
-    if (desc) c->desc = *desc;
-    if (c->desc.name) snprintf(c->f.name, sizeof c->f.name, "%s", c->desc.name);
-    c->desc.name = NULL;
-    if (!c->desc.apply) spki_filter_fail(&c->f, SPK_ERR_NULL, "apply is NULL");
-    return &c->f;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filter-point: filters that look at one event by itself ---- */
-
-#if SPKI_HAVE_SSE2
-#include <immintrin.h>
-#endif
-
-/* Region, polarity, time window and the eight orientations are one operation on an event seen as
-   eight 16-bit words (four of time, x, y, polarity with kind, source): a word fails if
-   word - lo > span, all modulo 2^16; an event is kept if none fails, or, with `outside`, if one
-   does. Then x and y change places if `swap`, and each word becomes ((word & keep) ^ flip) + add.
-   The time has bounds of its own. Vectors hold one, two or four events. */
-typedef struct spki_point {
-    uint16_t lo[8], span[8], keep[8], flip[8], add[8];
-    uint64_t t_lo, t_span;
-    bool swap, outside, timed;
-} spki_point;
-
-typedef size_t (*spki_point_fn)(const spki_point *p, spk_event *events, size_t count,
-                                uint64_t *others);
-
-#define SPKI_WORD_X 4
-#define SPKI_WORD_Y 5
-#define SPKI_WORD_P 6 /* the kind, 0, is its upper byte (lower on a big-endian machine) */
-
-SPKI_FN void spki_point_init(spki_point *p)
-{
-    int k;
-    memset(p, 0, sizeof *p);
-    for (k = 0; k < 8; k++) {
-        p->span[k] = 0xffff;
-        p->keep[k] = 0xffff;
-    }
-    p->t_span = UINT64_MAX;
-}
-
-SPKI_INLINE unsigned spki_point_fails(const spki_point *p, int word, unsigned value)
-{
-    return (uint16_t)(value - p->lo[word]) > p->span[word];
-}
-
-SPKI_INLINE uint16_t spki_point_map(const spki_point *p, int word, unsigned value)
-{
-    return (uint16_t)(((value & p->keep[word]) ^ p->flip[word]) + p->add[word]);
-}
-
-SPKI_FN size_t spki_point_scalar(const spki_point *p, spk_event *events, size_t count,
-                                 uint64_t *others)
-{
-    size_t i, out = 0;
-    for (i = 0; i < count; i++) {
-        spk_event e = events[i];
-        const bool cd = e.kind == SPK_EVENT_CD;
-        const unsigned x = p->swap ? e.y : e.x, y = p->swap ? e.x : e.y;
-        const unsigned fails = spki_point_fails(p, SPKI_WORD_X, e.x) |
-                               spki_point_fails(p, SPKI_WORD_Y, e.y) |
-                               spki_point_fails(p, SPKI_WORD_P, e.polarity) |
-                               (unsigned)((uint64_t)e.t_us - p->t_lo > p->t_span);
-        const bool kept = !cd || fails == (p->outside ? 1u : 0u);
-        *others += !cd;
-        if (cd) {
-            e.x = spki_point_map(p, SPKI_WORD_X, x);
-            e.y = spki_point_map(p, SPKI_WORD_Y, y);
-            e.polarity = (uint8_t)spki_point_map(p, SPKI_WORD_P, e.polarity);
-        }
-        events[out] = e;
-        out += kept;
-    }
-    return out;
-}
-
-#if SPKI_HAVE_SSE2
-/* What the vector kernels share: x and y change places by a shuffle of the upper four words. */
-#define SPKI_SWAP_XY _MM_SHUFFLE(3, 2, 0, 1)
-#define SPKI_KIND_MASK _mm_set_epi32(0x0000ff00, 0, 0, 0)
-
-SPKI_FN size_t spki_point_sse2(const spki_point *p, spk_event *events, size_t count,
-                               uint64_t *others)
-{
-    const __m128i zero = _mm_setzero_si128(), lo = _mm_loadu_si128((const __m128i *)p->lo);
-    const __m128i span = _mm_loadu_si128((const __m128i *)p->span);
-    const __m128i keep = _mm_loadu_si128((const __m128i *)p->keep);
-    const __m128i flip = _mm_loadu_si128((const __m128i *)p->flip);
-    const __m128i add = _mm_loadu_si128((const __m128i *)p->add);
-    const unsigned outside = p->outside;
-    size_t i, out = 0, cds = 0;
-    for (i = 0; i < count; i++) {
-        const __m128i v = _mm_loadu_si128((const __m128i *)(events + i));
-        const __m128i over = _mm_subs_epu16(_mm_sub_epi16(v, lo), span);
-        const __m128i swapped = _mm_shufflehi_epi16(v, SPKI_SWAP_XY);
-        const __m128i s = p->swap ? swapped : v;
-        const __m128i m = _mm_add_epi16(_mm_xor_si128(_mm_and_si128(s, keep), flip), add);
-        const bool cd = events[i].kind == SPK_EVENT_CD;
-        const unsigned fails = _mm_movemask_epi8(_mm_cmpeq_epi16(over, zero)) != 0xffff;
-        _mm_storeu_si128((__m128i *)(events + out), cd ? m : v);
-        out += (size_t)(!cd | (fails == outside));
-        cds += cd;
-    }
-    *others += count - cds;
-    return out;
-}
-#endif
-
-#if SPKI_HAVE_AVX2
-#define SPKI_ROW256(words)                                                                        \
-    _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(words)))
-
-/* Two events. Bits of the masks: 2, one a quarter word; an event is told by its upper one. */
-__attribute__((target("avx2"))) SPKI_FN size_t spki_point_avx2(const spki_point *p,
-                                                               spk_event *events, size_t count,
-                                                               uint64_t *others)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i lo = SPKI_ROW256(p->lo);
-    const __m256i span = SPKI_ROW256(p->span);
-    const __m256i keep = SPKI_ROW256(p->keep);
-    const __m256i flip = SPKI_ROW256(p->flip);
-    const __m256i add = SPKI_ROW256(p->add);
-    const __m256i kind = _mm256_broadcastsi128_si256(SPKI_KIND_MASK);
-    const __m256i sign = _mm256_set1_epi64x(INT64_MIN); /* there is no unsigned comparison */
-    const __m256i t_lo = _mm256_set_epi64x(0, (int64_t)p->t_lo, 0, (int64_t)p->t_lo);
-    const __m256i t_span = _mm256_xor_si256(
-        sign, _mm256_set_epi64x(-1, (int64_t)p->t_span, -1, (int64_t)p->t_span));
-    const int outside = p->outside ? 10 : 0;
-    size_t i, out = 0, rest = 0;
-    for (i = 0; i + 2 <= count; i += 2) {
-        const __m256i v = _mm256_loadu_si256((const __m256i *)(events + i));
-        const __m256i over = _mm256_subs_epu16(_mm256_sub_epi16(v, lo), span);
-        const __m256i late =
-            _mm256_cmpgt_epi64(_mm256_xor_si256(_mm256_sub_epi64(v, t_lo), sign), t_span);
-        const __m256i s = p->swap ? _mm256_shufflehi_epi16(v, SPKI_SWAP_XY) : v;
-        const __m256i m = _mm256_add_epi16(_mm256_xor_si256(_mm256_and_si256(s, keep), flip), add);
-        const __m256i cd = _mm256_cmpeq_epi64(_mm256_and_si256(v, kind), zero);
-        const int in = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(over, zero)));
-        const int after = _mm256_movemask_pd(_mm256_castsi256_pd(late));
-        const int is_cd = _mm256_movemask_pd(_mm256_castsi256_pd(cd));
-        const int fails = ~in | after << 1;
-        const int kept = ~is_cd | ~(fails ^ outside);
-        /* cd is true for every lower half; the upper one is spread over its event */
-        const __m256i mine = _mm256_shuffle_epi32(cd, _MM_SHUFFLE(3, 2, 3, 2));
-        const __m256i r = _mm256_blendv_epi8(v, m, mine);
-        _mm_storeu_si128((__m128i *)(events + out), _mm256_castsi256_si128(r));
-        out += (size_t)(kept >> 1 & 1);
-        _mm_storeu_si128((__m128i *)(events + out), _mm256_extracti128_si256(r, 1));
-        out += (size_t)(kept >> 3 & 1);
-        rest += (size_t)__builtin_popcount((unsigned)~is_cd & 10u);
-    }
-    *others += rest;
-    if (i < count) {
-        spk_event last = events[i];
-        const size_t n = spki_point_scalar(p, &last, 1, others);
-        if (n) events[out++] = last;
-    }
-    return out;
-}
-#endif
-
-#if SPKI_HAVE_AVX512
-/* The form without a mask warns of an uninitialised value in GCC's own header. */
-#define SPKI_BROADCAST512(v) _mm512_maskz_broadcast_i32x4(0xffff, v)
-#define SPKI_ROW512(words) SPKI_BROADCAST512(_mm_loadu_si128((const __m128i *)(words)))
-
-/* Four events; the bits of the masks are as above. */
-__attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_FN size_t
-spki_point_avx512(const spki_point *p, spk_event *events, size_t count, uint64_t *others)
-{
-    const __m512i lo = SPKI_ROW512(p->lo);
-    const __m512i span = SPKI_ROW512(p->span);
-    const __m512i keep = SPKI_ROW512(p->keep);
-    const __m512i flip = SPKI_ROW512(p->flip);
-    const __m512i add = SPKI_ROW512(p->add);
-    const __m512i kind = SPKI_BROADCAST512(SPKI_KIND_MASK);
-    const __m512i t_lo = _mm512_maskz_set1_epi64(0x55, (int64_t)p->t_lo);
-    const __m512i t_span = _mm512_mask_set1_epi64(_mm512_set1_epi64(-1), 0x55, (int64_t)p->t_span);
-    const unsigned outside = p->outside ? 0xaa : 0, swap = p->swap ? 0xaa : 0;
-    size_t i, out = 0, rest = 0;
-    for (i = 0; i < count; i += 4) {
-        const size_t n = count - i;
-        const unsigned there = n >= 4 ? 0xff : (1u << 2 * n) - 1;
-        const __m512i v = _mm512_maskz_loadu_epi64((__mmask8)there, events + i);
-        const __m512i over = _mm512_subs_epu16(_mm512_sub_epi16(v, lo), span);
-        const unsigned after = _mm512_cmpgt_epu64_mask(_mm512_sub_epi64(v, t_lo), t_span);
-        const unsigned fails = _mm512_test_epi64_mask(over, over) | after << 1;
-        const unsigned other = _mm512_test_epi64_mask(v, kind);
-        const unsigned kept = (other | ~(fails ^ outside)) & there & 0xaa;
-        const __m512i s = _mm512_mask_shufflehi_epi16(
-            v, swap ? 0xffffffffu : 0u, v, SPKI_SWAP_XY);
-        const __m512i m = _mm512_add_epi16(_mm512_xor_si512(_mm512_and_si512(s, keep), flip), add);
-        const __m512i r = _mm512_mask_mov_epi64(m, (__mmask8)(other | other >> 1), v);
-        const __m512i packed = _mm512_maskz_compress_epi64((__mmask8)(kept | kept >> 1), r);
-        const unsigned left = (unsigned)__builtin_popcount(kept);
-        /* Never past what has been loaded: out <= i. */
-        _mm512_mask_storeu_epi64(events + out, (__mmask8)there, packed);
-        out += left;
-        rest += (size_t)__builtin_popcount(other & there & 0xaa);
-    }
-    *others += rest;
-    return out;
-}
-#endif
-
-SPKI_FN spki_point_fn spki_point_kernel(const spki_point *p, spk_isa isa)
-{
-#if SPKI_HAVE_AVX512
-    if (isa == SPK_ISA_AVX512) return spki_point_avx512;
-#endif
-#if SPKI_HAVE_AVX2
-    if (isa == SPK_ISA_AVX2) return spki_point_avx2;
-#endif
-#if SPKI_HAVE_SSE2
-    if (isa == SPK_ISA_SSE2 && !p->timed) return spki_point_sse2;
-#endif
-    (void)isa;
-    (void)p;
-    return spki_point_scalar;
-}
-
-/* -- the filters -- */
-
-typedef struct spki_point_filter {
-    spk_filter f;
-    spki_point point;
-    spki_point_fn run;
-    bool counts_outside;        /* what is dropped was outside of the sensor */
-    bool relative, begun;       /* bounds count from the first event; it has come */
-    int64_t begin_us, end_us;   /* bounds as described */
-} spki_point_filter;
-
-/* Bounds of the time, from `zero` on; saturated, since they may be anywhere. */
-SPKI_FN void spki_point_bounds(spki_point_filter *pf, int64_t zero)
-{
-    spki_point *p = &pf->point;
-    int64_t begin = pf->begin_us, end = pf->end_us;
-    if (pf->relative && __builtin_add_overflow(begin, zero, &begin))
-        begin = zero > 0 ? INT64_MAX : INT64_MIN;
-    if (pf->relative && pf->end_us != 0 && __builtin_add_overflow(end, zero, &end))
-        end = zero > 0 ? INT64_MAX : INT64_MIN;
-    if (pf->begin_us == 0 && !pf->relative) begin = INT64_MIN;
-    pf->begun = true;
-    p->t_lo = (uint64_t)begin;
-    p->t_span = (uint64_t)INT64_MAX - (uint64_t)begin;
-    if (pf->end_us == 0) return;
-    if (end > begin) {
-        p->t_span = (uint64_t)end - 1u - (uint64_t)begin;
-        return;
-    }
-    p->t_lo = (uint64_t)INT64_MAX; /* saturated: the window lies beyond all times */
-    p->t_span = 0;
-}
-
-SPKI_FN size_t spki_point_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_point_filter *pf = (spki_point_filter *)f;
-    size_t kept, k;
-    for (k = 0; k < count && !pf->begun; k++)
-        if (events[k].kind == SPK_EVENT_CD) spki_point_bounds(pf, events[k].t_us);
-    kept = pf->run(&pf->point, events, count, &f->stats.others);
-    if (pf->counts_outside) f->stats.outside += count - kept;
-    return kept;
-}
-
-SPKI_FN void spki_point_reset(spk_filter *f)
-{
-    spki_point_filter *pf = (spki_point_filter *)f;
-    pf->begun = !pf->relative;
-}
-
-SPKI_FN spki_point_filter *spki_point_new(const char *name, bool garbage,
-                                          const spk_allocator *allocator, spk_isa isa)
-{
-    static const spki_filter_ops ops = {spki_point_apply, spki_point_reset, NULL};
-    spki_point_filter *pf = (spki_point_filter *)spki_filter_new(name, sizeof *pf, &ops, allocator,
-                                                                 0, garbage, isa);
-    if (!pf) return NULL;
-    spki_point_init(&pf->point);
-    pf->begun = true;
-    return pf;
-}
-
-SPKI_FN spk_filter *spki_point_done(spki_point_filter *pf)
-{
-    pf->run = spki_point_kernel(&pf->point, pf->f.isa);
-    return &pf->f;
-}
-
-SPIKELIB_API spk_filter *spk_filter_region(const spk_region_desc *desc)
-{
-    static const spk_region_desc none = {0, 0, 0, 0, 0, false, false, SPK_ISA_AUTO,
-                                         {NULL, NULL, NULL}, 0};
-    const spk_region_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_point_filter *pf = spki_point_new("region", garbage, &d->allocator, d->isa);
-    uint32_t right, below;
-    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
-    if (d->x > 65535 || d->y > 65535 || d->width > 65536 || d->height > 65536) {
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE,
-                         "x = %u, y = %u, width = %u, height = %u: more than 65,535",
-                         (unsigned)d->x, (unsigned)d->y, (unsigned)d->width, (unsigned)d->height);
-        return &pf->f;
-    }
-    if (d->outside && d->move) {
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "move = true with outside = true: what is outside "
-                                                "of the rectangle has no place in it");
-        return &pf->f;
-    }
-    right = d->width ? SPKI_MIN(d->width - 1, 65535 - d->x) : 65535 - d->x;
-    below = d->height ? SPKI_MIN(d->height - 1, 65535 - d->y) : 65535 - d->y;
-    pf->point.lo[SPKI_WORD_X] = (uint16_t)d->x;
-    pf->point.lo[SPKI_WORD_Y] = (uint16_t)d->y;
-    pf->point.span[SPKI_WORD_X] = (uint16_t)right;
-    pf->point.span[SPKI_WORD_Y] = (uint16_t)below;
-    if (d->move) {
-        pf->point.add[SPKI_WORD_X] = (uint16_t)(65536 - d->x);
-        pf->point.add[SPKI_WORD_Y] = (uint16_t)(65536 - d->y);
-    }
-    pf->point.outside = d->outside;
-    return spki_point_done(pf);
-}
-
-SPIKELIB_API spk_filter *spk_filter_orient(const spk_orient_desc *desc)
-{
-    static const spk_orient_desc none = {0, 0, 0, SPK_ORIENT_NONE, SPK_ISA_AUTO,
-                                         {NULL, NULL, NULL}, 0};
-    const spk_orient_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_point_filter *pf = spki_point_new("orient", garbage, &d->allocator, d->isa);
-    uint32_t o, wide, high;
-    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
-    o = (uint32_t)d->orientation;
-    if (d->width == 0 || d->height == 0 || d->width > 65536 || d->height > 65536) {
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
-                         (unsigned)d->width, (unsigned)d->height);
-        return &pf->f;
-    }
-    if (o > 7) {
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "orientation = %u: not in 0 to 7", (unsigned)o);
-        return &pf->f;
-    }
-    pf->point.swap = (o & 4) != 0;
-    wide = pf->point.swap ? d->height : d->width; /* afterwards */
-    high = pf->point.swap ? d->width : d->height;
-    pf->point.span[SPKI_WORD_X] = (uint16_t)(d->width - 1);
-    pf->point.span[SPKI_WORD_Y] = (uint16_t)(d->height - 1);
-    if (o & 1) { /* ~x + width = width - 1 - x */
-        pf->point.flip[SPKI_WORD_X] = 0xffff;
-        pf->point.add[SPKI_WORD_X] = (uint16_t)wide;
-    }
-    if (o & 2) {
-        pf->point.flip[SPKI_WORD_Y] = 0xffff;
-        pf->point.add[SPKI_WORD_Y] = (uint16_t)high;
-    }
-    pf->counts_outside = true;
-    return spki_point_done(pf);
-}
-
-SPIKELIB_API spk_filter *spk_filter_polarity(const spk_polarity_desc *desc)
-{
-    static const spk_polarity_desc none = {0, SPK_POLARITY_BOTH, SPK_ISA_AUTO, {NULL, NULL, NULL},
-                                           0};
-    const spk_polarity_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_point_filter *pf = spki_point_new("polarity", garbage, &d->allocator, d->isa);
-    spki_point *p;
-    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
-    p = &pf->point;
-    switch (d->mode) {
-    case SPK_POLARITY_BOTH: break;
-    case SPK_POLARITY_ON:
-    case SPK_POLARITY_OFF:
-        p->lo[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON;
-        p->span[SPKI_WORD_P] = d->mode == SPK_POLARITY_ON ? 254 : 0; /* any but 0 is ON */
-        break;
-    case SPK_POLARITY_INVERT: p->flip[SPKI_WORD_P] = 1; break;
-    case SPK_POLARITY_MERGE:
-        p->keep[SPKI_WORD_P] = 0;
-        p->flip[SPKI_WORD_P] = 1;
-        break;
-    default:
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "mode = %d: not in 0 to 4", (int)d->mode);
-        return &pf->f;
-    }
-    return spki_point_done(pf);
-}
-
-SPIKELIB_API spk_filter *spk_filter_time_window(const spk_time_window_desc *desc)
-{
-    static const spk_time_window_desc none = {0, 0, 0, false, false, SPK_ISA_AUTO,
-                                              {NULL, NULL, NULL}, 0};
-    const spk_time_window_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_point_filter *pf = spki_point_new("time_window", garbage, &d->allocator, d->isa);
-    if (!pf || pf->f.status != SPK_OK) return (spk_filter *)pf;
-    if (d->end_us == INT64_MIN ||
-        (d->end_us != 0 && (d->begin_us != 0 || d->relative) && d->end_us <= d->begin_us)) {
-        spki_filter_fail(&pf->f, SPK_ERR_RANGE, "end_us = %lld is not after begin_us = %lld",
-                         (long long)d->end_us, (long long)d->begin_us);
-        return &pf->f;
-    }
-    pf->begin_us = d->begin_us;
-    pf->end_us = d->end_us;
-    pf->relative = d->relative;
-    pf->point.timed = true;
-    pf->point.outside = d->outside;
-    if (d->relative) pf->begun = false;
-    else spki_point_bounds(pf, 0);
-    return spki_point_done(pf);
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filter-map: the last time of each pixel, in 32 bits ---- */
-
-/* Planes of a time for each pixel, with a border of pixels that never fire. Half the memory of
-   64-bit times, so that a sensor of 640 x 480 stays in the second-level cache: a cell is the time
-   less `base`, within 2^30 of it. When a time leaves that range, the base moves to it, and cells
-   that are now too far become SPKI_NEVER, which no time in range comes within 2^30 of. */
-typedef struct spki_map {
-    int32_t *cells;
-    size_t count, stride, plane; /* cells in all, of a row, of a plane */
-    uint32_t width, height, planes, border;
-    bool grows, begun;
-    int64_t base;
-} spki_map;
-
-#define SPKI_NEVER INT32_MIN
-#define SPKI_MAP_REACH ((int64_t)1 << 30)
-#define SPKI_MAP_WINDOW_MAX ((int64_t)1 << 29) /* largest distance that is ever asked for */
-#define SPKI_MAP_GROWS_TO 4096u
-
-SPKI_FN void spki_map_clear(spki_map *map)
-{
-    size_t k;
-    for (k = 0; k < map->count; k++) map->cells[k] = SPKI_NEVER;
-    map->begun = false;
-}
-
-/* Cells of a map of that size; what it held is copied. The map is as it was without memory. */
-SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint32_t height)
-{
-    spki_map next = *map;
-    uint32_t p, y;
-    size_t high = (size_t)height + 2 * map->border, k;
-    next.width = width;
-    next.height = height;
-    next.stride = (size_t)width + 2 * map->border;
-    if (__builtin_mul_overflow(next.stride, high, &next.plane) ||
-        __builtin_mul_overflow(next.plane, (size_t)map->planes, &next.count) ||
-        next.count > (size_t)PTRDIFF_MAX - 16)
-        return false;
-    next.count += 16; /* vectors read past a row's last cell */
-    next.cells = (int32_t *)spki_alloc_raw(mem, next.count, sizeof *next.cells);
-    if (!next.cells) return false;
-    for (k = 0; k < next.count; k++) next.cells[k] = SPKI_NEVER;
-    for (p = 0; p < map->planes; p++)
-        for (y = 0; y < map->height; y++) {
-            const size_t row = y + (size_t)map->border;
-            memcpy(next.cells + p * next.plane + row * next.stride + map->border,
-                   map->cells + p * map->plane + row * map->stride + map->border,
-                   map->width * sizeof *map->cells);
-        }
-    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
-    *map = next;
-    return true;
-}
-
-SPKI_FN void spki_map_free(spki_map *map, spki_mem *mem)
-{
-    if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
-    map->cells = NULL;
-}
-
-/* Of a filter: a map of the size described, or one that grows from nothing. */
-SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
-                           uint32_t planes, uint32_t border)
-{
-    memset(map, 0, sizeof *map);
-    map->planes = planes;
-    map->border = border;
-    map->grows = width == 0 && height == 0;
-    if (f->status != SPK_OK || map->grows) return;
-    if (width == 0 || height == 0 || width > 65536 || height > 65536) {
-        spki_filter_fail(f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
-                         (unsigned)width, (unsigned)height);
-    } else if (!spki_map_resize(map, &f->mem, width, height)) {
-        spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
-                         (unsigned)height);
-    }
-}
-
-/* The next size that holds a coordinate: at least half as much again, whole 32s. */
-SPKI_FN uint32_t spki_map_grown(uint32_t old, uint32_t coordinate)
-{
-    uint32_t size = old;
-    if (coordinate < old) return old;
-    size = SPKI_MAX(coordinate + 1, old + old / 2);
-    return SPKI_MIN((size + 31) & ~31u, SPKI_MAP_GROWS_TO);
-}
-
-/* A pixel beyond the map: grows it if it may. False: drop the event. */
-SPKI_FN bool spki_map_reach(spki_map *map, spk_filter *f, uint32_t x, uint32_t y)
-{
-    uint32_t width, height;
-    if (!map->grows || x >= SPKI_MAP_GROWS_TO || y >= SPKI_MAP_GROWS_TO || f->status != SPK_OK)
-        return false;
-    width = spki_map_grown(map->width, x);
-    height = spki_map_grown(map->height, y);
-    if (spki_map_resize(map, &f->mem, width, height)) return true;
-    spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
-                     (unsigned)height);
-    f->grew_wrong = true;
-    return false;
-}
-
-/* Moves the base to t, where t is not within reach of it. */
-SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
-{
-    const uint64_t shift = (uint64_t)t - (uint64_t)map->base;
-    const bool near = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
-    size_t k;
-    map->base = t;
-    if (!map->begun) {
-        map->begun = true;
-        return;
-    }
-    for (k = 0; k < map->count; k++) {
-        const int64_t moved = (int64_t)map->cells[k] - (near ? (int64_t)shift : 0);
-        const bool gone = !near || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
-                          moved < -SPKI_MAP_REACH;
-        map->cells[k] = gone ? SPKI_NEVER : (int32_t)moved;
-    }
-}
-
-/* Is the time of an event within reach of the base? */
-SPKI_INLINE unsigned spki_map_near(int64_t base, int64_t t)
-{
-    return (uint64_t)t - (uint64_t)base + (uint64_t)SPKI_MAP_REACH <= (uint64_t)2 * SPKI_MAP_REACH;
-}
-
-/* |a - b| < window, for cells and 1 <= window <= 2^29; `span` is 2 window - 2. */
-SPKI_INLINE uint32_t spki_map_within(int32_t a, int32_t b, uint32_t window)
-{
-    return (uint32_t)a - (uint32_t)b + (window - 1) <= 2 * (window - 1);
-}
-
-/* Makes the map ready for an event that the grid refused; false: it is outside. */
-SPKI_FN bool spki_map_ready(spki_map *map, spk_filter *f, uint32_t x, uint32_t y, int64_t t)
-{
-    if ((x >= map->width || y >= map->height) && !spki_map_reach(map, f, x, y)) {
-        f->stats.outside++;
-        return false;
-    }
-    if (!map->begun || !spki_map_near(map->base, t)) spki_map_rebase(map, t);
-    return true;
-}
-
-/* What a loop over events needs of a map, in registers: the compiler could not keep the map's own
-   fields there, since cells and events might overlap them. Made again after spki_map_ready. The
-   grid of a map that has not begun refuses all. */
-typedef struct spki_grid {
-    int32_t *origin; /* of pixel (0, 0), plane 0 */
-    size_t stride, plane;
-    uint32_t width, height;
-    int64_t base;
-} spki_grid;
-
-SPKI_FN spki_grid spki_map_grid(const spki_map *map)
-{
-    spki_grid g;
-    g.origin = map->cells + map->border * map->stride + map->border;
-    g.stride = map->stride;
-    g.plane = map->planes > 1 ? map->plane : 0;
-    g.width = map->begun ? map->width : 0;
-    g.height = map->height;
-    g.base = map->base;
-    return g;
-}
-
-/* Is there a cell for the pixel, and the time within reach? */
-SPKI_INLINE bool spki_grid_fits(const spki_grid *g, uint32_t x, uint32_t y, int64_t t)
-{
-    return __builtin_expect((x < g->width) & (y < g->height) & spki_map_near(g->base, t), 1);
-}
-
-/* Of the plane of a polarity, where the map has two. */
-SPKI_INLINE int32_t *spki_grid_at(const spki_grid *g, uint32_t x, uint32_t y, uint32_t polarity)
-{
-    return g->origin + (polarity ? g->plane : 0) + y * g->stride + x;
-}
-
-SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x, uint32_t y)
-{
-    return map->cells + plane * map->plane + (y + (size_t)map->border) * map->stride + x +
-           map->border;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
-
-/* -- refractory -- */
-
-typedef struct spki_refractory {
-    spk_filter f;
-    spki_map map;
-    uint32_t period;
-    bool restart;
-} spki_refractory;
-
-SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_refractory *r = (spki_refractory *)f;
-    spki_grid grid = spki_map_grid(&r->map);
-    const uint32_t period = r->period, restart = r->restart;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
-        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
-        const int64_t t = events[i].t_us;
-        int32_t *cell, now, last;
-        uint32_t kept;
-        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
-            events[out++] = events[i];
-            others++;
-            continue;
-        }
-        if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&r->map, f, x, y, t)) continue;
-            grid = spki_map_grid(&r->map);
-        }
-        cell = spki_grid_at(&grid, x, y, polarity);
-        now = (int32_t)(t - grid.base);
-        last = *cell;
-        kept = !spki_map_within(now, last, period);
-        *cell = last ^ ((last ^ now) & -(int32_t)(kept | restart));
-        events[out] = events[i];
-        out += kept;
-    }
-    f->stats.others += others;
-    return out;
-}
-
-SPKI_FN void spki_refractory_reset(spk_filter *f) { spki_map_clear(&((spki_refractory *)f)->map); }
-SPKI_FN void spki_refractory_release(spk_filter *f)
-{
-    spki_map_free(&((spki_refractory *)f)->map, &f->mem);
-}
-
-/* A time of a descriptor, 1 to 2^29 us; 0 is its default. */
-SPKI_FN uint32_t spki_filter_time(spk_filter *f, const char *field, int64_t value, int64_t fallback)
-{
-    if (value == 0) return (uint32_t)fallback;
-    if (value > 0 && value <= SPKI_MAP_WINDOW_MAX) return (uint32_t)value;
-    spki_filter_fail(f, SPK_ERR_RANGE, "%s = %lld: not in 1 to 536,870,912", field,
-                     (long long)value);
-    return 1;
-}
-
-SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc)
-{
-    static const spki_filter_ops ops = {spki_refractory_apply, spki_refractory_reset,
-                                        spki_refractory_release};
-    static const spk_refractory_desc none = {0, 0, 0, 0, false, false, SPK_ISA_AUTO,
-                                             {NULL, NULL, NULL}, 0, 0};
-    const spk_refractory_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_refractory *r = (spki_refractory *)spki_filter_new(
-        "refractory", sizeof *r, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
-    if (!r || r->f.status != SPK_OK) return (spk_filter *)r;
-    r->period = spki_filter_time(&r->f, "period_us", d->period_us, 1000);
-    r->restart = d->restart;
-    spki_map_init(&r->map, &r->f, d->width, d->height, d->by_polarity ? 2 : 1, 0);
-    return &r->f;
-}
-
-/* -- hot pixels -- */
-
-#define SPKI_HOT ((uint32_t)1 << 31) /* of a count: hot until a window is quiet */
-
-/* Planes of the map: the number of the window in which the pixel sent its last event, its count in
-   that window, and whether it is listed. */
-typedef struct spki_hot {
-    spk_filter f;
-    spki_map map; /* its base counts windows */
-    int64_t width_us, first_us, low_us; /* of a window; the first event; begin of the last window */
-    int32_t now;                        /* number of the last window */
-    uint32_t max_events;
-    bool begun;
-    spk_pixel *pixels;
-    size_t pixel_count;
-} spki_hot;
-
-/* The window of a time that is not in that of the event before. */
-SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
-{
-    uint64_t since, number;
-    if (!h->begun) h->first_us = t;
-    h->begun = true;
-    since = (uint64_t)t - (uint64_t)h->first_us;
-    number = t >= h->first_us ? since / (uint64_t)h->width_us
-                              : ~((~since) / (uint64_t)h->width_us); /* rounded down */
-    if (!h->map.begun || !spki_map_near(h->map.base, (int64_t)number)) {
-        size_t k;
-        for (k = 0; k < h->map.plane; k++) h->map.cells[k] = SPKI_NEVER;
-        h->map.base = (int64_t)number;
-        h->map.begun = true;
-    }
-    h->now = (int32_t)((int64_t)number - h->map.base);
-    h->low_us = (int64_t)((uint64_t)h->first_us + number * (uint64_t)h->width_us);
-}
-
-/* Counts an event of a pixel in window `now` and says whether the pixel is hot. An event that comes
-   late, from the window before, counts as one of the pixel's present window. */
-SPKI_INLINE bool spki_hot_count(int32_t *window, int32_t *count, int32_t now, uint32_t max)
-{
-    uint32_t c = (uint32_t)*count & ~SPKI_HOT;
-    bool hot = ((uint32_t)*count & SPKI_HOT) != 0;
-    const int64_t gap = (int64_t)now - *window; /* large for SPKI_NEVER */
-    if (gap != 0 && gap != -1) {
-        hot = gap == 1 && c > max;
-        c = 0;
-    }
-    c += c < SPKI_HOT - 1;
-    hot = hot | (c > max);
-    *window = gap == -1 ? *window : now;
-    *count = (int32_t)(c | (hot ? SPKI_HOT : 0));
-    return hot;
-}
-
-SPKI_FN void spki_hot_mark(spki_hot *h)
-{
-    size_t k;
-    for (k = 0; k < h->pixel_count; k++) {
-        const spk_pixel p = h->pixels[k];
-        if (p.x < h->map.width && p.y < h->map.height)
-            *spki_map_at(&h->map, 2, p.x, p.y) = 1;
-    }
-}
-
-SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_hot *h = (spki_hot *)f;
-    spki_map *map = &h->map;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
-        const spk_event e = events[i];
-        int32_t *cell;
-        bool hot;
-        if (__builtin_expect(e.kind != SPK_EVENT_CD, 0)) {
-            events[out++] = e;
-            others++;
-            continue;
-        }
-        if (__builtin_expect(e.x >= map->width || e.y >= map->height, 0)) {
-            if (!spki_map_reach(map, f, e.x, e.y)) {
-                f->stats.outside++;
-                continue;
-            }
-            spki_hot_mark(h);
-        }
-        if (__builtin_expect((uint64_t)e.t_us - (uint64_t)h->low_us >= (uint64_t)h->width_us ||
-                                 !h->begun, 0))
-            spki_hot_turn(h, e.t_us);
-        cell = spki_map_at(map, 0, e.x, e.y);
-        hot = spki_hot_count(cell, cell + map->plane, h->now, h->max_events);
-        hot |= cell[2 * map->plane] != SPKI_NEVER;
-        events[out] = e;
-        out += !hot;
-    }
-    f->stats.others += others;
-    return out;
-}
-
-SPKI_FN void spki_hot_reset(spk_filter *f)
-{
-    spki_hot *h = (spki_hot *)f;
-    spki_map_clear(&h->map);
-    spki_hot_mark(h);
-    h->begun = false;
-}
-
-SPKI_FN void spki_hot_release(spk_filter *f)
-{
-    spki_hot *h = (spki_hot *)f;
-    spki_map_free(&h->map, &f->mem);
-    if (h->pixels) spki_free(&f->mem, h->pixels, h->pixel_count, sizeof *h->pixels);
-}
-
-SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
-{
-    if (d->pixel_count == 0 || h->f.status != SPK_OK) return;
-    if (!d->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %zu", d->pixel_count);
-        return;
-    }
-    h->pixels = (spk_pixel *)spki_alloc_raw(&h->f.mem, d->pixel_count, sizeof *h->pixels);
-    if (!h->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %zu pixels", d->pixel_count);
-        return;
-    }
-    memcpy(h->pixels, d->pixels, d->pixel_count * sizeof *h->pixels);
-    h->pixel_count = d->pixel_count;
-    spki_hot_mark(h);
-}
-
-SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
-{
-    static const spki_filter_ops ops = {spki_hot_apply, spki_hot_reset, spki_hot_release};
-    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, {NULL, NULL, NULL}, 0, 0};
-    const spk_hot_pixel_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_hot *h = (spki_hot *)spki_filter_new("hot_pixel", sizeof *h, &ops, &d->allocator,
-                                              d->memory_limit, garbage, SPK_ISA_SCALAR);
-    if (!h || h->f.status != SPK_OK) return (spk_filter *)h;
-    h->width_us = d->window_us ? d->window_us : 100000;
-    h->max_events = d->max_events ? d->max_events : 100;
-    if (h->width_us < 1)
-        spki_filter_fail(&h->f, SPK_ERR_RANGE, "window_us = %lld: less than 1",
-                         (long long)d->window_us);
-    if (h->max_events > (uint32_t)1 << 30)
-        spki_filter_fail(&h->f, SPK_ERR_RANGE, "max_events = %u: more than 2^30",
-                         (unsigned)d->max_events);
-    spki_map_init(&h->map, &h->f, d->width, d->height, 3, 0);
-    spki_hot_list(h, d);
-    return &h->f;
-}
-
-SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *out, size_t capacity)
-{
-    const spki_hot *h = (const spki_hot *)filter;
-    size_t found = 0;
-    uint32_t x, y;
-    if (!filter || filter->ops->apply != spki_hot_apply || !h->map.cells) return 0;
-    for (y = 0; y < h->map.height; y++)
-        for (x = 0; x < h->map.width; x++) {
-            const int32_t *cell = spki_map_at(&h->map, 0, x, y);
-            const bool listed = cell[2 * h->map.plane] != SPKI_NEVER;
-            const int64_t gap = (int64_t)h->now - cell[0];
-            const uint32_t count = (uint32_t)cell[h->map.plane];
-            /* as the next event of the pixel would find it */
-            const bool hot = gap == 1 ? (count & ~SPKI_HOT) > h->max_events
-                                      : (gap == 0 || gap == -1) && (count & SPKI_HOT) != 0;
-            if (!listed && !hot) continue;
-            if (out && found < capacity) {
-                out[found].x = (uint16_t)x;
-                out[found].y = (uint16_t)y;
-            }
-            found++;
-        }
-    return found;
-}
-
-/* -- downsampling -- */
-
-typedef struct spki_downsample {
-    spk_filter f;
-    spki_map map; /* sums of large pixels, where there is a threshold; SPKI_NEVER is 0 */
-    uint64_t inverse_x, inverse_y; /* ceil(2^32 / factor): exact for 16-bit numerators */
-    uint32_t width, height;        /* of the sensor; 0: any */
-    int32_t threshold;
-} spki_downsample;
-
-SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_downsample *d = (spki_downsample *)f;
-    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
-    const uint32_t width = d->width ? d->width : 65536, height = d->height ? d->height : 65536;
-    size_t i, out = 0, others = 0, outside = 0;
-    for (i = 0; i < count; i++) {
-        spk_event e = events[i];
-        const bool cd = e.kind == SPK_EVENT_CD;
-        const bool in = (e.x < width) & (e.y < height);
-        const uint16_t x = (uint16_t)(e.x * ix >> 32), y = (uint16_t)(e.y * iy >> 32);
-        e.x = cd ? x : e.x;
-        e.y = cd ? y : e.y;
-        others += !cd;
-        outside += cd & !in;
-        events[out] = e;
-        out += !cd | in;
-    }
-    f->stats.others += others;
-    f->stats.outside += outside;
-    return out;
-}
-
-/* What spki_downsample_apply left goes through the sums. */
-SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_downsample *d = (spki_downsample *)f;
-    spki_map *map = &d->map;
-    const int32_t limit = d->threshold;
-    size_t i, out = 0;
-    count = spki_downsample_apply(f, events, count);
-    for (i = 0; i < count; i++) {
-        spk_event e = events[i];
-        int32_t *cell, sum;
-        bool fires;
-        if (e.kind != SPK_EVENT_CD) {
-            events[out++] = e;
-            continue;
-        }
-        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, f, e.x, e.y)) {
-            f->stats.outside++;
-            continue;
-        }
-        cell = spki_map_at(map, 0, e.x, e.y);
-        sum = (*cell == SPKI_NEVER ? 0 : *cell) + (e.polarity ? 1 : -1);
-        fires = sum >= limit || sum <= -limit;
-        *cell = fires ? 0 : sum;
-        e.polarity = sum > 0;
-        events[out] = e;
-        out += fires;
-    }
-    return out;
-}
-
-SPKI_FN void spki_downsample_reset(spk_filter *f) { spki_map_clear(&((spki_downsample *)f)->map); }
-SPKI_FN void spki_downsample_release(spk_filter *f)
-{
-    spki_map_free(&((spki_downsample *)f)->map, &f->mem);
-}
-
-SPKI_FN void spki_downsample_check(spki_downsample *s, const spk_downsample_desc *d, uint32_t fx,
-                                   uint32_t fy)
-{
-    if (fx > 65535 || fy > 65535)
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "factor_x = %u, factor_y = %u: not in 1 to 65,535",
-                         (unsigned)fx, (unsigned)fy);
-    if (d->threshold > 32767)
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "threshold = %u: more than 32,767",
-                         (unsigned)d->threshold);
-    if (d->width > 65536 || d->height > 65536 || (d->width == 0) != (d->height == 0))
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
-                         (unsigned)d->width, (unsigned)d->height);
-}
-
-SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
-{
-    static const spki_filter_ops plain = {spki_downsample_apply, spki_downsample_reset,
-                                          spki_downsample_release};
-    static const spki_filter_ops sums = {spki_downsample_sum, spki_downsample_reset,
-                                         spki_downsample_release};
-    static const spk_downsample_desc none = {0, 0, 0, 0, 0, 0, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0,
-                                             0};
-    const spk_downsample_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    const spki_filter_ops *ops = d->threshold && !garbage ? &sums : &plain;
-    spki_downsample *s = (spki_downsample *)spki_filter_new(
-        "downsample", sizeof *s, ops, &d->allocator, d->memory_limit, garbage, d->isa);
-    uint32_t fx = d->factor_x ? d->factor_x : 2, fy = d->factor_y ? d->factor_y : fx;
-    if (!s || s->f.status != SPK_OK) return (spk_filter *)s;
-    spki_downsample_check(s, d, fx, fy);
-    if (s->f.status != SPK_OK) return &s->f;
-    s->inverse_x = (((uint64_t)1 << 32) + fx - 1) / fx;
-    s->inverse_y = (((uint64_t)1 << 32) + fy - 1) / fy;
-    s->width = d->width;
-    s->height = d->height;
-    s->threshold = (int32_t)d->threshold;
-    if (d->threshold)
-        spki_map_init(&s->map, &s->f, d->width ? (d->width + fx - 1) / fx : 0,
-                      d->height ? (d->height + fy - 1) / fy : 0, 1, 0);
-    return &s->f;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filter-background: events that no neighbour supports ---- */
-
-typedef struct spki_background {
-    spk_filter f;
-    spki_map map; /* planes: polarities, if they matter */
-    uint32_t window, refractory, min_support, max_support;
-    size_t (*run)(struct spki_background *b, spk_event *events, size_t count);
-} spki_background;
-
-/* How many of the 8 cells around one are within the window of a time. */
-SPKI_INLINE uint32_t spki_support_scalar(const int32_t *cell, size_t stride, int32_t now,
-                                         uint32_t window)
-{
-    const int32_t *above = cell - stride, *below = cell + stride;
-    return spki_map_within(now, above[-1], window) +
-           spki_map_within(now, above[0], window) +
-           spki_map_within(now, above[1], window) +
-           spki_map_within(now, cell[-1], window) +
-           spki_map_within(now, cell[1], window) +
-           spki_map_within(now, below[-1], window) +
-           spki_map_within(now, below[0], window) +
-           spki_map_within(now, below[1], window);
-}
-
-#if SPKI_HAVE_AVX2
-/* Unsigned comparison by flipping the sign bits; of four cells of a row the first three count. The
-   pixel's own row is read cell by cell: sensors send rows, so one of its cells has often just been
-   written, and a load that is wider than the store waits for that to reach the cache. */
-SPKI_INLINE uint32_t spki_support_avx2(const int32_t *cell, size_t stride, int32_t now,
-                                       uint32_t window)
-{
-    const __m128i t = _mm_set1_epi32((int32_t)((uint32_t)now + (window - 1) + 0x80000000u));
-    const __m128i limit = _mm_set1_epi32((int32_t)(2 * (window - 1) + 0x80000000u));
-    const __m128i a = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell - stride - 1)));
-    const __m128i b = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell + stride - 1)));
-    const __m128i far = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
-    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(far) & 0x1515u) +
-           spki_map_within(now, cell[-1], window) + spki_map_within(now, cell[1], window);
-}
-#endif
-
-SPKI_INLINE uint32_t spki_support(bool vectors, const int32_t *cell, size_t stride, int32_t now,
-                                  uint32_t window)
-{
-#if SPKI_HAVE_AVX2
-    if (vectors) return spki_support_avx2(cell, stride, now, window);
-#endif
-    (void)vectors;
-    return spki_support_scalar(cell, stride, now, window);
-}
-
-SPKI_INLINE size_t spki_background_loop(spki_background *b, spk_event *events, size_t count,
-                                        bool vectors)
-{
-    spki_grid grid = spki_map_grid(&b->map);
-    const uint32_t window = b->window, refractory = b->refractory;
-    const uint32_t low = b->min_support, span = b->max_support - b->min_support;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
-        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
-        const int64_t t = events[i].t_us;
-        int32_t *cell, now;
-        uint32_t kept;
-        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
-            events[out++] = events[i];
-            others++;
-            continue;
-        }
-        if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&b->map, &b->f, x, y, t)) continue;
-            grid = spki_map_grid(&b->map);
-        }
-        cell = spki_grid_at(&grid, x, y, polarity);
-        now = (int32_t)(t - grid.base);
-        kept = spki_support(vectors, cell, grid.stride, now, window) - low <= span;
-        if (refractory) kept &= !spki_map_within(now, *cell, refractory);
-        *cell = now;
-        events[out] = events[i];
-        out += kept;
-    }
-    b->f.stats.others += others;
-    return out;
-}
-
-SPKI_FN size_t spki_background_scalar(spki_background *b, spk_event *events, size_t count)
-{
-    return spki_background_loop(b, events, count, false);
-}
-
-#if SPKI_HAVE_AVX2 /* for its count of bits; without, the vectors gain nothing */
-__attribute__((target("avx2"))) SPKI_FN size_t
-spki_background_avx2(spki_background *b, spk_event *events, size_t count)
-{
-    return spki_background_loop(b, events, count, true);
-}
-#endif
-
-SPKI_FN size_t spki_background_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_background *b = (spki_background *)f;
-    return b->run(b, events, count);
-}
-
-SPKI_FN void spki_background_reset(spk_filter *f) { spki_map_clear(&((spki_background *)f)->map); }
-SPKI_FN void spki_background_release(spk_filter *f)
-{
-    spki_map_free(&((spki_background *)f)->map, &f->mem);
-}
-
-SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
-{
-    static const spki_filter_ops ops = {spki_background_apply, spki_background_reset,
-                                        spki_background_release};
-    static const spk_background_desc none = {0, 0, 0, 0, 0, 0, false, 0, SPK_ISA_AUTO,
-                                             {NULL, NULL, NULL}, 0, 0};
-    const spk_background_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_background *b = (spki_background *)spki_filter_new(
-        "background", sizeof *b, &ops, &d->allocator, d->memory_limit, garbage, d->isa);
-    if (!b || b->f.status != SPK_OK) return (spk_filter *)b;
-    b->window = spki_filter_time(&b->f, "window_us", d->window_us, 2000);
-    b->refractory = spki_filter_time(&b->f, "refractory_us", d->refractory_us, 0);
-    b->min_support = d->min_support ? d->min_support : 1;
-    b->max_support = d->max_support ? d->max_support : 8;
-    if (b->min_support > b->max_support || b->max_support > 8)
-        spki_filter_fail(&b->f, SPK_ERR_RANGE, "min_support = %u, max_support = %u: not in 1 to 8, "
-                         "or the wrong way round", (unsigned)d->min_support,
-                         (unsigned)d->max_support);
-    b->run = spki_background_scalar;
-#if SPKI_HAVE_AVX2
-    if (b->f.isa == SPK_ISA_AVX2 || b->f.isa == SPK_ISA_AVX512) b->run = spki_background_avx2;
-#endif
-    spki_map_init(&b->map, &b->f, d->width, d->height, d->same_polarity ? 2 : 1, 1);
-    return &b->f;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>corner: corners of moving things (Arc*) ---- */
-
-/* Planes of the map, for each polarity: the surface of times that the circles are read from, then
-   the last event, whether it came to the surface or not. */
-#define SPKI_CORNER_BORDER 4
-#define SPKI_CIRCLE_MAX 20
-
-typedef struct spki_corner {
-    spk_filter f;
-    spki_map map;
-    uint32_t period;
-    bool minority_only;
-    int32_t small[16], large[20]; /* the circles as distances in the map */
-} spki_corner;
-
-/* Both circles in order, clockwise from below, y downwards. */
-SPKI_FN void spki_corner_circles(spki_corner *c)
-{
-    static const int8_t small[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
-                                        {2, -2}, {1, -3},  {0, -3},  {-1, -3}, {-2, -2}, {-3, -1},
-                                        {-3, 0}, {-3, 1},  {-2, 2},  {-1, 3}};
-    static const int8_t large[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
-                                        {4, 0},   {4, -1},  {3, -2},  {2, -3},  {1, -4},
-                                        {0, -4},  {-1, -4}, {-2, -3}, {-3, -2}, {-4, -1},
-                                        {-4, 0},  {-4, 1},  {-3, 2},  {-2, 3},  {-1, 4}};
-    const int32_t stride = (int32_t)c->map.stride;
-    int k;
-    for (k = 0; k < 16; k++) c->small[k] = small[k][0] + small[k][1] * stride;
-    for (k = 0; k < 20; k++) c->large[k] = large[k][0] + large[k][1] * stride;
-}
-
-/* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
-   side whose next time is the newer one, and to `least` without a question. After that what has
-   been passed belongs to it as soon as a time comes that is no older than the oldest in it. */
-SPKI_INLINE int spki_newest_arc(const int32_t *cell, const int32_t *circle, int n, int least)
-{
-    int32_t times[2 * SPKI_CIRCLE_MAX];
-    int32_t oldest, left_oldest, right_oldest;
-    int k, newest = 0, left, right, length = least;
-    for (k = 0; k < n; k++) times[k] = times[k + n] = cell[circle[k]];
-    oldest = times[0];
-    for (k = 1; k < n; k++) {
-        newest = times[k] > oldest ? k : newest;
-        oldest = SPKI_MAX(oldest, times[k]);
-    }
-    right = newest + 1;
-    left = newest + n - 1;
-    right_oldest = times[right];
-    left_oldest = times[left];
-    for (k = 1; k < n; k++) {
-        const int32_t to_right = times[right], to_left = times[left];
-        const bool go_right = to_right > to_left;
-        const int32_t next = go_right ? to_right : to_left;
-        const int32_t passed = go_right ? right_oldest : left_oldest;
-        const bool joins = k < least || next >= oldest;
-        length = joins && k >= least ? k + 1 : length;
-        oldest = joins && passed < oldest ? passed : oldest;
-        right += go_right;
-        left -= !go_right;
-        right_oldest = SPKI_MIN(right_oldest, times[right]);
-        left_oldest = SPKI_MIN(left_oldest, times[left]);
-    }
-    return length;
-}
-
-SPKI_INLINE bool spki_corner_arc(int length, int n, int least, int most, bool minority_only)
-{
-    if (length <= most) return true;
-    return !minority_only && length >= n - most && length <= n - least;
-}
-
-/* A last event within the period, and not one of the other polarity since. */
-SPKI_INLINE bool spki_corner_repeats(int32_t now, int32_t last, int32_t other, uint32_t period)
-{
-    return spki_map_within(now, last, period + 1) && other <= last;
-}
-
-SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_corner *c = (spki_corner *)f;
-    spki_grid grid = spki_map_grid(&c->map);
-    uint32_t width = c->map.grows ? UINT32_MAX : c->map.width;
-    uint32_t height = c->map.grows ? UINT32_MAX : c->map.height;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
-        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity != 0;
-        const int64_t t = events[i].t_us;
-        int32_t *cell, *last, now;
-        bool repeats;
-        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
-            events[out++] = events[i];
-            others++;
-            continue;
-        }
-        if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&c->map, f, x, y, t)) continue;
-            grid = spki_map_grid(&c->map);
-            spki_corner_circles(c);
-        }
-        cell = spki_grid_at(&grid, x, y, polarity);
-        last = cell + 2 * grid.plane;
-        now = (int32_t)(t - grid.base);
-        repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid.plane]
-                                                           : last[grid.plane], c->period);
-        *last = now;
-        if (repeats) continue;
-        *cell = now;
-        if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
-        if (!spki_corner_arc(spki_newest_arc(cell, c->small, 16, 3), 16, 3, 6, c->minority_only) ||
-            !spki_corner_arc(spki_newest_arc(cell, c->large, 20, 4), 20, 4, 8, c->minority_only))
-            continue;
-        events[out++] = events[i];
-    }
-    f->stats.others += others;
-    return out;
-}
-
-SPKI_FN void spki_corner_reset(spk_filter *f) { spki_map_clear(&((spki_corner *)f)->map); }
-SPKI_FN void spki_corner_release(spk_filter *f)
-{
-    spki_map_free(&((spki_corner *)f)->map, &f->mem);
-}
-
-SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
-{
-    static const spki_filter_ops ops = {spki_corner_apply, spki_corner_reset, spki_corner_release};
-    static const spk_corner_desc none = {0, 0, 0, 0, false, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0, 0};
-    const spk_corner_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    spki_corner *c = (spki_corner *)spki_filter_new("corner", sizeof *c, &ops, &d->allocator,
-                                                    d->memory_limit, garbage, d->isa);
-    if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
-    c->period = spki_filter_time(&c->f, "period_us", d->period_us, 50000);
-    c->minority_only = d->minority_only;
-    spki_map_init(&c->map, &c->f, d->width, d->height, 4, SPKI_CORNER_BORDER);
-    spki_corner_circles(c);
-    return &c->f;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>simulator-pixels: log intensities and thresholds, a picture at a time ---- */
-
-/* Of each pixel: the picture's value, its log intensity now and a picture ago, the level at its
-   last event, and its thresholds. */
-typedef struct spki_sim_pixels {
-    float *value, *level, *before, *ref, *on, *off;
-    uint64_t *fires;
-    size_t count; /* rounded up to whole 64s; the pixels beyond the last never fire */
-} spki_sim_pixels;
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
-#endif
-
-#define SPKI_LANES 1
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f1
-#define SPKI_TARGET SPKI_TARGET_SCALAR
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
-                                               float drift)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    for (size_t k = 0; k < p->count; k += 64) {
-        uint64_t bits = 0;
-        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
-            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
-            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
-            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
-            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
-            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
-            SPKI_F(spki_store)(p->level + i, level);
-            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
-        }
-        p->fires[k / 64] = bits;
-    }
-}
-
-#undef SPKI_R
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-#define SPKI_LANES 4
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f4
-#define SPKI_TARGET SPKI_TARGET_BASE
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
-                                               float drift)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    for (size_t k = 0; k < p->count; k += 64) {
-        uint64_t bits = 0;
-        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
-            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
-            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
-            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
-            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
-            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
-            SPKI_F(spki_store)(p->level + i, level);
-            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
-        }
-        p->fires[k / 64] = bits;
-    }
-}
-
-#undef SPKI_R
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-#if SPKI_HAVE_AVX2
-#define SPKI_LANES 8
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f8
-#define SPKI_TARGET SPKI_TARGET_AVX2
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
-                                               float drift)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    for (size_t k = 0; k < p->count; k += 64) {
-        uint64_t bits = 0;
-        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
-            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
-            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
-            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
-            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
-            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
-            SPKI_F(spki_store)(p->level + i, level);
-            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
-        }
-        p->fires[k / 64] = bits;
-    }
-}
-
-#undef SPKI_R
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-#if SPKI_HAVE_AVX512
-#define SPKI_LANES 16
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f16
-#define SPKI_TARGET SPKI_TARGET_AVX512
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
-                                               float drift)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    for (size_t k = 0; k < p->count; k += 64) {
-        uint64_t bits = 0;
-        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
-            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
-            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
-            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
-            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
-            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
-            SPKI_F(spki_store)(p->level + i, level);
-            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
-        }
-        p->fires[k / 64] = bits;
-    }
-}
-
-#undef SPKI_R
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
-SPKI_FN void spki_sim_rows(spk_isa isa, const spki_sim_pixels *p, float dark, float range,
-                           float drift)
-{
-    switch (isa) {
-#if SPKI_HAVE_AVX512
-    case SPK_ISA_AVX512: spki_sim_rows_f16(p, dark, range, drift); return;
-#endif
-#if SPKI_HAVE_AVX2
-    case SPK_ISA_AVX2: spki_sim_rows_f8(p, dark, range, drift); return;
-#endif
-#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-    case SPK_ISA_SSE2:
-    case SPK_ISA_NEON:
-    case SPK_ISA_GENERIC: spki_sim_rows_f4(p, dark, range, drift); return;
-#endif
-    default: spki_sim_rows_f1(p, dark, range, drift); return;
-    }
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>simulator-scenes: what the simulated camera sees ---- */
-
-/* Streams of random numbers: the second counter word. */
-enum {
-    SPKI_SIM_TEXTURE = 1,
-    SPKI_SIM_THRESHOLD = 2,
-    SPKI_SIM_START = 3,
-    SPKI_SIM_HOT = 4,
-    SPKI_SIM_SHOT_NOISE = 5,
-    SPKI_SIM_HOT_NOISE = 6
-};
-
-SPKI_FN void spki_sim_draw(uint64_t seed, uint32_t stream, uint64_t index, uint32_t out[4])
-{
-    spki_philox((uint32_t)index, stream, (uint32_t)(index >> 32), 0, (uint32_t)seed,
-                (uint32_t)(seed >> 32), out);
-}
-
-/* In (0, 1), never an end of it. */
-SPKI_INLINE double spki_sim_unit(uint32_t word)
-{
-    return ((double)word + 0.5) / 4294967296.0;
-}
-
-SPKI_INLINE double spki_sim_floor(double x)
-{
-    const double whole = (double)(int64_t)x;
-    return whole > x ? whole - 1.0 : whole;
-}
-
-SPKI_INLINE double spki_sim_clamp(double x)
-{
-    return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
-}
-
-#define SPKI_SIM_LATTICE 256 /* side of the texture's grid of random values; it repeats */
-#define SPKI_PI 3.14159265358979323846
-
-typedef struct spki_scene {
-    const spk_simulator_desc *d;
-    uint32_t width, height;
-    double vx, vy;   /* pixels a second */
-    float *lattice;  /* texture */
-    uint64_t pictures; /* there are so many; UINT64_MAX: nobody knows */
-} spki_scene;
-
-/* A wave of `period` along the direction, bright in its first half, seen through square pixels: the
-   edges are ramps of one pixel. */
-SPKI_FN void spki_scene_bars(const spki_scene *s, double t, float *out)
-{
-    const double angle = s->d->direction_deg * (SPKI_PI / 180.0), period = s->d->period_px;
-    const double c = spki_cos_d1(angle), n = spki_sin_d1(angle);
-    const double shift = s->d->speed_px_s * t;
-    uint32_t x, y;
-    for (y = 0; y < s->height; y++)
-        for (x = 0; x < s->width; x++) {
-            const double along = (double)x * c + (double)y * n - shift;
-            const double u = along - period * spki_sim_floor(along / period);
-            *out++ = (float)(spki_sim_clamp(u + 0.5) - spki_sim_clamp(u - 0.5 * period + 0.5) +
-                             spki_sim_clamp(u - period + 0.5));
-        }
-}
-
-SPKI_FN void spki_scene_dot(const spki_scene *s, double t, float *out)
-{
-    const double turns = s->d->turns_hz * t;
-    const double angle = 2.0 * SPKI_PI * (turns - spki_sim_floor(turns));
-    const double cx = 0.5 * ((double)s->width - 1.0) + s->d->orbit_px * spki_cos_d1(angle);
-    const double cy = 0.5 * ((double)s->height - 1.0) + s->d->orbit_px * spki_sin_d1(angle);
-    uint32_t x, y;
-    for (y = 0; y < s->height; y++)
-        for (x = 0; x < s->width; x++) {
-            const double dx = (double)x - cx, dy = (double)y - cy;
-            const double distance = spki_sqrt_d1(dx * dx + dy * dy);
-            *out++ = (float)spki_sim_clamp(s->d->radius_px + 0.5 - distance);
-        }
-}
-
-/* Random values on a grid, a smooth step between neighbours. */
-SPKI_FN void spki_scene_texture(const spki_scene *s, double t, float *out)
-{
-    const double cell = 1.0 / s->d->period_px;
-    const uint32_t mask = SPKI_SIM_LATTICE - 1;
-    uint32_t x, y;
-    for (y = 0; y < s->height; y++) {
-        const double v = ((double)y - s->vy * t) * cell, v0 = spki_sim_floor(v);
-        const double fv = v - v0, wv = fv * fv * (3.0 - 2.0 * fv);
-        const uint32_t j = (uint32_t)(int64_t)v0;
-        const float *above = s->lattice + (j & mask) * SPKI_SIM_LATTICE;
-        const float *below = s->lattice + ((j + 1) & mask) * SPKI_SIM_LATTICE;
-        for (x = 0; x < s->width; x++) {
-            const double u = ((double)x - s->vx * t) * cell, u0 = spki_sim_floor(u);
-            const double fu = u - u0, wu = fu * fu * (3.0 - 2.0 * fu);
-            const uint32_t i = (uint32_t)(int64_t)u0 & mask, k = (i + 1) & mask;
-            const double a = above[i] + wu * ((double)above[k] - above[i]);
-            const double b = below[i] + wu * ((double)below[k] - below[i]);
-            *out++ = (float)(a + wv * (b - a));
-        }
-    }
-}
-
-/* -- pictures from files: the Netpbm formats P2, P3 (text), P5, P6 -- */
-
-typedef struct spki_pnm {
-    FILE *file;
-    char kind; /* '2', '3', '5', '6'; 0: could not be opened */
-    uint32_t width, height, most;
-} spki_pnm;
-
-/* The next number; blanks and comments before it are skipped. Most that is asked for is 65,535. */
-SPKI_FN bool spki_pnm_number(FILE *f, uint32_t *out)
-{
-    int c = getc(f);
-    uint32_t value = 0, digits = 0;
-    for (;;) {
-        if (c == '#')
-            while (c != '\n' && c != EOF) c = getc(f);
-        else if (c != ' ' && c != '\t' && c != '\n' && c != '\r') break;
-        else c = getc(f);
-    }
-    for (; c >= '0' && c <= '9' && digits < 9; digits++) {
-        value = 10 * value + (uint32_t)(c - '0');
-        c = getc(f);
-    }
-    *out = value;
-    return digits > 0 && digits < 9; /* the one blank after a header's last number is now gone */
-}
-
-/* NULL, or what is wrong. */
-SPKI_FN const char *spki_pnm_open(spki_pnm *p, const char *path)
-{
-    int magic, kind;
-    memset(p, 0, sizeof *p);
-    if (!path) return "the path is NULL";
-    p->file = spki_file_open(path, "rb");
-    if (!p->file) return spki_file_why();
-    p->kind = '?';
-    magic = getc(p->file);
-    kind = getc(p->file);
-    if (magic != 'P' || (kind != '2' && kind != '3' && kind != '5' && kind != '6'))
-        return "no PGM or PPM (it does not begin with P2, P3, P5 or P6)";
-    p->kind = (char)kind;
-    if (!spki_pnm_number(p->file, &p->width) || !spki_pnm_number(p->file, &p->height) ||
-        !spki_pnm_number(p->file, &p->most))
-        return "its header is damaged";
-    if (p->width == 0 || p->height == 0 || p->width > 8192 || p->height > 8192)
-        return "its size is not in 1 x 1 to 8,192 x 8,192";
-    if (p->most == 0 || p->most > 65535) return "its largest value is not in 1 to 65,535";
-    return NULL;
-}
-
-SPKI_FN bool spki_pnm_sample(spki_pnm *p, uint32_t *out)
-{
-    int a, b = 0;
-    if (p->kind == '2' || p->kind == '3') return spki_pnm_number(p->file, out);
-    a = getc(p->file);
-    if (p->most > 255) b = getc(p->file); /* the upper byte comes first */
-    *out = p->most > 255 ? (uint32_t)a << 8 | (uint32_t)b : (uint32_t)a;
-    return a != EOF && b != EOF;
-}
-
-/* Values in 0 to 1; colours by their luma. Source: ITU-R BT.601. */
-SPKI_FN const char *spki_pnm_read(spki_pnm *p, float *out)
-{
-    const bool colour = p->kind == '3' || p->kind == '6';
-    const size_t count = (size_t)p->width * p->height;
-    size_t k;
-    for (k = 0; k < count; k++) {
-        uint32_t r = 0, g = 0, b = 0;
-        double grey;
-        if (!spki_pnm_sample(p, &r)) return "it ends early";
-        if (colour && (!spki_pnm_sample(p, &g) || !spki_pnm_sample(p, &b))) return "it ends early";
-        grey = colour ? 0.299 * r + 0.587 * g + 0.114 * b : (double)r;
-        out[k] = (float)spki_sim_clamp(grey / (double)p->most);
-    }
-    return NULL;
-}
-
-SPKI_FN void spki_pnm_close(spki_pnm *p)
-{
-    if (p->file) fclose(p->file);
-    p->file = NULL;
-}
-
-SPKI_FN bool spki_scene_image(const spki_scene *s, spk_decoder *decoder, uint64_t index, float *out)
-{
-    const char *path = s->d->images[index], *why;
-    spki_pnm p;
-    why = spki_pnm_open(&p, path);
-    if (!why && (p.width != s->width || p.height != s->height)) why = "its size is another";
-    if (!why) why = spki_pnm_read(&p, out);
-    spki_pnm_close(&p);
-    if (why)
-        spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
-                          "image %llu, %.120s: %s", (unsigned long long)index,
-                          path ? path : "(NULL)", why);
-    return !why;
-}
-
-/* Picture `index`, at time t; false: there is none, or the decoder has an error. */
-SPKI_FN bool spki_scene_render(const spki_scene *s, spk_decoder *decoder, uint64_t index, double t,
-                               float *out)
-{
-    size_t k, count = (size_t)s->width * s->height;
-    if (index >= s->pictures) return false;
-    switch (s->d->scene) {
-    case SPK_SCENE_BARS: spki_scene_bars(s, t, out); return true;
-    case SPK_SCENE_DOT: spki_scene_dot(s, t, out); return true;
-    case SPK_SCENE_TEXTURE: spki_scene_texture(s, t, out); return true;
-    case SPK_SCENE_IMAGES: return spki_scene_image(s, decoder, index, out);
-    default: break;
-    }
-    if (!s->d->frame(s->d->frame_ctx, index, out)) return false;
-    for (k = 0; k < count; k++) {
-        if (out[k] >= 0.0f && out[k] <= 1.0f) continue;
-        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %zu is not in 0 to 1",
-                          (unsigned long long)index, k);
-        return false;
-    }
-    return true;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>simulator-run: pictures become events ---- */
-
-/* A random process over the whole sensor: the next of its events. */
-typedef struct spki_sim_noise {
-    double per_us, next_us; /* 0: none */
-    uint64_t drawn;
-    uint32_t stream;
-} spki_sim_noise;
-
-typedef struct spki_sim {
-    spk_simulator_desc d;
-    spki_scene scene;
-    spki_sim_pixels p;
-    size_t pixels;
-    uint64_t picture; /* the last one rendered */
-    double t_us;      /* its time */
-    double drift;     /* of the log intensity, a second: the leak */
-    spki_sim_noise shot, hot;
-    uint32_t *hot_pixels;
-    uint32_t hot_count;
-    int64_t *last; /* of each pixel, for the refractory period */
-    /* Events between two pictures, in order; and room to sort them. */
-    spk_event *events, *sorted;
-    size_t count, next, room;
-} spki_sim;
-
-/* -- events between two pictures -- */
-
-SPKI_FN bool spki_sim_make_room(spk_decoder *decoder, spki_sim *s)
-{
-    size_t room = s->room ? 2 * s->room : 4096;
-    spk_event *events = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *events);
-    spk_event *sorted = (spk_event *)spki_alloc_raw(&decoder->mem, room, sizeof *sorted);
-    if (!events || !sorted) {
-        spki_free(&decoder->mem, events, room, sizeof *events);
-        spki_free(&decoder->mem, sorted, room, sizeof *sorted);
-        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL,
-                          "no memory for more than %zu events between two pictures", s->room);
-        return false;
-    }
-    if (s->count) memcpy(events, s->events, s->count * sizeof *events);
-    spki_free(&decoder->mem, s->events, s->room, sizeof *events);
-    spki_free(&decoder->mem, s->sorted, s->room, sizeof *sorted);
-    s->events = events;
-    s->sorted = sorted;
-    s->room = room;
-    return true;
-}
-
-SPKI_FN bool spki_sim_emit(spk_decoder *decoder, spki_sim *s, size_t pixel, double t, bool on)
-{
-    spk_event *e;
-    if (s->count == s->room && !spki_sim_make_room(decoder, s)) return false;
-    e = &s->events[s->count++];
-    memset(e, 0, sizeof *e);
-    e->t_us = (int64_t)t;
-    e->x = (uint16_t)(pixel % s->scene.width);
-    e->y = (uint16_t)(pixel / s->scene.width);
-    e->polarity = on;
-    e->source = s->d.source;
-    return true;
-}
-
-/* All thresholds that one pixel has crossed since the picture before, in their order. */
-SPKI_FN bool spki_sim_cross(spk_decoder *decoder, spki_sim *s, size_t k, double from_us,
-                            double step_us)
-{
-    const float before = s->p.before[k], level = s->p.level[k], on = s->p.on[k], off = s->p.off[k];
-    const double rise = (double)level - before;
-    float ref = s->p.ref[k];
-    for (;;) {
-        const bool up = level >= ref + on, down = level <= ref - off;
-        double part;
-        if (!up && !down) break;
-        ref = up ? ref + on : ref - off;
-        part = rise == 0.0 ? 0.0 : spki_sim_clamp(((double)ref - before) / rise);
-        if (!spki_sim_emit(decoder, s, k, from_us + part * step_us, up)) return false;
-    }
-    s->p.ref[k] = ref;
-    return true;
-}
-
-/* Sorted by time; events of one time stay in the order of their pixels. Least significant byte
-   first, as many bytes as the times between two pictures differ in. */
-SPKI_FN void spki_sim_sort(spki_sim *s, int64_t from)
-{
-    uint64_t most = 0;
-    uint32_t shift;
-    size_t k;
-    for (k = 0; k < s->count; k++) {
-        const uint64_t d = (uint64_t)(s->events[k].t_us - from);
-        most = SPKI_MAX(most, d);
-    }
-    for (shift = 0; shift < 64 && most >> shift != 0; shift += 8) {
-        size_t start[257];
-        spk_event *swap = s->events;
-        memset(start, 0, sizeof start);
-        for (k = 0; k < s->count; k++)
-            start[((uint64_t)(s->events[k].t_us - from) >> shift & 255) + 1]++;
-        for (k = 0; k < 256; k++) start[k + 1] += start[k];
-        for (k = 0; k < s->count; k++)
-            s->sorted[start[(uint64_t)(s->events[k].t_us - from) >> shift & 255]++] = s->events[k];
-        s->events = s->sorted;
-        s->sorted = swap;
-    }
-}
-
-SPKI_FN void spki_sim_refractory(spki_sim *s)
-{
-    size_t k, out = 0;
-    for (k = 0; k < s->count; k++) {
-        const spk_event e = s->events[k];
-        int64_t *last = &s->last[(size_t)e.y * s->scene.width + e.x];
-        if (e.t_us - *last < s->d.refractory_us) continue;
-        *last = e.t_us;
-        s->events[out++] = e;
-    }
-    s->count = out;
-}
-
-/* -- noise -- */
-
-/* The time of the next event: gaps of a Poisson process are exponential. */
-SPKI_FN void spki_sim_noise_next(const spki_sim *s, spki_sim_noise *n)
-{
-    uint32_t w[4];
-    spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
-    n->next_us -= spki_log_d1(spki_sim_unit(w[0])) / n->per_us;
-}
-
-SPKI_FN bool spki_sim_add_noise(spk_decoder *decoder, spki_sim *s, spki_sim_noise *n,
-                                const uint32_t *pixels, uint32_t count, double until_us)
-{
-    while (n->per_us > 0.0 && n->next_us < until_us) {
-        uint32_t w[4], k;
-        spki_sim_draw(s->d.seed, n->stream, n->drawn, w);
-        k = (uint32_t)((uint64_t)w[1] * count >> 32);
-        if (!spki_sim_emit(decoder, s, pixels ? pixels[k] : k, n->next_us, w[2] & 1)) return false;
-        n->drawn++;
-        spki_sim_noise_next(s, n);
-    }
-    return true;
-}
-
-SPKI_FN void spki_sim_noise_begin(spki_sim *s, spki_sim_noise *n, uint32_t stream, double hz,
-                                  double pixels)
-{
-    n->stream = stream;
-    n->per_us = hz * pixels / 1e6;
-    if (n->per_us > 0.0) spki_sim_noise_next(s, n);
-}
-
-/* -- one picture more -- */
-
-SPKI_FN double spki_sim_time(const spki_sim *s, uint64_t picture)
-{
-    return (double)picture * 1e6 / s->d.frames_per_s;
-}
-
-SPKI_FN bool spki_sim_picture(spk_decoder *decoder, spki_sim *s, uint64_t index)
-{
-    const double t = spki_sim_time(s, index) / 1e6;
-    float *swap = s->p.before;
-    if (!spki_scene_render(&s->scene, decoder, index, t, s->p.value)) return false;
-    s->p.before = s->p.level;
-    s->p.level = swap;
-    spki_sim_rows(decoder->isa, &s->p, (float)s->d.dark, (float)(s->d.bright - s->d.dark),
-                  (float)(s->drift * t));
-    return true;
-}
-
-SPKI_FN bool spki_sim_step(spk_decoder *decoder, spki_sim *s)
-{
-    const double from = s->t_us, to = spki_sim_time(s, s->picture + 1);
-    size_t k;
-    s->count = s->next = 0;
-    if (!spki_sim_picture(decoder, s, s->picture + 1)) return false;
-    s->picture++;
-    s->t_us = to;
-    for (k = 0; k < s->p.count / 64; k++) {
-        uint64_t bits = s->p.fires[k];
-        for (; bits; bits &= bits - 1)
-            if (!spki_sim_cross(decoder, s, 64 * k + (size_t)__builtin_ctzll(bits), from,
-                                to - from))
-                return false;
-    }
-    if (!spki_sim_add_noise(decoder, s, &s->shot, NULL, (uint32_t)s->pixels, to) ||
-        !spki_sim_add_noise(decoder, s, &s->hot, s->hot_pixels, s->hot_count, to))
-        return false;
-    spki_sim_sort(s, (int64_t)from);
-    if (s->last) spki_sim_refractory(s);
-    return true;
-}
-
-/* -- as a reader of events -- */
-
-SPKI_FN void spki_sim_decode(spk_decoder *decoder, spki_io *io)
-{
-    spki_sim *s = (spki_sim *)decoder->state;
-    while (io->out < io->out_end) {
-        const size_t n = SPKI_MIN((size_t)(io->out_end - io->out), s->count - s->next);
-        if (n > 0) {
-            memcpy(io->out, s->events + s->next, n * sizeof *io->out);
-            io->out += n;
-            s->next += n;
-        } else if (!spki_sim_step(decoder, s)) {
-            s->scene.pictures = 0; /* that was the last */
-            break;
-        }
-    }
-}
-
-SPKI_FN void spki_sim_end(spk_decoder *decoder)
-{
-    spki_sim *s = (spki_sim *)decoder->state;
-    spki_mem *mem = &decoder->mem;
-    const size_t n = s->p.count;
-    spki_free(mem, s->p.value, n, sizeof(float));
-    spki_free(mem, s->p.level, n, sizeof(float));
-    spki_free(mem, s->p.before, n, sizeof(float));
-    spki_free(mem, s->p.ref, n, sizeof(float));
-    spki_free(mem, s->p.on, n, sizeof(float));
-    spki_free(mem, s->p.off, n, sizeof(float));
-    spki_free(mem, s->p.fires, n / 64, sizeof(uint64_t));
-    spki_free(mem, s->scene.lattice, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE, sizeof(float));
-    spki_free(mem, s->hot_pixels, s->hot_count, sizeof(uint32_t));
-    spki_free(mem, s->last, s->pixels, sizeof(int64_t));
-    spki_free(mem, s->events, s->room, sizeof(spk_event));
-    spki_free(mem, s->sorted, s->room, sizeof(spk_event));
-}
-
-/* -- setting up -- */
-
-SPKI_FN void spki_sim_default(double *field, double value)
-{
-    if (*field == 0.0) *field = value;
-}
-
-SPKI_FN void spki_sim_defaults(spk_simulator_desc *d, uint32_t width, uint32_t height)
-{
-    const bool pictures = d->scene == SPK_SCENE_IMAGES || d->scene == SPK_SCENE_FRAMES;
-    double side;
-    d->width = d->width ? d->width : width;
-    d->height = d->height ? d->height : height;
-    side = (double)SPKI_MIN(d->width, d->height);
-    if (!pictures) spki_sim_default(&d->duration_s, 1.0);
-    spki_sim_default(&d->frames_per_s, pictures ? 100.0 : 1000.0);
-    spki_sim_default(&d->speed_px_s, 100.0);
-    spki_sim_default(&d->period_px, d->scene == SPK_SCENE_TEXTURE ? 8.0 : 32.0);
-    spki_sim_default(&d->turns_hz, 5.0);
-    spki_sim_default(&d->orbit_px, 0.3 * side);
-    spki_sim_default(&d->radius_px, 0.06 * side);
-    spki_sim_default(&d->dark, 0.1);
-    spki_sim_default(&d->bright, 1.0);
-    spki_sim_default(&d->threshold_on, 0.2);
-    spki_sim_default(&d->threshold_off, 0.2);
-    spki_sim_default(&d->hot_hz, 100.0);
-}
-
-/* The first field that is out of its range, or NaN; NULL: none. */
-SPKI_FN const char *spki_sim_fault(const spk_simulator_desc *d, double *value)
-{
-    const struct {
-        const char *name;
-        double value, low, high;
-    } fields[] = {{"scene", (double)d->scene, 0, SPK_SCENE_FRAMES},
-                  {"width", (double)d->width, 1, 8192},
-                  {"height", (double)d->height, 1, 8192},
-                  {"duration_s", d->duration_s, 0, 1e9},
-                  {"frames_per_s", d->frames_per_s, 1e-3, 1e6},
-                  {"speed_px_s", d->speed_px_s, -1e6, 1e6},
-                  {"direction_deg", d->direction_deg, -3600, 3600},
-                  {"period_px", d->period_px, 2, 1e6},
-                  {"turns_hz", d->turns_hz, -1e5, 1e5},
-                  {"orbit_px", d->orbit_px, 0, 1e6},
-                  {"radius_px", d->radius_px, 0, 1e6},
-                  {"dark", d->dark, 1e-9, 1e9},
-                  {"bright", d->bright, 1e-9, 1e9},
-                  {"threshold_on", d->threshold_on, 0.01, 100},
-                  {"threshold_off", d->threshold_off, 0.01, 100},
-                  {"threshold_sigma", d->threshold_sigma, 0, 1},
-                  {"refractory_us", (double)d->refractory_us, 0, 1e12},
-                  {"leak_hz", d->leak_hz, 0, 1e5},
-                  {"shot_hz", d->shot_hz, 0, 1e5},
-                  {"hot_fraction", d->hot_fraction, 0, 1},
-                  {"hot_hz", d->hot_hz, 0, 1e5}};
-    size_t k;
-    for (k = 0; k < sizeof fields / sizeof fields[0]; k++) {
-        *value = fields[k].value;
-        if (!(*value >= fields[k].low && *value <= fields[k].high)) return fields[k].name;
-    }
-    return NULL;
-}
-
-SPKI_FN float *spki_sim_floats(spk_decoder *decoder, size_t count)
-{
-    return (float *)spki_alloc(&decoder->mem, count, sizeof(float));
-}
-
-/* Thresholds of each pixel: normal around those described, both by one draw. Source: Box and
-   Muller, Annals of Mathematical Statistics 29 (1958). */
-SPKI_FN void spki_sim_thresholds(spki_sim *s)
-{
-    size_t k;
-    for (k = 0; k < s->p.count; k++) {
-        double normal[2] = {0.0, 0.0};
-        uint32_t w[4];
-        if (s->d.threshold_sigma > 0.0) {
-            spki_sim_draw(s->d.seed, SPKI_SIM_THRESHOLD, k, w);
-            const double r = spki_sqrt_d1(-2.0 * spki_log_d1(spki_sim_unit(w[0])));
-            const double a = 2.0 * SPKI_PI * spki_sim_unit(w[1]);
-            normal[0] = r * spki_cos_d1(a) * s->d.threshold_sigma;
-            normal[1] = r * spki_sin_d1(a) * s->d.threshold_sigma;
-        }
-        s->p.on[k] = (float)SPKI_MAX(s->d.threshold_on * (1.0 + normal[0]), 0.01);
-        s->p.off[k] = (float)SPKI_MAX(s->d.threshold_off * (1.0 + normal[1]), 0.01);
-        if (k >= s->pixels) s->p.on[k] = s->p.off[k] = 1e30f;
-    }
-}
-
-/* The first picture is what each pixel starts from; with a leak each begins somewhere on its way to
-   the first event, or all would leak at the same time. */
-SPKI_FN void spki_sim_start(spki_sim *s)
-{
-    size_t k;
-    memcpy(s->p.ref, s->p.level, s->p.count * sizeof(float));
-    for (k = 0; k < s->pixels && s->drift > 0.0; k++) {
-        uint32_t w[4];
-        spki_sim_draw(s->d.seed, SPKI_SIM_START, k, w);
-        s->p.ref[k] -= s->p.on[k] * (float)spki_sim_unit(w[0]);
-    }
-    for (k = 0; k < s->pixels && s->last; k++) s->last[k] = INT64_MIN / 2;
-}
-
-/* Hot pixels are drawn one by one; one that is drawn twice is twice as hot. */
-SPKI_FN void spki_sim_heat(spki_sim *s)
-{
-    uint32_t k;
-    for (k = 0; k < s->hot_count; k++) {
-        uint32_t w[4];
-        spki_sim_draw(s->d.seed, SPKI_SIM_HOT, k, w);
-        s->hot_pixels[k] = (uint32_t)((uint64_t)w[0] * s->pixels >> 32);
-    }
-}
-
-SPKI_FN bool spki_sim_allocate(spk_decoder *decoder, spki_sim *s)
-{
-    size_t k;
-    s->pixels = (size_t)s->d.width * s->d.height;
-    s->p.count = (s->pixels + 63) & ~(size_t)63;
-    s->p.value = spki_sim_floats(decoder, s->p.count);
-    s->p.level = spki_sim_floats(decoder, s->p.count);
-    s->p.before = spki_sim_floats(decoder, s->p.count);
-    s->p.ref = spki_sim_floats(decoder, s->p.count);
-    s->p.on = spki_sim_floats(decoder, s->p.count);
-    s->p.off = spki_sim_floats(decoder, s->p.count);
-    s->p.fires = (uint64_t *)spki_alloc(&decoder->mem, s->p.count / 64, sizeof(uint64_t));
-    if (!s->p.value || !s->p.level || !s->p.before || !s->p.ref || !s->p.on || !s->p.off ||
-        !s->p.fires)
-        return false;
-    if (s->d.refractory_us > 0) {
-        s->last = (int64_t *)spki_alloc(&decoder->mem, s->pixels, sizeof(int64_t));
-        if (!s->last) return false;
-    }
-    if (s->d.hot_fraction > 0.0) {
-        s->hot_count = (uint32_t)(s->d.hot_fraction * (double)s->pixels + 0.5);
-        s->hot_pixels = (uint32_t *)spki_alloc(&decoder->mem, s->hot_count, sizeof(uint32_t));
-        if (!s->hot_pixels) return false;
-    }
-    if (s->d.scene != SPK_SCENE_TEXTURE) return true;
-    s->scene.lattice = spki_sim_floats(decoder, SPKI_SIM_LATTICE * SPKI_SIM_LATTICE);
-    for (k = 0; s->scene.lattice && k < SPKI_SIM_LATTICE * SPKI_SIM_LATTICE; k++) {
-        uint32_t w[4];
-        spki_sim_draw(s->d.seed, SPKI_SIM_TEXTURE, k, w);
-        s->scene.lattice[k] = (float)spki_sim_unit(w[0]);
-    }
-    return s->scene.lattice != NULL;
-}
-
-SPKI_FN void spki_sim_aim(spki_sim *s)
-{
-    const double angle = s->d.direction_deg * (SPKI_PI / 180.0);
-    spki_scene *c = &s->scene;
-    c->d = &s->d;
-    c->width = s->d.width;
-    c->height = s->d.height;
-    c->vx = s->d.speed_px_s * spki_cos_d1(angle);
-    c->vy = s->d.speed_px_s * spki_sin_d1(angle);
-    c->pictures = UINT64_MAX;
-    if (s->d.duration_s > 0.0)
-        c->pictures = (uint64_t)(s->d.duration_s * s->d.frames_per_s + 0.5) + 1;
-    if (s->d.scene == SPK_SCENE_IMAGES) c->pictures = SPKI_MIN(c->pictures, s->d.image_count);
-}
-
-SPKI_FN void spki_sim_set_up(spk_decoder *decoder, spki_sim *s)
-{
-    uint32_t width = 128, height = 128;
-    const char *fault;
-    double value;
-    if (s->d.scene == SPK_SCENE_IMAGES) {
-        spki_pnm p;
-        const char *path, *why;
-        if (!s->d.images || s->d.image_count == 0) {
-            spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "images is NULL, or image_count is 0");
-            return;
-        }
-        path = s->d.images[0];
-        why = spki_pnm_open(&p, path);
-        spki_pnm_close(&p);
-        if (why)
-            spki_decoder_fail(decoder, p.kind ? SPK_ERR_FORMAT : SPK_ERR_IO, NULL,
-                              "image 0, %.120s: %s", path ? path : "(NULL)", why);
-        width = p.width;
-        height = p.height;
-    }
-    if (s->d.scene == SPK_SCENE_FRAMES && !s->d.frame)
-        spki_decoder_fail(decoder, SPK_ERR_NULL, NULL, "frame is NULL");
-    spki_sim_defaults(&s->d, width, height);
-    fault = spki_sim_fault(&s->d, &value);
-    if (fault)
-        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "%s = %g is out of range", fault, value);
-    if (decoder->result != SPK_OK) return;
-    spki_decoder_size(decoder, s->d.width, s->d.height);
-    spki_sim_aim(s);
-    if (!spki_sim_allocate(decoder, s)) {
-        spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory for %u x %u pixels",
-                          (unsigned)s->d.width, (unsigned)s->d.height);
-        return;
-    }
-    spki_sim_thresholds(s);
-    spki_sim_heat(s);
-    s->drift = s->d.leak_hz * s->d.threshold_on;
-    spki_sim_noise_begin(s, &s->shot, SPKI_SIM_SHOT_NOISE, s->d.shot_hz, (double)s->pixels);
-    spki_sim_noise_begin(s, &s->hot, SPKI_SIM_HOT_NOISE, s->d.hot_hz, (double)s->hot_count);
-    if (spki_sim_picture(decoder, s, 0)) spki_sim_start(s);
-    else s->scene.pictures = 0;
-}
-
-SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
-{
-    static const spki_codec codec = {SPK_FORMAT_AUTO, "", sizeof(spki_sim), NULL, NULL, NULL, NULL,
-                                     spki_sim_decode, NULL, spki_sim_end};
-    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
-    spk_events_desc d;
-    spk_events *in;
-    memset(&d, 0, sizeof d);
-    if (desc && !garbage) {
-        d.isa = desc->isa;
-        d.allocator = desc->allocator;
-        d.memory_limit = desc->memory_limit;
-    }
-    in = spki_events_create("simulator", &d);
-    if (!in) return NULL;
-    if (garbage)
-        spki_decoder_fail(in->decoder, SPK_ERR_UNINITIALISED, NULL,
-                          "the descriptor's sentinels are not 0: start it with = {0}");
-    if (in->decoder->result == SPK_OK && spki_decoder_begin(in->decoder, &codec)) {
-        spki_sim *s = (spki_sim *)in->decoder->state;
-        if (desc) s->d = *desc;
-        spki_sim_set_up(in->decoder, s);
-        spk_decoder_finish(in->decoder);
-    }
-    return in;
-}
-#endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>pixel-map: which neuron an event reaches ---- */
