@@ -107,6 +107,14 @@ typedef struct spki_sf_chunk {
     const uint8_t *head;
 } spki_sf_chunk;
 
+/* Entries of the index of a chunk: the sum of the digits of its number to the base 16. */
+SPKI_FN uint32_t spki_sf_spine_count(uint64_t number)
+{
+    uint32_t sum = 0;
+    for (; number > 0; number /= SPKI_SF_FANOUT) sum += (uint32_t)(number % SPKI_SF_FANOUT);
+    return sum;
+}
+
 SPKI_INLINE uint32_t spki_sf_head_bytes(uint32_t spine, uint32_t blocks)
 {
     const uint32_t bytes = SPKI_SF_CHUNK + SPKI_SF_ENTRY * spine + SPKI_SF_PLACE * blocks + 8;
@@ -177,8 +185,9 @@ SPKI_FN bool spki_sf_chunk_get(const uint8_t *p, uint64_t offset, spki_sf_chunk 
     c->body_hash = spki_load64_le(p + 112);
     c->link = spki_load64_le(p + 120);
     if (memcmp(p, "SPKC", 4) != 0 || c->offset != offset) return false;
-    if (c->records == 0 || c->records > SPKI_SF_RECORDS_MAX || c->spine > SPKI_SF_SPINE_MAX ||
-        p[64] > SPK_SPIKEFILE_ZSTD || p[65] > SPK_SPIKEFILE_EVENTS || (c->flags & ~known))
+    if (c->records == 0 || c->records > SPKI_SF_RECORDS_MAX ||
+        c->spine != spki_sf_spine_count(c->number) || p[64] > SPK_SPIKEFILE_ZSTD ||
+        p[65] > SPK_SPIKEFILE_EVENTS || (c->flags & ~known))
         return false;
     c->blocks = (c->records + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
     return c->head_bytes == spki_sf_head_bytes(c->spine, c->blocks) &&
