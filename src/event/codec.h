@@ -66,7 +66,9 @@ struct spk_decoder {
     uint8_t *carry; /* 2 * SPKI_CARRY bytes */
     size_t carried;
     uint64_t at; /* offset in the stream of carry[0] if anything is carried, else of data */
-    const uint8_t *io_start; /* of the call of `decode` under way: its first byte, at `at` */
+    const uint8_t *io_start;  /* of the call of `decode` under way: its first byte, at `at` */
+    const struct spki_io *io; /* that call's, and where its first event goes */
+    const spk_event *io_out;
     bool finished, ended, by_path;
     /* Events that did not fit the caller's array. */
     spk_event spill[2 * SPKI_EVENT_ROOM];
@@ -136,6 +138,14 @@ SPKI_FN void spki_decoder_epoch(spk_decoder *decoder, int64_t t_us)
     decoder->shift_known = true;
 }
 
+/* The same for what comes beside the events: those given out in this call came before it. */
+SPKI_FN void spki_decoder_beside(spk_decoder *decoder, int64_t t_us)
+{
+    if (decoder->shift_known || !decoder->desc.shift_time) return;
+    if (decoder->io && decoder->io->out > decoder->io_out) t_us = decoder->io_out->t_us;
+    spki_decoder_epoch(decoder, t_us);
+}
+
 /* An event, its second half being x | y << 16 | polarity << 32 | kind << 40 | source << 48. Times
    are the stream's own; shift_time is seen to afterwards. */
 SPKI_INLINE void spki_event_store(spk_event *out, int64_t t_us, uint64_t rest)
@@ -165,6 +175,7 @@ SPKI_INLINE uint64_t spki_event_rest(const spk_event *event)
 SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_trigger *trigger)
 {
     const spk_event_callbacks *c = &decoder->desc.callbacks;
+    spki_decoder_beside(decoder, trigger->t_us);
     decoder->stats.triggers++;
     if (decoder->desc.triggers_in_stream)
         spki_event_store(io->out++, trigger->t_us,
@@ -182,6 +193,7 @@ SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_t
 SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
 {
     const spk_event_callbacks *c = &decoder->desc.callbacks;
+    spki_decoder_beside(decoder, imu->t_us);
     decoder->stats.imu++;
     if (c->imu) {
         spk_imu copy = *imu;
@@ -194,6 +206,7 @@ SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
 SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
 {
     const spk_event_callbacks *c = &decoder->desc.callbacks;
+    spki_decoder_beside(decoder, frame->t_us);
     decoder->stats.frames++;
     if (c->frame) {
         spk_frame copy = *frame;
@@ -210,6 +223,7 @@ SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
 SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
 {
     const spk_event_callbacks *c = &decoder->desc.callbacks;
+    spki_decoder_beside(decoder, extra->t_us);
     decoder->stats.extras++;
     if (c->extra) {
         spk_extra copy = *extra;

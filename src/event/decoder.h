@@ -170,7 +170,10 @@ SPKI_FN void spki_decoder_call(spk_decoder *d, spki_io *io)
 {
     spk_event *out = io->out;
     d->io_start = io->in;
+    d->io = io;
+    d->io_out = out;
     d->codec->decode(d, io);
+    d->io = NULL;
     spki_decoder_account(d, out, (size_t)(io->out - out));
 }
 

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_EVENT_ES_H
 #define SPIKELIB_EVENT_ES_H
 
-#include "writer.h"
+#include "nmnist.h"
 
 /* Source: neuromorphic-paris/event_stream, README. "Event Stream", three bytes of version, one of
    type, then width and height but for type 0. Times are steps from the last event. */
@@ -210,6 +210,56 @@ SPKI_FN bool spki_es_generic(spk_decoder *d, spki_io *io)
     return true;
 }
 
+/* Four DVS events at a time, while none is an overflow, a reset, or outside of the sensor. */
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_FN void spki_es_run_avx2(spk_decoder *d, spki_io *io)
+{
+    spki_es_state *s = (spki_es_state *)d->state;
+    __m256i x_max = _mm256_set1_epi64x((int64_t)spki_decoder_columns(d) - 1);
+    __m256i y_max = _mm256_set1_epi64x((int64_t)spki_decoder_rows(d) - 1);
+    __m256i more = _mm256_set1_epi64x((int64_t)d->source_bits), word = _mm256_set1_epi64x(0xffff);
+    __m256i on = _mm256_set1_epi64x((int64_t)1 << 32), base = _mm256_set1_epi64x(s->t);
+    __m256i flip = _mm256_set1_epi64x((int64_t)s->flip), flips;
+    /* x and y in bytes 0 to 3, the byte of time and polarity in byte 4 */
+    __m256i order = _mm256_setr_epi8(1, 2, 3, 4, 0, -1, -1, -1, 6, 7, 8, 9, 5, -1, -1, -1, 1, 2, 3,
+                                     4, 0, -1, -1, -1, 6, 7, 8, 9, 5, -1, -1, -1);
+    flips = _mm256_set1_epi64x(s->flip == UINT32_MAX ? 0 : -1);
+    while (io->in_end - io->in >= 26 && io->out_end - io->out >= 4) {
+        __m256i v = _mm256_shuffle_epi8(spki_two_loads_avx2(io->in), order);
+        __m256i dt = _mm256_srli_epi64(v, 33), x = _mm256_and_si256(v, word), bad, t;
+        __m256i y = _mm256_and_si256(_mm256_srli_epi64(v, 16), word);
+        y = _mm256_blendv_epi8(y, _mm256_sub_epi64(flip, y), flips); /* below 0: outside, too */
+        bad = _mm256_or_si256(_mm256_cmpgt_epi64(x, x_max), _mm256_cmpgt_epi64(y, y_max));
+        bad = _mm256_or_si256(bad, _mm256_cmpgt_epi64(dt, _mm256_set1_epi64x(126)));
+        bad = _mm256_or_si256(bad, _mm256_cmpgt_epi64(_mm256_setzero_si256(), y));
+        if (!_mm256_testz_si256(bad, bad)) break;
+        t = _mm256_add_epi64(dt, _mm256_slli_si256(dt, 8));
+        t = _mm256_add_epi64(
+            t, _mm256_blend_epi32(_mm256_setzero_si256(), _mm256_permute4x64_epi64(t, 0x55), 0xf0));
+        t = _mm256_add_epi64(t, base);
+        base = _mm256_permute4x64_epi64(t, 0xff);
+        x = _mm256_or_si256(_mm256_or_si256(x, more), _mm256_slli_epi64(y, 16));
+        spki_store4_avx2(io->out, t, _mm256_or_si256(x, _mm256_and_si256(v, on)));
+        io->in += 20;
+        io->out += 4;
+    }
+    s->t = _mm256_extract_epi64(base, 0);
+}
+#endif
+
+SPKI_FN bool spki_es_dvs_run(spk_decoder *d, spki_io *io)
+{
+#if SPKI_HAVE_AVX2
+    if (d->isa != SPK_ISA_SCALAR) spki_es_run_avx2(d, io);
+#endif
+    while (io->in < io->in_end && io->out < io->out_end) {
+        bool step = *io->in >= 0xfe; /* after these, many at a time again */
+        if (!spki_es_dvs(d, io)) return false;
+        if (step && d->isa != SPK_ISA_SCALAR) return true;
+    }
+    return true;
+}
+
 SPKI_FN void spki_es_decode(spk_decoder *d, spki_io *io)
 {
     spki_es_state *s = (spki_es_state *)d->state;
@@ -217,7 +267,7 @@ SPKI_FN void spki_es_decode(spk_decoder *d, spki_io *io)
     while (more && io->in < io->in_end && io->out < io->out_end && d->result == SPK_OK) {
         switch (s->type) {
         case SPKI_ES_DVS:
-            more = spki_es_dvs(d, io);
+            more = spki_es_dvs_run(d, io);
             break;
         case SPKI_ES_ATIS:
             more = spki_es_atis(d, io);

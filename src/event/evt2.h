@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_EVENT_EVT2_H
 #define SPIKELIB_EVENT_EVT2_H
 
+#include "lanes.h"
 #include "raw.h"
 #include "writer.h"
 
@@ -55,6 +56,47 @@ SPKI_FN void spki_evt2_word(spk_decoder *d, spki_io *io, uint32_t w)
     }
 }
 
+/* CD words, up to the first of another kind or outside of the sensor. */
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_FN void spki_cd_run_avx2(const spk_decoder *d, spki_io *io, uint32_t off,
+                                              int64_t time)
+{
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d), n = 8;
+    while (n == 8 && io->in_end - io->in >= 32 && io->out_end - io->out >= 8) {
+        n = spki_cd_words_avx2(io->in, io->out, off, time, d->source_bits, columns, rows);
+        io->in += 4 * n;
+        io->out += n;
+    }
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_EVENT_AVX512 SPKI_FN void spki_cd_run_avx512(const spk_decoder *d, spki_io *io, uint32_t off,
+                                                  int64_t time)
+{
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d), n = 16;
+    while (n == 16 && io->in_end - io->in >= 64 && io->out_end - io->out >= 16) {
+        n = spki_cd_words_avx512(io->in, io->out, off, time, d->source_bits, columns, rows);
+        io->in += 4 * n;
+        io->out += n;
+    }
+}
+#endif
+
+SPKI_INLINE void spki_cd_run(const spk_decoder *d, spki_io *io, uint32_t off, int64_t time)
+{
+#if SPKI_HAVE_AVX512
+    if (d->isa == SPK_ISA_AVX512) spki_cd_run_avx512(d, io, off, time);
+#endif
+#if SPKI_HAVE_AVX2
+    if (d->isa == SPK_ISA_AVX2) spki_cd_run_avx2(d, io, off, time);
+#endif
+    (void)d;
+    (void)io;
+    (void)off;
+    (void)time;
+}
+
 SPKI_FN void spki_evt2_decode(spk_decoder *d, spki_io *io)
 {
     spki_raw_state *s = (spki_raw_state *)d->state;
@@ -65,6 +107,14 @@ SPKI_FN void spki_evt2_decode(spk_decoder *d, spki_io *io)
     for (; io->in_end - io->in >= 4 && io->out < io->out_end && d->result == SPK_OK; io->in += 4) {
         uint32_t w = spki_load32_le(io->in), x = (w >> 11) & 2047u, y = w & 2047u;
         bool cd = w >> 28 <= SPKI_EVT2_ON;
+        if (cd && s->has_time) {
+            spki_cd_run(d, io, SPKI_EVT2_OFF, s->time);
+            if (io->in_end - io->in < 4 || io->out == io->out_end) return;
+            w = spki_load32_le(io->in);
+            x = (w >> 11) & 2047u;
+            y = w & 2047u;
+            cd = w >> 28 <= SPKI_EVT2_ON;
+        }
         if (!s->has_time && w >> 28 != SPKI_EVT2_TIME_HIGH) {
             d->stats.bytes_skipped += 4;
             d->stats.dropped += cd;

@@ -352,7 +352,7 @@ SPKI_FN void spki_evt3_decode(spk_decoder *d, spki_io *io)
 #if SPKI_HAVE_AVX2
         if (d->isa == SPK_ISA_AVX2) spki_evt3_fast_avx2(d, io);
 #endif
-        if (io->in_end - io->in < 2) return;
+        if (io->in_end - io->in < 2 || d->result != SPK_OK) return;
         if (roomy && io->out_end - io->out < SPKI_EVT3_ROOM) return; /* the next call is as fast */
         spki_evt3_word(d, io, spki_load16_le(io->in));
         io->in += 2;

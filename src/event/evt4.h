@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_EVENT_EVT4_H
 #define SPIKELIB_EVENT_EVT4_H
 
-#include "raw.h"
+#include "evt2.h"
 
 /* Source: openeb 5.1.1, decoders/evt4/evt4_event_types.h. Fields as in EVT2; a vector's header is
    followed by a mask of 32 pixels, which may look like any word. */
@@ -64,6 +64,13 @@ SPKI_FN void spki_evt4_decode(spk_decoder *d, spki_io *io)
     while (io->in_end - io->in >= 4 && io->out_end - io->out >= 32 && d->result == SPK_OK) {
         uint32_t w = spki_load32_le(io->in), type = w >> 28, mask;
         bool vector = type == SPKI_EVT4_VECTOR_OFF || type == SPKI_EVT4_VECTOR_ON;
+        if (s->has_time && (type == SPKI_EVT4_OFF || type == SPKI_EVT4_ON)) {
+            spki_cd_run(d, io, SPKI_EVT4_OFF, s->time);
+            if (io->in_end - io->in < 4 || io->out_end - io->out < 32) return;
+            w = spki_load32_le(io->in);
+            type = w >> 28;
+            vector = type == SPKI_EVT4_VECTOR_OFF || type == SPKI_EVT4_VECTOR_ON;
+        }
         if (vector && io->in_end - io->in < 8) return;
         if (!s->has_time && type != SPKI_EVT4_TIME_HIGH) {
             mask = vector ? spki_load32_le(io->in + 4) : 1u;

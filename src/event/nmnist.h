@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_EVENT_NMNIST_H
 #define SPIKELIB_EVENT_NMNIST_H
 
+#include "lanes.h"
 #include "writer.h"
 
 /* Source: gorchard/event-Python. Five bytes, big-endian: x, y, a bit of polarity, 23 of time. y 240
@@ -41,13 +42,59 @@ SPKI_FN void spki_nmnist_begin(spk_decoder *d)
     ((spki_nmnist_state *)d->state)->no_overflow = n > 4 && strcmp(d->name + n - 4, ".bs2") == 0;
 }
 
+/* Four records at a time, while none is an overflow or outside of the sensor. */
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_INLINE __m256i spki_two_loads_avx2(const uint8_t *p)
+{
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 10));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+}
+
+SPKI_EVENT_AVX2 SPKI_FN void spki_nmnist_run_avx2(const spk_decoder *d, spki_io *io, bool overflow)
+{
+    const spki_nmnist_state *s = (const spki_nmnist_state *)d->state;
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    __m256i x_max = _mm256_set1_epi64x((int64_t)(columns > 256 ? 256 : columns) - 1);
+    __m256i y_max = _mm256_set1_epi64x((int64_t)(rows > 256 ? 256 : rows) - 1);
+    __m256i special = _mm256_set1_epi64x(overflow ? SPKI_NMNIST_OVERFLOW : 256);
+    __m256i base = _mm256_set1_epi64x(s->base), on = _mm256_set1_epi64x((int64_t)1 << 32);
+    __m256i more = _mm256_set1_epi64x((int64_t)d->source_bits), byte = _mm256_set1_epi64x(255);
+    /* t: bytes 4, 3, 2 of a record, upwards; rest: x in byte 0, y in byte 2, byte 2 in byte 4 */
+    __m256i to_t = _mm256_setr_epi8(4, 3, 2, -1, -1, -1, -1, -1, 9, 8, 7, -1, -1, -1, -1, -1, 4, 3,
+                                    2, -1, -1, -1, -1, -1, 9, 8, 7, -1, -1, -1, -1, -1);
+    __m256i to_rest = _mm256_setr_epi8(0, -1, 1, -1, 2, -1, -1, -1, 5, -1, 6, -1, 7, -1, -1, -1, 0,
+                                       -1, 1, -1, 2, -1, -1, -1, 5, -1, 6, -1, 7, -1, -1, -1);
+    while (io->in_end - io->in >= 26 && io->out_end - io->out >= 4) {
+        __m256i v = spki_two_loads_avx2(io->in), rest = _mm256_shuffle_epi8(v, to_rest);
+        __m256i t = _mm256_and_si256(_mm256_shuffle_epi8(v, to_t), _mm256_set1_epi64x(0x7fffff));
+        __m256i x = _mm256_and_si256(rest, byte);
+        __m256i y = _mm256_and_si256(_mm256_srli_epi64(rest, 16), byte), bad;
+        bad = _mm256_or_si256(_mm256_cmpgt_epi64(x, x_max), _mm256_cmpgt_epi64(y, y_max));
+        bad = _mm256_or_si256(bad, _mm256_cmpeq_epi64(y, special));
+        if (!_mm256_testz_si256(bad, bad)) return;
+        rest = _mm256_or_si256(_mm256_and_si256(rest, _mm256_set1_epi64x(0xff00ff)),
+                               _mm256_and_si256(_mm256_srli_epi64(rest, 7), on));
+        spki_store4_avx2(io->out, _mm256_add_epi64(base, t), _mm256_or_si256(rest, more));
+        io->in += 20;
+        io->out += 4;
+    }
+}
+#endif
+
 SPKI_FN void spki_nmnist_decode(spk_decoder *d, spki_io *io)
 {
     spki_nmnist_state *s = (spki_nmnist_state *)d->state;
     uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
     for (; io->in_end - io->in >= 5 && io->out < io->out_end; io->in += 5) {
-        const uint8_t *p = io->in;
-        int64_t t = (int64_t)(p[2] & 0x7f) << 16 | (int64_t)p[3] << 8 | p[4];
+        const uint8_t *p;
+        int64_t t;
+#if SPKI_HAVE_AVX2
+        if (d->isa != SPK_ISA_SCALAR) spki_nmnist_run_avx2(d, io, !s->no_overflow);
+        if (io->in_end - io->in < 5 || io->out == io->out_end) return;
+#endif
+        p = io->in;
+        t = (int64_t)(p[2] & 0x7f) << 16 | (int64_t)p[3] << 8 | p[4];
         if (p[1] == SPKI_NMNIST_OVERFLOW && !s->no_overflow)
             s->base += SPKI_NMNIST_STEP;
         else if (p[0] >= columns || p[1] >= rows)

@@ -256,9 +256,9 @@ SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
     io.last = whole;
     if (size > 0 && head[0] != '%') return SPKI_SNIFF_NO;
     over = spki_raw_read_header(&h, &io);
+    if (!over && !whole) return SPKI_SNIFF_MORE; /* a later key may say otherwise */
     if (h.format == format && h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_YES;
     if (h.format != SPK_FORMAT_AUTO || h.is_dat) return SPKI_SNIFF_NO;
-    if (!over && !whole) return SPKI_SNIFF_MORE;
     if (!h.lines || h.unknown_format || h.system_id == 0) return SPKI_SNIFF_NO;
     if (!whole) return SPKI_SNIFF_MORE;
     return spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format ? SPKI_SNIFF_YES
