@@ -16,8 +16,9 @@ enum {
     IN_IZHIKEVICH = 32,
     IN_BUILD = 64,
     IN_INFO = 128,
+    IN_EVENTS = 256,
     IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
-    IN_ALL = 255
+    IN_ALL = 0xffff
 };
 
 typedef struct options {
@@ -26,6 +27,8 @@ typedef struct options {
     double threads, seed, weight_bits, n, steps; /* whole numbers */
     spk_isa isa;
     spk_precision precision;
+    double dt_us, rate, repeat; /* events */
+    const char *file;
     const char *drive, *model, *state, *form, *precision_text, *isa_text;
 } options;
 
@@ -67,6 +70,13 @@ static const option_def option_defs[] = {
      "16 (default) or 32"},
     {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
     {"--n", IN_NEURONS, OPTION_WHOLE, AT(n), 1, 1e9, NULL, "neurons (default 16384)"},
+    {"--file", IN_EVENTS, OPTION_TEXT, AT(file), 0, 0, NULL,
+     "recording (default: gen41_vectors.evt3.raw where it is found, else bars made here)"},
+    {"--dt-us", IN_EVENTS, OPTION_WHOLE, AT(dt_us), 1, 1e6, NULL, "step, us (default 100)"},
+    {"--rate", IN_EVENTS, OPTION_REAL, AT(rate), 1e3, 1e9, NULL,
+     "events offered per second of real time (default 10 million)"},
+    {"--repeat", IN_EVENTS, OPTION_WHOLE, AT(repeat), 1, 10000, NULL,
+     "times the recording is played (default 40)"},
     {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"}};
 enum { OPTION_COUNT = sizeof option_defs / sizeof option_defs[0] };
 

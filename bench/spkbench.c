@@ -6,6 +6,7 @@
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
+#include "events.h"
 #include "networks.h"
 #include "neurons.h"
 #include "options.h"
@@ -150,6 +151,15 @@ static int run_neurons(const options *o)
     return found ? 0 : fail("neurons", "--model: no built-in model has that name");
 }
 
+static int run_events(const options *o)
+{
+    report r = {0};
+    options mine = *o;
+    char error[512];
+    r.json = o->json;
+    return events_measure(&r, &mine, error, sizeof error) == SPK_OK ? 0 : fail("events", error);
+}
+
 /* The instruction set is resolved as for a run, SPIKELIB_ISA included. */
 static int run_info(const options *o)
 {
@@ -183,6 +193,7 @@ static const struct {
                 {"coba", "Vogels-Abbott, conductance-based", IN_COBA},
                 {"cuba", "Vogels-Abbott, current-based", IN_CUBA},
                 {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
+                {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
                 {"build", "construction of the microcircuit", IN_BUILD},
                 {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -211,6 +222,9 @@ static int run_command(int argc, char **argv)
     o.weight_bits = 16.0;
     o.n = 16384.0;
     o.steps = 20000.0;
+    o.dt_us = 100.0;
+    o.rate = 1e7;
+    o.repeat = 40.0;
     o.drive = "poisson";
     o.state = "C";
     o.form = "brian";
@@ -223,6 +237,7 @@ static int run_command(int argc, char **argv)
     }
     if (commands[k].bit == IN_NEURONS) return run_neurons(&o);
     if (commands[k].bit == IN_BUILD) return run_build(&o);
+    if (commands[k].bit == IN_EVENTS) return run_events(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);
     return run_network(argv[1], commands[k].bit, &o);
 }
