@@ -147,8 +147,8 @@
     >>pixel-map          which neuron an event reaches
     >>inject             events into networks
     >>conv-layer         what a convolutional layer is made of
-    >>conv-table         the loops of a stage by instruction set
-    >>conv-kernels       the loops of a stage at one vector width (pasted once per width)
+    >>conv-table         the sweep of a stage by instruction set
+    >>conv-kernels       the sweep of a stage at one vector width (pasted once per width)
     >>conv-build         checking, measuring and laying out the stages
     >>conv-step          events in, steps finished, spikes out
     >>conv-object        creating, asking and destroying
@@ -35838,17 +35838,21 @@ SPIKELIB_API spk_result spk_net_event_counts(const spk_net *net, spk_pop pop,
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-layer: what a convolutional layer is made of ----
-   A stage is a layer with neurons and the pools before it. Its outputs are sites (x, y) of `lanes`
-   channels each, channels last, so that an input adds whole vectors of weights to a few rows of
-   neighbouring sites: its footprint. Three ideas keep that loop free of branches:
+   A stage is a layer with neurons and the pools before it. Its inputs of a step are counted, 16
+   bits a channel and pixel, with a bit for each pair of channels that has any; pools that tile are
+   part of the tables by x and by y that say where. When the step ends, the stage is swept row by
+   row: each active pair adds vectors of weights to the sums of the sites around it, its footprint,
+   and a row of sites that no further input reaches updates its neurons. So the sums of a few rows
+   are all there is, and they stay in the nearest cache.
 
-   - the grid of sites has margins, so that no footprint is ever clipped;
-   - weights are stored by the phase of the input (its position modulo the stride), already in the
-     order of the sites they reach, so that a row of the footprint is one run of numbers;
-   - tables by x and by y hold all that depends on either, the pools before the layer included.
+   A site (x, y) has `lanes` channels out, channels last. The rows of sites have margins, so that no
+   footprint is ever clipped. Weights are stored by the phase of an input (its position modulo the
+   stride), in the order of the sites that they reach: a row of a footprint is one run of numbers.
+   Where more than a share of the inputs is active it is faster to sum the whole window of each site
+   (`full`); sites, sums and spikes are the same.
 
-   Which sites had an active input in a step is marked in bits. Word k of a row of marks covers
-   sites 32 k .. 32 k + 63, so that a footprint's row of up to 32 sites never straddles words. */
+   Which sites had an active input is marked in bits. Word k of a row of marks covers sites 32 k ..
+   32 k + 63, so that a footprint's row of up to 32 sites never straddles words. */
 
 #include <stdarg.h>
 
@@ -35869,15 +35873,16 @@ typedef struct spki_conv_shape {
     uint32_t width, height, channels;
 } spki_conv_shape;
 
-/* What depends on an input's x: offsets in elements of their arrays. */
+/* What depends on an input's x: where its footprint begins, in elements of a row of sums, and the
+   sites of it whose windows hold the input. */
 typedef struct spki_conv_column {
-    uint32_t sums, weights, count, word;
+    uint32_t sums, weights, word, reserved;
     uint64_t marks;
 } spki_conv_column;
 
+/* The same for y: bit r of `rows` is row first + r of the sites. */
 typedef struct spki_conv_row {
-    uint32_t sums, weights, count, word;
-    uint32_t rows, first; /* bit r: row first + r of the footprint is within the grid */
+    uint32_t first, rows, weights, reserved;
 } spki_conv_row;
 
 typedef struct spki_conv_pool {
@@ -35900,24 +35905,29 @@ typedef struct spki_conv_stage {
     uint32_t left, top;   /* margins */
     uint32_t pitch, rows; /* sites a row, and rows, margins included */
     uint32_t words;       /* of marks, a row */
-    int32_t *sums;        /* weights of this step's inputs */
-    int64_t *spill;       /* first stage: sums that were folded */
+    uint32_t ring;        /* rows of sums and marks that are kept, a power of two */
+    int32_t *sums;        /* [ring][pitch][lanes], zero between steps */
+    uint64_t *marks;      /* [ring][words] */
     float *v;
-    int32_t *hold;  /* NULL: no refractory period; steps it lasts after the last update */
-    uint64_t *last; /* step of a site's last update */
-    uint64_t *marks;
-    uint32_t dirty_first, dirty_end; /* rows that have marks */
+    int32_t *hold;         /* NULL: no refractory period; steps it lasts after the last update */
+    uint64_t *last;        /* step of a site's last update */
+    int64_t *spill;        /* first stage: sums that were folded, and their sites */
+    uint64_t *spill_marks; /* [rows][words] */
 
     /* the inputs */
-    uint16_t *fold_x, *fold_y;
+    uint16_t *fold_x, *fold_y; /* source to input; SPKI_CONV_NOWHERE: cut off by a pool */
     spki_conv_column *column;
     spki_conv_row *row;
-    int16_t *weights;         /* [channel in][phase y][phase x][reach y][reach x][lanes] */
-    uint32_t weights_channel; /* elements a channel in */
-    int16_t *counts;          /* [height + 2 padding][width + 2 padding][channels in, even] */
-    uint32_t count_pitch, count_channels;
-    size_t count_elements;
-    int16_t *windows; /* [kernel y][kernel x][pair of channels in][lanes][2] */
+    uint32_t pairs;        /* of channels in */
+    int16_t *weights;      /* [pair][phase y][phase x][reach y][reach x][lanes][2] */
+    uint32_t weights_pair; /* elements a pair */
+    int16_t *counts;       /* [height + 2 padding][width + 2 padding][pairs][2] */
+    uint32_t count_pitch;
+    size_t count_origin, count_elements; /* of input (0, 0); of all */
+    uint64_t *active;                    /* [height][bit x * pairs + pair] */
+    uint32_t active_words;
+    uint32_t dirty_first, dirty_end; /* rows with active inputs */
+    int16_t *windows;                /* [kernel y][kernel x][pair][lanes][2] */
 
     /* the neurons */
     float *near_decay, *far_decay;
@@ -35928,10 +35938,9 @@ typedef struct spki_conv_stage {
     int32_t refractory;
     uint32_t *total; /* spikes of each neuron */
 
-    uint32_t full_above; /* inputs of a step */
-    bool counting, spilled;
-    uint64_t pending; /* inputs of this step */
-    uint64_t since_fold;
+    uint64_t full_above; /* active pairs of a step */
+    bool spilled;
+    uint32_t since_fold; /* inputs */
     size_t spilled_items;
     spki_conv_item *item; /* spikes of this step */
     uint32_t *neuron;
@@ -35946,14 +35955,9 @@ typedef struct spki_conv_stage {
     spk_digest digest;
 } spki_conv_stage;
 
-/* The loops that differ by instruction set. `scatter` and `scatter_items` add inputs to the sums.
-   `finish` updates the marked sites and returns how
+/* The loop that differs by instruction set: sweeps a stage at the end of step `now` and returns how
    many spikes it wrote. */
-typedef struct spki_conv_ops {
-    void (*scatter)(spki_conv_stage *stage, const spk_event *event, size_t count);
-    void (*scatter_items)(spki_conv_stage *stage, const spki_conv_item *item, size_t count);
-    size_t (*finish)(spki_conv_stage *stage, uint64_t now, bool full);
-} spki_conv_ops;
+typedef size_t (*spki_conv_sweep_fn)(spki_conv_stage *stage, uint64_t now, bool full);
 
 struct spk_conv {
     spki_mem mem;
@@ -35961,7 +35965,6 @@ struct spk_conv {
     spk_result status;
     char error[256];
     spk_isa isa;
-    const spki_conv_ops *ops;
     spki_conv_stage *stage;
     uint32_t stages;
     spki_conv_pool *pool;
@@ -36006,9 +36009,13 @@ SPKI_FN double spki_conv_exp(double x)
     return sum * scale;
 }
 
-/* The factor of `steps` steps: a product of two floats, so that its tables are small. */
+/* The factor of `steps` steps: a product of two floats (the second 1 at first), so that its tables
+   are small. */
 SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 {
+    if (steps < SPKI_CONV_NEAR) {
+        return s->near_decay[steps];
+    }
     if (steps >= s->far_steps) {
         return s->beyond;
     }
@@ -36017,7 +36024,7 @@ SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>conv-table: the loops of a stage by instruction set ---- */
+/* ---- >>conv-table: the sweep of a stage by instruction set ---- */
 
 #if SPKI_HAVE_SSE2
 #include <immintrin.h>
@@ -36042,21 +36049,18 @@ SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 #define SPKI_CONV_L 1
 #define SPKI_CONV_S scalar
 #define SPKI_CONV_TARGET SPKI_CONV_PLAIN
-/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+/* ---- >>conv-kernels: the sweep of a stage at one vector width (pasted once per width) ---- */
 #define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
 #define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
 #if SPKI_CONV_L > 1
 typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
 typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
 #else
 typedef float SPKI_CF(spki_conv_f);
 typedef int32_t SPKI_CF(spki_conv_i);
-typedef int16_t SPKI_CF(spki_conv_h);
 #endif
 #define SPKI_VF SPKI_CF(spki_conv_f)
 #define SPKI_VI SPKI_CF(spki_conv_i)
-#define SPKI_VH SPKI_CF(spki_conv_h)
 
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 {
@@ -36068,17 +36072,6 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
 {
     memcpy(p, &x, sizeof x);
-}
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
-{
-    SPKI_VH x;
-    memcpy(&x, p, sizeof x);
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VI);
-#else
-    return x;
-#endif
 }
 
 SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
@@ -36128,139 +36121,153 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
 #endif
 }
 
-/* sum + low half of the pair * even weights + high half * odd ones. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+/* A pair of counts in every lane, where the target multiplies pairs. */
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+#define SPKI_VB SPKI_VI
+#else
+#define SPKI_VB SPKI_CF(spki_conv_both)
+typedef struct SPKI_CF(spki_conv_both) {
+    int32_t even, odd;
+} SPKI_CF(spki_conv_both);
+#endif
+
+SPKI_CONV_INLINE SPKI_VB SPKI_CF(spki_conv_spread)(const int16_t *pair)
 {
 #if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    const SPKI_VI none = {0};
     int32_t both;
     memcpy(&both, pair, sizeof both);
-#if SPKI_CONV_L == 16
-    return sum +
-           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
-#elif SPKI_CONV_L == 8
-    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
-                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+    return none + both;
 #else
-    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
-                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+    SPKI_VB both;
+    both.even = pair[0];
+    both.odd = pair[1];
+    return both;
 #endif
+}
+
+/* sum + first count * even weights + second count * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, SPKI_VB both, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return sum + (SPKI_VI)_mm512_madd_epi16((__m512i)both, _mm512_loadu_si512((const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16((__m256i)both,
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return sum + (SPKI_VI)_mm_madd_epi16((__m128i)both,
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
 #elif SPKI_CONV_L > 1
     for (int k = 0; k < SPKI_CONV_L; k++) {
-        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+        sum[k] += both.even * w[2 * k] + both.odd * w[2 * k + 1];
     }
     return sum;
 #else
-    return sum + pair[0] * w[0] + pair[1] * w[1];
+    return sum + both.even * w[0] + both.odd * w[1];
 #endif
 }
 
 /* -- inputs touch their footprints -- */
 
-/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
-   stage for all that the compiler knows. */
-typedef struct SPKI_CF(spki_conv_hand) {
-    const spki_conv_column *column;
-    const spki_conv_row *row;
-    const int16_t *weights;
-    int32_t *sums;
-    uint64_t *marks;
-    uint32_t weights_channel, pitch, words;
-    uint32_t dirty_first, dirty_end;
-} SPKI_CF(spki_conv_hand);
+/* Vector k of a row of a footprint, if it has so many: straight code where the width is constant.
+ */
+#define SPKI_CONV_ADD(k)                                                                           \
+    if (width > (k)*SPKI_CONV_L) {                                                                 \
+        SPKI_CF(spki_conv_store)                                                                   \
+        (sum + (k)*SPKI_CONV_L,                                                                    \
+         SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + (k)*SPKI_CONV_L), both,             \
+                                 w + 2 * (k)*SPKI_CONV_L));                                        \
+    }
 
-SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch_row)(int32_t *sum, SPKI_VB both, const int16_t *w,
+                                                   uint32_t width)
 {
-    SPKI_CF(spki_conv_hand) h;
-    h.column = s->column;
-    h.row = s->row;
-    h.weights = s->weights;
-    h.sums = s->sums;
-    h.marks = s->marks;
-    h.weights_channel = s->weights_channel;
-    h.pitch = s->pitch * s->lanes;
-    h.words = s->words;
-    h.dirty_first = s->dirty_first;
-    h.dirty_end = s->dirty_end;
-    return h;
+    SPKI_CONV_ADD(0u)
+    SPKI_CONV_ADD(1u)
+    SPKI_CONV_ADD(2u)
+    SPKI_CONV_ADD(3u)
+    SPKI_CONV_ADD(4u)
+    SPKI_CONV_ADD(5u)
+    for (uint32_t k = 6 * SPKI_CONV_L; k < width; k += SPKI_CONV_L) {
+        SPKI_CF(spki_conv_store)
+        (sum + k, SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + k), both, w + 2 * k));
+    }
 }
 
-/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
-                                               uint32_t c, uint32_t width, uint32_t height)
+/* One active pair of channels: adds its weights to the rows of sums that `row` points to. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(int32_t *const *row, SPKI_VB both, const int16_t *w,
+                                               uint32_t at, uint32_t width, uint32_t height)
 {
-    const spki_conv_column *col = &h->column[x];
-    const spki_conv_row *row = &h->row[y];
-    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
-    int32_t *sum = h->sums + row->sums + col->sums;
-    uint64_t *mark = h->marks + row->word + col->word;
-    const uint32_t rows = row->rows;
-    const uint64_t marks = col->marks;
+    SPKI_CF(spki_conv_touch_row)(row[0] + at, both, w, width);
+    if (height > 1) {
+        SPKI_CF(spki_conv_touch_row)(row[1] + at, both, w + 2 * width, width);
+    }
+    if (height > 2) {
+        SPKI_CF(spki_conv_touch_row)(row[2] + at, both, w + 4 * width, width);
+    }
+    for (uint32_t r = 3; r < height; r++) {
+        SPKI_CF(spki_conv_touch_row)(row[r] + at, both, w + (size_t)2 * r * width, width);
+    }
+}
+
+/* All active inputs of row y. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_t y, bool full,
+                                               uint32_t width, uint32_t height)
+{
+    const spki_conv_column *column = s->column;
+    const uint32_t pairs = s->pairs, weights_pair = s->weights_pair;
+    const int16_t *weights = s->weights + s->row[y].weights;
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch;
+    uint64_t *active = s->active + (size_t)y * s->active_words;
+    int32_t *row[SPKI_CONV_REACH];
+    uint64_t *mark[SPKI_CONV_REACH];
+    uint64_t within[SPKI_CONV_REACH];
     for (uint32_t r = 0; r < height; r++) {
-        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)
-            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
-        }
-        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
-        sum += h->pitch;
-        w += width;
-        mark += h->words;
+        const uint32_t at = (s->row[y].first + r) & (s->ring - 1);
+        row[r] = s->sums + (size_t)at * s->pitch * s->lanes;
+        mark[r] = s->marks + (size_t)at * s->words;
+        within[r] = (uint64_t)0 - (s->row[y].rows >> r & 1);
     }
-    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
-    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
-                                                   uint32_t width, uint32_t height)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
-    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t x, y;
-        if (e[k].kind != SPK_EVENT_CD) {
-            s->others++;
-            continue;
-        }
-        if (e[k].x >= in_x || e[k].y >= in_y) {
-            s->outside++;
-            continue;
-        }
-        x = fold_x[e[k].x];
-        y = fold_y[e[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+    for (uint32_t k = 0; k < s->active_words; k++) {
+        uint64_t bits = active[k];
+        active[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+            const uint32_t x = pairs == 1 ? at : at / pairs, pair = pairs == 1 ? 0 : at % pairs;
+            const spki_conv_column *col = &column[x];
+            const uint64_t marks = col->marks;
+            const uint32_t word = col->word;
+            if (!full) {
+                SPKI_CF(spki_conv_touch)
+                (row, SPKI_CF(spki_conv_spread)(count + (size_t)at * 2),
+                 weights + (size_t)pair * weights_pair + col->weights, col->sums, width, height);
+                memset(count + (size_t)at * 2, 0, 2 * sizeof *count);
+            }
+            mark[0][word] |= marks & within[0];
+            if (height > 1) {
+                mark[1][word] |= marks & within[1];
+            }
+            if (height > 2) {
+                mark[2][word] |= marks & within[2];
+            }
+            for (uint32_t r = 3; r < height; r++) {
+                mark[r][word] |= marks & within[r];
+            }
         }
     }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                        size_t n)
+/* The common sizes have loops of their own. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
     if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
-    } else if (width == 16 && s->reach_y == 2) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
+    } else if (width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
     } else {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
     }
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
-                                                              const spki_conv_item *item, size_t n)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
 /* -- a step of the neurons -- */
@@ -36269,11 +36276,11 @@ SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
                                                    uint32_t lane, SPKI_VI sum)
 {
-    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const uint32_t pairs = s->kernel_x * s->pairs;
     const int16_t *w = s->windows + (size_t)lane * 2;
     for (uint32_t r = 0; r < s->kernel_y; r++) {
         for (uint32_t k = 0; k < pairs; k++) {
-            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            sum = SPKI_CF(spki_conv_pair)(sum, SPKI_CF(spki_conv_spread)(count + (size_t)k * 2), w);
             w += (size_t)s->lanes * 2;
         }
         count += s->count_pitch;
@@ -36282,7 +36289,7 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, con
 }
 
 /* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(const spki_conv_stage *s, size_t at, SPKI_VF input,
                                                  float factor, int32_t elapsed)
 {
     SPKI_NO_CONTRACT_HERE
@@ -36313,9 +36320,10 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, 
     return SPKI_CF(spki_conv_bits)(fired);
 }
 
-SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
-                                                         uint64_t now, bool full,
-                                                         spki_conv_item *out)
+/* Updates the neurons of a site; `sums` are its inputs, left at zero. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(const spki_conv_stage *s, uint32_t x,
+                                                         uint32_t y, int32_t *sums, uint64_t now,
+                                                         bool full, spki_conv_item *out)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -36324,15 +36332,17 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     const SPKI_VI none = {0};
     const uint32_t ox = x - s->left, oy = y - s->top;
     const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
-                                      (size_t)ox * s->stride_x * s->count_channels
+                                      (size_t)ox * s->stride_x * s->pairs * 2
                                 : NULL;
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
-        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        SPKI_VI sum = none;
         uint32_t bits;
-        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
         if (full) {
             sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        } else {
+            sum = SPKI_CF(spki_conv_load)(sums + c);
+            SPKI_CF(spki_conv_store)(sums + c, none);
         }
         bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
                                       short_elapsed);
@@ -36346,37 +36356,74 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     return out;
 }
 
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+/* Sums of margins are never looked at: they start the next row that takes this place at zero. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_clear)(const spki_conv_stage *s, uint32_t y, int32_t *sums)
+{
+    const uint32_t end = s->left + s->out.width;
+    if (y < s->top || y >= s->top + s->out.height) {
+        memset(sums, 0, (size_t)s->pitch * s->lanes * sizeof *sums);
+        return;
+    }
+    memset(sums, 0, (size_t)s->left * s->lanes * sizeof *sums);
+    memset(sums + (size_t)end * s->lanes, 0, (size_t)(s->pitch - end) * s->lanes * sizeof *sums);
+}
+
+/* The marked sites of row y. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_sites)(const spki_conv_stage *s, uint32_t y,
+                                                          uint64_t now, bool full,
+                                                          spki_conv_item *out)
+{
+    const size_t place = y & (s->ring - 1);
+    int32_t *sums = s->sums + place * s->pitch * s->lanes;
+    uint64_t *mark = s->marks + place * s->words;
+    uint32_t carry = 0;
+    for (uint32_t k = 0; k < s->words; k++) {
+        uint32_t bits = (uint32_t)mark[k] | carry;
+        carry = (uint32_t)(mark[k] >> 32);
+        mark[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t x = k * 32 + (uint32_t)__builtin_ctz(bits);
+            out = SPKI_CF(spki_conv_site)(s, x, y, sums + (size_t)x * s->lanes, now, full, out);
+        }
+    }
+    if (!full) {
+        SPKI_CF(spki_conv_clear)(s, y, sums);
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_sweep_as)(const spki_conv_stage *s, uint64_t now,
+                                                    bool full)
 {
     spki_conv_item *out = s->item;
+    uint32_t done = s->row[s->dirty_first].first;
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = 0;
-            for (; bits; bits &= bits - 1) {
-                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
-                                              full, out);
-            }
+        for (; done < s->row[y].first; done++) {
+            out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
         }
+        SPKI_CF(spki_conv_row)(s, y, full);
+    }
+    for (; done < s->row[s->dirty_end - 1].first + s->reach_y; done++) {
+        out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
     }
     return (size_t)(out - s->item);
 }
 
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
-                                                         bool full)
+/* A copy of the stage, whose address nobody has: stores to sums and potentials leave it alone. */
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_sweep)(spki_conv_stage *stage, uint64_t now,
+                                                        bool full)
 {
-    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
-                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+    const spki_conv_stage s = *stage;
+    return full ? SPKI_CF(spki_conv_sweep_as)(&s, now, true)
+                : SPKI_CF(spki_conv_sweep_as)(&s, now, false);
 }
 
 #undef SPKI_CF
 #undef SPKI_CONV_INLINE
 #undef SPKI_VF
 #undef SPKI_VI
-#undef SPKI_VH
+#undef SPKI_VB
+#undef SPKI_CONV_ADD
 #undef SPKI_CONV_L
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
@@ -36385,21 +36432,18 @@ SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uin
 #define SPKI_CONV_L 4
 #define SPKI_CONV_S base
 #define SPKI_CONV_TARGET SPKI_CONV_PLAIN
-/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+/* ---- >>conv-kernels: the sweep of a stage at one vector width (pasted once per width) ---- */
 #define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
 #define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
 #if SPKI_CONV_L > 1
 typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
 typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
 #else
 typedef float SPKI_CF(spki_conv_f);
 typedef int32_t SPKI_CF(spki_conv_i);
-typedef int16_t SPKI_CF(spki_conv_h);
 #endif
 #define SPKI_VF SPKI_CF(spki_conv_f)
 #define SPKI_VI SPKI_CF(spki_conv_i)
-#define SPKI_VH SPKI_CF(spki_conv_h)
 
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 {
@@ -36411,17 +36455,6 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
 {
     memcpy(p, &x, sizeof x);
-}
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
-{
-    SPKI_VH x;
-    memcpy(&x, p, sizeof x);
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VI);
-#else
-    return x;
-#endif
 }
 
 SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
@@ -36471,139 +36504,153 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
 #endif
 }
 
-/* sum + low half of the pair * even weights + high half * odd ones. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+/* A pair of counts in every lane, where the target multiplies pairs. */
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+#define SPKI_VB SPKI_VI
+#else
+#define SPKI_VB SPKI_CF(spki_conv_both)
+typedef struct SPKI_CF(spki_conv_both) {
+    int32_t even, odd;
+} SPKI_CF(spki_conv_both);
+#endif
+
+SPKI_CONV_INLINE SPKI_VB SPKI_CF(spki_conv_spread)(const int16_t *pair)
 {
 #if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    const SPKI_VI none = {0};
     int32_t both;
     memcpy(&both, pair, sizeof both);
-#if SPKI_CONV_L == 16
-    return sum +
-           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
-#elif SPKI_CONV_L == 8
-    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
-                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+    return none + both;
 #else
-    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
-                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+    SPKI_VB both;
+    both.even = pair[0];
+    both.odd = pair[1];
+    return both;
 #endif
+}
+
+/* sum + first count * even weights + second count * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, SPKI_VB both, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return sum + (SPKI_VI)_mm512_madd_epi16((__m512i)both, _mm512_loadu_si512((const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16((__m256i)both,
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return sum + (SPKI_VI)_mm_madd_epi16((__m128i)both,
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
 #elif SPKI_CONV_L > 1
     for (int k = 0; k < SPKI_CONV_L; k++) {
-        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+        sum[k] += both.even * w[2 * k] + both.odd * w[2 * k + 1];
     }
     return sum;
 #else
-    return sum + pair[0] * w[0] + pair[1] * w[1];
+    return sum + both.even * w[0] + both.odd * w[1];
 #endif
 }
 
 /* -- inputs touch their footprints -- */
 
-/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
-   stage for all that the compiler knows. */
-typedef struct SPKI_CF(spki_conv_hand) {
-    const spki_conv_column *column;
-    const spki_conv_row *row;
-    const int16_t *weights;
-    int32_t *sums;
-    uint64_t *marks;
-    uint32_t weights_channel, pitch, words;
-    uint32_t dirty_first, dirty_end;
-} SPKI_CF(spki_conv_hand);
+/* Vector k of a row of a footprint, if it has so many: straight code where the width is constant.
+ */
+#define SPKI_CONV_ADD(k)                                                                           \
+    if (width > (k)*SPKI_CONV_L) {                                                                 \
+        SPKI_CF(spki_conv_store)                                                                   \
+        (sum + (k)*SPKI_CONV_L,                                                                    \
+         SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + (k)*SPKI_CONV_L), both,             \
+                                 w + 2 * (k)*SPKI_CONV_L));                                        \
+    }
 
-SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch_row)(int32_t *sum, SPKI_VB both, const int16_t *w,
+                                                   uint32_t width)
 {
-    SPKI_CF(spki_conv_hand) h;
-    h.column = s->column;
-    h.row = s->row;
-    h.weights = s->weights;
-    h.sums = s->sums;
-    h.marks = s->marks;
-    h.weights_channel = s->weights_channel;
-    h.pitch = s->pitch * s->lanes;
-    h.words = s->words;
-    h.dirty_first = s->dirty_first;
-    h.dirty_end = s->dirty_end;
-    return h;
+    SPKI_CONV_ADD(0u)
+    SPKI_CONV_ADD(1u)
+    SPKI_CONV_ADD(2u)
+    SPKI_CONV_ADD(3u)
+    SPKI_CONV_ADD(4u)
+    SPKI_CONV_ADD(5u)
+    for (uint32_t k = 6 * SPKI_CONV_L; k < width; k += SPKI_CONV_L) {
+        SPKI_CF(spki_conv_store)
+        (sum + k, SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + k), both, w + 2 * k));
+    }
 }
 
-/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
-                                               uint32_t c, uint32_t width, uint32_t height)
+/* One active pair of channels: adds its weights to the rows of sums that `row` points to. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(int32_t *const *row, SPKI_VB both, const int16_t *w,
+                                               uint32_t at, uint32_t width, uint32_t height)
 {
-    const spki_conv_column *col = &h->column[x];
-    const spki_conv_row *row = &h->row[y];
-    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
-    int32_t *sum = h->sums + row->sums + col->sums;
-    uint64_t *mark = h->marks + row->word + col->word;
-    const uint32_t rows = row->rows;
-    const uint64_t marks = col->marks;
+    SPKI_CF(spki_conv_touch_row)(row[0] + at, both, w, width);
+    if (height > 1) {
+        SPKI_CF(spki_conv_touch_row)(row[1] + at, both, w + 2 * width, width);
+    }
+    if (height > 2) {
+        SPKI_CF(spki_conv_touch_row)(row[2] + at, both, w + 4 * width, width);
+    }
+    for (uint32_t r = 3; r < height; r++) {
+        SPKI_CF(spki_conv_touch_row)(row[r] + at, both, w + (size_t)2 * r * width, width);
+    }
+}
+
+/* All active inputs of row y. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_t y, bool full,
+                                               uint32_t width, uint32_t height)
+{
+    const spki_conv_column *column = s->column;
+    const uint32_t pairs = s->pairs, weights_pair = s->weights_pair;
+    const int16_t *weights = s->weights + s->row[y].weights;
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch;
+    uint64_t *active = s->active + (size_t)y * s->active_words;
+    int32_t *row[SPKI_CONV_REACH];
+    uint64_t *mark[SPKI_CONV_REACH];
+    uint64_t within[SPKI_CONV_REACH];
     for (uint32_t r = 0; r < height; r++) {
-        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)
-            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
-        }
-        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
-        sum += h->pitch;
-        w += width;
-        mark += h->words;
+        const uint32_t at = (s->row[y].first + r) & (s->ring - 1);
+        row[r] = s->sums + (size_t)at * s->pitch * s->lanes;
+        mark[r] = s->marks + (size_t)at * s->words;
+        within[r] = (uint64_t)0 - (s->row[y].rows >> r & 1);
     }
-    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
-    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
-                                                   uint32_t width, uint32_t height)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
-    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t x, y;
-        if (e[k].kind != SPK_EVENT_CD) {
-            s->others++;
-            continue;
-        }
-        if (e[k].x >= in_x || e[k].y >= in_y) {
-            s->outside++;
-            continue;
-        }
-        x = fold_x[e[k].x];
-        y = fold_y[e[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+    for (uint32_t k = 0; k < s->active_words; k++) {
+        uint64_t bits = active[k];
+        active[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+            const uint32_t x = pairs == 1 ? at : at / pairs, pair = pairs == 1 ? 0 : at % pairs;
+            const spki_conv_column *col = &column[x];
+            const uint64_t marks = col->marks;
+            const uint32_t word = col->word;
+            if (!full) {
+                SPKI_CF(spki_conv_touch)
+                (row, SPKI_CF(spki_conv_spread)(count + (size_t)at * 2),
+                 weights + (size_t)pair * weights_pair + col->weights, col->sums, width, height);
+                memset(count + (size_t)at * 2, 0, 2 * sizeof *count);
+            }
+            mark[0][word] |= marks & within[0];
+            if (height > 1) {
+                mark[1][word] |= marks & within[1];
+            }
+            if (height > 2) {
+                mark[2][word] |= marks & within[2];
+            }
+            for (uint32_t r = 3; r < height; r++) {
+                mark[r][word] |= marks & within[r];
+            }
         }
     }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                        size_t n)
+/* The common sizes have loops of their own. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
     if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
-    } else if (width == 16 && s->reach_y == 2) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
+    } else if (width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
     } else {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
     }
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
-                                                              const spki_conv_item *item, size_t n)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
 /* -- a step of the neurons -- */
@@ -36612,11 +36659,11 @@ SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
                                                    uint32_t lane, SPKI_VI sum)
 {
-    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const uint32_t pairs = s->kernel_x * s->pairs;
     const int16_t *w = s->windows + (size_t)lane * 2;
     for (uint32_t r = 0; r < s->kernel_y; r++) {
         for (uint32_t k = 0; k < pairs; k++) {
-            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            sum = SPKI_CF(spki_conv_pair)(sum, SPKI_CF(spki_conv_spread)(count + (size_t)k * 2), w);
             w += (size_t)s->lanes * 2;
         }
         count += s->count_pitch;
@@ -36625,7 +36672,7 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, con
 }
 
 /* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(const spki_conv_stage *s, size_t at, SPKI_VF input,
                                                  float factor, int32_t elapsed)
 {
     SPKI_NO_CONTRACT_HERE
@@ -36656,9 +36703,10 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, 
     return SPKI_CF(spki_conv_bits)(fired);
 }
 
-SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
-                                                         uint64_t now, bool full,
-                                                         spki_conv_item *out)
+/* Updates the neurons of a site; `sums` are its inputs, left at zero. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(const spki_conv_stage *s, uint32_t x,
+                                                         uint32_t y, int32_t *sums, uint64_t now,
+                                                         bool full, spki_conv_item *out)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -36667,15 +36715,17 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     const SPKI_VI none = {0};
     const uint32_t ox = x - s->left, oy = y - s->top;
     const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
-                                      (size_t)ox * s->stride_x * s->count_channels
+                                      (size_t)ox * s->stride_x * s->pairs * 2
                                 : NULL;
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
-        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        SPKI_VI sum = none;
         uint32_t bits;
-        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
         if (full) {
             sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        } else {
+            sum = SPKI_CF(spki_conv_load)(sums + c);
+            SPKI_CF(spki_conv_store)(sums + c, none);
         }
         bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
                                       short_elapsed);
@@ -36689,37 +36739,74 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     return out;
 }
 
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+/* Sums of margins are never looked at: they start the next row that takes this place at zero. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_clear)(const spki_conv_stage *s, uint32_t y, int32_t *sums)
+{
+    const uint32_t end = s->left + s->out.width;
+    if (y < s->top || y >= s->top + s->out.height) {
+        memset(sums, 0, (size_t)s->pitch * s->lanes * sizeof *sums);
+        return;
+    }
+    memset(sums, 0, (size_t)s->left * s->lanes * sizeof *sums);
+    memset(sums + (size_t)end * s->lanes, 0, (size_t)(s->pitch - end) * s->lanes * sizeof *sums);
+}
+
+/* The marked sites of row y. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_sites)(const spki_conv_stage *s, uint32_t y,
+                                                          uint64_t now, bool full,
+                                                          spki_conv_item *out)
+{
+    const size_t place = y & (s->ring - 1);
+    int32_t *sums = s->sums + place * s->pitch * s->lanes;
+    uint64_t *mark = s->marks + place * s->words;
+    uint32_t carry = 0;
+    for (uint32_t k = 0; k < s->words; k++) {
+        uint32_t bits = (uint32_t)mark[k] | carry;
+        carry = (uint32_t)(mark[k] >> 32);
+        mark[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t x = k * 32 + (uint32_t)__builtin_ctz(bits);
+            out = SPKI_CF(spki_conv_site)(s, x, y, sums + (size_t)x * s->lanes, now, full, out);
+        }
+    }
+    if (!full) {
+        SPKI_CF(spki_conv_clear)(s, y, sums);
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_sweep_as)(const spki_conv_stage *s, uint64_t now,
+                                                    bool full)
 {
     spki_conv_item *out = s->item;
+    uint32_t done = s->row[s->dirty_first].first;
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = 0;
-            for (; bits; bits &= bits - 1) {
-                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
-                                              full, out);
-            }
+        for (; done < s->row[y].first; done++) {
+            out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
         }
+        SPKI_CF(spki_conv_row)(s, y, full);
+    }
+    for (; done < s->row[s->dirty_end - 1].first + s->reach_y; done++) {
+        out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
     }
     return (size_t)(out - s->item);
 }
 
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
-                                                         bool full)
+/* A copy of the stage, whose address nobody has: stores to sums and potentials leave it alone. */
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_sweep)(spki_conv_stage *stage, uint64_t now,
+                                                        bool full)
 {
-    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
-                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+    const spki_conv_stage s = *stage;
+    return full ? SPKI_CF(spki_conv_sweep_as)(&s, now, true)
+                : SPKI_CF(spki_conv_sweep_as)(&s, now, false);
 }
 
 #undef SPKI_CF
 #undef SPKI_CONV_INLINE
 #undef SPKI_VF
 #undef SPKI_VI
-#undef SPKI_VH
+#undef SPKI_VB
+#undef SPKI_CONV_ADD
 #undef SPKI_CONV_L
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
@@ -36729,21 +36816,18 @@ SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uin
 #define SPKI_CONV_L 8
 #define SPKI_CONV_S avx2
 #define SPKI_CONV_TARGET __attribute__((target("avx2"))) SPKI_CONV_PLAIN
-/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+/* ---- >>conv-kernels: the sweep of a stage at one vector width (pasted once per width) ---- */
 #define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
 #define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
 #if SPKI_CONV_L > 1
 typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
 typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
 #else
 typedef float SPKI_CF(spki_conv_f);
 typedef int32_t SPKI_CF(spki_conv_i);
-typedef int16_t SPKI_CF(spki_conv_h);
 #endif
 #define SPKI_VF SPKI_CF(spki_conv_f)
 #define SPKI_VI SPKI_CF(spki_conv_i)
-#define SPKI_VH SPKI_CF(spki_conv_h)
 
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 {
@@ -36755,17 +36839,6 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
 {
     memcpy(p, &x, sizeof x);
-}
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
-{
-    SPKI_VH x;
-    memcpy(&x, p, sizeof x);
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VI);
-#else
-    return x;
-#endif
 }
 
 SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
@@ -36815,139 +36888,153 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
 #endif
 }
 
-/* sum + low half of the pair * even weights + high half * odd ones. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+/* A pair of counts in every lane, where the target multiplies pairs. */
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+#define SPKI_VB SPKI_VI
+#else
+#define SPKI_VB SPKI_CF(spki_conv_both)
+typedef struct SPKI_CF(spki_conv_both) {
+    int32_t even, odd;
+} SPKI_CF(spki_conv_both);
+#endif
+
+SPKI_CONV_INLINE SPKI_VB SPKI_CF(spki_conv_spread)(const int16_t *pair)
 {
 #if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    const SPKI_VI none = {0};
     int32_t both;
     memcpy(&both, pair, sizeof both);
-#if SPKI_CONV_L == 16
-    return sum +
-           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
-#elif SPKI_CONV_L == 8
-    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
-                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+    return none + both;
 #else
-    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
-                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+    SPKI_VB both;
+    both.even = pair[0];
+    both.odd = pair[1];
+    return both;
 #endif
+}
+
+/* sum + first count * even weights + second count * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, SPKI_VB both, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return sum + (SPKI_VI)_mm512_madd_epi16((__m512i)both, _mm512_loadu_si512((const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16((__m256i)both,
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return sum + (SPKI_VI)_mm_madd_epi16((__m128i)both,
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
 #elif SPKI_CONV_L > 1
     for (int k = 0; k < SPKI_CONV_L; k++) {
-        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+        sum[k] += both.even * w[2 * k] + both.odd * w[2 * k + 1];
     }
     return sum;
 #else
-    return sum + pair[0] * w[0] + pair[1] * w[1];
+    return sum + both.even * w[0] + both.odd * w[1];
 #endif
 }
 
 /* -- inputs touch their footprints -- */
 
-/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
-   stage for all that the compiler knows. */
-typedef struct SPKI_CF(spki_conv_hand) {
-    const spki_conv_column *column;
-    const spki_conv_row *row;
-    const int16_t *weights;
-    int32_t *sums;
-    uint64_t *marks;
-    uint32_t weights_channel, pitch, words;
-    uint32_t dirty_first, dirty_end;
-} SPKI_CF(spki_conv_hand);
+/* Vector k of a row of a footprint, if it has so many: straight code where the width is constant.
+ */
+#define SPKI_CONV_ADD(k)                                                                           \
+    if (width > (k)*SPKI_CONV_L) {                                                                 \
+        SPKI_CF(spki_conv_store)                                                                   \
+        (sum + (k)*SPKI_CONV_L,                                                                    \
+         SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + (k)*SPKI_CONV_L), both,             \
+                                 w + 2 * (k)*SPKI_CONV_L));                                        \
+    }
 
-SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch_row)(int32_t *sum, SPKI_VB both, const int16_t *w,
+                                                   uint32_t width)
 {
-    SPKI_CF(spki_conv_hand) h;
-    h.column = s->column;
-    h.row = s->row;
-    h.weights = s->weights;
-    h.sums = s->sums;
-    h.marks = s->marks;
-    h.weights_channel = s->weights_channel;
-    h.pitch = s->pitch * s->lanes;
-    h.words = s->words;
-    h.dirty_first = s->dirty_first;
-    h.dirty_end = s->dirty_end;
-    return h;
+    SPKI_CONV_ADD(0u)
+    SPKI_CONV_ADD(1u)
+    SPKI_CONV_ADD(2u)
+    SPKI_CONV_ADD(3u)
+    SPKI_CONV_ADD(4u)
+    SPKI_CONV_ADD(5u)
+    for (uint32_t k = 6 * SPKI_CONV_L; k < width; k += SPKI_CONV_L) {
+        SPKI_CF(spki_conv_store)
+        (sum + k, SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + k), both, w + 2 * k));
+    }
 }
 
-/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
-                                               uint32_t c, uint32_t width, uint32_t height)
+/* One active pair of channels: adds its weights to the rows of sums that `row` points to. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(int32_t *const *row, SPKI_VB both, const int16_t *w,
+                                               uint32_t at, uint32_t width, uint32_t height)
 {
-    const spki_conv_column *col = &h->column[x];
-    const spki_conv_row *row = &h->row[y];
-    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
-    int32_t *sum = h->sums + row->sums + col->sums;
-    uint64_t *mark = h->marks + row->word + col->word;
-    const uint32_t rows = row->rows;
-    const uint64_t marks = col->marks;
+    SPKI_CF(spki_conv_touch_row)(row[0] + at, both, w, width);
+    if (height > 1) {
+        SPKI_CF(spki_conv_touch_row)(row[1] + at, both, w + 2 * width, width);
+    }
+    if (height > 2) {
+        SPKI_CF(spki_conv_touch_row)(row[2] + at, both, w + 4 * width, width);
+    }
+    for (uint32_t r = 3; r < height; r++) {
+        SPKI_CF(spki_conv_touch_row)(row[r] + at, both, w + (size_t)2 * r * width, width);
+    }
+}
+
+/* All active inputs of row y. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_t y, bool full,
+                                               uint32_t width, uint32_t height)
+{
+    const spki_conv_column *column = s->column;
+    const uint32_t pairs = s->pairs, weights_pair = s->weights_pair;
+    const int16_t *weights = s->weights + s->row[y].weights;
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch;
+    uint64_t *active = s->active + (size_t)y * s->active_words;
+    int32_t *row[SPKI_CONV_REACH];
+    uint64_t *mark[SPKI_CONV_REACH];
+    uint64_t within[SPKI_CONV_REACH];
     for (uint32_t r = 0; r < height; r++) {
-        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)
-            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
-        }
-        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
-        sum += h->pitch;
-        w += width;
-        mark += h->words;
+        const uint32_t at = (s->row[y].first + r) & (s->ring - 1);
+        row[r] = s->sums + (size_t)at * s->pitch * s->lanes;
+        mark[r] = s->marks + (size_t)at * s->words;
+        within[r] = (uint64_t)0 - (s->row[y].rows >> r & 1);
     }
-    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
-    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
-                                                   uint32_t width, uint32_t height)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
-    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t x, y;
-        if (e[k].kind != SPK_EVENT_CD) {
-            s->others++;
-            continue;
-        }
-        if (e[k].x >= in_x || e[k].y >= in_y) {
-            s->outside++;
-            continue;
-        }
-        x = fold_x[e[k].x];
-        y = fold_y[e[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+    for (uint32_t k = 0; k < s->active_words; k++) {
+        uint64_t bits = active[k];
+        active[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+            const uint32_t x = pairs == 1 ? at : at / pairs, pair = pairs == 1 ? 0 : at % pairs;
+            const spki_conv_column *col = &column[x];
+            const uint64_t marks = col->marks;
+            const uint32_t word = col->word;
+            if (!full) {
+                SPKI_CF(spki_conv_touch)
+                (row, SPKI_CF(spki_conv_spread)(count + (size_t)at * 2),
+                 weights + (size_t)pair * weights_pair + col->weights, col->sums, width, height);
+                memset(count + (size_t)at * 2, 0, 2 * sizeof *count);
+            }
+            mark[0][word] |= marks & within[0];
+            if (height > 1) {
+                mark[1][word] |= marks & within[1];
+            }
+            if (height > 2) {
+                mark[2][word] |= marks & within[2];
+            }
+            for (uint32_t r = 3; r < height; r++) {
+                mark[r][word] |= marks & within[r];
+            }
         }
     }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                        size_t n)
+/* The common sizes have loops of their own. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
     if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
-    } else if (width == 16 && s->reach_y == 2) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
+    } else if (width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
     } else {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
     }
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
-                                                              const spki_conv_item *item, size_t n)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
 /* -- a step of the neurons -- */
@@ -36956,11 +37043,11 @@ SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
                                                    uint32_t lane, SPKI_VI sum)
 {
-    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const uint32_t pairs = s->kernel_x * s->pairs;
     const int16_t *w = s->windows + (size_t)lane * 2;
     for (uint32_t r = 0; r < s->kernel_y; r++) {
         for (uint32_t k = 0; k < pairs; k++) {
-            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            sum = SPKI_CF(spki_conv_pair)(sum, SPKI_CF(spki_conv_spread)(count + (size_t)k * 2), w);
             w += (size_t)s->lanes * 2;
         }
         count += s->count_pitch;
@@ -36969,7 +37056,7 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, con
 }
 
 /* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(const spki_conv_stage *s, size_t at, SPKI_VF input,
                                                  float factor, int32_t elapsed)
 {
     SPKI_NO_CONTRACT_HERE
@@ -37000,9 +37087,10 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, 
     return SPKI_CF(spki_conv_bits)(fired);
 }
 
-SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
-                                                         uint64_t now, bool full,
-                                                         spki_conv_item *out)
+/* Updates the neurons of a site; `sums` are its inputs, left at zero. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(const spki_conv_stage *s, uint32_t x,
+                                                         uint32_t y, int32_t *sums, uint64_t now,
+                                                         bool full, spki_conv_item *out)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -37011,15 +37099,17 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     const SPKI_VI none = {0};
     const uint32_t ox = x - s->left, oy = y - s->top;
     const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
-                                      (size_t)ox * s->stride_x * s->count_channels
+                                      (size_t)ox * s->stride_x * s->pairs * 2
                                 : NULL;
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
-        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        SPKI_VI sum = none;
         uint32_t bits;
-        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
         if (full) {
             sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        } else {
+            sum = SPKI_CF(spki_conv_load)(sums + c);
+            SPKI_CF(spki_conv_store)(sums + c, none);
         }
         bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
                                       short_elapsed);
@@ -37033,405 +37123,96 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     return out;
 }
 
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+/* Sums of margins are never looked at: they start the next row that takes this place at zero. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_clear)(const spki_conv_stage *s, uint32_t y, int32_t *sums)
+{
+    const uint32_t end = s->left + s->out.width;
+    if (y < s->top || y >= s->top + s->out.height) {
+        memset(sums, 0, (size_t)s->pitch * s->lanes * sizeof *sums);
+        return;
+    }
+    memset(sums, 0, (size_t)s->left * s->lanes * sizeof *sums);
+    memset(sums + (size_t)end * s->lanes, 0, (size_t)(s->pitch - end) * s->lanes * sizeof *sums);
+}
+
+/* The marked sites of row y. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_sites)(const spki_conv_stage *s, uint32_t y,
+                                                          uint64_t now, bool full,
+                                                          spki_conv_item *out)
+{
+    const size_t place = y & (s->ring - 1);
+    int32_t *sums = s->sums + place * s->pitch * s->lanes;
+    uint64_t *mark = s->marks + place * s->words;
+    uint32_t carry = 0;
+    for (uint32_t k = 0; k < s->words; k++) {
+        uint32_t bits = (uint32_t)mark[k] | carry;
+        carry = (uint32_t)(mark[k] >> 32);
+        mark[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t x = k * 32 + (uint32_t)__builtin_ctz(bits);
+            out = SPKI_CF(spki_conv_site)(s, x, y, sums + (size_t)x * s->lanes, now, full, out);
+        }
+    }
+    if (!full) {
+        SPKI_CF(spki_conv_clear)(s, y, sums);
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_sweep_as)(const spki_conv_stage *s, uint64_t now,
+                                                    bool full)
 {
     spki_conv_item *out = s->item;
+    uint32_t done = s->row[s->dirty_first].first;
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = 0;
-            for (; bits; bits &= bits - 1) {
-                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
-                                              full, out);
-            }
+        for (; done < s->row[y].first; done++) {
+            out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
         }
+        SPKI_CF(spki_conv_row)(s, y, full);
+    }
+    for (; done < s->row[s->dirty_end - 1].first + s->reach_y; done++) {
+        out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
     }
     return (size_t)(out - s->item);
 }
 
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
-                                                         bool full)
+/* A copy of the stage, whose address nobody has: stores to sums and potentials leave it alone. */
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_sweep)(spki_conv_stage *stage, uint64_t now,
+                                                        bool full)
 {
-    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
-                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+    const spki_conv_stage s = *stage;
+    return full ? SPKI_CF(spki_conv_sweep_as)(&s, now, true)
+                : SPKI_CF(spki_conv_sweep_as)(&s, now, false);
 }
 
 #undef SPKI_CF
 #undef SPKI_CONV_INLINE
 #undef SPKI_VF
 #undef SPKI_VI
-#undef SPKI_VH
+#undef SPKI_VB
+#undef SPKI_CONV_ADD
 #undef SPKI_CONV_L
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
 #endif
 
-/* A site of 8 channels is half of a vector of AVX-512: stages that narrow take these. */
 #if SPKI_HAVE_AVX512
-#define SPKI_CONV_L 8
-#define SPKI_CONV_S half512
-#define SPKI_CONV_TARGET                                                                           \
-    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
-/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
-#define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
-#define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
-#if SPKI_CONV_L > 1
-typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
-#else
-typedef float SPKI_CF(spki_conv_f);
-typedef int32_t SPKI_CF(spki_conv_i);
-typedef int16_t SPKI_CF(spki_conv_h);
-#endif
-#define SPKI_VF SPKI_CF(spki_conv_f)
-#define SPKI_VI SPKI_CF(spki_conv_i)
-#define SPKI_VH SPKI_CF(spki_conv_h)
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
-{
-    SPKI_VI x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
-{
-    memcpy(p, &x, sizeof x);
-}
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
-{
-    SPKI_VH x;
-    memcpy(&x, p, sizeof x);
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VI);
-#else
-    return x;
-#endif
-}
-
-SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
-{
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VF);
-#else
-    return (float)x;
-#endif
-}
-
-/* A comparison gives -1 or 0 a lane. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_less)(SPKI_VF a, SPKI_VF b)
-{
-#if SPKI_CONV_L > 1
-    return (SPKI_VI)(a < b);
-#else
-    return -(a < b);
-#endif
-}
-
-SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_choose)(SPKI_VI mask, SPKI_VF yes, SPKI_VF no)
-{
-#if SPKI_CONV_L > 1
-    return (SPKI_VF)((mask & (SPKI_VI)yes) | (~mask & (SPKI_VI)no));
-#else
-    return mask ? yes : no;
-#endif
-}
-
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
-{
-#if SPKI_CONV_L == 1
-    return (uint32_t)mask & 1;
-#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
-    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
-#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
-    return (uint32_t)_mm256_movemask_ps((__m256)mask);
-#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
-    return (uint32_t)_mm_movemask_ps((__m128)mask);
-#else
-    uint32_t bits = 0;
-    for (int k = 0; k < SPKI_CONV_L; k++) {
-        bits |= (uint32_t)(mask[k] & 1) << k;
-    }
-    return bits;
-#endif
-}
-
-/* sum + low half of the pair * even weights + high half * odd ones. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
-{
-#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
-    int32_t both;
-    memcpy(&both, pair, sizeof both);
-#if SPKI_CONV_L == 16
-    return sum +
-           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
-#elif SPKI_CONV_L == 8
-    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
-                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
-#else
-    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
-                                         _mm_loadu_si128((const __m128i *)(const void *)w));
-#endif
-#elif SPKI_CONV_L > 1
-    for (int k = 0; k < SPKI_CONV_L; k++) {
-        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
-    }
-    return sum;
-#else
-    return sum + pair[0] * w[0] + pair[1] * w[1];
-#endif
-}
-
-/* -- inputs touch their footprints -- */
-
-/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
-   stage for all that the compiler knows. */
-typedef struct SPKI_CF(spki_conv_hand) {
-    const spki_conv_column *column;
-    const spki_conv_row *row;
-    const int16_t *weights;
-    int32_t *sums;
-    uint64_t *marks;
-    uint32_t weights_channel, pitch, words;
-    uint32_t dirty_first, dirty_end;
-} SPKI_CF(spki_conv_hand);
-
-SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
-{
-    SPKI_CF(spki_conv_hand) h;
-    h.column = s->column;
-    h.row = s->row;
-    h.weights = s->weights;
-    h.sums = s->sums;
-    h.marks = s->marks;
-    h.weights_channel = s->weights_channel;
-    h.pitch = s->pitch * s->lanes;
-    h.words = s->words;
-    h.dirty_first = s->dirty_first;
-    h.dirty_end = s->dirty_end;
-    return h;
-}
-
-/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
-                                               uint32_t c, uint32_t width, uint32_t height)
-{
-    const spki_conv_column *col = &h->column[x];
-    const spki_conv_row *row = &h->row[y];
-    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
-    int32_t *sum = h->sums + row->sums + col->sums;
-    uint64_t *mark = h->marks + row->word + col->word;
-    const uint32_t rows = row->rows;
-    const uint64_t marks = col->marks;
-    for (uint32_t r = 0; r < height; r++) {
-        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)
-            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
-        }
-        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
-        sum += h->pitch;
-        w += width;
-        mark += h->words;
-    }
-    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
-    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
-                                                   uint32_t width, uint32_t height)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
-    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t x, y;
-        if (e[k].kind != SPK_EVENT_CD) {
-            s->others++;
-            continue;
-        }
-        if (e[k].x >= in_x || e[k].y >= in_y) {
-            s->outside++;
-            continue;
-        }
-        x = fold_x[e[k].x];
-        y = fold_y[e[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                        size_t n)
-{
-    const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
-    } else if (width == 16 && s->reach_y == 2) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
-    } else {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
-    }
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
-                                                              const spki_conv_item *item, size_t n)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
-}
-
-/* -- a step of the neurons -- */
-
-/* What the counted inputs of a site's window bring to one vector of its channels. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
-                                                   uint32_t lane, SPKI_VI sum)
-{
-    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
-    const int16_t *w = s->windows + (size_t)lane * 2;
-    for (uint32_t r = 0; r < s->kernel_y; r++) {
-        for (uint32_t k = 0; k < pairs; k++) {
-            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
-            w += (size_t)s->lanes * 2;
-        }
-        count += s->count_pitch;
-    }
-    return sum;
-}
-
-/* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
-                                                 float factor, int32_t elapsed)
-{
-    SPKI_NO_CONTRACT_HERE
-    const SPKI_VF zero = {0};
-    const SPKI_VI none = {0};
-    const SPKI_VF threshold = zero + s->threshold;
-    SPKI_VI hold = none, fired;
-    SPKI_VF v, after;
-    memcpy(&v, s->v + at, sizeof v);
-    v = v * (zero + factor);
-    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + 1e-30f) &
-                                      SPKI_CF(spki_conv_less)(zero - 1e-30f, v),
-                                  zero, v);
-    if (s->hold) {
-        hold = SPKI_CF(spki_conv_load)(s->hold + at) - elapsed;
-        hold = hold & ~(hold >> 31);
-        input = SPKI_CF(spki_conv_choose)((none - hold) >> 31, zero, input);
-    }
-    v = v + input;
-    v = SPKI_CF(spki_conv_choose)(SPKI_CF(spki_conv_less)(v, zero + s->v_min), zero + s->v_min, v);
-    fired = ~SPKI_CF(spki_conv_less)(v, threshold) & ~((none - hold) >> 31);
-    after = s->subtract ? v - threshold : zero + s->v_reset;
-    v = SPKI_CF(spki_conv_choose)(fired, after, v);
-    memcpy(s->v + at, &v, sizeof v);
-    if (s->hold) {
-        SPKI_CF(spki_conv_store)(s->hold + at, (fired & (none + s->refractory)) | (~fired & hold));
-    }
-    return SPKI_CF(spki_conv_bits)(fired);
-}
-
-SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
-                                                         uint64_t now, bool full,
-                                                         spki_conv_item *out)
-{
-    const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
-    const uint64_t elapsed = now - s->last[site];
-    const float factor = spki_conv_decay(s, elapsed);
-    const int32_t short_elapsed = (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30);
-    const SPKI_VI none = {0};
-    const uint32_t ox = x - s->left, oy = y - s->top;
-    const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
-                                      (size_t)ox * s->stride_x * s->count_channels
-                                : NULL;
-    s->last[site] = now;
-    for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
-        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
-        uint32_t bits;
-        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
-        if (full) {
-            sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
-        }
-        bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
-                                      short_elapsed);
-        for (; bits; bits &= bits - 1) {
-            out->x = (uint16_t)ox;
-            out->y = (uint16_t)oy;
-            out->c = (uint16_t)(c + (uint32_t)__builtin_ctz(bits));
-            out++;
-        }
-    }
-    return out;
-}
-
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
-{
-    spki_conv_item *out = s->item;
-    for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = 0;
-            for (; bits; bits &= bits - 1) {
-                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
-                                              full, out);
-            }
-        }
-    }
-    return (size_t)(out - s->item);
-}
-
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
-                                                         bool full)
-{
-    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
-                : SPKI_CF(spki_conv_finish_as)(s, now, false);
-}
-
-#undef SPKI_CF
-#undef SPKI_CONV_INLINE
-#undef SPKI_VF
-#undef SPKI_VI
-#undef SPKI_VH
-#undef SPKI_CONV_L
-#undef SPKI_CONV_S
-#undef SPKI_CONV_TARGET
 #define SPKI_CONV_L 16
 #define SPKI_CONV_S avx512
 #define SPKI_CONV_TARGET                                                                           \
     __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
-/* ---- >>conv-kernels: the loops of a stage at one vector width (pasted once per width) ---- */
+/* ---- >>conv-kernels: the sweep of a stage at one vector width (pasted once per width) ---- */
 #define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
 #define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
 #if SPKI_CONV_L > 1
 typedef float SPKI_CF(spki_conv_f) __attribute__((vector_size(SPKI_CONV_L * 4)));
 typedef int32_t SPKI_CF(spki_conv_i) __attribute__((vector_size(SPKI_CONV_L * 4)));
-typedef int16_t SPKI_CF(spki_conv_h) __attribute__((vector_size(SPKI_CONV_L * 2)));
 #else
 typedef float SPKI_CF(spki_conv_f);
 typedef int32_t SPKI_CF(spki_conv_i);
-typedef int16_t SPKI_CF(spki_conv_h);
 #endif
 #define SPKI_VF SPKI_CF(spki_conv_f)
 #define SPKI_VI SPKI_CF(spki_conv_i)
-#define SPKI_VH SPKI_CF(spki_conv_h)
 
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 {
@@ -37443,17 +37224,6 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_load)(const int32_t *p)
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_store)(int32_t *p, SPKI_VI x)
 {
     memcpy(p, &x, sizeof x);
-}
-
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_widen)(const int16_t *p)
-{
-    SPKI_VH x;
-    memcpy(&x, p, sizeof x);
-#if SPKI_CONV_L > 1
-    return __builtin_convertvector(x, SPKI_VI);
-#else
-    return x;
-#endif
 }
 
 SPKI_CONV_INLINE SPKI_VF SPKI_CF(spki_conv_float)(SPKI_VI x)
@@ -37503,139 +37273,153 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_bits)(SPKI_VI mask)
 #endif
 }
 
-/* sum + low half of the pair * even weights + high half * odd ones. */
-SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, const int16_t *pair, const int16_t *w)
+/* A pair of counts in every lane, where the target multiplies pairs. */
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+#define SPKI_VB SPKI_VI
+#else
+#define SPKI_VB SPKI_CF(spki_conv_both)
+typedef struct SPKI_CF(spki_conv_both) {
+    int32_t even, odd;
+} SPKI_CF(spki_conv_both);
+#endif
+
+SPKI_CONV_INLINE SPKI_VB SPKI_CF(spki_conv_spread)(const int16_t *pair)
 {
 #if SPKI_HAVE_SSE2 && SPKI_CONV_L > 1
+    const SPKI_VI none = {0};
     int32_t both;
     memcpy(&both, pair, sizeof both);
-#if SPKI_CONV_L == 16
-    return sum +
-           (SPKI_VI)_mm512_madd_epi16(_mm512_set1_epi32(both), _mm512_loadu_si512((const void *)w));
-#elif SPKI_CONV_L == 8
-    return sum + (SPKI_VI)_mm256_madd_epi16(_mm256_set1_epi32(both),
-                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+    return none + both;
 #else
-    return sum + (SPKI_VI)_mm_madd_epi16(_mm_set1_epi32(both),
-                                         _mm_loadu_si128((const __m128i *)(const void *)w));
+    SPKI_VB both;
+    both.even = pair[0];
+    both.odd = pair[1];
+    return both;
 #endif
+}
+
+/* sum + first count * even weights + second count * odd ones. */
+SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_pair)(SPKI_VI sum, SPKI_VB both, const int16_t *w)
+{
+#if SPKI_HAVE_SSE2 && SPKI_CONV_L == 16
+    return sum + (SPKI_VI)_mm512_madd_epi16((__m512i)both, _mm512_loadu_si512((const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 8
+    return sum + (SPKI_VI)_mm256_madd_epi16((__m256i)both,
+                                            _mm256_loadu_si256((const __m256i *)(const void *)w));
+#elif SPKI_HAVE_SSE2 && SPKI_CONV_L == 4
+    return sum + (SPKI_VI)_mm_madd_epi16((__m128i)both,
+                                         _mm_loadu_si128((const __m128i *)(const void *)w));
 #elif SPKI_CONV_L > 1
     for (int k = 0; k < SPKI_CONV_L; k++) {
-        sum[k] += pair[0] * w[2 * k] + pair[1] * w[2 * k + 1];
+        sum[k] += both.even * w[2 * k] + both.odd * w[2 * k + 1];
     }
     return sum;
 #else
-    return sum + pair[0] * w[0] + pair[1] * w[1];
+    return sum + both.even * w[0] + both.odd * w[1];
 #endif
 }
 
 /* -- inputs touch their footprints -- */
 
-/* What the loop over inputs needs of a stage, in registers: the stores to the sums might alias the
-   stage for all that the compiler knows. */
-typedef struct SPKI_CF(spki_conv_hand) {
-    const spki_conv_column *column;
-    const spki_conv_row *row;
-    const int16_t *weights;
-    int32_t *sums;
-    uint64_t *marks;
-    uint32_t weights_channel, pitch, words;
-    uint32_t dirty_first, dirty_end;
-} SPKI_CF(spki_conv_hand);
+/* Vector k of a row of a footprint, if it has so many: straight code where the width is constant.
+ */
+#define SPKI_CONV_ADD(k)                                                                           \
+    if (width > (k)*SPKI_CONV_L) {                                                                 \
+        SPKI_CF(spki_conv_store)                                                                   \
+        (sum + (k)*SPKI_CONV_L,                                                                    \
+         SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + (k)*SPKI_CONV_L), both,             \
+                                 w + 2 * (k)*SPKI_CONV_L));                                        \
+    }
 
-SPKI_CONV_INLINE SPKI_CF(spki_conv_hand) SPKI_CF(spki_conv_take)(const spki_conv_stage *s)
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch_row)(int32_t *sum, SPKI_VB both, const int16_t *w,
+                                                   uint32_t width)
 {
-    SPKI_CF(spki_conv_hand) h;
-    h.column = s->column;
-    h.row = s->row;
-    h.weights = s->weights;
-    h.sums = s->sums;
-    h.marks = s->marks;
-    h.weights_channel = s->weights_channel;
-    h.pitch = s->pitch * s->lanes;
-    h.words = s->words;
-    h.dirty_first = s->dirty_first;
-    h.dirty_end = s->dirty_end;
-    return h;
+    SPKI_CONV_ADD(0u)
+    SPKI_CONV_ADD(1u)
+    SPKI_CONV_ADD(2u)
+    SPKI_CONV_ADD(3u)
+    SPKI_CONV_ADD(4u)
+    SPKI_CONV_ADD(5u)
+    for (uint32_t k = 6 * SPKI_CONV_L; k < width; k += SPKI_CONV_L) {
+        SPKI_CF(spki_conv_store)
+        (sum + k, SPKI_CF(spki_conv_pair)(SPKI_CF(spki_conv_load)(sum + k), both, w + 2 * k));
+    }
 }
 
-/* `width` and `height` are the footprint's, in elements and rows: constants where it matters. */
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(SPKI_CF(spki_conv_hand) * h, uint32_t x, uint32_t y,
-                                               uint32_t c, uint32_t width, uint32_t height)
+/* One active pair of channels: adds its weights to the rows of sums that `row` points to. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_touch)(int32_t *const *row, SPKI_VB both, const int16_t *w,
+                                               uint32_t at, uint32_t width, uint32_t height)
 {
-    const spki_conv_column *col = &h->column[x];
-    const spki_conv_row *row = &h->row[y];
-    const int16_t *w = h->weights + c * h->weights_channel + col->weights + row->weights;
-    int32_t *sum = h->sums + row->sums + col->sums;
-    uint64_t *mark = h->marks + row->word + col->word;
-    const uint32_t rows = row->rows;
-    const uint64_t marks = col->marks;
+    SPKI_CF(spki_conv_touch_row)(row[0] + at, both, w, width);
+    if (height > 1) {
+        SPKI_CF(spki_conv_touch_row)(row[1] + at, both, w + 2 * width, width);
+    }
+    if (height > 2) {
+        SPKI_CF(spki_conv_touch_row)(row[2] + at, both, w + 4 * width, width);
+    }
+    for (uint32_t r = 3; r < height; r++) {
+        SPKI_CF(spki_conv_touch_row)(row[r] + at, both, w + (size_t)2 * r * width, width);
+    }
+}
+
+/* All active inputs of row y. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_t y, bool full,
+                                               uint32_t width, uint32_t height)
+{
+    const spki_conv_column *column = s->column;
+    const uint32_t pairs = s->pairs, weights_pair = s->weights_pair;
+    const int16_t *weights = s->weights + s->row[y].weights;
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch;
+    uint64_t *active = s->active + (size_t)y * s->active_words;
+    int32_t *row[SPKI_CONV_REACH];
+    uint64_t *mark[SPKI_CONV_REACH];
+    uint64_t within[SPKI_CONV_REACH];
     for (uint32_t r = 0; r < height; r++) {
-        for (uint32_t k = 0; k < width; k += SPKI_CONV_L) {
-            SPKI_CF(spki_conv_store)
-            (sum + k, SPKI_CF(spki_conv_load)(sum + k) + SPKI_CF(spki_conv_widen)(w + k));
-        }
-        *mark |= marks & ((uint64_t)0 - (rows >> r & 1));
-        sum += h->pitch;
-        w += width;
-        mark += h->words;
+        const uint32_t at = (s->row[y].first + r) & (s->ring - 1);
+        row[r] = s->sums + (size_t)at * s->pitch * s->lanes;
+        mark[r] = s->marks + (size_t)at * s->words;
+        within[r] = (uint64_t)0 - (s->row[y].rows >> r & 1);
     }
-    h->dirty_first = SPKI_MIN(h->dirty_first, row->first);
-    h->dirty_end = SPKI_MAX(h->dirty_end, row->first + height);
-}
-
-SPKI_CONV_INLINE void SPKI_CF(spki_conv_scatter_n)(spki_conv_stage *s, const spk_event *e, size_t n,
-                                                   uint32_t width, uint32_t height)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint16_t *fold_x = s->fold_x, *fold_y = s->fold_y;
-    const uint32_t two = s->in.channels > 1, in_x = s->source.width, in_y = s->source.height;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t x, y;
-        if (e[k].kind != SPK_EVENT_CD) {
-            s->others++;
-            continue;
-        }
-        if (e[k].x >= in_x || e[k].y >= in_y) {
-            s->outside++;
-            continue;
-        }
-        x = fold_x[e[k].x];
-        y = fold_y[e[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, (e[k].polarity != 0) & two, width, height);
+    for (uint32_t k = 0; k < s->active_words; k++) {
+        uint64_t bits = active[k];
+        active[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+            const uint32_t x = pairs == 1 ? at : at / pairs, pair = pairs == 1 ? 0 : at % pairs;
+            const spki_conv_column *col = &column[x];
+            const uint64_t marks = col->marks;
+            const uint32_t word = col->word;
+            if (!full) {
+                SPKI_CF(spki_conv_touch)
+                (row, SPKI_CF(spki_conv_spread)(count + (size_t)at * 2),
+                 weights + (size_t)pair * weights_pair + col->weights, col->sums, width, height);
+                memset(count + (size_t)at * 2, 0, 2 * sizeof *count);
+            }
+            mark[0][word] |= marks & within[0];
+            if (height > 1) {
+                mark[1][word] |= marks & within[1];
+            }
+            if (height > 2) {
+                mark[2][word] |= marks & within[2];
+            }
+            for (uint32_t r = 3; r < height; r++) {
+                mark[r][word] |= marks & within[r];
+            }
         }
     }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter)(spki_conv_stage *s, const spk_event *e,
-                                                        size_t n)
+/* The common sizes have loops of their own. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
     if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 24, 3);
-    } else if (width == 16 && s->reach_y == 2) {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, 16, 2);
+        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
+    } else if (width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
     } else {
-        SPKI_CF(spki_conv_scatter_n)(s, e, n, width, s->reach_y);
+        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
     }
-}
-
-SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s,
-                                                              const spki_conv_item *item, size_t n)
-{
-    SPKI_CF(spki_conv_hand) h = SPKI_CF(spki_conv_take)(s);
-    const uint32_t width = s->reach_x * s->lanes, height = s->reach_y;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
-        if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            SPKI_CF(spki_conv_touch)(&h, x, y, item[k].c, width, height);
-        }
-    }
-    s->dirty_first = h.dirty_first;
-    s->dirty_end = h.dirty_end;
 }
 
 /* -- a step of the neurons -- */
@@ -37644,11 +37428,11 @@ SPKI_CONV_TARGET static void SPKI_CF(spki_conv_scatter_items)(spki_conv_stage *s
 SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, const int16_t *count,
                                                    uint32_t lane, SPKI_VI sum)
 {
-    const uint32_t pairs = s->kernel_x * s->count_channels / 2;
+    const uint32_t pairs = s->kernel_x * s->pairs;
     const int16_t *w = s->windows + (size_t)lane * 2;
     for (uint32_t r = 0; r < s->kernel_y; r++) {
         for (uint32_t k = 0; k < pairs; k++) {
-            sum = SPKI_CF(spki_conv_pair)(sum, count + (size_t)k * 2, w);
+            sum = SPKI_CF(spki_conv_pair)(sum, SPKI_CF(spki_conv_spread)(count + (size_t)k * 2), w);
             w += (size_t)s->lanes * 2;
         }
         count += s->count_pitch;
@@ -37657,7 +37441,7 @@ SPKI_CONV_INLINE SPKI_VI SPKI_CF(spki_conv_window)(const spki_conv_stage *s, con
 }
 
 /* Decays, adds the input, fires and resets one vector of neurons; the lanes that fired, as bits. */
-SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, SPKI_VF input,
+SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(const spki_conv_stage *s, size_t at, SPKI_VF input,
                                                  float factor, int32_t elapsed)
 {
     SPKI_NO_CONTRACT_HERE
@@ -37688,9 +37472,10 @@ SPKI_CONV_INLINE uint32_t SPKI_CF(spki_conv_lif)(spki_conv_stage *s, size_t at, 
     return SPKI_CF(spki_conv_bits)(fired);
 }
 
-SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uint32_t x, uint32_t y,
-                                                         uint64_t now, bool full,
-                                                         spki_conv_item *out)
+/* Updates the neurons of a site; `sums` are its inputs, left at zero. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(const spki_conv_stage *s, uint32_t x,
+                                                         uint32_t y, int32_t *sums, uint64_t now,
+                                                         bool full, spki_conv_item *out)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -37699,15 +37484,17 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     const SPKI_VI none = {0};
     const uint32_t ox = x - s->left, oy = y - s->top;
     const int16_t *count = full ? s->counts + (size_t)oy * s->stride_y * s->count_pitch +
-                                      (size_t)ox * s->stride_x * s->count_channels
+                                      (size_t)ox * s->stride_x * s->pairs * 2
                                 : NULL;
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c += SPKI_CONV_L) {
-        SPKI_VI sum = SPKI_CF(spki_conv_load)(s->sums + at + c);
+        SPKI_VI sum = none;
         uint32_t bits;
-        SPKI_CF(spki_conv_store)(s->sums + at + c, none);
         if (full) {
             sum = SPKI_CF(spki_conv_window)(s, count, c, sum);
+        } else {
+            sum = SPKI_CF(spki_conv_load)(sums + c);
+            SPKI_CF(spki_conv_store)(sums + c, none);
         }
         bits = SPKI_CF(spki_conv_lif)(s, at + c, SPKI_CF(spki_conv_float)(sum) * s->quantum, factor,
                                       short_elapsed);
@@ -37721,37 +37508,74 @@ SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_site)(spki_conv_stage *s, uin
     return out;
 }
 
-SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_finish_as)(spki_conv_stage *s, uint64_t now, bool full)
+/* Sums of margins are never looked at: they start the next row that takes this place at zero. */
+SPKI_CONV_INLINE void SPKI_CF(spki_conv_clear)(const spki_conv_stage *s, uint32_t y, int32_t *sums)
+{
+    const uint32_t end = s->left + s->out.width;
+    if (y < s->top || y >= s->top + s->out.height) {
+        memset(sums, 0, (size_t)s->pitch * s->lanes * sizeof *sums);
+        return;
+    }
+    memset(sums, 0, (size_t)s->left * s->lanes * sizeof *sums);
+    memset(sums + (size_t)end * s->lanes, 0, (size_t)(s->pitch - end) * s->lanes * sizeof *sums);
+}
+
+/* The marked sites of row y. */
+SPKI_CONV_INLINE spki_conv_item *SPKI_CF(spki_conv_sites)(const spki_conv_stage *s, uint32_t y,
+                                                          uint64_t now, bool full,
+                                                          spki_conv_item *out)
+{
+    const size_t place = y & (s->ring - 1);
+    int32_t *sums = s->sums + place * s->pitch * s->lanes;
+    uint64_t *mark = s->marks + place * s->words;
+    uint32_t carry = 0;
+    for (uint32_t k = 0; k < s->words; k++) {
+        uint32_t bits = (uint32_t)mark[k] | carry;
+        carry = (uint32_t)(mark[k] >> 32);
+        mark[k] = 0;
+        for (; bits; bits &= bits - 1) {
+            const uint32_t x = k * 32 + (uint32_t)__builtin_ctz(bits);
+            out = SPKI_CF(spki_conv_site)(s, x, y, sums + (size_t)x * s->lanes, now, full, out);
+        }
+    }
+    if (!full) {
+        SPKI_CF(spki_conv_clear)(s, y, sums);
+    }
+    return out;
+}
+
+SPKI_CONV_INLINE size_t SPKI_CF(spki_conv_sweep_as)(const spki_conv_stage *s, uint64_t now,
+                                                    bool full)
 {
     spki_conv_item *out = s->item;
+    uint32_t done = s->row[s->dirty_first].first;
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = 0;
-            for (; bits; bits &= bits - 1) {
-                out = SPKI_CF(spki_conv_site)(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now,
-                                              full, out);
-            }
+        for (; done < s->row[y].first; done++) {
+            out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
         }
+        SPKI_CF(spki_conv_row)(s, y, full);
+    }
+    for (; done < s->row[s->dirty_end - 1].first + s->reach_y; done++) {
+        out = SPKI_CF(spki_conv_sites)(s, done, now, full, out);
     }
     return (size_t)(out - s->item);
 }
 
-SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uint64_t now,
-                                                         bool full)
+/* A copy of the stage, whose address nobody has: stores to sums and potentials leave it alone. */
+SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_sweep)(spki_conv_stage *stage, uint64_t now,
+                                                        bool full)
 {
-    return full ? SPKI_CF(spki_conv_finish_as)(s, now, true)
-                : SPKI_CF(spki_conv_finish_as)(s, now, false);
+    const spki_conv_stage s = *stage;
+    return full ? SPKI_CF(spki_conv_sweep_as)(&s, now, true)
+                : SPKI_CF(spki_conv_sweep_as)(&s, now, false);
 }
 
 #undef SPKI_CF
 #undef SPKI_CONV_INLINE
 #undef SPKI_VF
 #undef SPKI_VI
-#undef SPKI_VH
+#undef SPKI_VB
+#undef SPKI_CONV_ADD
 #undef SPKI_CONV_L
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
@@ -37761,36 +37585,27 @@ SPKI_CONV_TARGET static size_t SPKI_CF(spki_conv_finish)(spki_conv_stage *s, uin
 #pragma GCC diagnostic pop
 #endif
 
-#define SPKI_CONV_OPS(S)                                                                           \
-    {                                                                                              \
-        spki_conv_scatter_##S, spki_conv_scatter_items_##S, spki_conv_finish_##S                   \
-    }
-
-/* For a stage whose sites have so many lanes (a multiple of 8; of 16 from 16 on). */
-SPKI_FN const spki_conv_ops *spki_conv_ops_of(spk_isa isa, uint32_t lanes)
+/* For a stage whose sites have so many lanes: 8, half a vector of AVX-512, or a multiple of 16. */
+SPKI_FN spki_conv_sweep_fn spki_conv_sweep_of(spk_isa isa, uint32_t lanes)
 {
-    static const spki_conv_ops scalar = SPKI_CONV_OPS(scalar);
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-    static const spki_conv_ops base = SPKI_CONV_OPS(base);
     if (isa == SPK_ISA_SSE2 || isa == SPK_ISA_NEON || isa == SPK_ISA_GENERIC) {
-        return &base;
+        return spki_conv_sweep_base;
     }
 #endif
 #if SPKI_HAVE_AVX2
-    static const spki_conv_ops avx2 = SPKI_CONV_OPS(avx2);
     if (isa == SPK_ISA_AVX2) {
-        return &avx2;
+        return spki_conv_sweep_avx2;
     }
 #endif
 #if SPKI_HAVE_AVX512
-    static const spki_conv_ops narrow = SPKI_CONV_OPS(half512), wide = SPKI_CONV_OPS(avx512);
     if (isa == SPK_ISA_AVX512) {
-        return lanes % 16 ? &narrow : &wide;
+        return lanes % 16 ? spki_conv_sweep_avx2 : spki_conv_sweep_avx512;
     }
 #endif
     (void)isa;
     (void)lanes;
-    return &scalar;
+    return spki_conv_sweep_scalar;
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
@@ -37985,17 +37800,23 @@ SPKI_FN spk_result spki_conv_measure(spk_conv *conv, spki_conv_stage *s, const s
     s->rows = s->top + s->out.height + bottom;
     s->words = (s->pitch + 31) / 32 + 1;
     s->neurons = (size_t)s->out.width * s->out.height * s->out.channels;
-    s->count_channels = (s->in.channels + 1) / 2 * 2;
-    s->count_pitch = (s->in.width + 2 * s->padding_x) * s->count_channels;
+    s->ring = 1;
+    while (s->ring < s->reach_y) {
+        s->ring *= 2;
+    }
+    s->pairs = (s->in.channels + 1) / 2;
+    s->count_pitch = (s->in.width + 2 * s->padding_x) * s->pairs * 2;
+    s->count_origin = (size_t)s->padding_y * s->count_pitch + (size_t)s->padding_x * s->pairs * 2;
+    s->active_words = (s->in.width * s->pairs + 63) / 64;
 
     absurd = __builtin_mul_overflow((size_t)s->pitch * s->rows, (size_t)s->lanes, &sums);
-    weights = (size_t)s->reach_x * s->reach_y * s->lanes;
+    weights = (size_t)s->reach_x * s->reach_y * s->lanes * 2;
     absurd = __builtin_mul_overflow(weights, (size_t)s->stride_x * s->stride_y, &weights) || absurd;
     absurd = absurd || weights > SPKI_CONV_ELEMENTS;
-    s->weights_channel = absurd ? 0 : (uint32_t)weights;
-    absurd = __builtin_mul_overflow(weights, (size_t)s->in.channels, &weights) || absurd;
+    s->weights_pair = absurd ? 0 : (uint32_t)weights;
+    absurd = __builtin_mul_overflow(weights, (size_t)s->pairs, &weights) || absurd;
     absurd = __builtin_mul_overflow((size_t)s->kernel_x * s->kernel_y,
-                                    (size_t)s->count_channels * s->lanes, &windows) ||
+                                    (size_t)s->pairs * 2 * s->lanes, &windows) ||
              absurd;
     absurd = __builtin_mul_overflow((size_t)s->count_pitch,
                                     (size_t)s->in.height + 2 * (size_t)s->padding_y, &counts) ||
@@ -38027,22 +37848,27 @@ SPKI_FN size_t spki_conv_lay_out(spki_conv_stage *s, bool first)
 {
     const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
     const size_t far_count = (size_t)(s->far_steps / SPKI_CONV_NEAR) + 1;
+    const size_t marks = (size_t)s->rows * s->words;
     size_t used = 0;
-    s->sums = (int32_t *)spki_conv_place(s, &used, all, sizeof *s->sums);
-    s->spill = (int64_t *)spki_conv_place(s, &used, first ? all : 0, sizeof *s->spill);
+    s->sums = (int32_t *)spki_conv_place(s, &used, (size_t)s->ring * s->pitch * s->lanes,
+                                         sizeof *s->sums);
+    s->marks = (uint64_t *)spki_conv_place(s, &used, (size_t)s->ring * s->words, sizeof *s->marks);
     s->v = (float *)spki_conv_place(s, &used, all, sizeof *s->v);
     s->last = (uint64_t *)spki_conv_place(s, &used, sites, sizeof *s->last);
-    s->marks = (uint64_t *)spki_conv_place(s, &used, (size_t)s->rows * s->words, sizeof *s->marks);
+    s->spill = (int64_t *)spki_conv_place(s, &used, first ? all : 0, sizeof *s->spill);
+    s->spill_marks =
+        (uint64_t *)spki_conv_place(s, &used, first ? marks : 0, sizeof *s->spill_marks);
     s->fold_x = (uint16_t *)spki_conv_place(s, &used, s->source.width, sizeof *s->fold_x);
     s->fold_y = (uint16_t *)spki_conv_place(s, &used, s->source.height, sizeof *s->fold_y);
     s->column = (spki_conv_column *)spki_conv_place(s, &used, s->in.width, sizeof *s->column);
     s->row = (spki_conv_row *)spki_conv_place(s, &used, s->in.height, sizeof *s->row);
-    s->weights = (int16_t *)spki_conv_place(s, &used, (size_t)s->in.channels * s->weights_channel,
+    s->weights = (int16_t *)spki_conv_place(s, &used, (size_t)s->pairs * s->weights_pair,
                                             sizeof *s->weights);
     s->counts = (int16_t *)spki_conv_place(s, &used, s->count_elements, sizeof *s->counts);
+    s->active = (uint64_t *)spki_conv_place(s, &used, (size_t)s->in.height * s->active_words,
+                                            sizeof *s->active);
     s->windows = (int16_t *)spki_conv_place(
-        s, &used, (size_t)s->kernel_x * s->kernel_y * s->count_channels * s->lanes,
-        sizeof *s->windows);
+        s, &used, (size_t)s->kernel_x * s->kernel_y * s->pairs * 2 * s->lanes, sizeof *s->windows);
     s->near_decay = (float *)spki_conv_place(s, &used, SPKI_CONV_NEAR, sizeof *s->near_decay);
     s->far_decay = (float *)spki_conv_place(s, &used, far_count, sizeof *s->far_decay);
     s->total = (uint32_t *)spki_conv_place(s, &used, s->neurons, sizeof *s->total);
@@ -38094,7 +37920,7 @@ SPKI_FN uint32_t spki_conv_footprint(uint32_t at, uint32_t padding, uint32_t str
 
 SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
 {
-    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes * 2;
     uint32_t begin, phase;
     for (uint32_t x = 0; x < s->in.width; x++) {
         spki_conv_column *c = &s->column[x];
@@ -38103,7 +37929,6 @@ SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
                                 s->out.width, &begin, &phase);
         c->sums = begin * s->lanes;
         c->weights = phase * block;
-        c->count = (x + s->padding_x) * s->count_channels;
         c->word = begin / 32;
         c->marks = (uint64_t)bits << begin % 32;
     }
@@ -38112,10 +37937,7 @@ SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
         r->rows = spki_conv_footprint(y, s->padding_y, s->stride_y, s->kernel_y, s->reach_y, s->top,
                                       s->out.height, &begin, &phase);
         r->first = begin;
-        r->sums = begin * s->pitch * s->lanes;
         r->weights = phase * s->stride_x * block;
-        r->count = (y + s->padding_y) * s->count_pitch;
-        r->word = begin * s->words;
     }
 }
 
@@ -38146,7 +37968,7 @@ SPKI_FN int32_t spki_conv_quantised(double w, double quantum)
    input of its window is `most`, as pools may make it. */
 SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, double most)
 {
-    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes * 2;
     const float *w = weights;
     bool fits = true;
     for (uint32_t c = 0; c < s->out.channels; c++) {
@@ -38159,10 +37981,10 @@ SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, do
                     const uint32_t ry = s->reach_y - 1 - ky / s->stride_y;
                     const uint32_t rx = s->reach_x - 1 - kx / s->stride_x;
                     const size_t tap = (size_t)ky * s->kernel_x + kx;
-                    s->weights[(size_t)i * s->weights_channel + (size_t)phase * block +
-                               ((size_t)ry * s->reach_x + rx) * s->lanes + c] = (int16_t)q;
-                    s->windows[((tap * (s->count_channels / 2) + i / 2) * s->lanes + c) * 2 +
-                               i % 2] = (int16_t)q;
+                    s->weights[(size_t)(i / 2) * s->weights_pair + (size_t)phase * block +
+                               (((size_t)ry * s->reach_x + rx) * s->lanes + c) * 2 + i % 2] =
+                        (int16_t)q;
+                    s->windows[((tap * s->pairs + i / 2) * s->lanes + c) * 2 + i % 2] = (int16_t)q;
                     sum += q < 0 ? -(double)q : (double)q;
                 }
             }
@@ -38189,14 +38011,14 @@ SPKI_FN void spki_conv_fill_decay(spki_conv_stage *s, double tau_us, double dt_u
 SPKI_FN void spki_conv_stage_params(spki_conv_stage *s, const spk_conv_layer *l, double dt_us)
 {
     const double share = l->full_above != 0.0 ? l->full_above : SPKI_CONV_FULL_ABOVE;
-    const double inputs = (double)s->in.width * s->in.height * s->in.channels;
+    const double inputs = (double)s->in.width * s->in.height * s->pairs;
     s->threshold = (float)l->threshold;
     s->v_reset = (float)l->v_reset;
     s->v_min = l->v_min < 0.0 ? (float)l->v_min : -FLT_MAX;
     s->subtract = l->reset == SPK_CONV_RESET_SUBTRACT;
     s->refractory = (int32_t)(l->refractory_us / dt_us + 0.5);
     s->refractory += s->refractory > 0; /* the step of the spike itself is not one of them */
-    s->full_above = share * inputs < 4e9 ? (uint32_t)(share * inputs) : UINT32_MAX;
+    s->full_above = share * inputs < 9e15 ? (uint64_t)(share * inputs) : UINT64_MAX;
     /* after 80 time constants less is left than a float of any use resolves */
     s->far_steps = l->tau_us < 1e300 ? (uint64_t)(80.0 * l->tau_us / dt_us) + 1 : 0;
     s->beyond = l->tau_us < 1e300 ? 0.0f : 1.0f;
@@ -38266,106 +38088,118 @@ SPKI_FN spk_result spki_conv_build_stage(spk_conv *conv, spki_conv_stage *s,
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-step: events in, steps finished, spikes out ----
-   The first stage takes events as they come: the first of a step touch their footprints; from
-   `full_above` on they are only counted, a pixel each, and summed window by window when the step is
-   finished. The other stages have their whole input at once and take the one way or the other. */
+   Events are counted as they come, where the pools before the first stage take them. When a step
+   is over, the stages are swept one after the other, the spikes of each being counted as the inputs
+   of the next. */
 
-/* -- counting -- */
+/* -- counting inputs -- */
 
-/* Notes an input in the counts and marks of a stage. */
-SPKI_INLINE void spki_conv_count(spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t c)
+typedef struct spki_conv_rows {
+    uint32_t first, end;
+} spki_conv_rows;
+
+SPKI_INLINE void spki_conv_count(const spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t c,
+                                 spki_conv_rows *rows)
 {
-    const spki_conv_column *col = &s->column[x];
-    const spki_conv_row *row = &s->row[y];
-    uint64_t *mark = s->marks + row->word + col->word;
-    s->counts[row->count + col->count + c]++;
-    for (uint32_t r = 0; r < s->reach_y; r++, mark += s->words) {
-        *mark |= col->marks & ((uint64_t)0 - (row->rows >> r & 1));
-    }
-    s->dirty_first = SPKI_MIN(s->dirty_first, row->first);
-    s->dirty_end = SPKI_MAX(s->dirty_end, row->first + s->reach_y);
+    const uint32_t bit = x * s->pairs + c / 2;
+    s->counts[s->count_origin + (size_t)y * s->count_pitch + (size_t)x * s->pairs * 2 + c]++;
+    s->active[(size_t)y * s->active_words + bit / 64] |= (uint64_t)1 << bit % 64;
+    rows->first = SPKI_MIN(rows->first, y);
+    rows->end = SPKI_MAX(rows->end, y + 1);
 }
 
+/* `copy` keeps what the loops need out of the way of their stores. */
 SPKI_FN void spki_conv_count_events(spki_conv_stage *s, const spk_event *e, size_t n)
 {
+    const spki_conv_stage copy = *s;
     const uint32_t two = s->in.channels > 1;
+    spki_conv_rows rows = {s->dirty_first, s->dirty_end};
     for (size_t k = 0; k < n; k++) {
         uint32_t x, y;
         if (e[k].kind != SPK_EVENT_CD) {
             s->others++;
             continue;
         }
-        if (e[k].x >= s->source.width || e[k].y >= s->source.height) {
+        if (e[k].x >= copy.source.width || e[k].y >= copy.source.height) {
             s->outside++;
             continue;
         }
-        x = s->fold_x[e[k].x];
-        y = s->fold_y[e[k].y];
+        x = copy.fold_x[e[k].x];
+        y = copy.fold_y[e[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            spki_conv_count(s, x, y, (e[k].polarity != 0) & two);
+            spki_conv_count(&copy, x, y, (e[k].polarity != 0) & two, &rows);
         }
     }
+    s->dirty_first = rows.first;
+    s->dirty_end = rows.end;
 }
 
 SPKI_FN void spki_conv_count_items(spki_conv_stage *s, const spki_conv_item *item, size_t n)
 {
+    const spki_conv_stage copy = *s;
+    spki_conv_rows rows = {s->dirty_first, s->dirty_end};
     for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        const uint32_t x = copy.fold_x[item[k].x], y = copy.fold_y[item[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            spki_conv_count(s, x, y, item[k].c);
+            spki_conv_count(&copy, x, y, item[k].c, &rows);
         }
     }
+    s->dirty_first = rows.first;
+    s->dirty_end = rows.end;
 }
 
-SPKI_FN void spki_conv_clear_counts(spki_conv_stage *s)
+SPKI_FN uint64_t spki_conv_active(const spki_conv_stage *s)
 {
-    memset(s->counts, 0, s->count_elements * sizeof *s->counts);
+    const uint64_t *word = s->active + (size_t)s->dirty_first * s->active_words;
+    const uint64_t *end = s->active + (size_t)s->dirty_end * s->active_words;
+    uint64_t n = 0;
+    for (; word < end; word++) {
+        n += (uint64_t)__builtin_popcountll(*word);
+    }
+    return n;
 }
 
 /* -- more inputs in a step than 16-bit counts and 32-bit sums may take -- */
 
-/* Calls for each marked site: (x, y) with margins. Clears the marks where `clear`. */
-typedef void (*spki_conv_site_fn)(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now);
+/* Adds the counts of an active pair to the 64-bit sums of its footprint, and marks its sites. */
+SPKI_FN void spki_conv_fold_pair(spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t pair)
+{
+    const spki_conv_column *col = &s->column[x];
+    const spki_conv_row *row = &s->row[y];
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch +
+                     ((size_t)x * s->pairs + pair) * 2;
+    const int16_t *w = s->weights + (size_t)pair * s->weights_pair + row->weights + col->weights;
+    for (uint32_t r = 0; r < s->reach_y; r++) {
+        int64_t *sum = s->spill + (size_t)(row->first + r) * s->pitch * s->lanes + col->sums;
+        for (uint32_t k = 0; k < s->reach_x * s->lanes; k++, w += 2) {
+            sum[k] += (int64_t)count[0] * w[0] + (int64_t)count[1] * w[1];
+        }
+        s->spill_marks[(size_t)(row->first + r) * s->words + col->word] |=
+            col->marks & ((uint64_t)0 - (row->rows >> r & 1));
+    }
+    count[0] = count[1] = 0;
+}
 
-SPKI_FN void spki_conv_each_site(spki_conv_stage *s, uint64_t now, bool clear, spki_conv_site_fn fn)
+/* Moves what was counted so far into 64 bits. */
+SPKI_FN void spki_conv_fold(spki_conv_stage *s)
 {
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = clear ? 0 : mark[k];
+        uint64_t *active = s->active + (size_t)y * s->active_words;
+        for (uint32_t k = 0; k < s->active_words; k++) {
+            uint64_t bits = active[k];
+            active[k] = 0;
             for (; bits; bits &= bits - 1) {
-                fn(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now);
+                const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+                spki_conv_fold_pair(s, at / s->pairs, y, at % s->pairs);
             }
         }
     }
-}
-
-SPKI_FN void spki_conv_fold_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
-{
-    const size_t at = ((size_t)y * s->pitch + x) * s->lanes;
-    const int16_t *count = s->counts + (size_t)(y - s->top) * s->stride_y * s->count_pitch +
-                           (size_t)(x - s->left) * s->stride_x * s->count_channels;
-    (void)now;
-    for (uint32_t c = 0; c < s->lanes; c++) {
-        s->spill[at + c] += spki_conv_window_scalar(s, count, c, s->sums[at + c]);
-        s->sums[at + c] = 0;
-    }
-}
-
-/* Moves what was summed and counted so far into 64 bits. Marks stay. */
-SPKI_FN void spki_conv_fold(spki_conv_stage *s)
-{
-    spki_conv_each_site(s, 0, false, spki_conv_fold_site);
-    spki_conv_clear_counts(s);
     s->since_fold = 0;
     s->spilled = true;
 }
 
 /* The update of a site whose sums have 64 bits: the same arithmetic, one neuron at a time. */
-SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
+SPKI_FN void spki_conv_wide_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -38373,7 +38207,6 @@ SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, u
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c++) {
         const float input = (float)s->spill[at + c] * s->quantum;
-        s->spill[at + c] = 0;
         if (spki_conv_lif_scalar(s, at + c, input, factor,
                                  (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30))) {
             spki_conv_item *out = &s->item[s->spilled_items++];
@@ -38384,48 +38217,50 @@ SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, u
     }
 }
 
-SPKI_FN size_t spki_conv_finish_wide(spki_conv_stage *s, uint64_t now)
+SPKI_FN size_t spki_conv_sweep_wide(spki_conv_stage *s, uint64_t now)
 {
     spki_conv_fold(s);
     s->spilled_items = 0;
-    spki_conv_each_site(s, now, true, spki_conv_finish_site);
+    for (uint32_t y = 0; y < s->rows; y++) {
+        uint64_t *mark = s->spill_marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                spki_conv_wide_site(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now);
+            }
+        }
+    }
+    memset(s->spill, 0, (size_t)s->pitch * s->rows * s->lanes * sizeof *s->spill);
     s->spilled = false;
     return s->spilled_items;
 }
 
 /* -- input -- */
 
-SPKI_FN void spki_conv_put_items(spki_conv_stage *s, const spki_conv_ops *ops,
-                                 const spki_conv_item *item, size_t n)
+/* How many more inputs the counts of a stage take. Only the first can get too many: those of the
+   others were bounded when they were built. */
+SPKI_FN size_t spki_conv_room(const spk_conv *conv, spki_conv_stage *s, size_t n)
 {
-    if (s->counting) {
-        spki_conv_count_items(s, item, n);
-    } else {
-        ops->scatter_items(s, item, n);
+    if (s != conv->stage) {
+        return n;
     }
-}
-
-/* How many more inputs the stage takes the way it does now; switches over when it is none. */
-SPKI_FN uint64_t spki_conv_room(spki_conv_stage *s, bool first)
-{
-    if (first && s->since_fold >= SPKI_CONV_FOLD) {
+    if (s->since_fold == SPKI_CONV_FOLD) {
         spki_conv_fold(s);
     }
-    if (!s->counting && s->pending >= s->full_above) {
-        s->counting = true;
-    }
-    const uint64_t fold = first ? SPKI_CONV_FOLD - s->since_fold : UINT64_MAX;
-    return s->counting ? fold : SPKI_MIN(fold, s->full_above - s->pending);
+    n = SPKI_MIN(n, (size_t)(SPKI_CONV_FOLD - s->since_fold));
+    s->since_fold += (uint32_t)n;
+    return n;
 }
 
 SPKI_FN void spki_conv_add_items(spk_conv *conv, spki_conv_stage *s, const spki_conv_item *item,
                                  size_t n)
 {
     while (n) {
-        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, s == conv->stage));
-        spki_conv_put_items(s, spki_conv_ops_of(conv->isa, s->lanes), item, some);
-        s->pending += some;
-        s->since_fold += some;
+        const size_t some = spki_conv_room(conv, s, n);
+        spki_conv_count_items(s, item, some);
         item += some;
         n -= some;
     }
@@ -38506,14 +38341,8 @@ SPKI_FN void spki_conv_events(spk_conv *conv, const spk_event *e, size_t n)
         return;
     }
     while (n) {
-        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, true));
-        if (s->counting) {
-            spki_conv_count_events(s, e, some);
-        } else {
-            conv->ops->scatter(s, e, some);
-        }
-        s->pending += some;
-        s->since_fold += some;
+        const size_t some = spki_conv_room(conv, s, n);
+        spki_conv_count_events(s, e, some);
         e += some;
         n -= some;
     }
@@ -38578,22 +38407,23 @@ SPKI_FN void spki_conv_emit(spk_conv *conv, spki_conv_stage *s, size_t n)
     }
 }
 
-/* Updates the neurons that had input; returns the number of spikes in s->item. */
+/* Sweeps a stage that had input; returns the number of spikes in s->item. */
 SPKI_FN size_t spki_conv_update(const spk_conv *conv, spki_conv_stage *s)
 {
     size_t n = 0;
-    if (s->dirty_first < s->dirty_end) {
-        n = s->spilled ? spki_conv_finish_wide(s, conv->step)
-                       : spki_conv_ops_of(conv->isa, s->lanes)->finish(s, conv->step, s->counting);
-        s->full_steps += s->counting;
-        s->sparse_steps += !s->counting;
-        if (s->counting) {
-            spki_conv_clear_counts(s);
+    if (s->spilled) {
+        n = spki_conv_sweep_wide(s, conv->step);
+        s->sparse_steps++;
+    } else if (s->dirty_first < s->dirty_end) {
+        const bool full = spki_conv_active(s) > s->full_above;
+        n = spki_conv_sweep_of(conv->isa, s->lanes)(s, conv->step, full);
+        s->full_steps += full;
+        s->sparse_steps += !full;
+        if (full) {
+            memset(s->counts, 0, s->count_elements * sizeof *s->counts);
         }
     }
-    /* the next step is likely to be as busy */
-    s->counting = s == conv->stage && s->counting && s->pending > s->full_above;
-    s->pending = s->since_fold = 0;
+    s->since_fold = 0;
     s->dirty_first = UINT32_MAX;
     s->dirty_end = 0;
     return n;
@@ -38611,7 +38441,6 @@ SPKI_FN void spki_conv_finish_step(spk_conv *conv)
         }
         if (k + 1 < conv->stages) {
             spki_conv_stage *next = s + 1;
-            next->counting = n > next->full_above;
             spki_conv_input(conv, next, s->item, n);
         }
     }
@@ -38750,7 +38579,7 @@ SPIKELIB_API spk_result spk_conv_run_until_us(spk_conv *conv, int64_t t_us)
 SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv)
 {
     const spk_result result = spki_conv_ready(conv, "flush");
-    if (result == SPK_OK && conv->has_origin && conv->stage[0].pending) {
+    if (result == SPK_OK && conv->has_origin && conv->stage[0].since_fold) {
         spki_conv_advance(conv, 1);
     }
     return result;
@@ -38934,22 +38763,24 @@ SPKI_FN void spki_conv_zero(spk_conv *conv)
     for (uint32_t k = 0; k < conv->stages; k++) {
         spki_conv_stage *s = &conv->stage[k];
         const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
-        memset(s->sums, 0, all * sizeof *s->sums);
+        memset(s->sums, 0, (size_t)s->ring * s->pitch * s->lanes * sizeof *s->sums);
         memset(s->v, 0, all * sizeof *s->v);
         memset(s->last, 0, sites * sizeof *s->last);
-        memset(s->marks, 0, (size_t)s->rows * s->words * sizeof *s->marks);
+        memset(s->marks, 0, (size_t)s->ring * s->words * sizeof *s->marks);
+        memset(s->active, 0, (size_t)s->in.height * s->active_words * sizeof *s->active);
         memset(s->total, 0, s->neurons * sizeof *s->total);
         if (k == 0) {
             memset(s->spill, 0, all * sizeof *s->spill);
+            memset(s->spill_marks, 0, (size_t)s->rows * s->words * sizeof *s->spill_marks);
         }
         if (s->hold) {
             memset(s->hold, 0, all * sizeof *s->hold);
         }
-        spki_conv_clear_counts(s);
+        memset(s->counts, 0, s->count_elements * sizeof *s->counts);
         s->dirty_first = UINT32_MAX;
         s->dirty_end = 0;
-        s->counting = s->spilled = false;
-        s->pending = s->since_fold = 0;
+        s->spilled = false;
+        s->since_fold = 0;
         s->outside = s->others = s->inputs = s->spikes = s->sparse_steps = s->full_steps = 0;
         spk_digest_begin(&s->digest);
     }
@@ -39004,7 +38835,6 @@ SPIKELIB_API spk_conv *spk_conv_create(const spk_conv_desc *desc)
     }
     conv->status = result;
     if (result == SPK_OK) {
-        conv->ops = spki_conv_ops_of(conv->isa, conv->stage[0].lanes);
         spki_conv_zero(conv);
     } else {
         spki_conv_free(conv);
@@ -39198,7 +39028,6 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CONV_NAME_
 #undef SPKI_CONV_NEAR
 #undef SPKI_CONV_NOWHERE
-#undef SPKI_CONV_OPS
 #undef SPKI_CONV_PLAIN
 #undef SPKI_CONV_REACH
 #undef SPKI_CONV_S

@@ -59,7 +59,7 @@ static float *events_edges(size_t *count)
             for (y = 0; y < 5; y++)
                 for (x = 0; x < 5; x++) {
                     const double along = direction[c][0] * (x - 2) + direction[c][1] * (y - 2);
-                    w[((c * 2 + p) * 5 + y) * 5 + x] = (float)(0.02 * (p ? along : -along));
+                    w[((c * 2 + p) * 5 + y) * 5 + x] = (float)(0.016 * (p ? along : -along));
                 }
     return w;
 }
@@ -94,7 +94,7 @@ static spk_result events_network(events_bench *b, const options *o, char *error,
     l[3].kernel_x = 3;
     l[3].padding_x = l[3].padding_y = 1;
     l[3].weight_count = 16 * 8 * 9;
-    l[3].weights = b->weights[1] = events_drawn(16 * 8 * 9, (uint64_t)o->seed, 1, -0.10, 0.16);
+    l[3].weights = b->weights[1] = events_drawn(16 * 8 * 9, (uint64_t)o->seed, 1, -0.10, 0.13);
     l[4].kind = SPK_CONV_SUM_POOL;
     l[4].kernel_x = 4;
     l[5].name = "classes";
@@ -251,7 +251,7 @@ typedef struct events_schedule {
     struct events_mark {
         uint64_t steps;
         double at;
-    } *mark;
+    } * mark;
     size_t marks;
 } events_schedule;
 
@@ -285,7 +285,8 @@ static bool events_plan(events_bench *b, const options *o, events_schedule *s)
     for (round = 1; round < rounds; round++)
         for (i = 0; i < n; i++) {
             const uint64_t first = (uint64_t)round * (uint64_t)span / (uint64_t)o->dt_us;
-            /* within a step of it, since the span is no multiple of the step: later, never sooner */
+            /* within a step of it, since the span is no multiple of the step: later, never sooner
+             */
             s->step[round * n + i] = (uint32_t)(first + s->step[i] + 1);
         }
     return true;
@@ -422,7 +423,8 @@ static spk_result events_measure(report *r, options *o, char *error, size_t size
     snprintf(error, size, "no memory");
     if (b) {
         o->file = o->file ? o->file : events_default_file();
-        if (!*o->file) events_make(b, (uint64_t)o->seed);
+        if (!*o->file)
+            events_make(b, (uint64_t)o->seed);
         else if (!events_load(b, o->file)) {
             snprintf(error, size, "%s: cannot be read", o->file);
             result = SPK_ERR_IO;

@@ -192,17 +192,23 @@ SPKI_FN spk_result spki_conv_measure(spk_conv *conv, spki_conv_stage *s, const s
     s->rows = s->top + s->out.height + bottom;
     s->words = (s->pitch + 31) / 32 + 1;
     s->neurons = (size_t)s->out.width * s->out.height * s->out.channels;
-    s->count_channels = (s->in.channels + 1) / 2 * 2;
-    s->count_pitch = (s->in.width + 2 * s->padding_x) * s->count_channels;
+    s->ring = 1;
+    while (s->ring < s->reach_y) {
+        s->ring *= 2;
+    }
+    s->pairs = (s->in.channels + 1) / 2;
+    s->count_pitch = (s->in.width + 2 * s->padding_x) * s->pairs * 2;
+    s->count_origin = (size_t)s->padding_y * s->count_pitch + (size_t)s->padding_x * s->pairs * 2;
+    s->active_words = (s->in.width * s->pairs + 63) / 64;
 
     absurd = __builtin_mul_overflow((size_t)s->pitch * s->rows, (size_t)s->lanes, &sums);
-    weights = (size_t)s->reach_x * s->reach_y * s->lanes;
+    weights = (size_t)s->reach_x * s->reach_y * s->lanes * 2;
     absurd = __builtin_mul_overflow(weights, (size_t)s->stride_x * s->stride_y, &weights) || absurd;
     absurd = absurd || weights > SPKI_CONV_ELEMENTS;
-    s->weights_channel = absurd ? 0 : (uint32_t)weights;
-    absurd = __builtin_mul_overflow(weights, (size_t)s->in.channels, &weights) || absurd;
+    s->weights_pair = absurd ? 0 : (uint32_t)weights;
+    absurd = __builtin_mul_overflow(weights, (size_t)s->pairs, &weights) || absurd;
     absurd = __builtin_mul_overflow((size_t)s->kernel_x * s->kernel_y,
-                                    (size_t)s->count_channels * s->lanes, &windows) ||
+                                    (size_t)s->pairs * 2 * s->lanes, &windows) ||
              absurd;
     absurd = __builtin_mul_overflow((size_t)s->count_pitch,
                                     (size_t)s->in.height + 2 * (size_t)s->padding_y, &counts) ||
@@ -234,22 +240,27 @@ SPKI_FN size_t spki_conv_lay_out(spki_conv_stage *s, bool first)
 {
     const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
     const size_t far_count = (size_t)(s->far_steps / SPKI_CONV_NEAR) + 1;
+    const size_t marks = (size_t)s->rows * s->words;
     size_t used = 0;
-    s->sums = (int32_t *)spki_conv_place(s, &used, all, sizeof *s->sums);
-    s->spill = (int64_t *)spki_conv_place(s, &used, first ? all : 0, sizeof *s->spill);
+    s->sums = (int32_t *)spki_conv_place(s, &used, (size_t)s->ring * s->pitch * s->lanes,
+                                         sizeof *s->sums);
+    s->marks = (uint64_t *)spki_conv_place(s, &used, (size_t)s->ring * s->words, sizeof *s->marks);
     s->v = (float *)spki_conv_place(s, &used, all, sizeof *s->v);
     s->last = (uint64_t *)spki_conv_place(s, &used, sites, sizeof *s->last);
-    s->marks = (uint64_t *)spki_conv_place(s, &used, (size_t)s->rows * s->words, sizeof *s->marks);
+    s->spill = (int64_t *)spki_conv_place(s, &used, first ? all : 0, sizeof *s->spill);
+    s->spill_marks =
+        (uint64_t *)spki_conv_place(s, &used, first ? marks : 0, sizeof *s->spill_marks);
     s->fold_x = (uint16_t *)spki_conv_place(s, &used, s->source.width, sizeof *s->fold_x);
     s->fold_y = (uint16_t *)spki_conv_place(s, &used, s->source.height, sizeof *s->fold_y);
     s->column = (spki_conv_column *)spki_conv_place(s, &used, s->in.width, sizeof *s->column);
     s->row = (spki_conv_row *)spki_conv_place(s, &used, s->in.height, sizeof *s->row);
-    s->weights = (int16_t *)spki_conv_place(s, &used, (size_t)s->in.channels * s->weights_channel,
+    s->weights = (int16_t *)spki_conv_place(s, &used, (size_t)s->pairs * s->weights_pair,
                                             sizeof *s->weights);
     s->counts = (int16_t *)spki_conv_place(s, &used, s->count_elements, sizeof *s->counts);
+    s->active = (uint64_t *)spki_conv_place(s, &used, (size_t)s->in.height * s->active_words,
+                                            sizeof *s->active);
     s->windows = (int16_t *)spki_conv_place(
-        s, &used, (size_t)s->kernel_x * s->kernel_y * s->count_channels * s->lanes,
-        sizeof *s->windows);
+        s, &used, (size_t)s->kernel_x * s->kernel_y * s->pairs * 2 * s->lanes, sizeof *s->windows);
     s->near_decay = (float *)spki_conv_place(s, &used, SPKI_CONV_NEAR, sizeof *s->near_decay);
     s->far_decay = (float *)spki_conv_place(s, &used, far_count, sizeof *s->far_decay);
     s->total = (uint32_t *)spki_conv_place(s, &used, s->neurons, sizeof *s->total);
@@ -301,7 +312,7 @@ SPKI_FN uint32_t spki_conv_footprint(uint32_t at, uint32_t padding, uint32_t str
 
 SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
 {
-    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes * 2;
     uint32_t begin, phase;
     for (uint32_t x = 0; x < s->in.width; x++) {
         spki_conv_column *c = &s->column[x];
@@ -310,7 +321,6 @@ SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
                                 s->out.width, &begin, &phase);
         c->sums = begin * s->lanes;
         c->weights = phase * block;
-        c->count = (x + s->padding_x) * s->count_channels;
         c->word = begin / 32;
         c->marks = (uint64_t)bits << begin % 32;
     }
@@ -319,10 +329,7 @@ SPKI_FN void spki_conv_fill_tables(spki_conv_stage *s)
         r->rows = spki_conv_footprint(y, s->padding_y, s->stride_y, s->kernel_y, s->reach_y, s->top,
                                       s->out.height, &begin, &phase);
         r->first = begin;
-        r->sums = begin * s->pitch * s->lanes;
         r->weights = phase * s->stride_x * block;
-        r->count = (y + s->padding_y) * s->count_pitch;
-        r->word = begin * s->words;
     }
 }
 
@@ -353,7 +360,7 @@ SPKI_FN int32_t spki_conv_quantised(double w, double quantum)
    input of its window is `most`, as pools may make it. */
 SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, double most)
 {
-    const uint32_t block = s->reach_x * s->reach_y * s->lanes;
+    const uint32_t block = s->reach_x * s->reach_y * s->lanes * 2;
     const float *w = weights;
     bool fits = true;
     for (uint32_t c = 0; c < s->out.channels; c++) {
@@ -366,10 +373,10 @@ SPKI_FN bool spki_conv_fill_weights(spki_conv_stage *s, const float *weights, do
                     const uint32_t ry = s->reach_y - 1 - ky / s->stride_y;
                     const uint32_t rx = s->reach_x - 1 - kx / s->stride_x;
                     const size_t tap = (size_t)ky * s->kernel_x + kx;
-                    s->weights[(size_t)i * s->weights_channel + (size_t)phase * block +
-                               ((size_t)ry * s->reach_x + rx) * s->lanes + c] = (int16_t)q;
-                    s->windows[((tap * (s->count_channels / 2) + i / 2) * s->lanes + c) * 2 +
-                               i % 2] = (int16_t)q;
+                    s->weights[(size_t)(i / 2) * s->weights_pair + (size_t)phase * block +
+                               (((size_t)ry * s->reach_x + rx) * s->lanes + c) * 2 + i % 2] =
+                        (int16_t)q;
+                    s->windows[((tap * s->pairs + i / 2) * s->lanes + c) * 2 + i % 2] = (int16_t)q;
                     sum += q < 0 ? -(double)q : (double)q;
                 }
             }
@@ -396,14 +403,14 @@ SPKI_FN void spki_conv_fill_decay(spki_conv_stage *s, double tau_us, double dt_u
 SPKI_FN void spki_conv_stage_params(spki_conv_stage *s, const spk_conv_layer *l, double dt_us)
 {
     const double share = l->full_above != 0.0 ? l->full_above : SPKI_CONV_FULL_ABOVE;
-    const double inputs = (double)s->in.width * s->in.height * s->in.channels;
+    const double inputs = (double)s->in.width * s->in.height * s->pairs;
     s->threshold = (float)l->threshold;
     s->v_reset = (float)l->v_reset;
     s->v_min = l->v_min < 0.0 ? (float)l->v_min : -FLT_MAX;
     s->subtract = l->reset == SPK_CONV_RESET_SUBTRACT;
     s->refractory = (int32_t)(l->refractory_us / dt_us + 0.5);
     s->refractory += s->refractory > 0; /* the step of the spike itself is not one of them */
-    s->full_above = share * inputs < 4e9 ? (uint32_t)(share * inputs) : UINT32_MAX;
+    s->full_above = share * inputs < 9e15 ? (uint64_t)(share * inputs) : UINT64_MAX;
     /* after 80 time constants less is left than a float of any use resolves */
     s->far_steps = l->tau_us < 1e300 ? (uint64_t)(80.0 * l->tau_us / dt_us) + 1 : 0;
     s->beyond = l->tau_us < 1e300 ? 0.0f : 1.0f;

@@ -179,22 +179,24 @@ SPKI_FN void spki_conv_zero(spk_conv *conv)
     for (uint32_t k = 0; k < conv->stages; k++) {
         spki_conv_stage *s = &conv->stage[k];
         const size_t sites = (size_t)s->pitch * s->rows, all = sites * s->lanes;
-        memset(s->sums, 0, all * sizeof *s->sums);
+        memset(s->sums, 0, (size_t)s->ring * s->pitch * s->lanes * sizeof *s->sums);
         memset(s->v, 0, all * sizeof *s->v);
         memset(s->last, 0, sites * sizeof *s->last);
-        memset(s->marks, 0, (size_t)s->rows * s->words * sizeof *s->marks);
+        memset(s->marks, 0, (size_t)s->ring * s->words * sizeof *s->marks);
+        memset(s->active, 0, (size_t)s->in.height * s->active_words * sizeof *s->active);
         memset(s->total, 0, s->neurons * sizeof *s->total);
         if (k == 0) {
             memset(s->spill, 0, all * sizeof *s->spill);
+            memset(s->spill_marks, 0, (size_t)s->rows * s->words * sizeof *s->spill_marks);
         }
         if (s->hold) {
             memset(s->hold, 0, all * sizeof *s->hold);
         }
-        spki_conv_clear_counts(s);
+        memset(s->counts, 0, s->count_elements * sizeof *s->counts);
         s->dirty_first = UINT32_MAX;
         s->dirty_end = 0;
-        s->counting = s->spilled = false;
-        s->pending = s->since_fold = 0;
+        s->spilled = false;
+        s->since_fold = 0;
         s->outside = s->others = s->inputs = s->spikes = s->sparse_steps = s->full_steps = 0;
         spk_digest_begin(&s->digest);
     }
@@ -249,7 +251,6 @@ SPIKELIB_API spk_conv *spk_conv_create(const spk_conv_desc *desc)
     }
     conv->status = result;
     if (result == SPK_OK) {
-        conv->ops = spki_conv_ops_of(conv->isa, conv->stage[0].lanes);
         spki_conv_zero(conv);
     } else {
         spki_conv_free(conv);

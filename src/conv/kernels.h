@@ -1,4 +1,4 @@
-/* ---- >>conv-table: the loops of a stage by instruction set ---- */
+/* ---- >>conv-table: the sweep of a stage by instruction set ---- */
 #ifndef SPIKELIB_CONV_KERNELS_H
 #define SPIKELIB_CONV_KERNELS_H
 
@@ -42,13 +42,7 @@
 #include "kernels.inc.h"
 #endif
 
-/* A site of 8 channels is half of a vector of AVX-512: stages that narrow take these. */
 #if SPKI_HAVE_AVX512
-#define SPKI_CONV_L 8
-#define SPKI_CONV_S half512
-#define SPKI_CONV_TARGET                                                                           \
-    __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) SPKI_CONV_PLAIN
-#include "kernels.inc.h"
 #define SPKI_CONV_L 16
 #define SPKI_CONV_S avx512
 #define SPKI_CONV_TARGET                                                                           \
@@ -60,36 +54,27 @@
 #pragma GCC diagnostic pop
 #endif
 
-#define SPKI_CONV_OPS(S)                                                                           \
-    {                                                                                              \
-        spki_conv_scatter_##S, spki_conv_scatter_items_##S, spki_conv_finish_##S                   \
-    }
-
-/* For a stage whose sites have so many lanes (a multiple of 8; of 16 from 16 on). */
-SPKI_FN const spki_conv_ops *spki_conv_ops_of(spk_isa isa, uint32_t lanes)
+/* For a stage whose sites have so many lanes: 8, half a vector of AVX-512, or a multiple of 16. */
+SPKI_FN spki_conv_sweep_fn spki_conv_sweep_of(spk_isa isa, uint32_t lanes)
 {
-    static const spki_conv_ops scalar = SPKI_CONV_OPS(scalar);
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-    static const spki_conv_ops base = SPKI_CONV_OPS(base);
     if (isa == SPK_ISA_SSE2 || isa == SPK_ISA_NEON || isa == SPK_ISA_GENERIC) {
-        return &base;
+        return spki_conv_sweep_base;
     }
 #endif
 #if SPKI_HAVE_AVX2
-    static const spki_conv_ops avx2 = SPKI_CONV_OPS(avx2);
     if (isa == SPK_ISA_AVX2) {
-        return &avx2;
+        return spki_conv_sweep_avx2;
     }
 #endif
 #if SPKI_HAVE_AVX512
-    static const spki_conv_ops narrow = SPKI_CONV_OPS(half512), wide = SPKI_CONV_OPS(avx512);
     if (isa == SPK_ISA_AVX512) {
-        return lanes % 16 ? &narrow : &wide;
+        return lanes % 16 ? spki_conv_sweep_avx2 : spki_conv_sweep_avx512;
     }
 #endif
     (void)isa;
     (void)lanes;
-    return &scalar;
+    return spki_conv_sweep_scalar;
 }
 
 #endif

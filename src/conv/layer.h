@@ -1,15 +1,19 @@
 /* ---- >>conv-layer: what a convolutional layer is made of ----
-   A stage is a layer with neurons and the pools before it. Its outputs are sites (x, y) of `lanes`
-   channels each, channels last, so that an input adds whole vectors of weights to a few rows of
-   neighbouring sites: its footprint. Three ideas keep that loop free of branches:
+   A stage is a layer with neurons and the pools before it. Its inputs of a step are counted, 16
+   bits a channel and pixel, with a bit for each pair of channels that has any; pools that tile are
+   part of the tables by x and by y that say where. When the step ends, the stage is swept row by
+   row: each active pair adds vectors of weights to the sums of the sites around it, its footprint,
+   and a row of sites that no further input reaches updates its neurons. So the sums of a few rows
+   are all there is, and they stay in the nearest cache.
 
-   - the grid of sites has margins, so that no footprint is ever clipped;
-   - weights are stored by the phase of the input (its position modulo the stride), already in the
-     order of the sites they reach, so that a row of the footprint is one run of numbers;
-   - tables by x and by y hold all that depends on either, the pools before the layer included.
+   A site (x, y) has `lanes` channels out, channels last. The rows of sites have margins, so that no
+   footprint is ever clipped. Weights are stored by the phase of an input (its position modulo the
+   stride), in the order of the sites that they reach: a row of a footprint is one run of numbers.
+   Where more than a share of the inputs is active it is faster to sum the whole window of each site
+   (`full`); sites, sums and spikes are the same.
 
-   Which sites had an active input in a step is marked in bits. Word k of a row of marks covers
-   sites 32 k .. 32 k + 63, so that a footprint's row of up to 32 sites never straddles words. */
+   Which sites had an active input is marked in bits. Word k of a row of marks covers sites 32 k ..
+   32 k + 63, so that a footprint's row of up to 32 sites never straddles words. */
 #ifndef SPIKELIB_CONV_LAYER_H
 #define SPIKELIB_CONV_LAYER_H
 
@@ -38,15 +42,16 @@ typedef struct spki_conv_shape {
     uint32_t width, height, channels;
 } spki_conv_shape;
 
-/* What depends on an input's x: offsets in elements of their arrays. */
+/* What depends on an input's x: where its footprint begins, in elements of a row of sums, and the
+   sites of it whose windows hold the input. */
 typedef struct spki_conv_column {
-    uint32_t sums, weights, count, word;
+    uint32_t sums, weights, word, reserved;
     uint64_t marks;
 } spki_conv_column;
 
+/* The same for y: bit r of `rows` is row first + r of the sites. */
 typedef struct spki_conv_row {
-    uint32_t sums, weights, count, word;
-    uint32_t rows, first; /* bit r: row first + r of the footprint is within the grid */
+    uint32_t first, rows, weights, reserved;
 } spki_conv_row;
 
 typedef struct spki_conv_pool {
@@ -69,24 +74,29 @@ typedef struct spki_conv_stage {
     uint32_t left, top;   /* margins */
     uint32_t pitch, rows; /* sites a row, and rows, margins included */
     uint32_t words;       /* of marks, a row */
-    int32_t *sums;        /* weights of this step's inputs */
-    int64_t *spill;       /* first stage: sums that were folded */
+    uint32_t ring;        /* rows of sums and marks that are kept, a power of two */
+    int32_t *sums;        /* [ring][pitch][lanes], zero between steps */
+    uint64_t *marks;      /* [ring][words] */
     float *v;
-    int32_t *hold;  /* NULL: no refractory period; steps it lasts after the last update */
-    uint64_t *last; /* step of a site's last update */
-    uint64_t *marks;
-    uint32_t dirty_first, dirty_end; /* rows that have marks */
+    int32_t *hold;         /* NULL: no refractory period; steps it lasts after the last update */
+    uint64_t *last;        /* step of a site's last update */
+    int64_t *spill;        /* first stage: sums that were folded, and their sites */
+    uint64_t *spill_marks; /* [rows][words] */
 
     /* the inputs */
-    uint16_t *fold_x, *fold_y;
+    uint16_t *fold_x, *fold_y; /* source to input; SPKI_CONV_NOWHERE: cut off by a pool */
     spki_conv_column *column;
     spki_conv_row *row;
-    int16_t *weights;         /* [channel in][phase y][phase x][reach y][reach x][lanes] */
-    uint32_t weights_channel; /* elements a channel in */
-    int16_t *counts;          /* [height + 2 padding][width + 2 padding][channels in, even] */
-    uint32_t count_pitch, count_channels;
-    size_t count_elements;
-    int16_t *windows; /* [kernel y][kernel x][pair of channels in][lanes][2] */
+    uint32_t pairs;        /* of channels in */
+    int16_t *weights;      /* [pair][phase y][phase x][reach y][reach x][lanes][2] */
+    uint32_t weights_pair; /* elements a pair */
+    int16_t *counts;       /* [height + 2 padding][width + 2 padding][pairs][2] */
+    uint32_t count_pitch;
+    size_t count_origin, count_elements; /* of input (0, 0); of all */
+    uint64_t *active;                    /* [height][bit x * pairs + pair] */
+    uint32_t active_words;
+    uint32_t dirty_first, dirty_end; /* rows with active inputs */
+    int16_t *windows;                /* [kernel y][kernel x][pair][lanes][2] */
 
     /* the neurons */
     float *near_decay, *far_decay;
@@ -97,10 +107,9 @@ typedef struct spki_conv_stage {
     int32_t refractory;
     uint32_t *total; /* spikes of each neuron */
 
-    uint32_t full_above; /* inputs of a step */
-    bool counting, spilled;
-    uint64_t pending; /* inputs of this step */
-    uint64_t since_fold;
+    uint64_t full_above; /* active pairs of a step */
+    bool spilled;
+    uint32_t since_fold; /* inputs */
     size_t spilled_items;
     spki_conv_item *item; /* spikes of this step */
     uint32_t *neuron;
@@ -115,14 +124,9 @@ typedef struct spki_conv_stage {
     spk_digest digest;
 } spki_conv_stage;
 
-/* The loops that differ by instruction set. `scatter` and `scatter_items` add inputs to the sums.
-   `finish` updates the marked sites and returns how
+/* The loop that differs by instruction set: sweeps a stage at the end of step `now` and returns how
    many spikes it wrote. */
-typedef struct spki_conv_ops {
-    void (*scatter)(spki_conv_stage *stage, const spk_event *event, size_t count);
-    void (*scatter_items)(spki_conv_stage *stage, const spki_conv_item *item, size_t count);
-    size_t (*finish)(spki_conv_stage *stage, uint64_t now, bool full);
-} spki_conv_ops;
+typedef size_t (*spki_conv_sweep_fn)(spki_conv_stage *stage, uint64_t now, bool full);
 
 struct spk_conv {
     spki_mem mem;
@@ -130,7 +134,6 @@ struct spk_conv {
     spk_result status;
     char error[256];
     spk_isa isa;
-    const spki_conv_ops *ops;
     spki_conv_stage *stage;
     uint32_t stages;
     spki_conv_pool *pool;
@@ -175,9 +178,13 @@ SPKI_FN double spki_conv_exp(double x)
     return sum * scale;
 }
 
-/* The factor of `steps` steps: a product of two floats, so that its tables are small. */
+/* The factor of `steps` steps: a product of two floats (the second 1 at first), so that its tables
+   are small. */
 SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 {
+    if (steps < SPKI_CONV_NEAR) {
+        return s->near_decay[steps];
+    }
     if (steps >= s->far_steps) {
         return s->beyond;
     }

@@ -1,108 +1,120 @@
 /* ---- >>conv-step: events in, steps finished, spikes out ----
-   The first stage takes events as they come: the first of a step touch their footprints; from
-   `full_above` on they are only counted, a pixel each, and summed window by window when the step is
-   finished. The other stages have their whole input at once and take the one way or the other. */
+   Events are counted as they come, where the pools before the first stage take them. When a step
+   is over, the stages are swept one after the other, the spikes of each being counted as the inputs
+   of the next. */
 #ifndef SPIKELIB_CONV_STEP_H
 #define SPIKELIB_CONV_STEP_H
 
 #include "kernels.h"
 
-/* -- counting -- */
+/* -- counting inputs -- */
 
-/* Notes an input in the counts and marks of a stage. */
-SPKI_INLINE void spki_conv_count(spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t c)
+typedef struct spki_conv_rows {
+    uint32_t first, end;
+} spki_conv_rows;
+
+SPKI_INLINE void spki_conv_count(const spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t c,
+                                 spki_conv_rows *rows)
 {
-    const spki_conv_column *col = &s->column[x];
-    const spki_conv_row *row = &s->row[y];
-    uint64_t *mark = s->marks + row->word + col->word;
-    s->counts[row->count + col->count + c]++;
-    for (uint32_t r = 0; r < s->reach_y; r++, mark += s->words) {
-        *mark |= col->marks & ((uint64_t)0 - (row->rows >> r & 1));
-    }
-    s->dirty_first = SPKI_MIN(s->dirty_first, row->first);
-    s->dirty_end = SPKI_MAX(s->dirty_end, row->first + s->reach_y);
+    const uint32_t bit = x * s->pairs + c / 2;
+    s->counts[s->count_origin + (size_t)y * s->count_pitch + (size_t)x * s->pairs * 2 + c]++;
+    s->active[(size_t)y * s->active_words + bit / 64] |= (uint64_t)1 << bit % 64;
+    rows->first = SPKI_MIN(rows->first, y);
+    rows->end = SPKI_MAX(rows->end, y + 1);
 }
 
+/* `copy` keeps what the loops need out of the way of their stores. */
 SPKI_FN void spki_conv_count_events(spki_conv_stage *s, const spk_event *e, size_t n)
 {
+    const spki_conv_stage copy = *s;
     const uint32_t two = s->in.channels > 1;
+    spki_conv_rows rows = {s->dirty_first, s->dirty_end};
     for (size_t k = 0; k < n; k++) {
         uint32_t x, y;
         if (e[k].kind != SPK_EVENT_CD) {
             s->others++;
             continue;
         }
-        if (e[k].x >= s->source.width || e[k].y >= s->source.height) {
+        if (e[k].x >= copy.source.width || e[k].y >= copy.source.height) {
             s->outside++;
             continue;
         }
-        x = s->fold_x[e[k].x];
-        y = s->fold_y[e[k].y];
+        x = copy.fold_x[e[k].x];
+        y = copy.fold_y[e[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            spki_conv_count(s, x, y, (e[k].polarity != 0) & two);
+            spki_conv_count(&copy, x, y, (e[k].polarity != 0) & two, &rows);
         }
     }
+    s->dirty_first = rows.first;
+    s->dirty_end = rows.end;
 }
 
 SPKI_FN void spki_conv_count_items(spki_conv_stage *s, const spki_conv_item *item, size_t n)
 {
+    const spki_conv_stage copy = *s;
+    spki_conv_rows rows = {s->dirty_first, s->dirty_end};
     for (size_t k = 0; k < n; k++) {
-        const uint32_t x = s->fold_x[item[k].x], y = s->fold_y[item[k].y];
+        const uint32_t x = copy.fold_x[item[k].x], y = copy.fold_y[item[k].y];
         if (x != SPKI_CONV_NOWHERE && y != SPKI_CONV_NOWHERE) {
-            spki_conv_count(s, x, y, item[k].c);
+            spki_conv_count(&copy, x, y, item[k].c, &rows);
         }
     }
+    s->dirty_first = rows.first;
+    s->dirty_end = rows.end;
 }
 
-SPKI_FN void spki_conv_clear_counts(spki_conv_stage *s)
+SPKI_FN uint64_t spki_conv_active(const spki_conv_stage *s)
 {
-    memset(s->counts, 0, s->count_elements * sizeof *s->counts);
+    const uint64_t *word = s->active + (size_t)s->dirty_first * s->active_words;
+    const uint64_t *end = s->active + (size_t)s->dirty_end * s->active_words;
+    uint64_t n = 0;
+    for (; word < end; word++) {
+        n += (uint64_t)__builtin_popcountll(*word);
+    }
+    return n;
 }
 
 /* -- more inputs in a step than 16-bit counts and 32-bit sums may take -- */
 
-/* Calls for each marked site: (x, y) with margins. Clears the marks where `clear`. */
-typedef void (*spki_conv_site_fn)(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now);
+/* Adds the counts of an active pair to the 64-bit sums of its footprint, and marks its sites. */
+SPKI_FN void spki_conv_fold_pair(spki_conv_stage *s, uint32_t x, uint32_t y, uint32_t pair)
+{
+    const spki_conv_column *col = &s->column[x];
+    const spki_conv_row *row = &s->row[y];
+    int16_t *count = s->counts + s->count_origin + (size_t)y * s->count_pitch +
+                     ((size_t)x * s->pairs + pair) * 2;
+    const int16_t *w = s->weights + (size_t)pair * s->weights_pair + row->weights + col->weights;
+    for (uint32_t r = 0; r < s->reach_y; r++) {
+        int64_t *sum = s->spill + (size_t)(row->first + r) * s->pitch * s->lanes + col->sums;
+        for (uint32_t k = 0; k < s->reach_x * s->lanes; k++, w += 2) {
+            sum[k] += (int64_t)count[0] * w[0] + (int64_t)count[1] * w[1];
+        }
+        s->spill_marks[(size_t)(row->first + r) * s->words + col->word] |=
+            col->marks & ((uint64_t)0 - (row->rows >> r & 1));
+    }
+    count[0] = count[1] = 0;
+}
 
-SPKI_FN void spki_conv_each_site(spki_conv_stage *s, uint64_t now, bool clear, spki_conv_site_fn fn)
+/* Moves what was counted so far into 64 bits. */
+SPKI_FN void spki_conv_fold(spki_conv_stage *s)
 {
     for (uint32_t y = s->dirty_first; y < s->dirty_end; y++) {
-        uint64_t *mark = s->marks + (size_t)y * s->words;
-        uint32_t carry = 0;
-        for (uint32_t k = 0; k < s->words; k++) {
-            uint32_t bits = (uint32_t)mark[k] | carry;
-            carry = (uint32_t)(mark[k] >> 32);
-            mark[k] = clear ? 0 : mark[k];
+        uint64_t *active = s->active + (size_t)y * s->active_words;
+        for (uint32_t k = 0; k < s->active_words; k++) {
+            uint64_t bits = active[k];
+            active[k] = 0;
             for (; bits; bits &= bits - 1) {
-                fn(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now);
+                const uint32_t at = k * 64 + (uint32_t)__builtin_ctzll(bits);
+                spki_conv_fold_pair(s, at / s->pairs, y, at % s->pairs);
             }
         }
     }
-}
-
-SPKI_FN void spki_conv_fold_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
-{
-    const size_t at = ((size_t)y * s->pitch + x) * s->lanes;
-    const int16_t *count = s->counts + (size_t)(y - s->top) * s->stride_y * s->count_pitch +
-                           (size_t)(x - s->left) * s->stride_x * s->count_channels;
-    (void)now;
-    for (uint32_t c = 0; c < s->lanes; c++) {
-        s->spill[at + c] += spki_conv_window_scalar(s, count, c, s->sums[at + c]);
-        s->sums[at + c] = 0;
-    }
-}
-
-/* Moves what was summed and counted so far into 64 bits. Marks stay. */
-SPKI_FN void spki_conv_fold(spki_conv_stage *s)
-{
-    spki_conv_each_site(s, 0, false, spki_conv_fold_site);
-    spki_conv_clear_counts(s);
     s->since_fold = 0;
     s->spilled = true;
 }
 
 /* The update of a site whose sums have 64 bits: the same arithmetic, one neuron at a time. */
-SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
+SPKI_FN void spki_conv_wide_site(spki_conv_stage *s, uint32_t x, uint32_t y, uint64_t now)
 {
     const size_t site = (size_t)y * s->pitch + x, at = site * s->lanes;
     const uint64_t elapsed = now - s->last[site];
@@ -110,7 +122,6 @@ SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, u
     s->last[site] = now;
     for (uint32_t c = 0; c < s->lanes; c++) {
         const float input = (float)s->spill[at + c] * s->quantum;
-        s->spill[at + c] = 0;
         if (spki_conv_lif_scalar(s, at + c, input, factor,
                                  (int32_t)SPKI_MIN(elapsed, (uint64_t)1 << 30))) {
             spki_conv_item *out = &s->item[s->spilled_items++];
@@ -121,48 +132,50 @@ SPKI_FN void spki_conv_finish_site(spki_conv_stage *s, uint32_t x, uint32_t y, u
     }
 }
 
-SPKI_FN size_t spki_conv_finish_wide(spki_conv_stage *s, uint64_t now)
+SPKI_FN size_t spki_conv_sweep_wide(spki_conv_stage *s, uint64_t now)
 {
     spki_conv_fold(s);
     s->spilled_items = 0;
-    spki_conv_each_site(s, now, true, spki_conv_finish_site);
+    for (uint32_t y = 0; y < s->rows; y++) {
+        uint64_t *mark = s->spill_marks + (size_t)y * s->words;
+        uint32_t carry = 0;
+        for (uint32_t k = 0; k < s->words; k++) {
+            uint32_t bits = (uint32_t)mark[k] | carry;
+            carry = (uint32_t)(mark[k] >> 32);
+            mark[k] = 0;
+            for (; bits; bits &= bits - 1) {
+                spki_conv_wide_site(s, k * 32 + (uint32_t)__builtin_ctz(bits), y, now);
+            }
+        }
+    }
+    memset(s->spill, 0, (size_t)s->pitch * s->rows * s->lanes * sizeof *s->spill);
     s->spilled = false;
     return s->spilled_items;
 }
 
 /* -- input -- */
 
-SPKI_FN void spki_conv_put_items(spki_conv_stage *s, const spki_conv_ops *ops,
-                                 const spki_conv_item *item, size_t n)
+/* How many more inputs the counts of a stage take. Only the first can get too many: those of the
+   others were bounded when they were built. */
+SPKI_FN size_t spki_conv_room(const spk_conv *conv, spki_conv_stage *s, size_t n)
 {
-    if (s->counting) {
-        spki_conv_count_items(s, item, n);
-    } else {
-        ops->scatter_items(s, item, n);
+    if (s != conv->stage) {
+        return n;
     }
-}
-
-/* How many more inputs the stage takes the way it does now; switches over when it is none. */
-SPKI_FN uint64_t spki_conv_room(spki_conv_stage *s, bool first)
-{
-    if (first && s->since_fold >= SPKI_CONV_FOLD) {
+    if (s->since_fold == SPKI_CONV_FOLD) {
         spki_conv_fold(s);
     }
-    if (!s->counting && s->pending >= s->full_above) {
-        s->counting = true;
-    }
-    const uint64_t fold = first ? SPKI_CONV_FOLD - s->since_fold : UINT64_MAX;
-    return s->counting ? fold : SPKI_MIN(fold, s->full_above - s->pending);
+    n = SPKI_MIN(n, (size_t)(SPKI_CONV_FOLD - s->since_fold));
+    s->since_fold += (uint32_t)n;
+    return n;
 }
 
 SPKI_FN void spki_conv_add_items(spk_conv *conv, spki_conv_stage *s, const spki_conv_item *item,
                                  size_t n)
 {
     while (n) {
-        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, s == conv->stage));
-        spki_conv_put_items(s, spki_conv_ops_of(conv->isa, s->lanes), item, some);
-        s->pending += some;
-        s->since_fold += some;
+        const size_t some = spki_conv_room(conv, s, n);
+        spki_conv_count_items(s, item, some);
         item += some;
         n -= some;
     }
@@ -243,14 +256,8 @@ SPKI_FN void spki_conv_events(spk_conv *conv, const spk_event *e, size_t n)
         return;
     }
     while (n) {
-        const size_t some = (size_t)SPKI_MIN((uint64_t)n, spki_conv_room(s, true));
-        if (s->counting) {
-            spki_conv_count_events(s, e, some);
-        } else {
-            conv->ops->scatter(s, e, some);
-        }
-        s->pending += some;
-        s->since_fold += some;
+        const size_t some = spki_conv_room(conv, s, n);
+        spki_conv_count_events(s, e, some);
         e += some;
         n -= some;
     }
@@ -315,22 +322,23 @@ SPKI_FN void spki_conv_emit(spk_conv *conv, spki_conv_stage *s, size_t n)
     }
 }
 
-/* Updates the neurons that had input; returns the number of spikes in s->item. */
+/* Sweeps a stage that had input; returns the number of spikes in s->item. */
 SPKI_FN size_t spki_conv_update(const spk_conv *conv, spki_conv_stage *s)
 {
     size_t n = 0;
-    if (s->dirty_first < s->dirty_end) {
-        n = s->spilled ? spki_conv_finish_wide(s, conv->step)
-                       : spki_conv_ops_of(conv->isa, s->lanes)->finish(s, conv->step, s->counting);
-        s->full_steps += s->counting;
-        s->sparse_steps += !s->counting;
-        if (s->counting) {
-            spki_conv_clear_counts(s);
+    if (s->spilled) {
+        n = spki_conv_sweep_wide(s, conv->step);
+        s->sparse_steps++;
+    } else if (s->dirty_first < s->dirty_end) {
+        const bool full = spki_conv_active(s) > s->full_above;
+        n = spki_conv_sweep_of(conv->isa, s->lanes)(s, conv->step, full);
+        s->full_steps += full;
+        s->sparse_steps += !full;
+        if (full) {
+            memset(s->counts, 0, s->count_elements * sizeof *s->counts);
         }
     }
-    /* the next step is likely to be as busy */
-    s->counting = s == conv->stage && s->counting && s->pending > s->full_above;
-    s->pending = s->since_fold = 0;
+    s->since_fold = 0;
     s->dirty_first = UINT32_MAX;
     s->dirty_end = 0;
     return n;
@@ -348,7 +356,6 @@ SPKI_FN void spki_conv_finish_step(spk_conv *conv)
         }
         if (k + 1 < conv->stages) {
             spki_conv_stage *next = s + 1;
-            next->counting = n > next->full_above;
             spki_conv_input(conv, next, s->item, n);
         }
     }
@@ -487,7 +494,7 @@ SPIKELIB_API spk_result spk_conv_run_until_us(spk_conv *conv, int64_t t_us)
 SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv)
 {
     const spk_result result = spki_conv_ready(conv, "flush");
-    if (result == SPK_OK && conv->has_origin && conv->stage[0].pending) {
+    if (result == SPK_OK && conv->has_origin && conv->stage[0].since_fold) {
         spki_conv_advance(conv, 1);
     }
     return result;
