@@ -28,6 +28,22 @@ build/spkbench: bench/spkbench.c spikelib.h
 	@mkdir -p build
 	$(CC) $(CFLAGS) -I. bench/spkbench.c -o $@ $(LDLIBS)
 
+# spkbench with other projects' rings beside ours (`build/spkbench-peers ring`). PEERS names those
+# that are there: Debian's libck-dev, libdpdk-dev and libreaderwriterqueue-dev; rigtorp's queues with
+# RIGTORP=DIRECTORY of SPSCQueue.h and MPMCQueue.h. All are compiled with the same options.
+PEERS ?= -DSPKBENCH_CK -DSPKBENCH_DPDK -DSPKBENCH_RWQ
+PEER_FLAGS ?= -O3 -march=native -DNDEBUG
+PEER_INCLUDE = -I. -I/usr/include/dpdk -I/usr/include/$$(uname -m)-linux-gnu/dpdk \
+    $(if $(RIGTORP),-DSPKBENCH_RIGTORP -I$(RIGTORP))
+bench-peers:
+	@mkdir -p build
+	$(CC) $(PEER_FLAGS) -DSPKBENCH_PEERS -I. -c bench/spkbench.c -o build/peers-spkbench.o
+	$(CC) $(PEER_FLAGS) $(PEERS) $(PEER_INCLUDE) -c bench/ring_peers.c -o build/peers-c.o
+	$(CXX) $(PEER_FLAGS) -std=c++17 $(PEERS) $(PEER_INCLUDE) -c bench/ring_peers.cc \
+	    -o build/peers-cc.o
+	$(CXX) build/peers-spkbench.o build/peers-c.o build/peers-cc.o -o build/spkbench-peers \
+	    $(LDLIBS) $(if $(findstring DPDK,$(PEERS)),-lrte_ring -lrte_eal)
+
 # One second of the Potjans-Diesmann microcircuit at full density; writes raster.svg here.
 demo: build/microcircuit
 	build/microcircuit
@@ -73,4 +89,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all demo test examples bench amalgam check-amalgam install uninstall clean
+.PHONY: all bench-peers demo test examples bench amalgam check-amalgam install uninstall clean

@@ -1639,10 +1639,14 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
    Positions count items since the beginning and wrap; a slot's index is a position's low bits. Each
    word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
    together). A shared ring begins with this block, which holds no addresses. */
+typedef struct spki_mpmc_hint {
+    uint64_t seen, looked, moved; /* slots up to here were ready; when, and whether it was more */
+} spki_mpmc_hint;
+
 typedef struct spki_ring_control {
     uint64_t magic;
     uint32_t layout, word_bytes; /* version of this struct; sizeof(size_t) */
-    uint32_t kind, policy, item_size, seq_offset;
+    uint32_t kind, policy, item_size, state_offset;
     uint64_t capacity, slots, bytes, items_offset;
     double spin_us;
     uint32_t ready, fence; /* shared: formatted; some process cannot use membarrier */
@@ -1652,23 +1656,27 @@ typedef struct spki_ring_control {
     uint8_t pad1[128 - sizeof(size_t)];
     size_t head_seen, limit; /* the producer's: a head it has seen; room to use without asking */
     uint64_t dropped_newest, sampled_out, refused, thinned;
-    uint8_t pad2[128 - 32 - 2 * sizeof(size_t)];
+    uint64_t head_looked, head_moved; /* when, and whether it had */
+    uint8_t pad2[128 - 48 - 2 * sizeof(size_t)];
     size_t head; /* SPSC: items consumed; written by the consumer */
     uint8_t pad3[128 - sizeof(size_t)];
     size_t tail_seen; /* the consumer's: a tail it has seen */
-    uint8_t pad4[128 - sizeof(size_t)];
+    uint64_t tail_looked, tail_moved;
+    uint8_t pad4[128 - 16 - sizeof(size_t)];
     uint32_t items_wanted, room_wanted, closed, unused; /* words to sleep on */
     uint8_t pad5[112];
 
     uint64_t mpmc_tail, start; /* MPMC: next position to claim for pushing; where it began */
     uint8_t pad6[112];
-    uint64_t mpmc_head_seen;
-    uint8_t pad7[120];
+    spki_mpmc_hint free; /* the producers' */
+    uint8_t pad7[104];
     uint64_t mpmc_head;
     uint8_t pad8[120];
+    spki_mpmc_hint filled; /* the consumers' */
+    uint8_t pad9[104];
     uint64_t dropped_oldest, discarded, lost, lost_popped, gaps, gaps_passed, sleeps, wakes;
     uint64_t recovered;
-    uint8_t pad9[56];
+    uint8_t pad10[56];
 } spki_ring_control;
 
 /* A handle: constants and addresses, and nothing that changes from item to item. */
@@ -1679,15 +1687,23 @@ struct spk_ring {
     size_t item_size;
     uint32_t fence; /* no membarrier: publishing needs a fence before looking for sleepers */
     spk_result status;
-    uint32_t *seq;
+    unsigned char *state; /* MPMC: of each slot */
     struct spki_ring_private *own;
 };
 
 #if defined(__GNUC__)
+/* 16 bytes as two words, each by a register of its own: a program has often just stored the fields
+   of an item one by one, and a load that spans two recent stores has to wait for both. */
 SPKI_RING_INLINE void spki_ring_copy(void *to, const void *from, size_t size)
 {
-    if (size == 16) __builtin_memcpy(to, from, 16);
-    else if (size == 8) __builtin_memcpy(to, from, 8);
+    if (size == 16) {
+        uint64_t a, b;
+        __builtin_memcpy(&a, from, 8);
+        __builtin_memcpy(&b, (const char *)from + 8, 8);
+        __asm__("" : "+r"(a), "+r"(b));
+        __builtin_memcpy(to, &a, 8);
+        __builtin_memcpy((char *)to + 8, &b, 8);
+    } else if (size == 8) __builtin_memcpy(to, from, 8);
     else __builtin_memcpy(to, from, size);
 }
 
@@ -31510,11 +31526,47 @@ SPIKELIB_API spk_result spk_spikefile_writer_close(spk_spikefile_writer *writer)
 #endif
 #endif
 
+#define SPKI_RING_ENOUGH 256
+#define SPKI_RING_PATIENCE 2048
+
 #if defined(SPIKELIB_NO_THREADS)
 SPKI_INLINE void spki_ring_relax(void) { __asm__ volatile("" ::: "memory"); }
 #else
 SPKI_INLINE void spki_ring_relax(void) { spki_pause(); }
 #endif
+
+/* Ticks of a clock that costs next to nothing, and how many of them make about 0.7 us (more or
+   less: cycles of 2 to 5 GHz); 0 where there is none. */
+#if defined(__x86_64__) || defined(__i386__)
+SPKI_INLINE uint64_t spki_ring_ticks(void) { return __builtin_ia32_rdtsc(); }
+SPKI_INLINE uint64_t spki_ring_patience(void) { return SPKI_RING_PATIENCE; }
+#elif defined(__aarch64__)
+SPKI_INLINE uint64_t spki_ring_ticks(void)
+{
+    uint64_t now;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(now));
+    return now;
+}
+
+SPKI_INLINE uint64_t spki_ring_patience(void)
+{
+    uint64_t hz;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+    return hz / 1400000;
+}
+#else
+SPKI_INLINE uint64_t spki_ring_ticks(void) { return 0; }
+SPKI_INLINE uint64_t spki_ring_patience(void) { return 0; }
+#endif
+
+/* How long a side that found `found` new items (or slots) at its last look had better wait before
+   the next one. Few: the two sides fight for a cache line, and a pause lets the other one get
+   ahead. One: it may be a dialogue, where the answer takes a few hundred ns. Many, or none: look. */
+SPKI_INLINE uint64_t spki_ring_hold(uint64_t found, uint64_t patience)
+{
+    if (found == 0 || found >= SPKI_RING_ENOUGH) return 0;
+    return found < 8 ? found * (patience / 8) : patience;
+}
 
 /* -- a full fence on the other side's CPU --
    Commands of the Linux ABI (linux/membarrier.h): GLOBAL_EXPEDITED 2 and its registration 4 reach
@@ -31726,6 +31778,7 @@ struct spki_ring_private {
     bool shared, mpmc;
     spk_ring_policy policy;
     size_t capacity;
+    uint64_t patience; /* ticks */
     spki_ring_lot items_lot, room_lot;
     char error[192];
 };
@@ -31781,24 +31834,30 @@ SPKI_FN void spki_ring_stretch(const spk_ring *ring, uint64_t position, size_t c
     span->second_count = count - span->first_count;
 }
 
+SPKI_FN void spki_ring_move(void *to, const void *from, size_t bytes)
+{
+    if (bytes == 16) spki_ring_copy(to, from, 16);
+    else memcpy(to, from, bytes);
+}
+
 SPKI_FN void spki_ring_write(const spk_ring *ring, uint64_t position, const void *items, size_t n)
 {
     spk_ring_span to;
     spki_ring_stretch(ring, position, n, &to);
-    memcpy(to.first, items, to.first_count * ring->item_size);
+    spki_ring_move(to.first, items, to.first_count * ring->item_size);
     if (to.second_count > 0)
-        memcpy(to.second, (const char *)items + to.first_count * ring->item_size,
-               to.second_count * ring->item_size);
+        spki_ring_move(to.second, (const char *)items + to.first_count * ring->item_size,
+                       to.second_count * ring->item_size);
 }
 
 SPKI_FN void spki_ring_read(const spk_ring *ring, uint64_t position, void *items, size_t n)
 {
     spk_ring_span from;
     spki_ring_stretch(ring, position, n, &from);
-    memcpy(items, from.first, from.first_count * ring->item_size);
+    spki_ring_move(items, from.first, from.first_count * ring->item_size);
     if (from.second_count > 0)
-        memcpy((char *)items + from.first_count * ring->item_size, from.second,
-               from.second_count * ring->item_size);
+        spki_ring_move((char *)items + from.first_count * ring->item_size, from.second,
+                       from.second_count * ring->item_size);
 }
 
 /* `wanted` holds how many items (or how much room) the least demanding sleeper waits for, 0 if
@@ -31828,6 +31887,26 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers)
    The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
    looks again only when the copy says full, or empty: then the cache line has to travel. */
 
+/* A cache line that both sides want takes some 100 ns to travel, and a side that looks again as
+   soon as it has used up what it saw makes the other one lose the line at each item. So a side
+   that has just found something new does not look again within the patience of 0.7 us: meanwhile
+   the other publishes some hundred items. Whoever finds nothing new may look at once, so that a
+   lone item is seen without delay. */
+SPKI_FN size_t spki_spsc_look(const size_t *far, size_t *seen, uint64_t *looked, uint64_t *moved,
+                              uint64_t patience)
+{
+    const uint64_t hold = spki_ring_hold(*moved, patience);
+    size_t now;
+    if (hold > 0)
+        while (spki_ring_ticks() - *looked < hold) spki_ring_relax();
+    now = __atomic_load_n(far, __ATOMIC_ACQUIRE);
+    *moved = now - *seen;
+    if (now == *seen) return now;
+    *seen = now;
+    *looked = spki_ring_ticks();
+    return now;
+}
+
 /* Room for up to `count` items. Order: acquire on `head`, so that the consumer's reads of a slot
    come before we write it again. */
 SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
@@ -31835,10 +31914,9 @@ SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
     spki_ring_control *c = ring->control;
     const size_t capacity = ring->own->capacity;
     size_t room = capacity - (tail - c->head_seen);
-    if (room < count) {
-        c->head_seen = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
-        room = capacity - (tail - c->head_seen);
-    }
+    if (room < count)
+        room = capacity - (tail - spki_spsc_look(&c->head, &c->head_seen, &c->head_looked,
+                                                 &c->head_moved, ring->own->patience));
     return room < count ? room : count;
 }
 
@@ -31848,10 +31926,9 @@ SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
 {
     spki_ring_control *c = ring->control;
     size_t there = c->tail_seen - head;
-    if (there < count) {
-        c->tail_seen = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
-        there = c->tail_seen - head;
-    }
+    if (there < count)
+        there = spki_spsc_look(&c->tail, &c->tail_seen, &c->tail_looked, &c->tail_moved,
+                               ring->own->patience) - head;
     return there < count ? there : count;
 }
 
@@ -32093,17 +32170,19 @@ SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int
     uint64_t k;
     for (k = 0; k < note->count; k++) {
         const uint64_t p = note->first + k;
-        uint32_t *seq = &ring->seq[p & ring->mask];
-        uint32_t is = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
-        const uint32_t state = is - (uint32_t)p;
-        const uint32_t next = push ? (uint32_t)p + 2 : (uint32_t)(p + ring->mask + 1);
+        unsigned char *at = &ring->state[p & ring->mask];
+        unsigned char is = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+        const unsigned char round = (unsigned char)(p / ((uint64_t)ring->mask + 1) * 4);
+        const unsigned char state = (unsigned char)(is - round);
+        const unsigned char next = (unsigned char)(round + (push ? 2 : 4));
         if ((int64_t)(end - p) <= 0) continue; /* it died before claiming */
+        if (end - p > (uint64_t)ring->mask + 1) continue; /* gone round since: finished */
         if (push ? state != 0 : state != 1 && state != 2) continue; /* finished */
         if (spki_ring_lives(spki_ring_all(ring), push ? SPKI_NOTE_PUSH : SPKI_NOTE_POP, p)) {
             done = false;
             continue;
         }
-        if (!__atomic_compare_exchange_n(seq, &is, next, false, __ATOMIC_ACQ_REL,
+        if (!__atomic_compare_exchange_n(at, &is, next, false, __ATOMIC_ACQ_REL,
                                          __ATOMIC_RELAXED))
             continue;
         if (push) spki_ring_add(&c->gaps, 1);
@@ -32205,41 +32284,86 @@ SPKI_FN void spki_ring_leave(spk_ring *ring) { (void)ring; }
 
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>mpmc: many producers, many consumers ----
-   Each slot has a word of its own that says which position it is ready for. For position p, modulo
-   2^32:
-       p          free: a producer may claim and fill it
-       p + 1      filled: a consumer may claim and empty it
-       p + 2      a gap: claimed, but given up; consumers step over it
-       p + slots  free for the next round
+   Each slot has a byte that says what it is ready for: the round (how often the ring has been
+   gone round, modulo 64) and a state:
+       FREE of round r    a producer may claim and fill it
+       FULL of round r    a consumer may claim and empty it, which makes it FREE of round r + 1
+       GAP of round r     claimed, but given up; consumers step over it
    A position is claimed by moving the shared tail (head) over it, one compare-and-swap for a whole
-   batch. The words lie apart from the items, sixteen to a cache line, so that spans of items are
-   contiguous. Tail and head have 64 bits: they never come back to a value that a sleeping thread
-   still remembers. Source: the scheme with a word for each slot is D. Vyukov's bounded queue
-   (2010). */
+   batch. Tail and head have 64 bits and never come back to a value that a sleeping thread still
+   remembers; while the head is p, the slot of p can only be in its own round or the one before, so
+   that a round of 6 bits cannot be mistaken. The bytes lie apart from the items, 64 to a cache
+   line, so that spans of items are contiguous and eight slots are looked at, or marked, at once.
+   Source: a word for each slot is the scheme of D. Vyukov's bounded queue (2010). */
 
-SPKI_INLINE uint32_t spki_mpmc_state(const spk_ring *ring, uint64_t position)
+enum { SPKI_MPMC_FREE, SPKI_MPMC_FULL, SPKI_MPMC_GAP };
+
+/* The byte of a position in a state. */
+SPKI_INLINE unsigned char spki_mpmc_byte(const spk_ring *ring, uint64_t position, uint32_t state)
 {
-    return __atomic_load_n(&ring->seq[position & ring->mask], __ATOMIC_ACQUIRE) -
-           (uint32_t)position;
+    return (unsigned char)(position / ((uint64_t)ring->mask + 1) * 4 + state);
 }
 
-/* The slots from a position on, up to `count`, whose state is `state`.
-   Order: acquire on each word, so that what the side before us did to the slot comes first. */
+SPKI_INLINE unsigned char spki_mpmc_load(const spk_ring *ring, uint64_t position)
+{
+    return __atomic_load_n(&ring->state[position & ring->mask], __ATOMIC_ACQUIRE);
+}
+
+/* As many slots as a register has bytes, if they are aligned and of one round: an aligned access of
+   a word is one access for each of its bytes, too. */
+#define SPKI_MPMC_WORD sizeof(size_t)
+
+SPKI_INLINE bool spki_mpmc_is_word(const spk_ring *ring, uint64_t position, size_t count)
+{
+    return count >= SPKI_MPMC_WORD && (position & (SPKI_MPMC_WORD - 1)) == 0 &&
+           ring->mask >= SPKI_MPMC_WORD - 1;
+}
+
+SPKI_INLINE size_t spki_mpmc_word(unsigned char byte)
+{
+    return (size_t)-1 / 255 * byte;
+}
+
+/* The slots from a position on, up to `count`, that are in `state`.
+   Order: acquire on each, so that what the side before us did to the slot comes first. */
 SPKI_FN size_t spki_mpmc_run(const spk_ring *ring, uint64_t position, size_t count, uint32_t state)
 {
     size_t n = 0;
-    while (n < count && spki_mpmc_state(ring, position + n) == state) n++;
+    while (n < count) {
+        const uint64_t p = position + n;
+        const unsigned char byte = spki_mpmc_byte(ring, p, state);
+        if (spki_mpmc_is_word(ring, p, count - n) &&
+            __atomic_load_n((const size_t *)(const void *)&ring->state[p & ring->mask],
+                            __ATOMIC_ACQUIRE) == spki_mpmc_word(byte)) {
+            n += SPKI_MPMC_WORD;
+            continue;
+        }
+        if (spki_mpmc_load(ring, p) != byte) break;
+        n++;
+    }
     return n;
 }
 
 /* Order: release, so that our reads or writes of the slots come first. */
-SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t count, uint32_t add)
+SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t count, uint32_t state)
 {
-    size_t k;
-    for (k = 0; k < count; k++)
-        __atomic_store_n(&ring->seq[(position + k) & ring->mask], (uint32_t)(position + k) + add,
-                         __ATOMIC_RELEASE);
+    size_t n = 0;
+    while (n < count) {
+        const uint64_t p = position + n;
+        unsigned char *at = &ring->state[p & ring->mask];
+        const unsigned char byte = spki_mpmc_byte(ring, p, state);
+        if (spki_mpmc_is_word(ring, p, count - n)) {
+            __atomic_store_n((size_t *)(void *)at, spki_mpmc_word(byte), __ATOMIC_RELEASE);
+            n += SPKI_MPMC_WORD;
+        } else {
+            __atomic_store_n(at, byte, __ATOMIC_RELEASE);
+            n++;
+        }
+    }
 }
+
+/* FREE of the next round is 4 more than FREE of this one. */
+#define SPKI_MPMC_NEXT 4u
 
 /* After marking: tells sleepers. Order: with membarrier as in spki_ring_publish. Without it both
    sides change `wanted`: if the sleeper is first, we see its wish; if we are, its own change takes
@@ -32264,30 +32388,73 @@ SPKI_FN bool spki_mpmc_stuck(spk_ring *ring)
     return spki_ring_bury(ring);
 }
 
-/* Claims up to `count` free positions; returns how many, the first in *position.
-   Order: acquire on head: it says that the items before it are no longer ours to count. The words
-   of the slots order everything else, so the tail itself may be relaxed; it is a release for the
-   note that comes before (>>party). */
+/* Each side notes up to where it has seen slots ready, looks ahead when it gets there, and like
+   an SPSC side has patience if it found something the last time (>>spsc). The notes are hints:
+   they keep the sides off each other's lines, and the words decide. */
+#define SPKI_MPMC_AHEAD ((size_t)128)
+
+SPKI_FN void spki_mpmc_hold(const spk_ring *ring, const spki_mpmc_hint *hint)
+{
+    const uint64_t hold = spki_ring_hold(spki_ring_load(&hint->moved), ring->own->patience);
+    if (hold == 0) return;
+    while (spki_ring_ticks() - spki_ring_load(&hint->looked) < hold) spki_ring_relax();
+}
+
+SPKI_FN void spki_mpmc_saw(spki_mpmc_hint *hint, uint64_t position, size_t count, size_t asked)
+{
+    const uint64_t moved = count == asked ? SPKI_RING_ENOUGH : count;
+    __atomic_store_n(&hint->moved, moved, __ATOMIC_RELAXED);
+    if (count == 0) return;
+    __atomic_store_n(&hint->seen, position + count, __ATOMIC_RELAXED);
+    __atomic_store_n(&hint->looked, spki_ring_ticks(), __ATOMIC_RELAXED);
+}
+
+/* Free slots from p on, up to `count`. Order: acquire on the head, whose items are no longer ours
+   to count; and on the words (spki_mpmc_run). */
+SPKI_FN size_t spki_mpmc_find_free(spk_ring *ring, uint64_t p, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    const int64_t hinted = (int64_t)(spki_ring_load(&c->free.seen) - p);
+    uint64_t room;
+    size_t n, asked;
+    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
+        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FREE);
+    spki_mpmc_hold(ring, &c->free);
+    room = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE) + ring->own->capacity - p;
+    if (room > ring->own->capacity) return 0; /* p is old, or the ring is overfull: begin again */
+    asked = SPKI_MAX(count, SPKI_MPMC_AHEAD);
+    n = spki_mpmc_run(ring, p, (size_t)SPKI_MIN(room, (uint64_t)asked), SPKI_MPMC_FREE);
+    spki_mpmc_saw(&c->free, p, n, asked);
+    return SPKI_MIN(n, count);
+}
+
+/* Filled slots from p on, or gaps. */
+SPKI_FN size_t spki_mpmc_find_filled(spk_ring *ring, uint64_t p, size_t count, uint32_t *state)
+{
+    spki_ring_control *c = ring->control;
+    const int64_t hinted = (int64_t)(spki_ring_load(&c->filled.seen) - p);
+    const size_t asked = SPKI_MAX(count, SPKI_MPMC_AHEAD);
+    size_t n;
+    *state = SPKI_MPMC_FULL;
+    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
+        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FULL);
+    spki_mpmc_hold(ring, &c->filled);
+    n = spki_mpmc_run(ring, p, asked, SPKI_MPMC_FULL);
+    spki_mpmc_saw(&c->filled, p, n, asked);
+    if (n > 0) return SPKI_MIN(n, count);
+    *state = SPKI_MPMC_GAP;
+    return spki_mpmc_run(ring, p, count, SPKI_MPMC_GAP);
+}
+
+/* Claims up to `count` free positions; returns how many, the first in *position. Order: the words
+   of the slots order everything, so the tail itself may be relaxed; it is a release for the note
+   that comes before (>>party). */
 SPKI_FN size_t spki_mpmc_claim_free(spk_ring *ring, size_t count, int note, uint64_t *position)
 {
     spki_ring_control *c = ring->control;
-    const uint64_t capacity = ring->own->capacity;
     uint64_t p = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
     for (;;) {
-        uint64_t seen = __atomic_load_n(&c->mpmc_head_seen, __ATOMIC_ACQUIRE);
-        size_t n;
-        if (p + count - seen > capacity) {
-            seen = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-            __atomic_store_n(&c->mpmc_head_seen, seen, __ATOMIC_RELEASE);
-        }
-        if ((int64_t)(p - seen) < 0 || p - seen >= capacity) {
-            const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
-            if (now == p) return 0;
-            p = now;
-            continue;
-        }
-        n = (size_t)SPKI_MIN((uint64_t)count, capacity - (p - seen));
-        n = spki_mpmc_run(ring, p, n, 0);
+        const size_t n = spki_mpmc_find_free(ring, p, count);
         if (n == 0) {
             const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
             if (now == p && !spki_mpmc_stuck(ring)) return 0;
@@ -32311,12 +32478,8 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
     spki_ring_control *c = ring->control;
     uint64_t p = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
     for (;;) {
-        uint32_t state = 1;
-        size_t n = spki_mpmc_run(ring, p, count, state);
-        if (n == 0) {
-            state = 2;
-            n = spki_mpmc_run(ring, p, count, state);
-        }
+        uint32_t state = SPKI_MPMC_FULL;
+        const size_t n = spki_mpmc_find_filled(ring, p, count, &state);
         if (n == 0) {
             const uint64_t now = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
             if (now == p) {
@@ -32333,9 +32496,9 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
             continue;
         if (ring->own->party) ring->own->stuck = 0;
         *position = p;
-        if (state == 1) return n;
+        if (state == SPKI_MPMC_FULL) return n;
         spki_ring_add(&c->gaps_passed, n);
-        spki_mpmc_mark(ring, p, n, (uint32_t)ring->mask + 1);
+        spki_mpmc_mark(ring, p, n, SPKI_MPMC_NEXT);
         spki_mpmc_tell(ring, false);
         p += n;
     }
@@ -32343,14 +32506,14 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
 
 SPKI_FN void spki_mpmc_fill(spk_ring *ring, uint64_t position, size_t count, int note)
 {
-    spki_mpmc_mark(ring, position, count, 1);
+    spki_mpmc_mark(ring, position, count, SPKI_MPMC_FULL);
     spki_ring_note_off(ring, note);
     spki_mpmc_tell(ring, true);
 }
 
 SPKI_FN void spki_mpmc_free(spk_ring *ring, uint64_t position, size_t count, int note)
 {
-    spki_mpmc_mark(ring, position, count, (uint32_t)ring->mask + 1);
+    spki_mpmc_mark(ring, position, count, SPKI_MPMC_NEXT);
     spki_ring_note_off(ring, note);
     spki_mpmc_tell(ring, false);
 }
@@ -32398,10 +32561,10 @@ SPKI_FN size_t spki_mpmc_reserve(spk_ring *ring, size_t count, spk_ring_span *sp
 SPKI_FN spk_result spki_mpmc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
     const size_t all = span->first_count + span->second_count;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 0) != all)
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FREE) != all)
         return SPK_ERR_STATE;
     if (count < all) spki_ring_add(&ring->control->gaps, all - count);
-    spki_mpmc_mark(ring, span->position + count, all - count, 2);
+    spki_mpmc_mark(ring, span->position + count, all - count, SPKI_MPMC_GAP);
     spki_mpmc_fill(ring, span->position, count, SPKI_NOTE_RESERVE);
     return SPK_OK;
 }
@@ -32420,7 +32583,7 @@ SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, 
 {
     const size_t all = span->first_count + span->second_count;
     if (count != all) return SPK_ERR_RANGE;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 1) != all)
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FULL) != all)
         return SPK_ERR_STATE;
     spki_mpmc_free(ring, span->position, all, SPKI_NOTE_PEEK);
     return SPK_OK;
@@ -32435,14 +32598,17 @@ SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
 {
     const spki_ring_control *c = ring->control;
     const size_t used = spki_ring_used(ring);
+    uint64_t tail;
     if (items ? used < count : ring->own->capacity - used < count) return false;
     if (!ring->own->mpmc) return true;
     if (items) {
         const uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-        const uint32_t state = spki_mpmc_state(ring, head);
-        return state == 1 || state == 2;
+        const unsigned char byte = spki_mpmc_load(ring, head);
+        return byte == spki_mpmc_byte(ring, head, SPKI_MPMC_FULL) ||
+               byte == spki_mpmc_byte(ring, head, SPKI_MPMC_GAP);
     }
-    return spki_mpmc_state(ring, __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE)) == 0;
+    tail = __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE);
+    return spki_mpmc_load(ring, tail) == spki_mpmc_byte(ring, tail, SPKI_MPMC_FREE);
 }
 
 /* Says how much we want, unless somebody already wants less: he is told first, and so are we.
@@ -32893,22 +33059,22 @@ SPKI_FN bool spki_ring_is_mpmc(const spk_ring_desc *d)
 
 /* Where the parts lie, from the start of the control block. */
 typedef struct spki_ring_plan {
-    uint64_t slots, seq_offset, items_offset, bytes;
+    uint64_t slots, state_offset, items_offset, bytes;
 } spki_ring_plan;
 
-/* An MPMC slot's word needs four states. A ring that overwrites has twice the slots, so that a
+/* A ring that overwrites has twice the slots, so that a
    consumer that is still reading does not hold up the producer until a whole capacity later. */
 SPKI_FN spki_ring_plan spki_ring_lay_out(const spk_ring_desc *d)
 {
     spki_ring_plan plan;
     const bool mpmc = spki_ring_is_mpmc(d);
-    uint64_t slots = mpmc ? 4 : 1, end = sizeof(spki_ring_control);
+    uint64_t slots = 1, end = sizeof(spki_ring_control);
     while (slots < d->capacity) slots *= 2;
     if (d->policy == SPK_RING_OVERWRITE) slots *= 2;
     if (d->shared && mpmc) end += sizeof(spki_ring_parties);
     plan.slots = slots;
-    plan.seq_offset = end;
-    if (mpmc) end += slots * sizeof(uint32_t);
+    plan.state_offset = end;
+    if (mpmc) end += slots;
     plan.items_offset = (end + 127) & ~UINT64_C(127);
     plan.bytes = plan.items_offset + slots * d->item_size;
     plan.bytes = (plan.bytes + 63) & ~UINT64_C(63);
@@ -32972,13 +33138,15 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
     ring->control = c;
     ring->own = &h->own;
     ring->items = (unsigned char *)c + c->items_offset;
-    ring->seq = (uint32_t *)(void *)((unsigned char *)c + c->seq_offset);
+    ring->state = (unsigned char *)c + c->state_offset;
     ring->mask = (size_t)c->slots - 1;
     ring->item_size = c->item_size;
     ring->fence = c->fence;
     h->own.mpmc = c->kind == SPK_RING_MPMC || c->policy == SPK_RING_OVERWRITE;
     h->own.policy = (spk_ring_policy)c->policy;
     h->own.capacity = (size_t)c->capacity;
+    h->own.patience = spki_ring_patience();
+    if (c->capacity < 256) h->own.patience = h->own.patience * c->capacity / 256;
     spki_ring_lot_init(&h->own.items_lot);
     spki_ring_lot_init(&h->own.room_lot);
 }
@@ -32993,9 +33161,10 @@ SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
         return;
     }
-    c->mpmc_tail = c->mpmc_head = c->mpmc_head_seen = position;
+    c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
     for (k = 0; k < c->slots; k++)
-        ring->seq[(position + k) & ring->mask] = (uint32_t)(position + k);
+        ring->state[(position + k) & ring->mask] = spki_mpmc_byte(ring, position + k,
+                                                                  SPKI_MPMC_FREE);
 }
 
 /* Of a ring that is not shared, or is not yet. */
@@ -33009,7 +33178,7 @@ SPKI_FN void spki_ring_format(spki_ring_handle *h, spki_ring_control *c, const s
     c->kind = (uint32_t)d->kind;
     c->policy = (uint32_t)d->policy;
     c->item_size = d->item_size;
-    c->seq_offset = (uint32_t)plan->seq_offset;
+    c->state_offset = (uint32_t)plan->state_offset;
     c->capacity = d->capacity;
     c->slots = plan->slots;
     c->bytes = plan->bytes;
@@ -33111,7 +33280,7 @@ SPKI_FN const char *spki_ring_alien(const spki_ring_control *c, size_t bytes,
     if (spki_ring_wrong(&is, &result) || is.item_size == 0 || is.capacity == 0)
         return "holds a damaged ring";
     plan = spki_ring_lay_out(&is);
-    if (plan.slots != c->slots || plan.bytes != c->bytes || plan.seq_offset != c->seq_offset ||
+    if (plan.slots != c->slots || plan.bytes != c->bytes || plan.state_offset != c->state_offset ||
         plan.items_offset != c->items_offset || plan.bytes > bytes)
         return "holds a damaged ring, or is shorter than the ring";
     if (d->kind != SPK_RING_SPSC && d->kind != is.kind) return "kind differs from the ring's";
@@ -39150,6 +39319,9 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAX_POPULATIONS
 #undef SPKI_MAX_SLICE
 #undef SPKI_MAX_STEPS
+#undef SPKI_MPMC_AHEAD
+#undef SPKI_MPMC_NEXT
+#undef SPKI_MPMC_WORD
 #undef SPKI_NEVER
 #undef SPKI_NMNIST_GAP
 #undef SPKI_NMNIST_OVERFLOW
@@ -39190,6 +39362,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_READ_BUFFER
 #undef SPKI_RING_CAPACITY
 #undef SPKI_RING_DEFAULT
+#undef SPKI_RING_ENOUGH
 #undef SPKI_RING_FRONT
 #undef SPKI_RING_FUTEX
 #undef SPKI_RING_ITEM
@@ -39198,6 +39371,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_RING_MEMBARRIER
 #undef SPKI_RING_NAP
 #undef SPKI_RING_PARTIES
+#undef SPKI_RING_PATIENCE
 #undef SPKI_RING_ROBUST
 #undef SPKI_ROW256
 #undef SPKI_ROW512

@@ -17,19 +17,21 @@ enum {
     IN_BUILD = 64,
     IN_INFO = 128,
     IN_EVENTS = 256,
+    IN_RING = 1 << 16,
     IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
-    IN_ALL = 0xffff
+    IN_ALL = 0x7fffffff
 };
 
 typedef struct options {
     bool json, help, profile;
     double scale, ms, warmup_ms;
     double threads, seed, weight_bits, n, steps; /* whole numbers */
+    double items, rounds;
     spk_isa isa;
     spk_precision precision;
     double dt_us, rate, repeat; /* events */
     const char *file;
-    const char *drive, *model, *state, *form, *precision_text, *isa_text;
+    const char *drive, *model, *state, *form, *precision_text, *isa_text, *race;
 } options;
 
 typedef enum option_kind { OPTION_FLAG, OPTION_REAL, OPTION_WHOLE, OPTION_TEXT } option_kind;
@@ -77,7 +79,13 @@ static const option_def option_defs[] = {
      "events offered per second of real time (default 10 million)"},
     {"--repeat", IN_EVENTS, OPTION_WHOLE, AT(repeat), 1, 10000, NULL,
      "times the recording is played (default 40)"},
-    {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"}};
+    {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"},
+    {"--items", IN_RING, OPTION_WHOLE, AT(items), 1000, 1e9, NULL,
+     "16-byte items a run, twice as many in batches, a 20th in round trips (default 2000000)"},
+    {"--rounds", IN_RING, OPTION_WHOLE, AT(rounds), 1, 31, NULL, "medians of as many (default 7)"},
+    {"--race", IN_RING, OPTION_TEXT, AT(race), 0, 0,
+     "all spsc_one spsc_32 spsc_256 mpmc_one mpmc_32 mpmc_256 round_trip",
+     "one of: spsc_one spsc_32 spsc_256 mpmc_one mpmc_32 mpmc_256 round_trip (default: all)"}};
 enum { OPTION_COUNT = sizeof option_defs / sizeof option_defs[0] };
 
 static bool is_word(const char *words, const char *value)

@@ -11,6 +11,7 @@
 #include "neurons.h"
 #include "options.h"
 #include "report.h"
+#include "ring.h"
 
 static int fail(const char *command, const char *why)
 {
@@ -160,6 +161,16 @@ static int run_events(const options *o)
     return events_measure(&r, &mine, error, sizeof error) == SPK_OK ? 0 : fail("events", error);
 }
 
+static int run_ring(const options *o)
+{
+    report r = {0};
+    const char *error = "";
+    r.json = o->json;
+    r.row = !o->json;
+    if (ring_measure(&r, o, strcmp(o->race, "all") ? o->race : NULL, &error) == 0) return 0;
+    return fail("ring", error);
+}
+
 /* The instruction set is resolved as for a run, SPIKELIB_ISA included. */
 static int run_info(const options *o)
 {
@@ -195,6 +206,7 @@ static const struct {
                 {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
                 {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
                 {"build", "construction of the microcircuit", IN_BUILD},
+                {"ring", "rings between two threads, and round trips", IN_RING},
                 {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -225,6 +237,9 @@ static int run_command(int argc, char **argv)
     o.dt_us = 100.0;
     o.rate = 1e7;
     o.repeat = 40.0;
+    o.items = 2e6;
+    o.rounds = 7.0;
+    o.race = "all";
     o.drive = "poisson";
     o.state = "C";
     o.form = "brian";
@@ -238,6 +253,7 @@ static int run_command(int argc, char **argv)
     if (commands[k].bit == IN_NEURONS) return run_neurons(&o);
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_EVENTS) return run_events(&o);
+    if (commands[k].bit == IN_RING) return run_ring(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);
     return run_network(argv[1], commands[k].bit, &o);
 }

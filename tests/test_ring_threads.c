@@ -8,9 +8,9 @@
 #include "check.h"
 
 #ifdef __SANITIZE_THREAD__
-#define ITEMS 40000u
+#define ITEMS 12000u
 #else
-#define ITEMS 400000u
+#define ITEMS 48000u
 #endif
 #define MOST 8
 

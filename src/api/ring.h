@@ -179,10 +179,14 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
    Positions count items since the beginning and wrap; a slot's index is a position's low bits. Each
    word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
    together). A shared ring begins with this block, which holds no addresses. */
+typedef struct spki_mpmc_hint {
+    uint64_t seen, looked, moved; /* slots up to here were ready; when, and whether it was more */
+} spki_mpmc_hint;
+
 typedef struct spki_ring_control {
     uint64_t magic;
     uint32_t layout, word_bytes; /* version of this struct; sizeof(size_t) */
-    uint32_t kind, policy, item_size, seq_offset;
+    uint32_t kind, policy, item_size, state_offset;
     uint64_t capacity, slots, bytes, items_offset;
     double spin_us;
     uint32_t ready, fence; /* shared: formatted; some process cannot use membarrier */
@@ -192,23 +196,27 @@ typedef struct spki_ring_control {
     uint8_t pad1[128 - sizeof(size_t)];
     size_t head_seen, limit; /* the producer's: a head it has seen; room to use without asking */
     uint64_t dropped_newest, sampled_out, refused, thinned;
-    uint8_t pad2[128 - 32 - 2 * sizeof(size_t)];
+    uint64_t head_looked, head_moved; /* when, and whether it had */
+    uint8_t pad2[128 - 48 - 2 * sizeof(size_t)];
     size_t head; /* SPSC: items consumed; written by the consumer */
     uint8_t pad3[128 - sizeof(size_t)];
     size_t tail_seen; /* the consumer's: a tail it has seen */
-    uint8_t pad4[128 - sizeof(size_t)];
+    uint64_t tail_looked, tail_moved;
+    uint8_t pad4[128 - 16 - sizeof(size_t)];
     uint32_t items_wanted, room_wanted, closed, unused; /* words to sleep on */
     uint8_t pad5[112];
 
     uint64_t mpmc_tail, start; /* MPMC: next position to claim for pushing; where it began */
     uint8_t pad6[112];
-    uint64_t mpmc_head_seen;
-    uint8_t pad7[120];
+    spki_mpmc_hint free; /* the producers' */
+    uint8_t pad7[104];
     uint64_t mpmc_head;
     uint8_t pad8[120];
+    spki_mpmc_hint filled; /* the consumers' */
+    uint8_t pad9[104];
     uint64_t dropped_oldest, discarded, lost, lost_popped, gaps, gaps_passed, sleeps, wakes;
     uint64_t recovered;
-    uint8_t pad9[56];
+    uint8_t pad10[56];
 } spki_ring_control;
 
 /* A handle: constants and addresses, and nothing that changes from item to item. */
@@ -219,15 +227,23 @@ struct spk_ring {
     size_t item_size;
     uint32_t fence; /* no membarrier: publishing needs a fence before looking for sleepers */
     spk_result status;
-    uint32_t *seq;
+    unsigned char *state; /* MPMC: of each slot */
     struct spki_ring_private *own;
 };
 
 #if defined(__GNUC__)
+/* 16 bytes as two words, each by a register of its own: a program has often just stored the fields
+   of an item one by one, and a load that spans two recent stores has to wait for both. */
 SPKI_RING_INLINE void spki_ring_copy(void *to, const void *from, size_t size)
 {
-    if (size == 16) __builtin_memcpy(to, from, 16);
-    else if (size == 8) __builtin_memcpy(to, from, 8);
+    if (size == 16) {
+        uint64_t a, b;
+        __builtin_memcpy(&a, from, 8);
+        __builtin_memcpy(&b, (const char *)from + 8, 8);
+        __asm__("" : "+r"(a), "+r"(b));
+        __builtin_memcpy(to, &a, 8);
+        __builtin_memcpy((char *)to + 8, &b, 8);
+    } else if (size == 8) __builtin_memcpy(to, from, 8);
     else __builtin_memcpy(to, from, size);
 }
 

@@ -26,6 +26,7 @@ struct spki_ring_private {
     bool shared, mpmc;
     spk_ring_policy policy;
     size_t capacity;
+    uint64_t patience; /* ticks */
     spki_ring_lot items_lot, room_lot;
     char error[192];
 };
@@ -81,24 +82,30 @@ SPKI_FN void spki_ring_stretch(const spk_ring *ring, uint64_t position, size_t c
     span->second_count = count - span->first_count;
 }
 
+SPKI_FN void spki_ring_move(void *to, const void *from, size_t bytes)
+{
+    if (bytes == 16) spki_ring_copy(to, from, 16);
+    else memcpy(to, from, bytes);
+}
+
 SPKI_FN void spki_ring_write(const spk_ring *ring, uint64_t position, const void *items, size_t n)
 {
     spk_ring_span to;
     spki_ring_stretch(ring, position, n, &to);
-    memcpy(to.first, items, to.first_count * ring->item_size);
+    spki_ring_move(to.first, items, to.first_count * ring->item_size);
     if (to.second_count > 0)
-        memcpy(to.second, (const char *)items + to.first_count * ring->item_size,
-               to.second_count * ring->item_size);
+        spki_ring_move(to.second, (const char *)items + to.first_count * ring->item_size,
+                       to.second_count * ring->item_size);
 }
 
 SPKI_FN void spki_ring_read(const spk_ring *ring, uint64_t position, void *items, size_t n)
 {
     spk_ring_span from;
     spki_ring_stretch(ring, position, n, &from);
-    memcpy(items, from.first, from.first_count * ring->item_size);
+    spki_ring_move(items, from.first, from.first_count * ring->item_size);
     if (from.second_count > 0)
-        memcpy((char *)items + from.first_count * ring->item_size, from.second,
-               from.second_count * ring->item_size);
+        spki_ring_move((char *)items + from.first_count * ring->item_size, from.second,
+                       from.second_count * ring->item_size);
 }
 
 /* `wanted` holds how many items (or how much room) the least demanding sleeper waits for, 0 if

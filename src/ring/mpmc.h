@@ -1,43 +1,88 @@
 /* ---- >>mpmc: many producers, many consumers ----
-   Each slot has a word of its own that says which position it is ready for. For position p, modulo
-   2^32:
-       p          free: a producer may claim and fill it
-       p + 1      filled: a consumer may claim and empty it
-       p + 2      a gap: claimed, but given up; consumers step over it
-       p + slots  free for the next round
+   Each slot has a byte that says what it is ready for: the round (how often the ring has been
+   gone round, modulo 64) and a state:
+       FREE of round r    a producer may claim and fill it
+       FULL of round r    a consumer may claim and empty it, which makes it FREE of round r + 1
+       GAP of round r     claimed, but given up; consumers step over it
    A position is claimed by moving the shared tail (head) over it, one compare-and-swap for a whole
-   batch. The words lie apart from the items, sixteen to a cache line, so that spans of items are
-   contiguous. Tail and head have 64 bits: they never come back to a value that a sleeping thread
-   still remembers. Source: the scheme with a word for each slot is D. Vyukov's bounded queue
-   (2010). */
+   batch. Tail and head have 64 bits and never come back to a value that a sleeping thread still
+   remembers; while the head is p, the slot of p can only be in its own round or the one before, so
+   that a round of 6 bits cannot be mistaken. The bytes lie apart from the items, 64 to a cache
+   line, so that spans of items are contiguous and eight slots are looked at, or marked, at once.
+   Source: a word for each slot is the scheme of D. Vyukov's bounded queue (2010). */
 #ifndef SPIKELIB_RING_MPMC_H
 #define SPIKELIB_RING_MPMC_H
 
 #include "party.h"
 
-SPKI_INLINE uint32_t spki_mpmc_state(const spk_ring *ring, uint64_t position)
+enum { SPKI_MPMC_FREE, SPKI_MPMC_FULL, SPKI_MPMC_GAP };
+
+/* The byte of a position in a state. */
+SPKI_INLINE unsigned char spki_mpmc_byte(const spk_ring *ring, uint64_t position, uint32_t state)
 {
-    return __atomic_load_n(&ring->seq[position & ring->mask], __ATOMIC_ACQUIRE) -
-           (uint32_t)position;
+    return (unsigned char)(position / ((uint64_t)ring->mask + 1) * 4 + state);
 }
 
-/* The slots from a position on, up to `count`, whose state is `state`.
-   Order: acquire on each word, so that what the side before us did to the slot comes first. */
+SPKI_INLINE unsigned char spki_mpmc_load(const spk_ring *ring, uint64_t position)
+{
+    return __atomic_load_n(&ring->state[position & ring->mask], __ATOMIC_ACQUIRE);
+}
+
+/* As many slots as a register has bytes, if they are aligned and of one round: an aligned access of
+   a word is one access for each of its bytes, too. */
+#define SPKI_MPMC_WORD sizeof(size_t)
+
+SPKI_INLINE bool spki_mpmc_is_word(const spk_ring *ring, uint64_t position, size_t count)
+{
+    return count >= SPKI_MPMC_WORD && (position & (SPKI_MPMC_WORD - 1)) == 0 &&
+           ring->mask >= SPKI_MPMC_WORD - 1;
+}
+
+SPKI_INLINE size_t spki_mpmc_word(unsigned char byte)
+{
+    return (size_t)-1 / 255 * byte;
+}
+
+/* The slots from a position on, up to `count`, that are in `state`.
+   Order: acquire on each, so that what the side before us did to the slot comes first. */
 SPKI_FN size_t spki_mpmc_run(const spk_ring *ring, uint64_t position, size_t count, uint32_t state)
 {
     size_t n = 0;
-    while (n < count && spki_mpmc_state(ring, position + n) == state) n++;
+    while (n < count) {
+        const uint64_t p = position + n;
+        const unsigned char byte = spki_mpmc_byte(ring, p, state);
+        if (spki_mpmc_is_word(ring, p, count - n) &&
+            __atomic_load_n((const size_t *)(const void *)&ring->state[p & ring->mask],
+                            __ATOMIC_ACQUIRE) == spki_mpmc_word(byte)) {
+            n += SPKI_MPMC_WORD;
+            continue;
+        }
+        if (spki_mpmc_load(ring, p) != byte) break;
+        n++;
+    }
     return n;
 }
 
 /* Order: release, so that our reads or writes of the slots come first. */
-SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t count, uint32_t add)
+SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t count, uint32_t state)
 {
-    size_t k;
-    for (k = 0; k < count; k++)
-        __atomic_store_n(&ring->seq[(position + k) & ring->mask], (uint32_t)(position + k) + add,
-                         __ATOMIC_RELEASE);
+    size_t n = 0;
+    while (n < count) {
+        const uint64_t p = position + n;
+        unsigned char *at = &ring->state[p & ring->mask];
+        const unsigned char byte = spki_mpmc_byte(ring, p, state);
+        if (spki_mpmc_is_word(ring, p, count - n)) {
+            __atomic_store_n((size_t *)(void *)at, spki_mpmc_word(byte), __ATOMIC_RELEASE);
+            n += SPKI_MPMC_WORD;
+        } else {
+            __atomic_store_n(at, byte, __ATOMIC_RELEASE);
+            n++;
+        }
+    }
 }
+
+/* FREE of the next round is 4 more than FREE of this one. */
+#define SPKI_MPMC_NEXT 4u
 
 /* After marking: tells sleepers. Order: with membarrier as in spki_ring_publish. Without it both
    sides change `wanted`: if the sleeper is first, we see its wish; if we are, its own change takes
@@ -62,30 +107,73 @@ SPKI_FN bool spki_mpmc_stuck(spk_ring *ring)
     return spki_ring_bury(ring);
 }
 
-/* Claims up to `count` free positions; returns how many, the first in *position.
-   Order: acquire on head: it says that the items before it are no longer ours to count. The words
-   of the slots order everything else, so the tail itself may be relaxed; it is a release for the
-   note that comes before (>>party). */
+/* Each side notes up to where it has seen slots ready, looks ahead when it gets there, and like
+   an SPSC side has patience if it found something the last time (>>spsc). The notes are hints:
+   they keep the sides off each other's lines, and the words decide. */
+#define SPKI_MPMC_AHEAD ((size_t)128)
+
+SPKI_FN void spki_mpmc_hold(const spk_ring *ring, const spki_mpmc_hint *hint)
+{
+    const uint64_t hold = spki_ring_hold(spki_ring_load(&hint->moved), ring->own->patience);
+    if (hold == 0) return;
+    while (spki_ring_ticks() - spki_ring_load(&hint->looked) < hold) spki_ring_relax();
+}
+
+SPKI_FN void spki_mpmc_saw(spki_mpmc_hint *hint, uint64_t position, size_t count, size_t asked)
+{
+    const uint64_t moved = count == asked ? SPKI_RING_ENOUGH : count;
+    __atomic_store_n(&hint->moved, moved, __ATOMIC_RELAXED);
+    if (count == 0) return;
+    __atomic_store_n(&hint->seen, position + count, __ATOMIC_RELAXED);
+    __atomic_store_n(&hint->looked, spki_ring_ticks(), __ATOMIC_RELAXED);
+}
+
+/* Free slots from p on, up to `count`. Order: acquire on the head, whose items are no longer ours
+   to count; and on the words (spki_mpmc_run). */
+SPKI_FN size_t spki_mpmc_find_free(spk_ring *ring, uint64_t p, size_t count)
+{
+    spki_ring_control *c = ring->control;
+    const int64_t hinted = (int64_t)(spki_ring_load(&c->free.seen) - p);
+    uint64_t room;
+    size_t n, asked;
+    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
+        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FREE);
+    spki_mpmc_hold(ring, &c->free);
+    room = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE) + ring->own->capacity - p;
+    if (room > ring->own->capacity) return 0; /* p is old, or the ring is overfull: begin again */
+    asked = SPKI_MAX(count, SPKI_MPMC_AHEAD);
+    n = spki_mpmc_run(ring, p, (size_t)SPKI_MIN(room, (uint64_t)asked), SPKI_MPMC_FREE);
+    spki_mpmc_saw(&c->free, p, n, asked);
+    return SPKI_MIN(n, count);
+}
+
+/* Filled slots from p on, or gaps. */
+SPKI_FN size_t spki_mpmc_find_filled(spk_ring *ring, uint64_t p, size_t count, uint32_t *state)
+{
+    spki_ring_control *c = ring->control;
+    const int64_t hinted = (int64_t)(spki_ring_load(&c->filled.seen) - p);
+    const size_t asked = SPKI_MAX(count, SPKI_MPMC_AHEAD);
+    size_t n;
+    *state = SPKI_MPMC_FULL;
+    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
+        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FULL);
+    spki_mpmc_hold(ring, &c->filled);
+    n = spki_mpmc_run(ring, p, asked, SPKI_MPMC_FULL);
+    spki_mpmc_saw(&c->filled, p, n, asked);
+    if (n > 0) return SPKI_MIN(n, count);
+    *state = SPKI_MPMC_GAP;
+    return spki_mpmc_run(ring, p, count, SPKI_MPMC_GAP);
+}
+
+/* Claims up to `count` free positions; returns how many, the first in *position. Order: the words
+   of the slots order everything, so the tail itself may be relaxed; it is a release for the note
+   that comes before (>>party). */
 SPKI_FN size_t spki_mpmc_claim_free(spk_ring *ring, size_t count, int note, uint64_t *position)
 {
     spki_ring_control *c = ring->control;
-    const uint64_t capacity = ring->own->capacity;
     uint64_t p = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
     for (;;) {
-        uint64_t seen = __atomic_load_n(&c->mpmc_head_seen, __ATOMIC_ACQUIRE);
-        size_t n;
-        if (p + count - seen > capacity) {
-            seen = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-            __atomic_store_n(&c->mpmc_head_seen, seen, __ATOMIC_RELEASE);
-        }
-        if ((int64_t)(p - seen) < 0 || p - seen >= capacity) {
-            const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
-            if (now == p) return 0;
-            p = now;
-            continue;
-        }
-        n = (size_t)SPKI_MIN((uint64_t)count, capacity - (p - seen));
-        n = spki_mpmc_run(ring, p, n, 0);
+        const size_t n = spki_mpmc_find_free(ring, p, count);
         if (n == 0) {
             const uint64_t now = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
             if (now == p && !spki_mpmc_stuck(ring)) return 0;
@@ -109,12 +197,8 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
     spki_ring_control *c = ring->control;
     uint64_t p = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
     for (;;) {
-        uint32_t state = 1;
-        size_t n = spki_mpmc_run(ring, p, count, state);
-        if (n == 0) {
-            state = 2;
-            n = spki_mpmc_run(ring, p, count, state);
-        }
+        uint32_t state = SPKI_MPMC_FULL;
+        const size_t n = spki_mpmc_find_filled(ring, p, count, &state);
         if (n == 0) {
             const uint64_t now = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
             if (now == p) {
@@ -131,9 +215,9 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
             continue;
         if (ring->own->party) ring->own->stuck = 0;
         *position = p;
-        if (state == 1) return n;
+        if (state == SPKI_MPMC_FULL) return n;
         spki_ring_add(&c->gaps_passed, n);
-        spki_mpmc_mark(ring, p, n, (uint32_t)ring->mask + 1);
+        spki_mpmc_mark(ring, p, n, SPKI_MPMC_NEXT);
         spki_mpmc_tell(ring, false);
         p += n;
     }
@@ -141,14 +225,14 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
 
 SPKI_FN void spki_mpmc_fill(spk_ring *ring, uint64_t position, size_t count, int note)
 {
-    spki_mpmc_mark(ring, position, count, 1);
+    spki_mpmc_mark(ring, position, count, SPKI_MPMC_FULL);
     spki_ring_note_off(ring, note);
     spki_mpmc_tell(ring, true);
 }
 
 SPKI_FN void spki_mpmc_free(spk_ring *ring, uint64_t position, size_t count, int note)
 {
-    spki_mpmc_mark(ring, position, count, (uint32_t)ring->mask + 1);
+    spki_mpmc_mark(ring, position, count, SPKI_MPMC_NEXT);
     spki_ring_note_off(ring, note);
     spki_mpmc_tell(ring, false);
 }
@@ -196,10 +280,10 @@ SPKI_FN size_t spki_mpmc_reserve(spk_ring *ring, size_t count, spk_ring_span *sp
 SPKI_FN spk_result spki_mpmc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
     const size_t all = span->first_count + span->second_count;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 0) != all)
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FREE) != all)
         return SPK_ERR_STATE;
     if (count < all) spki_ring_add(&ring->control->gaps, all - count);
-    spki_mpmc_mark(ring, span->position + count, all - count, 2);
+    spki_mpmc_mark(ring, span->position + count, all - count, SPKI_MPMC_GAP);
     spki_mpmc_fill(ring, span->position, count, SPKI_NOTE_RESERVE);
     return SPK_OK;
 }
@@ -218,7 +302,7 @@ SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, 
 {
     const size_t all = span->first_count + span->second_count;
     if (count != all) return SPK_ERR_RANGE;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, 1) != all)
+    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FULL) != all)
         return SPK_ERR_STATE;
     spki_mpmc_free(ring, span->position, all, SPKI_NOTE_PEEK);
     return SPK_OK;

@@ -164,17 +164,19 @@ SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int
     uint64_t k;
     for (k = 0; k < note->count; k++) {
         const uint64_t p = note->first + k;
-        uint32_t *seq = &ring->seq[p & ring->mask];
-        uint32_t is = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
-        const uint32_t state = is - (uint32_t)p;
-        const uint32_t next = push ? (uint32_t)p + 2 : (uint32_t)(p + ring->mask + 1);
+        unsigned char *at = &ring->state[p & ring->mask];
+        unsigned char is = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+        const unsigned char round = (unsigned char)(p / ((uint64_t)ring->mask + 1) * 4);
+        const unsigned char state = (unsigned char)(is - round);
+        const unsigned char next = (unsigned char)(round + (push ? 2 : 4));
         if ((int64_t)(end - p) <= 0) continue; /* it died before claiming */
+        if (end - p > (uint64_t)ring->mask + 1) continue; /* gone round since: finished */
         if (push ? state != 0 : state != 1 && state != 2) continue; /* finished */
         if (spki_ring_lives(spki_ring_all(ring), push ? SPKI_NOTE_PUSH : SPKI_NOTE_POP, p)) {
             done = false;
             continue;
         }
-        if (!__atomic_compare_exchange_n(seq, &is, next, false, __ATOMIC_ACQ_REL,
+        if (!__atomic_compare_exchange_n(at, &is, next, false, __ATOMIC_ACQ_REL,
                                          __ATOMIC_RELAXED))
             continue;
         if (push) spki_ring_add(&c->gaps, 1);

@@ -45,22 +45,22 @@ SPKI_FN bool spki_ring_is_mpmc(const spk_ring_desc *d)
 
 /* Where the parts lie, from the start of the control block. */
 typedef struct spki_ring_plan {
-    uint64_t slots, seq_offset, items_offset, bytes;
+    uint64_t slots, state_offset, items_offset, bytes;
 } spki_ring_plan;
 
-/* An MPMC slot's word needs four states. A ring that overwrites has twice the slots, so that a
+/* A ring that overwrites has twice the slots, so that a
    consumer that is still reading does not hold up the producer until a whole capacity later. */
 SPKI_FN spki_ring_plan spki_ring_lay_out(const spk_ring_desc *d)
 {
     spki_ring_plan plan;
     const bool mpmc = spki_ring_is_mpmc(d);
-    uint64_t slots = mpmc ? 4 : 1, end = sizeof(spki_ring_control);
+    uint64_t slots = 1, end = sizeof(spki_ring_control);
     while (slots < d->capacity) slots *= 2;
     if (d->policy == SPK_RING_OVERWRITE) slots *= 2;
     if (d->shared && mpmc) end += sizeof(spki_ring_parties);
     plan.slots = slots;
-    plan.seq_offset = end;
-    if (mpmc) end += slots * sizeof(uint32_t);
+    plan.state_offset = end;
+    if (mpmc) end += slots;
     plan.items_offset = (end + 127) & ~UINT64_C(127);
     plan.bytes = plan.items_offset + slots * d->item_size;
     plan.bytes = (plan.bytes + 63) & ~UINT64_C(63);
@@ -124,13 +124,15 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
     ring->control = c;
     ring->own = &h->own;
     ring->items = (unsigned char *)c + c->items_offset;
-    ring->seq = (uint32_t *)(void *)((unsigned char *)c + c->seq_offset);
+    ring->state = (unsigned char *)c + c->state_offset;
     ring->mask = (size_t)c->slots - 1;
     ring->item_size = c->item_size;
     ring->fence = c->fence;
     h->own.mpmc = c->kind == SPK_RING_MPMC || c->policy == SPK_RING_OVERWRITE;
     h->own.policy = (spk_ring_policy)c->policy;
     h->own.capacity = (size_t)c->capacity;
+    h->own.patience = spki_ring_patience();
+    if (c->capacity < 256) h->own.patience = h->own.patience * c->capacity / 256;
     spki_ring_lot_init(&h->own.items_lot);
     spki_ring_lot_init(&h->own.room_lot);
 }
@@ -145,9 +147,10 @@ SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
         return;
     }
-    c->mpmc_tail = c->mpmc_head = c->mpmc_head_seen = position;
+    c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
     for (k = 0; k < c->slots; k++)
-        ring->seq[(position + k) & ring->mask] = (uint32_t)(position + k);
+        ring->state[(position + k) & ring->mask] = spki_mpmc_byte(ring, position + k,
+                                                                  SPKI_MPMC_FREE);
 }
 
 /* Of a ring that is not shared, or is not yet. */
@@ -161,7 +164,7 @@ SPKI_FN void spki_ring_format(spki_ring_handle *h, spki_ring_control *c, const s
     c->kind = (uint32_t)d->kind;
     c->policy = (uint32_t)d->policy;
     c->item_size = d->item_size;
-    c->seq_offset = (uint32_t)plan->seq_offset;
+    c->state_offset = (uint32_t)plan->state_offset;
     c->capacity = d->capacity;
     c->slots = plan->slots;
     c->bytes = plan->bytes;
@@ -263,7 +266,7 @@ SPKI_FN const char *spki_ring_alien(const spki_ring_control *c, size_t bytes,
     if (spki_ring_wrong(&is, &result) || is.item_size == 0 || is.capacity == 0)
         return "holds a damaged ring";
     plan = spki_ring_lay_out(&is);
-    if (plan.slots != c->slots || plan.bytes != c->bytes || plan.seq_offset != c->seq_offset ||
+    if (plan.slots != c->slots || plan.bytes != c->bytes || plan.state_offset != c->state_offset ||
         plan.items_offset != c->items_offset || plan.bytes > bytes)
         return "holds a damaged ring, or is shorter than the ring";
     if (d->kind != SPK_RING_SPSC && d->kind != is.kind) return "kind differs from the ring's";

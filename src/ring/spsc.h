@@ -6,6 +6,26 @@
 
 #include "core.h"
 
+/* A cache line that both sides want takes some 100 ns to travel, and a side that looks again as
+   soon as it has used up what it saw makes the other one lose the line at each item. So a side
+   that has just found something new does not look again within the patience of 0.7 us: meanwhile
+   the other publishes some hundred items. Whoever finds nothing new may look at once, so that a
+   lone item is seen without delay. */
+SPKI_FN size_t spki_spsc_look(const size_t *far, size_t *seen, uint64_t *looked, uint64_t *moved,
+                              uint64_t patience)
+{
+    const uint64_t hold = spki_ring_hold(*moved, patience);
+    size_t now;
+    if (hold > 0)
+        while (spki_ring_ticks() - *looked < hold) spki_ring_relax();
+    now = __atomic_load_n(far, __ATOMIC_ACQUIRE);
+    *moved = now - *seen;
+    if (now == *seen) return now;
+    *seen = now;
+    *looked = spki_ring_ticks();
+    return now;
+}
+
 /* Room for up to `count` items. Order: acquire on `head`, so that the consumer's reads of a slot
    come before we write it again. */
 SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
@@ -13,10 +33,9 @@ SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
     spki_ring_control *c = ring->control;
     const size_t capacity = ring->own->capacity;
     size_t room = capacity - (tail - c->head_seen);
-    if (room < count) {
-        c->head_seen = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
-        room = capacity - (tail - c->head_seen);
-    }
+    if (room < count)
+        room = capacity - (tail - spki_spsc_look(&c->head, &c->head_seen, &c->head_looked,
+                                                 &c->head_moved, ring->own->patience));
     return room < count ? room : count;
 }
 
@@ -26,10 +45,9 @@ SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
 {
     spki_ring_control *c = ring->control;
     size_t there = c->tail_seen - head;
-    if (there < count) {
-        c->tail_seen = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
-        there = c->tail_seen - head;
-    }
+    if (there < count)
+        there = spki_spsc_look(&c->tail, &c->tail_seen, &c->tail_looked, &c->tail_moved,
+                               ring->own->patience) - head;
     return there < count ? there : count;
 }
 

@@ -10,14 +10,17 @@ SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
 {
     const spki_ring_control *c = ring->control;
     const size_t used = spki_ring_used(ring);
+    uint64_t tail;
     if (items ? used < count : ring->own->capacity - used < count) return false;
     if (!ring->own->mpmc) return true;
     if (items) {
         const uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-        const uint32_t state = spki_mpmc_state(ring, head);
-        return state == 1 || state == 2;
+        const unsigned char byte = spki_mpmc_load(ring, head);
+        return byte == spki_mpmc_byte(ring, head, SPKI_MPMC_FULL) ||
+               byte == spki_mpmc_byte(ring, head, SPKI_MPMC_GAP);
     }
-    return spki_mpmc_state(ring, __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE)) == 0;
+    tail = __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE);
+    return spki_mpmc_load(ring, tail) == spki_mpmc_byte(ring, tail, SPKI_MPMC_FREE);
 }
 
 /* Says how much we want, unless somebody already wants less: he is told first, and so are we.
