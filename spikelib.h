@@ -31561,7 +31561,8 @@ SPKI_INLINE uint64_t spki_ring_patience(void) { return 0; }
 
 /* How long a side that found `found` new items (or slots) at its last look had better wait before
    the next one. Few: the two sides fight for a cache line, and a pause lets the other one get
-   ahead. One: it may be a dialogue, where the answer takes a few hundred ns. Many, or none: look. */
+   ahead. One: it may be a dialogue, where the answer takes a few hundred ns. Many: look at once,
+   and so if there was nothing. */
 SPKI_INLINE uint64_t spki_ring_hold(uint64_t found, uint64_t patience)
 {
     if (found == 0 || found >= SPKI_RING_ENOUGH) return 0;
