@@ -36,6 +36,7 @@ PUBLIC = [
     "api/pipeline.h",
     "api/filter.h",
     "api/simulator.h",
+    "api/view.h",
     "api/pixels.h",
     "api/conv.h",
 ]
@@ -136,6 +137,8 @@ IMPLEMENTATION = [
     "event/simulator_rows.h",
     "event/simulator_scene.h",
     "event/simulator.h",
+    "event/view.h",
+    "event/flow.h",
     "event/spikefile_pack.h",
     "event/spikefile_unpack.h",
     "event/spikefile_block.h",
@@ -178,6 +181,7 @@ PASTED = [
     "net/words.inc.h",
     "net/lanes.inc.h",
     "event/simulator.inc.h",
+    "event/view.inc.h",
     "conv/kernels.inc.h",
 ]
 
@@ -229,6 +233,7 @@ LEFT_OUT_BY = {
     "api/event.h": "SPIKELIB_NO_EVENTS",
     "api/filter.h": "SPIKELIB_NO_EVENTS",
     "api/simulator.h": "SPIKELIB_NO_EVENTS",
+    "api/view.h": "SPIKELIB_NO_EVENTS",
     "event/": "SPIKELIB_NO_EVENTS",
     "api/spikefile.h": "SPIKELIB_NO_SPIKEFILE",
     "event/spikefile_": "SPIKELIB_NO_SPIKEFILE",

@@ -21,6 +21,7 @@
     >>pipeline           stages on worker threads, five priorities, protection against overload
     >>filter             event filters, each streaming and in place
     >>simulator          a camera that needs no camera
+    >>view               pictures of event streams, and optical flow
     >>pixels             from events to neurons
     >>conv               event-driven convolutional layers of spiking neurons
     >>foundation         what every part of the implementation stands on
@@ -117,6 +118,9 @@
     >>simulator-rows     pixels that a picture may make fire (pasted once per instruction set)
     >>simulator-scenes   what the simulated camera sees
     >>simulator-run      pictures become events
+    >>views              counts, surfaces and voxel grids
+    >>view-rows          values of a surface (pasted once per instruction set)
+    >>flow               optical flow by plane fitting
     >>spikefile-pack     columns of a block as few bits: packed with exceptions, or Rice
     >>spikefile-unpack   columns of a block back to records, on every instruction set
     >>spikefile-block    1,024 records to bytes and back
@@ -2407,6 +2411,140 @@ inline spk_events *spk_events_simulate(const spk_simulator_desc &desc)
 {
     return spk_events_simulate(&desc);
 }
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>view: pictures of event streams, and optical flow ---- */
+
+/* A view gathers events as they come and renders what it holds whenever it is asked. */
+typedef enum spk_view_kind {
+    SPK_VIEW_COUNT = 0,        /* events of each pixel */
+    SPK_VIEW_TIME_SURFACE = 1, /* 1 at a pixel's newest event, down to 0 in tau_us, linearly */
+    SPK_VIEW_EXP_SURFACE = 2,  /* exp(-age / tau_us) of a pixel's newest event; 0: there was none */
+    SPK_VIEW_VOXEL_GRID = 3,   /* a window of time in `bins`; each event adds to the two around it,
+                                  more to the nearer one */
+    SPK_VIEW_KIND_FORCE_32_BIT = 0x7fffffff
+} spk_view_kind;
+
+/* What becomes of polarities, and how many planes (voxel grid: groups of planes) there are. */
+typedef enum spk_view_polarity {
+    SPK_VIEW_SIGNED = 0, /* one: ON counts as 1, OFF as -1; a surface has the newer one's sign */
+    SPK_VIEW_SPLIT = 1,  /* two: OFF, then ON */
+    SPK_VIEW_MERGED = 2, /* one: both count as 1 */
+    SPK_VIEW_POLARITY_FORCE_32_BIT = 0x7fffffff
+} spk_view_polarity;
+
+typedef struct spk_view_desc {
+    uint32_t begin_sentinel;    /* leave 0 */
+    spk_view_kind kind;         /* default: SPK_VIEW_COUNT */
+    spk_view_polarity polarity; /* default: SPK_VIEW_SIGNED */
+    uint32_t width, height;     /* of the sensor, at most 65,536; needed */
+    int64_t tau_us;             /* of surfaces, 1 to 2^26; default: 30,000 us */
+    uint32_t bins;              /* of a voxel grid, 1 to 4,096; default: 5 */
+    int64_t begin_us;           /* of its window; default: 0, the first event */
+    int64_t window_us;          /* at least 1; default: 50,000 us */
+    spk_isa isa;                /* default: SPK_ISA_AUTO */
+    spk_allocator allocator;    /* default: malloc and free */
+    size_t memory_limit;        /* bytes in all; default: no limit */
+    uint32_t end_sentinel;      /* leave 0 */
+} spk_view_desc;
+
+typedef struct spk_view spk_view;
+
+typedef struct spk_view_stats {
+    uint64_t events;  /* of kind CD that came, and are in the view */
+    uint64_t outside; /* beyond the sensor, or a voxel grid's window: left out */
+    uint64_t others;  /* of another kind: left out */
+} spk_view_stats;
+
+/* NULL only without memory; a bad descriptor is remembered (spk_view_status). Times may run back; a
+   jump of more than 2^30 us makes surfaces forget what is further away than that.
+   Thread: one view, one thread at a time. Ownership: the caller's, until spk_view_destroy.
+   Source: voxel grid: Zhu, Yuan, Chaney, Daniilidis, "Unsupervised event-based learning of optical
+   flow, depth, and egomotion", CVPR 2019, equations 1 and 2 (with the window described instead of
+   first and last event's times); exponential surface: Lagorce et al., "HOTS", IEEE TPAMI 39(7),
+   2017, equation 3. */
+SPIKELIB_API spk_view *spk_view_create(const spk_view_desc *desc);
+SPIKELIB_API void spk_view_destroy(spk_view *view);
+SPIKELIB_API spk_result spk_view_status(const spk_view *view);
+SPIKELIB_API const char *spk_view_error(const spk_view *view);
+SPIKELIB_API spk_result spk_view_get_stats(const spk_view *view, spk_view_stats *stats);
+/* As it was when new. A voxel grid without begin_us begins again with the next event. */
+SPIKELIB_API void spk_view_reset(spk_view *view);
+/* Any number of events at a time, with the same result. Errors: NULL, the view's own.
+   Cost: allocates nothing. */
+SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, size_t count);
+
+/* Planes of height rows of width values; 0 for NULL or after an error. Of a voxel grid: all bins of
+   a polarity, then those of the next. */
+SPIKELIB_API size_t spk_view_planes(const spk_view *view);
+/* Writes planes * height * width values. Surfaces are rendered for the time `now_us`; events after
+   it count as of that time; the others do not need it.
+   Errors: NULL; range: `count` is another number. */
+SPIKELIB_API spk_result spk_view_render(spk_view *view, int64_t now_us, float *out, size_t count);
+/* The same as grey levels: 0 to `full` is 0 to 255, or -full to full is 1 to 255 around 128 where
+   values have signs. full 0: 1 for surfaces, else the largest value that there is. */
+SPIKELIB_API spk_result spk_view_render_u8(spk_view *view, int64_t now_us, float full, uint8_t *out,
+                                           size_t count);
+
+/* -- optical flow -- */
+
+/* Normal flow, from the plane through the times of the newest events around each event: its slope
+   is the inverse of the speed. Points off the plane are rejected, and the plane is fitted again,
+   until none is.
+   Source: Benosman, Clercq, Lagorce, Ieng, Bartolozzi, "Event-based visual flow", IEEE TNNLS 25(2),
+   2014, algorithm 1; velocity as gradient over squared gradient, which is finite along the edge. */
+typedef struct spk_flow_desc {
+    uint32_t begin_sentinel; /* leave 0 */
+    uint32_t width, height;  /* of the sensor, at most 65,536; needed */
+    uint32_t radius;         /* of the square around an event, 1 to 3; default: 2 (5 x 5) */
+    int64_t window_us;       /* older times are no points, 1 to 2^24; default: 50,000 us */
+    double max_error_px;     /* how far off the plane a point may be, along the flow; below
+                                1,000; default: 0.5 */
+    uint32_t min_points;     /* at least 3; default: 8 */
+    uint32_t iterations;     /* fits at most, 1 to 64; default: 4 */
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
+    spk_allocator allocator; /* default: malloc and free */
+    size_t memory_limit;     /* bytes in all; default: no limit */
+    uint32_t end_sentinel;   /* leave 0 */
+} spk_flow_desc;
+
+typedef struct spk_flow_vector {
+    float vx, vy;    /* pixels a second */
+    uint32_t points; /* of the plane; 0: no flow could be told here, and vx = vy = 0 */
+} spk_flow_vector;
+
+typedef struct spk_flow spk_flow;
+
+/* As spk_view_create. */
+SPIKELIB_API spk_flow *spk_flow_create(const spk_flow_desc *desc);
+SPIKELIB_API void spk_flow_destroy(spk_flow *flow);
+SPIKELIB_API spk_result spk_flow_status(const spk_flow *flow);
+SPIKELIB_API const char *spk_flow_error(const spk_flow *flow);
+SPIKELIB_API void spk_flow_reset(spk_flow *flow);
+/* A vector for each event, in their order; returns for how many there is one. 0 after an error or
+   for NULL. Cost: some 100 ns an event; allocates nothing. */
+SPIKELIB_API size_t spk_flow_apply(spk_flow *flow, const spk_event *events, size_t count,
+                                   spk_flow_vector *out);
+
+/* -- C++: descriptors by reference -- */
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_view *spk_view_create(const spk_view_desc &desc)
+{
+    return spk_view_create(&desc);
+}
+SPKI_OVERLOAD spk_flow *spk_flow_create(const spk_flow_desc &desc)
+{
+    return spk_flow_create(&desc);
+}
+#undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
@@ -25925,7 +26063,8 @@ spki_filter_fail(spk_filter *f, spk_result status, const char *format, ...)
     size_t used;
     if (f->status != SPK_OK) return;
     f->status = status;
-    snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    if (f->ops->apply) snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    else snprintf(f->error, sizeof f->error, "%s: ", f->name); /* a view or a flow */
     used = strlen(f->error);
     va_start(args, format);
     vsnprintf(f->error + used, sizeof f->error - used, format, args);
@@ -28275,6 +28414,844 @@ SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
         spk_decoder_finish(in->decoder);
     }
     return in;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>views: counts, surfaces and voxel grids ---- */
+
+typedef struct spki_surface {
+    int32_t now;
+    float inverse_tau;
+    bool exponential, sign;
+} spki_surface;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+
+#define SPKI_LANES 1
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f1
+#define SPKI_TARGET SPKI_TARGET_SCALAR
+/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
+   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
+   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_LANES 4
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f4
+#define SPKI_TARGET SPKI_TARGET_BASE
+/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
+   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
+   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 8
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f8
+#define SPKI_TARGET SPKI_TARGET_AVX2
+/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
+   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
+   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 16
+#define SPKI_IS_DOUBLE 0
+#define SPKI_S f16
+#define SPKI_TARGET SPKI_TARGET_AVX512
+/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
+   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
+   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
+
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+/* Whole vectors, then what is left by one. */
+SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, float *out, size_t n,
+                            const spki_surface *s)
+{
+    size_t whole = 0;
+    switch (isa) {
+#if SPKI_HAVE_AVX512
+    case SPK_ISA_AVX512:
+        whole = n & ~(size_t)15;
+        spki_view_rows_f16(a, b, out, whole, s);
+        break;
+#endif
+#if SPKI_HAVE_AVX2
+    case SPK_ISA_AVX2:
+        whole = n & ~(size_t)7;
+        spki_view_rows_f8(a, b, out, whole, s);
+        break;
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    case SPK_ISA_SSE2:
+    case SPK_ISA_NEON:
+    case SPK_ISA_GENERIC:
+        whole = n & ~(size_t)3;
+        spki_view_rows_f4(a, b, out, whole, s);
+        break;
+#endif
+    default: break;
+    }
+    spki_view_rows_f1(a + whole, b + whole, out + whole, n - whole, s);
+}
+
+/* The filter inside carries memory, instruction set, error and statistics. */
+struct spk_view {
+    spk_filter f;
+    spk_view_desc d;
+    spki_map map;     /* surfaces: times of OFF and ON */
+    uint32_t *counts; /* of OFF, then of ON */
+    float *voxels;    /* groups of bins */
+    float *row;       /* of rendering to grey levels */
+    size_t pixels, cells;
+    int64_t begin_us;
+    bool begun;
+};
+
+SPKI_FN size_t spki_view_groups(const spk_view *v)
+{
+    return v->d.polarity == SPK_VIEW_SPLIT ? 2 : 1;
+}
+
+SPKI_FN void spki_view_add_counts(spk_view *v, const spk_event *e, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        uint32_t *cell;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= v->d.width || e[i].y >= v->d.height) {
+            v->f.stats.outside++;
+            continue;
+        }
+        cell = v->counts + (e[i].polarity ? v->pixels : 0) + (size_t)e[i].y * v->d.width + e[i].x;
+        *cell += *cell != UINT32_MAX;
+    }
+}
+
+SPKI_FN void spki_view_add_times(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        int32_t *cell, now;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
+            if (!spki_map_ready(&v->map, &v->f, e[i].x, e[i].y, e[i].t_us)) continue;
+            grid = spki_map_grid(&v->map);
+        }
+        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
+        now = (int32_t)(e[i].t_us - grid.base);
+        *cell = SPKI_MAX(*cell, now);
+    }
+}
+
+SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_event *e, size_t count)
+{
+    const double scale = (double)(v->d.bins - 1) / (double)v->d.window_us;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const uint64_t since = (uint64_t)e[i].t_us - (uint64_t)v->begin_us;
+        const bool on = e[i].polarity != 0;
+        const float sign = on || v->d.polarity != SPK_VIEW_SIGNED ? 1.0f : -1.0f;
+        double place;
+        float part, *cell;
+        uint32_t bin;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= v->d.width || e[i].y >= v->d.height ||
+            (v->begun && since > (uint64_t)v->d.window_us)) {
+            v->f.stats.outside++;
+            continue;
+        }
+        place = v->begun ? (double)since * scale : 0.0;
+        if (!v->begun) v->begin_us = e[i].t_us;
+        v->begun = true;
+        bin = (uint32_t)place;
+        part = (float)(place - (double)bin);
+        cell = v->voxels + (size_t)e[i].y * v->d.width + e[i].x + bin * v->pixels;
+        if (v->d.polarity == SPK_VIEW_SPLIT && on) cell += v->d.bins * v->pixels;
+        cell[0] += sign * (1.0f - part);
+        if (bin + 1 < v->d.bins) cell[v->pixels] += sign * part;
+    }
+}
+
+SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, size_t count)
+{
+    size_t i, others = 0;
+    if (!view || (!events && count > 0)) return SPK_ERR_NULL;
+    if (view->f.status != SPK_OK) return view->f.status;
+    for (i = 0; i < count; i++) others += events[i].kind != SPK_EVENT_CD;
+    view->f.stats.others += others;
+    view->f.stats.events += count - others;
+    if (view->counts) spki_view_add_counts(view, events, count);
+    else if (view->voxels) spki_view_add_voxels(view, events, count);
+    else spki_view_add_times(view, events, count);
+    return SPK_OK;
+}
+
+/* -- rendering -- */
+
+SPKI_FN void spki_view_row(const spk_view *v, size_t plane, uint32_t y, const spki_surface *s,
+                           float *out)
+{
+    const size_t width = v->d.width, at = y * width;
+    const bool split = v->d.polarity == SPK_VIEW_SPLIT;
+    size_t k;
+    if (v->voxels) {
+        memcpy(out, v->voxels + plane * v->pixels + at, width * sizeof *out);
+    } else if (v->counts) {
+        const uint32_t *off = v->counts + at, *on = off + v->pixels;
+        const float sign = v->d.polarity == SPK_VIEW_SIGNED ? -1.0f : 1.0f;
+        for (k = 0; k < width; k++)
+            out[k] = split ? (float)(plane ? on[k] : off[k]) : (float)on[k] + sign * (float)off[k];
+    } else {
+        const int32_t *off = v->map.cells + at, *on = off + v->map.plane;
+        spki_view_rows(v->f.isa, split && plane == 0 ? off : on, split && plane ? on : off, out,
+                       width, s);
+    }
+}
+
+SPKI_FN spki_surface spki_view_surface(spk_view *v, int64_t now_us)
+{
+    spki_surface s;
+    memset(&s, 0, sizeof s);
+    if (!v->map.cells) return s;
+    if (!v->map.begun || now_us - v->map.base == SPKI_MAP_REACH ||
+        !spki_map_near(v->map.base, now_us))
+        spki_map_rebase(&v->map, now_us);
+    s.now = (int32_t)(now_us - v->map.base);
+    s.inverse_tau = 1.0f / (float)v->d.tau_us;
+    s.exponential = v->d.kind == SPK_VIEW_EXP_SURFACE;
+    s.sign = v->d.polarity == SPK_VIEW_SIGNED;
+    return s;
+}
+
+SPIKELIB_API size_t spk_view_planes(const spk_view *view)
+{
+    if (!view || view->f.status != SPK_OK) return 0;
+    return spki_view_groups(view) * (view->voxels ? view->d.bins : 1);
+}
+
+SPKI_FN spk_result spki_view_may_render(const spk_view *v, const void *out, size_t count)
+{
+    if (!v || !out) return SPK_ERR_NULL;
+    if (v->f.status != SPK_OK) return v->f.status;
+    return count == spk_view_planes(v) * v->pixels ? SPK_OK : SPK_ERR_RANGE;
+}
+
+SPIKELIB_API spk_result spk_view_render(spk_view *view, int64_t now_us, float *out, size_t count)
+{
+    const spk_result result = spki_view_may_render(view, out, count);
+    spki_surface s;
+    size_t plane;
+    uint32_t y;
+    if (result != SPK_OK) return result;
+    s = spki_view_surface(view, now_us);
+    for (plane = 0; plane < spk_view_planes(view); plane++)
+        for (y = 0; y < view->d.height; y++, out += view->d.width)
+            spki_view_row(view, plane, y, &s, out);
+    return SPK_OK;
+}
+
+/* The largest value, or its opposite. */
+SPKI_FN float spki_view_largest(const spk_view *v, const spki_surface *s)
+{
+    float most = 0.0f;
+    size_t plane, k;
+    uint32_t y;
+    for (plane = 0; plane < spk_view_planes(v); plane++)
+        for (y = 0; y < v->d.height; y++) {
+            spki_view_row(v, plane, y, s, v->row);
+            for (k = 0; k < v->d.width; k++) {
+                const float x = v->row[k] < 0.0f ? -v->row[k] : v->row[k];
+                most = SPKI_MAX(most, x);
+            }
+        }
+    return most > 0.0f ? most : 1.0f;
+}
+
+SPIKELIB_API spk_result spk_view_render_u8(spk_view *view, int64_t now_us, float full, uint8_t *out,
+                                           size_t count)
+{
+    const spk_result result = spki_view_may_render(view, out, count);
+    spki_surface s;
+    size_t plane, k;
+    uint32_t y;
+    if (result != SPK_OK) return result;
+    if (!(full >= 0.0f && full <= FLT_MAX)) return SPK_ERR_RANGE;
+    s = spki_view_surface(view, now_us);
+    if (full == 0.0f) full = view->map.cells ? 1.0f : spki_view_largest(view, &s);
+    for (plane = 0; plane < spk_view_planes(view); plane++)
+        for (y = 0; y < view->d.height; y++) {
+            spki_view_row(view, plane, y, &s, view->row);
+            for (k = 0; k < view->d.width; k++) {
+                float x = view->row[k] / full;
+                x = x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x;
+                *out++ = (uint8_t)(view->d.polarity == SPK_VIEW_SIGNED ? 128.5f + 127.0f * x
+                                                                       : 0.5f + 255.0f * x);
+            }
+        }
+    return SPK_OK;
+}
+
+/* -- life -- */
+
+SPIKELIB_API void spk_view_reset(spk_view *view)
+{
+    if (!view || view->f.status != SPK_OK) return;
+    memset(&view->f.stats, 0, sizeof view->f.stats);
+    if (view->counts) memset(view->counts, 0, view->cells * sizeof *view->counts);
+    if (view->voxels) memset(view->voxels, 0, view->cells * sizeof *view->voxels);
+    if (view->map.cells) spki_map_clear(&view->map);
+    view->begin_us = view->d.begin_us;
+    view->begun = view->d.begin_us != 0;
+}
+
+SPKI_FN void spki_view_check(spk_view *v)
+{
+    const spk_view_desc *d = &v->d;
+    if ((uint32_t)d->kind > SPK_VIEW_VOXEL_GRID || (uint32_t)d->polarity > SPK_VIEW_MERGED)
+        spki_filter_fail(&v->f, SPK_ERR_RANGE, "kind = %d, polarity = %d: there is no such one",
+                         (int)d->kind, (int)d->polarity);
+    if (d->width == 0 || d->height == 0 || d->width > 65536 || d->height > 65536)
+        spki_filter_fail(&v->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+    if (d->tau_us < 1 || d->tau_us > (int64_t)1 << 26)
+        spki_filter_fail(&v->f, SPK_ERR_RANGE, "tau_us = %lld: not in 1 to 67,108,864",
+                         (long long)d->tau_us);
+    if (d->bins > 4096)
+        spki_filter_fail(&v->f, SPK_ERR_RANGE, "bins = %u: more than 4,096", (unsigned)d->bins);
+    if (d->window_us < 1)
+        spki_filter_fail(&v->f, SPK_ERR_RANGE, "window_us = %lld: less than 1",
+                         (long long)d->window_us);
+}
+
+SPKI_FN void spki_view_allocate(spk_view *v)
+{
+    bool done = true;
+    v->pixels = (size_t)v->d.width * v->d.height;
+    v->row = (float *)spki_alloc_raw(&v->f.mem, v->d.width, sizeof *v->row);
+    if (v->d.kind == SPK_VIEW_COUNT) {
+        v->cells = 2 * v->pixels;
+        v->counts = (uint32_t *)spki_alloc(&v->f.mem, v->cells, sizeof *v->counts);
+        done = v->counts != NULL;
+    } else if (v->d.kind == SPK_VIEW_VOXEL_GRID) {
+        v->cells = spki_view_groups(v) * v->d.bins;
+        done = !__builtin_mul_overflow(v->cells, v->pixels, &v->cells);
+        if (done) v->voxels = (float *)spki_alloc(&v->f.mem, v->cells, sizeof *v->voxels);
+        done = v->voxels != NULL;
+    } else {
+        spki_map_init(&v->map, &v->f, v->d.width, v->d.height, 2, 0);
+    }
+    if (!done || !v->row)
+        spki_filter_fail(&v->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels",
+                         (unsigned)v->d.width, (unsigned)v->d.height);
+}
+
+SPKI_FN void spki_view_release(spk_filter *f)
+{
+    spk_view *v = (spk_view *)f;
+    spki_free(&f->mem, v->counts, v->cells, sizeof *v->counts);
+    spki_free(&f->mem, v->voxels, v->cells, sizeof *v->voxels);
+    spki_free(&f->mem, v->row, v->d.width, sizeof *v->row);
+    spki_map_free(&v->map, &f->mem);
+}
+
+SPIKELIB_API spk_view *spk_view_create(const spk_view_desc *desc)
+{
+    static const spki_filter_ops ops = {NULL, NULL, spki_view_release};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spk_view *v = (spk_view *)spki_filter_new(
+        "view", sizeof *v, &ops, desc ? &desc->allocator : NULL, desc ? desc->memory_limit : 0,
+        garbage, desc && !garbage ? desc->isa : SPK_ISA_AUTO);
+    if (!v || v->f.status != SPK_OK) return v;
+    if (desc) v->d = *desc;
+    v->d.tau_us = v->d.tau_us ? v->d.tau_us : 30000;
+    v->d.bins = v->d.bins ? v->d.bins : 5;
+    v->d.window_us = v->d.window_us ? v->d.window_us : 50000;
+    spki_view_check(v);
+    if (v->f.status == SPK_OK) spki_view_allocate(v);
+    spk_view_reset(v);
+    return v;
+}
+
+SPIKELIB_API void spk_view_destroy(spk_view *view)
+{
+    spk_filter_destroy((spk_filter *)view);
+}
+
+SPIKELIB_API spk_result spk_view_status(const spk_view *view)
+{
+    return view ? view->f.status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_view_error(const spk_view *view)
+{
+    return view ? view->f.error : "the view is NULL (there was no memory to create it)";
+}
+
+SPIKELIB_API spk_result spk_view_get_stats(const spk_view *view, spk_view_stats *stats)
+{
+    if (!view || !stats) return SPK_ERR_NULL;
+    stats->events = view->f.stats.events - view->f.stats.outside;
+    stats->outside = view->f.stats.outside;
+    stats->others = view->f.stats.others;
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>flow: optical flow by plane fitting ---- */
+
+/* Times around an event are rows of eight cells, of which the first 2 radius + 1 count. What is
+   summed are whole numbers, so that the order of lanes does not matter; residuals are floats, but
+   no two of them are added. So every instruction set gives the same flow. */
+typedef int32_t spki_flow_i __attribute__((vector_size(32)));
+typedef uint32_t spki_flow_u __attribute__((vector_size(32)));
+typedef float spki_flow_f __attribute__((vector_size(32)));
+#define SPKI_FLOW_RADIUS 3
+#define SPKI_FLOW_ROWS (2 * SPKI_FLOW_RADIUS + 1)
+
+struct spk_flow {
+    spk_filter f;
+    spki_map map; /* times of OFF and ON */
+    spk_flow_desc d;
+    size_t (*run)(struct spk_flow *flow, const spk_event *events, size_t count,
+                  spk_flow_vector *out);
+};
+
+/* dt = a x + b y + c, times in us from the event's. */
+typedef struct spki_plane {
+    double a, b, c;
+    uint32_t points;
+} spki_plane;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+
+/* The plane of least squares through the points of a mask; false: they lie on a line. Sums stay
+   below 2^53: 49 points, distances of 3, times of 2^24. */
+SPKI_INLINE bool spki_plane_fit(const spki_flow_i *dt, const spki_flow_i *mask, int radius,
+                                spki_plane *p)
+{
+    spki_flow_i n = {0}, ny = {0}, nyy = {0}, t = {0}, ty = {0};
+    int64_t s = 0, sx = 0, sy = 0, st = 0, sxx = 0, sxy = 0, syy = 0, sxt = 0, syt = 0;
+    int64_t cxx, cxy, cyy, cxt, cyt;
+    double determinant;
+    int k;
+    for (k = 0; k <= 2 * radius; k++) {
+        const int32_t y = k - radius;
+        const spki_flow_i one = mask[k] & 1, time = mask[k] & dt[k];
+        n += one;
+        ny += one * y;
+        nyy += one * (y * y);
+        t += time;
+        ty += time * y;
+    }
+    for (k = 0; k <= 2 * radius; k++) {
+        const int64_t x = k - radius;
+        s += n[k];
+        sx += x * n[k];
+        sxx += x * x * n[k];
+        sy += ny[k];
+        sxy += x * ny[k];
+        syy += nyy[k];
+        st += t[k];
+        sxt += x * t[k];
+        syt += ty[k];
+    }
+    p->points = (uint32_t)s;
+    cxx = s * sxx - sx * sx;
+    cxy = s * sxy - sx * sy;
+    cyy = s * syy - sy * sy;
+    cxt = s * sxt - sx * st;
+    cyt = s * syt - sy * st;
+    determinant = (double)(cxx * cyy - cxy * cxy);
+    if (s < 3 || determinant <= 0.0) return false;
+    p->a = ((double)cxt * (double)cyy - (double)cyt * (double)cxy) / determinant;
+    p->b = ((double)cyt * (double)cxx - (double)cxt * (double)cxy) / determinant;
+    p->c = ((double)st - p->a * (double)sx - p->b * (double)sy) / (double)s;
+    return true;
+}
+
+/* Takes points off the mask that are further from the plane than `limit` us; how many. */
+SPKI_INLINE uint32_t spki_plane_reject(const spki_flow_i *dt, spki_flow_i *mask, int radius,
+                                       const spki_plane *p, float limit)
+{
+    static const spki_flow_f columns = {0, 1, 2, 3, 4, 5, 6, 7};
+    const float a = (float)p->a, b = (float)p->b, c = (float)p->c;
+    const spki_flow_f slope = (columns - (float)radius) * a;
+    spki_flow_i gone = {0};
+    uint32_t count = 0;
+    int k;
+    for (k = 0; k <= 2 * radius; k++) {
+        const spki_flow_f plane = slope + (b * (float)(k - radius) + c);
+        const spki_flow_f off = __builtin_convertvector(dt[k], spki_flow_f) - plane;
+        const spki_flow_i far = (spki_flow_i)(off > limit) | (spki_flow_i)(off < -limit);
+        gone += far & mask[k] & 1;
+        mask[k] &= ~far;
+    }
+    for (k = 0; k <= 2 * radius; k++) count += (uint32_t)gone[k];
+    return count;
+}
+
+SPKI_INLINE uint32_t spki_flow_gather(const int32_t *cell, size_t stride, int32_t now, int radius,
+                                      int32_t window, spki_flow_i *dt, spki_flow_i *mask)
+{
+    static const spki_flow_i columns = {0, 1, 2, 3, 4, 5, 6, 7};
+    const spki_flow_i inside = columns <= 2 * radius;
+    spki_flow_i n = {0};
+    uint32_t count = 0;
+    int k;
+    for (k = 0; k <= 2 * radius; k++) {
+        const int32_t *row = cell + (ptrdiff_t)stride * (k - radius) - radius;
+        spki_flow_i times;
+        memcpy(&times, row, sizeof times);
+        /* modulo 2^32: SPKI_NEVER ends up 2^30 away at least */
+        dt[k] = (spki_flow_i)((spki_flow_u)times - (uint32_t)now);
+        mask[k] = inside & (dt[k] <= window) & (dt[k] >= -window);
+        n += mask[k] & 1;
+    }
+    for (k = 0; k <= 2 * radius; k++) count += (uint32_t)n[k];
+    return count;
+}
+
+/* Fit, reject, fit again. */
+SPKI_INLINE bool spki_flow_fit(const spk_flow_desc *d, const int32_t *cell, size_t stride,
+                               int32_t now, int radius, spk_flow_vector *out)
+{
+    SPKI_NO_CONTRACT
+    spki_flow_i dt[SPKI_FLOW_ROWS], mask[SPKI_FLOW_ROWS];
+    spki_plane p;
+    double squared;
+    uint32_t k;
+    if (spki_flow_gather(cell, stride, now, radius, (int32_t)d->window_us, dt, mask) <
+        d->min_points)
+        return false;
+    for (k = 0;; k++) {
+        if (!spki_plane_fit(dt, mask, radius, &p) || p.points < d->min_points) return false;
+        squared = p.a * p.a + p.b * p.b;
+        if (squared < 1e-3) return false; /* all at once: faster than a pixel in 32 ns */
+        if (k + 1 >= d->iterations) break;
+        if (!spki_plane_reject(dt, mask, radius, &p,
+                               (float)(d->max_error_px * __builtin_sqrt(squared))))
+            break;
+    }
+    out->vx = (float)(1e6 * p.a / squared);
+    out->vy = (float)(1e6 * p.b / squared);
+    out->points = p.points;
+    return true;
+}
+
+SPKI_INLINE size_t spki_flow_loop(struct spk_flow *flow, const spk_event *e, size_t count,
+                                  int radius, spk_flow_vector *out)
+{
+    spki_grid grid = spki_map_grid(&flow->map);
+    size_t i, found = 0;
+    for (i = 0; i < count; i++) {
+        int32_t *cell, now;
+        memset(&out[i], 0, sizeof out[i]);
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
+            if (!spki_map_ready(&flow->map, &flow->f, e[i].x, e[i].y, e[i].t_us)) continue;
+            grid = spki_map_grid(&flow->map);
+        }
+        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
+        now = (int32_t)(e[i].t_us - grid.base);
+        *cell = now;
+        found += spki_flow_fit(&flow->d, cell, grid.stride, now, radius, &out[i]);
+    }
+    return found;
+}
+
+SPKI_INLINE size_t spki_flow_all(struct spk_flow *flow, const spk_event *e, size_t count,
+                                 spk_flow_vector *out)
+{
+    if (flow->d.radius == 1) return spki_flow_loop(flow, e, count, 1, out);
+    if (flow->d.radius == 2) return spki_flow_loop(flow, e, count, 2, out);
+    return spki_flow_loop(flow, e, count, 3, out);
+}
+
+SPKI_TARGET_BASE SPKI_FN size_t spki_flow_base(struct spk_flow *flow, const spk_event *e,
+                                               size_t count, spk_flow_vector *out)
+{
+    return spki_flow_all(flow, e, count, out);
+}
+
+#if SPKI_HAVE_AVX2
+SPKI_TARGET_AVX2 SPKI_FN size_t spki_flow_avx2(struct spk_flow *flow, const spk_event *e,
+                                               size_t count, spk_flow_vector *out)
+{
+    return spki_flow_all(flow, e, count, out);
+}
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+SPIKELIB_API size_t spk_flow_apply(spk_flow *flow, const spk_event *events, size_t count,
+                                   spk_flow_vector *out)
+{
+    if (!flow || flow->f.status != SPK_OK || !events || !out) return 0;
+    return flow->run(flow, events, count, out);
+}
+
+SPIKELIB_API void spk_flow_reset(spk_flow *flow)
+{
+    if (flow && flow->f.status == SPK_OK) spki_map_clear(&flow->map);
+}
+
+SPKI_FN void spki_flow_release(spk_filter *f)
+{
+    spki_map_free(&((spk_flow *)f)->map, &f->mem);
+}
+
+SPKI_FN void spki_flow_check(spk_flow *flow)
+{
+    spk_flow_desc *d = &flow->d;
+    if (d->width == 0 || d->height == 0)
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
+                         (unsigned)d->width, (unsigned)d->height);
+    if (d->radius > SPKI_FLOW_RADIUS)
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "radius = %u: more than 3", (unsigned)d->radius);
+    if (d->window_us < 1 || d->window_us > (int64_t)1 << 24)
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "window_us = %lld: not in 1 to 16,777,216",
+                         (long long)d->window_us);
+    if (!(d->max_error_px > 0.0 && d->max_error_px < 1e3))
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "max_error_px = %g: not above 0, below 1,000",
+                         d->max_error_px);
+    if (d->min_points < 3)
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "min_points = %u: a plane needs 3",
+                         (unsigned)d->min_points);
+    if (d->iterations > 64)
+        spki_filter_fail(&flow->f, SPK_ERR_RANGE, "iterations = %u: more than 64",
+                         (unsigned)d->iterations);
+}
+
+SPIKELIB_API spk_flow *spk_flow_create(const spk_flow_desc *desc)
+{
+    static const spki_filter_ops ops = {NULL, NULL, spki_flow_release};
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    spk_flow *flow = (spk_flow *)spki_filter_new(
+        "flow", sizeof *flow, &ops, desc ? &desc->allocator : NULL, desc ? desc->memory_limit : 0,
+        garbage, desc && !garbage ? desc->isa : SPK_ISA_AUTO);
+    if (!flow || flow->f.status != SPK_OK) return flow;
+    if (desc) flow->d = *desc;
+    flow->d.radius = flow->d.radius ? flow->d.radius : 2;
+    flow->d.window_us = flow->d.window_us ? flow->d.window_us : 50000;
+    flow->d.max_error_px = flow->d.max_error_px == 0.0 ? 0.5 : flow->d.max_error_px;
+    flow->d.min_points = flow->d.min_points ? flow->d.min_points : 8;
+    flow->d.iterations = flow->d.iterations ? flow->d.iterations : 4;
+    spki_flow_check(flow);
+    flow->run = spki_flow_base;
+#if SPKI_HAVE_AVX2
+    if (flow->f.isa == SPK_ISA_AVX2 || flow->f.isa == SPK_ISA_AVX512) flow->run = spki_flow_avx2;
+#endif
+    spki_map_init(&flow->map, &flow->f, flow->d.width, flow->d.height, 2, SPKI_FLOW_RADIUS);
+    return flow;
+}
+
+SPIKELIB_API void spk_flow_destroy(spk_flow *flow)
+{
+    spk_filter_destroy((spk_filter *)flow);
+}
+
+SPIKELIB_API spk_result spk_flow_status(const spk_flow *flow)
+{
+    return flow ? flow->f.status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_flow_error(const spk_flow *flow)
+{
+    return flow ? flow->f.error : "the flow is NULL (there was no memory to create it)";
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
@@ -39262,6 +40239,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_EVT4_WRAP
 #undef SPKI_FAST_LINE
 #undef SPKI_FILE_BUFFER
+#undef SPKI_FLOW_RADIUS
+#undef SPKI_FLOW_ROWS
 #undef SPKI_GREY
 #undef SPKI_GRID
 #undef SPKI_HAVE_XXHASH

@@ -36,7 +36,8 @@ spki_filter_fail(spk_filter *f, spk_result status, const char *format, ...)
     size_t used;
     if (f->status != SPK_OK) return;
     f->status = status;
-    snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    if (f->ops->apply) snprintf(f->error, sizeof f->error, "filter \"%s\": ", f->name);
+    else snprintf(f->error, sizeof f->error, "%s: ", f->name); /* a view or a flow */
     used = strlen(f->error);
     va_start(args, format);
     vsnprintf(f->error + used, sizeof f->error - used, format, args);
