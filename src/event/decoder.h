@@ -293,7 +293,7 @@ SPIKELIB_API spk_result spk_decoder_feed(spk_decoder *d, const void *data, size_
     if (!d || (!data && size > 0)) return SPK_ERR_NULL;
     if (d->result != SPK_OK) return d->result;
     if (d->finished || d->left > 0 || d->spill_next < d->spill_count) return SPK_ERR_STATE;
-    d->data = (const uint8_t *)data;
+    d->data = size > 0 ? (const uint8_t *)data : d->carry; /* never NULL: it is added to */
     d->left = size;
     d->stats.bytes += size;
     return SPK_OK;
@@ -377,6 +377,7 @@ SPKI_FN spk_decoder *spki_decoder_create(const spk_events_desc *desc, const char
         spk_decoder_destroy(d);
         return NULL;
     }
+    d->data = d->carry;
     spki_decoder_configure(d);
     if (d->result == SPK_OK && d->desc.format != SPK_FORMAT_AUTO)
         spki_decoder_begin(d, spki_codec_of(d->desc.format));
