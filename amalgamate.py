@@ -109,6 +109,7 @@ IMPLEMENTATION = [
     "event/columns.h",
     "event/text.h",
     "event/npy.h",
+    "event/hdf5.h",
     "event/file.h",
     "event/writer.h",
     "event/lanes.h",

@@ -16,7 +16,7 @@ for flag in NO_NET NO_AVX512 NO_AVX2 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_
         "$(awk "BEGIN { print ($(measure -DSPIKELIB_$flag) - $full) / 1000 }")"
 done
 # Flags that add a library: what spikelib's own part of it takes.
-for flag in lz4 zstd; do
+for flag in lz4 zstd hdf5; do
     with=$(library $flag | sed 's/ -l[^ ]*//g')
     [ -n "$with" ] || continue
     printf '%-28s %+8.1f kB\n' "SPIKELIB_${flag^^}" \

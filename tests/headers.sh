@@ -64,8 +64,8 @@ for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_
     NO_XXHASH STATIC; do
     job clean "flag-$flag" gcc -std=c11 -DSPIKELIB_$flag -fsyntax-only impl.c
 done
-for name in lz4 zstd; do
-    with=$(library $name | sed 's/ -l[^ ]*//g')
+for name in lz4 zstd hdf5; do
+    with=$(library $name | sed 's/ -l[^ ]*//g; s/-I/-isystem /g')
     if [ -z "$with" ]; then skip "no_warnings/flag-${name^^}" "no $name"; continue; fi
     job clean "flag-${name^^}" gcc -std=c11 $with -fsyntax-only impl.c
 done

@@ -29,6 +29,8 @@
     SPIKELIB_LZ4             off      AEDAT4 and spike files with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      AEDAT4 (reading) and spike files with Zstandard; link -lzstd:
                                       +1.3 kB
+    SPIKELIB_HDF5            off      reads spikes and events in HDF5; compile and link with what
+                                      pkg-config --cflags --libs hdf5 says: +9 kB
     SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
     SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;

@@ -39,6 +39,9 @@ SPIKELIB_API spk_event_format spk_event_format_from_name(const char *name)
 
 SPIKELIB_API bool spk_event_format_readable(spk_event_format format)
 {
+#ifndef SPIKELIB_HDF5
+    if (format == SPK_FORMAT_HDF5) return false;
+#endif
     return spki_codec_of(format) != NULL;
 }
 

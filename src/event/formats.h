@@ -11,6 +11,7 @@
 #include "evt21.h"
 #include "evt3_fast.h"
 #include "evt4.h"
+#include "hdf5.h"
 #include "nmnist.h"
 #include "npy.h"
 #include "npy_write.h"
@@ -22,6 +23,7 @@
 SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
+        &spki_hdf5_codec,
         &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
         &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
         &spki_npy_codec,  &spki_dat_codec,    &spki_sonata_text_codec, &spki_csv_codec,
