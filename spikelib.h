@@ -19,6 +19,7 @@
     >>spikefile          files of spikes and events, larger than memory, read while they grow
     >>ring               bounded queues between threads and between processes
     >>pipeline           stages on worker threads, five priorities, protection against overload
+    >>source             events as they come: sockets, and recordings played in time
     >>filter             event filters, each streaming and in place
     >>simulator          a camera that needs no camera
     >>view               pictures of event streams, and optical flow
@@ -149,6 +150,9 @@
     >>pipeline-worker    threads that run batches, spin a little, and sleep
     >>pipeline-create    describing, starting and stopping a pipeline
     >>pipeline-submit    entering, stepping, and what went through
+    >>wire               events as packets
+    >>socket             non-blocking sockets, as little of them as sources need
+    >>source-read        sources: replay, UDP, TCP with reconnection
     >>pixel-map          which neuron an event reaches
     >>inject             events into networks
     >>conv-layer         what a convolutional layer is made of
@@ -178,7 +182,9 @@
     SPIKELIB_HDF5            off      reads spikes and events in HDF5; compile and link with what
                                       pkg-config --cflags --libs hdf5 says: +9 kB
     SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
-    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
+    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -40 kB
+    SPIKELIB_NO_SOURCES      off      leaves out sources (>>source): -14 kB
+    SPIKELIB_NO_SOCKETS      off      sources play recordings only (always so on Windows): -8 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -283,6 +289,10 @@
    refused, old items are shed; each item that is lost is counted under its reason. With `manual`
    and a clock of your own a pipeline is deterministic, one batch for each spk_pipeline_step.
 
+   Sources. spk_source_open makes a socket, or a recording played in time, a source of events that
+   never waits; spk_source_to_pipeline and spk_source_to_ring decode what is there straight into the
+   room reserved for it, and spk_source_wait sleeps on up to 1,024 of them at once.
+
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says
    which is active.
@@ -336,6 +346,9 @@
 #endif
 #if defined(SPIKELIB_NO_EVENTS) && !defined(SPIKELIB_NO_SPIKEFILE)
 #define SPIKELIB_NO_SPIKEFILE
+#endif
+#if (defined(SPIKELIB_NO_PIPELINE) || defined(SPIKELIB_NO_EVENTS)) && !defined(SPIKELIB_NO_SOURCES)
+#define SPIKELIB_NO_SOURCES
 #endif
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
@@ -2078,6 +2091,134 @@ SPKI_OVERLOAD spk_result spk_pipeline_add(spk_pipeline *p, const char *name, spk
 #undef SPKI_OVERLOAD
 #endif
 #endif /* SPIKELIB_NO_PIPELINE */
+
+#if !defined(SPIKELIB_NO_SOURCES)
+/* ---- >>source: events as they come: sockets, and recordings played in time ---- */
+
+/* A source hands out events when they are there and never waits, so that one loop may serve a
+   thousand of them:
+
+       spk_source *camera = spk_source_open(&(spk_source_desc){ .port = 3333 });
+       while (running) {
+           spk_source_wait(&camera, 1, 0.1);
+           spk_source_to_pipeline(camera, p, SPK_PRIORITY_NORMAL, 0);
+       }
+       spk_source_close(camera);
+
+   Datagrams are received many at a time and decoded from the receive buffer straight into the room
+   reserved in the ring, or in the pipeline; no event is copied after that. */
+
+typedef enum spk_source_kind {
+    SPK_SOURCE_UDP = 0,    /* receives on address and port */
+    SPK_SOURCE_TCP = 1,    /* connects to address and port, and again when the connection is lost */
+    SPK_SOURCE_REPLAY = 2, /* a recording, or a function, at the times of its events */
+    SPK_SOURCE_KIND_FORCE_32_BIT = 0x7fffffff
+} spk_source_kind;
+
+/* What the bytes mean; all little-endian. Source: the packet layouts of SpiNNaker's spif (README of
+   spiffer), of faery's UDP, and of cAER's network streams. */
+typedef enum spk_wire {
+    SPK_WIRE_SPIF = 0,   /* u32: 31 no time, 30..16 x, 15 polarity, 14..0 y; then u32 t unless 31 */
+    SPK_WIRE_AER64 = 1,  /* u32 t, u16 x, u16 y << 1 | polarity */
+    SPK_WIRE_AER104 = 2, /* u64 t, u16 x, u16 y, u8 polarity */
+    SPK_WIRE_AEDAT3 = 3, /* 20 bytes of network header with a sequence number, AEDAT 3.1 packets */
+    SPK_WIRE_FORCE_32_BIT = 0x7fffffff
+} spk_wire;
+
+typedef struct spk_source_desc {
+    uint32_t begin_sentinel;     /* leave 0 */
+    spk_source_kind kind;        /* default: SPK_SOURCE_UDP */
+    spk_wire wire;               /* default: SPK_WIRE_SPIF */
+    const char *address;         /* numeric IPv4; default: "127.0.0.1" */
+    uint16_t port;               /* UDP: default: any free one (spk_source_port tells) */
+    uint16_t source;             /* goes into the events; default: 0 */
+    uint16_t width, height;      /* events outside are dropped and counted; default: no check */
+    uint32_t receive_buffer;     /* bytes (SO_RCVBUF) to begin with; default: 262,144 */
+    uint32_t receive_buffer_max; /* doubled up to this while the kernel drops; default: 8 MB */
+    uint32_t datagrams;          /* received at a time, at most 256; default: 64 */
+    uint32_t backoff_us;         /* before connecting again, doubled each time; default: 100,000 */
+    uint32_t backoff_max_us;     /* default: 5 s */
+    uint32_t attempts;           /* in a row that fail before it gives up; default: never */
+    double jitter;               /* random part of a delay; default: 0.5; below 0: none */
+    uint64_t seed;               /* of the jitter; default: 0 */
+    spk_events *recording;       /* replay: from here, ... */
+    size_t (*read)(void *ctx, spk_event *out, size_t capacity); /* ... or from here: 0 ends it */
+    void *read_ctx;
+    double speed;                /* replay: default: 1 (real time); below 0: without waiting */
+    spk_clock clock;             /* default: a monotonic clock */
+    spk_allocator allocator;     /* default: malloc and free */
+    size_t memory_limit;         /* default: none */
+    uint32_t end_sentinel;       /* leave 0 */
+} spk_source_desc;
+
+typedef struct spk_source spk_source;
+
+/* A source, or NULL without memory. Whatever is wrong is remembered; reading gives nothing then.
+   Thread: one at a time for each source. Ownership: the caller's; a recording stays the caller's.
+   Cost: takes all its memory here. Errors (status): range, sentinels, io (an address that is no
+   address, or a port that is taken), unsupported (SPIKELIB_NO_SOCKETS, or Windows so far). */
+SPIKELIB_API spk_source *spk_source_open(const spk_source_desc *desc);
+SPIKELIB_API void spk_source_close(spk_source *s);
+/* SPK_OK: at work. SPK_ERR_AGAIN: not connected, tries again by itself. SPK_ERR_CLOSED: it has come
+   to its end. Others: see open. The sentence names address and cause; "" if there is none. */
+SPIKELIB_API spk_result spk_source_status(const spk_source *s);
+SPIKELIB_API const char *spk_source_error(const spk_source *s);
+/* The port it receives on (UDP). */
+SPIKELIB_API uint16_t spk_source_port(const spk_source *s);
+
+/* The events that are there now, at most `capacity`; never waits. 0: none now; see the status. */
+SPIKELIB_API size_t spk_source_read(spk_source *s, spk_event *out, size_t capacity);
+/* The same into the room that a ring (of 16-byte items) has, or into blocks of a pipeline, until
+   there is nothing more or no room; returns how many. What finds no room stays in the socket. */
+SPIKELIB_API size_t spk_source_to_ring(spk_source *s, spk_ring *ring);
+SPIKELIB_API size_t spk_source_to_pipeline(spk_source *s, spk_pipeline *p, spk_priority priority,
+                                           uint64_t key);
+/* Waits until one of at most 1,024 sources may have something. Errors: timeout, range, NULL. */
+SPIKELIB_API spk_result spk_source_wait(spk_source *const *sources, size_t count, double timeout_s);
+
+typedef struct spk_source_stats {
+    uint64_t events, bytes, datagrams;
+    uint64_t lost_datagrams; /* gaps in sequence numbers (AEDAT3 over UDP) */
+    uint64_t lost_in_kernel; /* datagrams for which the receive buffer was full (Linux) */
+    uint64_t truncated;      /* datagrams, or streams, that ended within an event */
+    uint64_t garbage;        /* datagrams, or streams, that are not what they should be */
+    uint64_t outside;        /* events outside width x height */
+    uint64_t connects, failures, losses; /* TCP: made, refused, broken */
+    uint32_t receive_buffer; /* bytes now, as the system counts them */
+    uint32_t batch;          /* datagrams at a time now */
+    bool connected, ended;
+} spk_source_stats;
+SPIKELIB_API spk_result spk_source_get_stats(const spk_source *s, spk_source_stats *stats);
+
+/* Bytes of up to `count` events, as far as they fit; *used: how many of them. `t` of SPIF with
+   times. `state` counts AEDAT3's sequence numbers; else it may be NULL. */
+SPIKELIB_API size_t spk_wire_encode(spk_wire wire, const spk_event *events, size_t count,
+                                    void *bytes, size_t size, size_t *used, uint64_t *state);
+
+/* Sends events as datagrams, `per_datagram` bytes each at most (default: 512). For tests, examples
+   and bridges. Errors: as spk_source_open. */
+typedef struct spk_sender spk_sender;
+SPIKELIB_API spk_sender *spk_sender_open(const char *address, uint16_t port, spk_wire wire,
+                                         uint32_t per_datagram);
+SPIKELIB_API void spk_sender_close(spk_sender *s);
+SPIKELIB_API spk_result spk_sender_status(const spk_sender *s);
+SPIKELIB_API const char *spk_sender_error(const spk_sender *s);
+/* Returns how many events were handed to the system. */
+SPIKELIB_API size_t spk_sender_send(spk_sender *s, const spk_event *events, size_t count);
+
+#ifdef __cplusplus
+#ifdef SPIKELIB_STATIC
+#define SPKI_OVERLOAD __attribute__((unused)) static inline
+#else
+#define SPKI_OVERLOAD inline
+#endif
+SPKI_OVERLOAD spk_source *spk_source_open(const spk_source_desc &desc)
+{
+    return spk_source_open(&desc);
+}
+#undef SPKI_OVERLOAD
+#endif
+#endif /* SPIKELIB_NO_SOURCES */
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter: event filters, each streaming and in place ---- */
@@ -35379,8 +35520,8 @@ SPKI_FN void spki_limiter_sample(spki_limiter *l, double ns, uint32_t running, d
    consumer, and the only producer of the same lane and level of the next stage. That is why rings
    of one producer and one consumer join the stages, and why order is kept while workers steal.
 
-   The first stage's queues have any number of producers, who also append to the newest block while
-   it waits: batches grow under load. */
+   The first stage's queues have any number of producers. While a parcel waits, items are appended
+   to it until it is full: batches grow under load. */
 
 #define SPKI_LEVELS 5u /* level = priority - 1 */
 #define SPKI_STAGES 16u
@@ -35389,7 +35530,7 @@ SPKI_FN void spki_limiter_sample(spki_limiter *l, double ns, uint32_t running, d
 #define SPKI_BLOCK_ITEMS 8192u /* 14 bits of a block's state */
 #define SPKI_ITEM_BYTES 4096u
 
-/* A block's state while it is in a queue of the first stage: sequence number << 32 | queue << 16 |
+/* A block's state while it is in a queue: sequence number << 32 | queue << 16 |
    closed | items for which there is room. The upper 48 bits tell a producer that is late whether
    this is still the block that it meant. */
 #define SPKI_BLOCK_CLOSED ((uint64_t)0x8000)
@@ -35420,7 +35561,7 @@ typedef struct spki_parcels {
 
 typedef struct spki_queue {
     /* Of those who push. */
-    uint64_t open; /* first stage: next sequence number << 32 | number + 1 of the newest block */
+    uint64_t open; /* next sequence number << 32 | number + 1 of the newest block */
     uint64_t in;
     uint8_t pad0[112];
     /* Read by all workers. */
@@ -35465,7 +35606,8 @@ typedef struct spki_hand spki_hand; /* a worker */
 
 struct spki_hand {
     spk_pipeline *p;
-    uint32_t index, reserved;
+    uint32_t index;
+    uint32_t naps; /* since it last found work */
     uint64_t home; /* its lanes; the others it steals from */
     uint64_t picks;
     unsigned char *scratch; /* results of stages with an out_size */
@@ -35580,10 +35722,10 @@ SPKI_INLINE void spki_wake_workers(spk_pipeline *p)
     spki_wake(&p->asleep, &p->epoch, &p->lot);
 }
 
-SPKI_INLINE void spki_wake_room(spk_pipeline *p)
-{
-    spki_wake(&p->room_wanted, &p->room_epoch, &p->room_lot);
-}
+/* Whoever waits for room is woken when a quarter is free: a thread woken for each parcel would push
+   the workers from their CPUs again and again. */
+#define SPKI_WANTS_ROOM 1u
+#define SPKI_WANTS_NOTHING 2u /* to be under way */
 
 /* -- pools: a stack, so that the block used last, which is in the cache, is used next -- */
 
@@ -35606,13 +35748,17 @@ SPKI_FN void spki_parcel_free(spk_pipeline *p, uint32_t level, uint32_t number)
 {
     spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_RELAXED), mine;
+    uint32_t used, wanted;
     do {
         __atomic_store_n(&p->block[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
         mine = ((head >> 32) + 1) << 32 | number;
     } while (!__atomic_compare_exchange_n(&pool->head, &head, mine, true, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    __atomic_fetch_sub(&pool->used, 1, __ATOMIC_SEQ_CST);
-    spki_wake_room(p);
+    used = __atomic_sub_fetch(&pool->used, 1, __ATOMIC_SEQ_CST);
+    wanted = __atomic_load_n(&p->room_wanted, __ATOMIC_SEQ_CST);
+    if (((wanted & SPKI_WANTS_ROOM) && used <= pool->blocks / 4 * 3) ||
+        ((wanted & SPKI_WANTS_NOTHING) && used == 0))
+        spki_wake(&p->room_wanted, &p->room_epoch, &p->room_lot);
 }
 
 SPKI_FN bool spki_nothing_under_way(const spk_pipeline *p)
@@ -35641,12 +35787,12 @@ SPKI_FN void spki_queue_announce(spk_pipeline *p, uint32_t stage, uint32_t lane,
     spki_wake_workers(p);
 }
 
-/* -- first stage: any number of producers -- */
+/* -- pushing: any number of producers at the first stage, then one at a time -- */
 
-/* Gives the block the next sequence number and puts it into the slot of that number. There are as
-   many slots as blocks, so the slot is free. Until the slot is filled the consumer waits there:
-   numbers are given out in one order, and that is the order of the queue. */
-SPKI_FN void spki_entry_publish(spk_pipeline *p, uint32_t queue, uint32_t number, uint32_t count,
+/* Gives the parcel the next sequence number. At the first stage it goes into the slot of that
+   number; there are as many slots as parcels, so the slot is free. Until the slot is filled the
+   consumer waits there: numbers are given out in one order, and that is the order of the queue. */
+SPKI_FN void spki_queue_publish(spk_pipeline *p, uint32_t queue, uint32_t number, uint32_t count,
                                 bool closed)
 {
     spki_queue *q = &p->queue[queue];
@@ -35662,24 +35808,28 @@ SPKI_FN void spki_entry_publish(spk_pipeline *p, uint32_t queue, uint32_t number
         b->serial = state >> 16;
     } while (!__atomic_compare_exchange_n(&q->open, &open, next, true, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
-    __atomic_store_n(&q->slots[seq & q->slot_mask], number, __ATOMIC_RELEASE);
+    if (q->ring)
+        (void)spk_ring_push_n(q->ring, &number, 1); /* has room for all of its level */
+    else
+        __atomic_store_n(&q->slots[seq & q->slot_mask], number, __ATOMIC_RELEASE);
 }
 
-/* Appends to the newest block while nobody has taken it and it has room. Returns how many. */
-SPKI_FN size_t spki_entry_append(spk_pipeline *p, uint32_t queue, const unsigned char *items,
-                                 size_t count)
+/* Appends to the newest parcel while nobody has taken it and it has room for `least` items. Returns
+   how many. */
+SPKI_FN size_t spki_queue_append(spk_pipeline *p, uint32_t queue, const unsigned char *items,
+                                 size_t count, size_t least, uint32_t size)
 {
     spki_queue *q = &p->queue[queue];
     uint64_t open = __atomic_load_n(&q->open, __ATOMIC_ACQUIRE), state, used;
     uint64_t mine = (((open >> 32) - 1) & 0xffffffffu) << 16 | queue;
-    uint32_t size = p->desc.item_size, number = (uint32_t)open;
+    uint32_t number = (uint32_t)open;
     spki_parcel *b;
     if (number == 0) return 0;
     b = &p->block[number - 1];
     state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
     do {
         used = state & SPKI_BLOCK_COUNT;
-        if (state >> 16 != mine || (state & SPKI_BLOCK_CLOSED) || used >= p->batch) return 0;
+        if (state >> 16 != mine || (state & SPKI_BLOCK_CLOSED) || p->batch - used < least) return 0;
         count = SPKI_MIN(count, p->batch - used);
     } while (!__atomic_compare_exchange_n(&b->state, &state, state + count, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
@@ -35703,7 +35853,7 @@ SPKI_FN size_t spki_entry_begin(spk_pipeline *p, uint32_t queue, uint32_t lane, 
     memcpy(spki_parcel_data(p, number - 1), items, count * p->desc.item_size);
     b->born_ns = b->queued_ns = now;
     __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
-    spki_entry_publish(p, queue, number, (uint32_t)count, count == p->batch);
+    spki_queue_publish(p, queue, number, (uint32_t)count, count == p->batch);
     spki_queue_announce(p, 0, lane, level, now);
     return count;
 }
@@ -35715,7 +35865,7 @@ SPKI_FN size_t spki_enter(spk_pipeline *p, uint32_t lane, uint32_t level,
     size_t done = 0;
     while (done < count) {
         const unsigned char *from = items + done * p->desc.item_size;
-        size_t n = spki_entry_append(p, queue, from, count - done);
+        size_t n = spki_queue_append(p, queue, from, count - done, 1, p->desc.item_size);
         if (n == 0) n = spki_entry_begin(p, queue, lane, level, from, count - done);
         if (n == 0) break;
         done += n;
@@ -35728,39 +35878,42 @@ SPKI_FN size_t spki_enter(spk_pipeline *p, uint32_t lane, uint32_t level,
 #define SPKI_QUEUE_EMPTY 0u
 #define SPKI_QUEUE_LATER UINT32_MAX /* a producer is still copying */
 
-/* The next block's number + 1; it is out of the queue then, and has its count. */
+/* Where a queue's first parcel's number + 1 is; 0: it is empty. */
+SPKI_FN uint32_t spki_queue_first(spki_queue *q)
+{
+    spk_ring_span span;
+    uint32_t number = 0;
+    if (!q->ring) return __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
+    if (spk_ring_peek(q->ring, 1, &span) == 1) memcpy(&number, span.first, sizeof number);
+    return number;
+}
+
+/* The next parcel's number + 1; it is closed and out of the queue then, and has its count. */
 SPKI_FN uint32_t spki_queue_next(spk_pipeline *p, spki_queue *q)
 {
-    uint32_t number = q->pending;
+    uint32_t number = q->pending, count;
+    spki_parcel *b;
     q->pending = 0;
     if (number) return number;
-    if (q->ring) {
-        return spk_ring_pop_n(q->ring, &number, 1) == 1 ? number : SPKI_QUEUE_EMPTY;
-    }
-    number = __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
+    number = spki_queue_first(q);
     if (number == 0) return SPKI_QUEUE_EMPTY;
-    {
-        spki_parcel *b = &p->block[number - 1];
-        uint64_t state = __atomic_fetch_or(&b->state, SPKI_BLOCK_CLOSED, __ATOMIC_ACQ_REL);
-        uint32_t count = (uint32_t)(state & SPKI_BLOCK_COUNT);
-        if (__atomic_load_n(&b->committed, __ATOMIC_ACQUIRE) != count) return SPKI_QUEUE_LATER;
-        __atomic_store_n(&q->slots[q->seq & q->slot_mask], 0, __ATOMIC_RELAXED);
-        q->seq++;
-        b->count = count;
-        b->cursor = b->kept = b->attempts = 0;
-    }
+    b = &p->block[number - 1];
+    count = (uint32_t)(__atomic_fetch_or(&b->state, SPKI_BLOCK_CLOSED, __ATOMIC_ACQ_REL) &
+                       SPKI_BLOCK_COUNT);
+    if (__atomic_load_n(&b->committed, __ATOMIC_ACQUIRE) != count) return SPKI_QUEUE_LATER;
+    if (q->ring)
+        (void)spk_ring_pop_n(q->ring, &number, 1);
+    else
+        __atomic_store_n(&q->slots[q->seq++ & q->slot_mask], 0, __ATOMIC_RELAXED);
+    b->count = count;
+    b->cursor = b->kept = b->attempts = 0;
     return number;
 }
 
 /* The number + 1 of what spki_queue_next would return; 0: nothing. */
 SPKI_FN uint32_t spki_queue_look(spki_queue *q)
 {
-    spk_ring_span span;
-    uint32_t number = 0;
-    if (q->pending) return q->pending;
-    if (!q->ring) return __atomic_load_n(&q->slots[q->seq & q->slot_mask], __ATOMIC_ACQUIRE);
-    if (spk_ring_peek(q->ring, 1, &span) == 1) memcpy(&number, span.first, sizeof number);
-    return number;
+    return q->pending ? q->pending : spki_queue_first(q);
 }
 
 /* Lets go of the queue, with its bit set if and only if something is left. */
@@ -35777,15 +35930,22 @@ SPKI_FN void spki_queue_settle(spk_pipeline *p, spki_queue *q, spki_ready *ready
     __atomic_store_n(&q->busy, 0, __ATOMIC_RELEASE);
 }
 
-/* Hands a block on to the next stage. The ring has room for all blocks of its level. */
+/* Hands a parcel on to the next stage. A small one is appended to the newest that waits there, so
+   that a queue of small ones does not use up the parcels, and batches grow. */
 SPKI_FN void spki_queue_pass(spk_pipeline *p, uint32_t stage, uint32_t lane, uint32_t level,
                              uint32_t number)
 {
-    spki_queue *q = &p->queue[spki_queue_index(p, stage, lane, level)];
+    uint32_t queue = spki_queue_index(p, stage, lane, level);
     spki_parcel *b = &p->block[number - 1];
+    uint32_t count = b->count;
     int64_t born = b->born_ns;
-    spki_own_add(&q->in, b->count);
-    (void)spk_ring_push_n(q->ring, &number, 1);
+    if (count <= p->batch / 2 && spki_queue_append(p, queue, spki_parcel_data(p, number - 1), count,
+                                                   count, p->stage[stage].in_size)) {
+        spki_parcel_free(p, level, number);
+        return;
+    }
+    __atomic_fetch_add(&p->queue[queue].in, count, __ATOMIC_RELAXED);
+    spki_queue_publish(p, queue, number, count, count == p->batch);
     spki_queue_announce(p, stage, lane, level, born);
 }
 #endif /* SPIKELIB_NO_PIPELINE */
@@ -36202,7 +36362,6 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
         return;
     }
     b->count = kept;
-    b->cursor = b->kept = b->attempts = 0;
     b->queued_ns = r->now;
     spki_queue_pass(r->p, r->stage + 1, r->lane, r->level, number);
 }
@@ -36279,24 +36438,41 @@ SPKI_FN bool spki_anything_ready(const spk_pipeline *p)
 }
 
 #if !defined(SPIKELIB_NO_THREADS)
-/* Looks on for a short while: work that comes within it costs no waking. */
-SPKI_FN void spki_hand_spin(spk_pipeline *p)
+/* Looks on for a short while: work that comes within it costs no waking. True: it has worked. */
+SPKI_FN bool spki_hand_spin(spk_pipeline *p, spki_hand *h)
 {
     double until = spk_clock_seconds() + 1e-9 * (double)p->spin_ns;
+    int64_t wait;
     uint32_t k;
     do {
-        for (k = 0; k < 32; k++) {
-            if (spki_anything_ready(p)) return;
-            spki_ring_relax();
-        }
+        for (k = 0; k < 16; k++) spki_ring_relax();
+        if (spki_anything_ready(p) && spki_hand_work(p, h, &wait)) return true;
     } while (!__atomic_load_n(&p->quit, __ATOMIC_RELAXED) && spk_clock_seconds() < until);
+    return false;
 }
 
-/* Sleeps until there may be work. */
+SPKI_FN bool spki_anyone_running(const spk_pipeline *p)
+{
+    uint32_t k;
+    for (k = 0; k < p->stages; k++)
+        if (__atomic_load_n(&p->stage[k].running, __ATOMIC_RELAXED)) return true;
+    return false;
+}
+
+/* Sleeps until there may be work. To wake a thread costs whoever submits some 10 us, so while
+   another worker is at work this one only naps a few times, unseen, before it asks to be woken. */
+#define SPKI_HAND_NAP 0.0002
+#define SPKI_HAND_NAPS 5u
+
 SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
 {
     uint32_t epoch = __atomic_load_n(&p->epoch, __ATOMIC_SEQ_CST);
     int64_t wait = INT64_MAX;
+    if (h->naps < SPKI_HAND_NAPS && spki_anyone_running(p)) {
+        h->naps++;
+        spki_ring_sleep(&p->lot, &p->epoch, epoch, SPKI_HAND_NAP, false);
+        return;
+    }
     __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
     if (spki_hand_work(p, h, &wait) || __atomic_load_n(&p->quit, __ATOMIC_SEQ_CST)) return;
     spki_ring_sleep(&p->lot, &p->epoch, epoch,
@@ -36308,9 +36484,10 @@ SPKI_FN void spki_hand_loop(spki_hand *h)
     spk_pipeline *p = h->p;
     int64_t wait;
     while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
-        if (spki_hand_work(p, h, &wait)) continue;
-        spki_hand_spin(p);
-        if (!spki_hand_work(p, h, &wait)) spki_hand_park(p, h);
+        if (spki_hand_work(p, h, &wait) || spki_hand_spin(p, h))
+            h->naps = 0;
+        else
+            spki_hand_park(p, h);
     }
 }
 
@@ -36741,7 +36918,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
         spki_own_add(&q->out, b->kept);
         if (stage + 1 < p->stages) {
             spki_queue *to = &p->queue[spki_queue_index(p, stage + 1, lane, level)];
-            spki_own_add(&to->in, b->kept);
+            __atomic_fetch_add(&to->in, b->kept, __ATOMIC_RELAXED);
             spki_own_add(&to->dropped[SPK_DROP_CLOSED], b->kept);
         }
         spki_parcel_free(p, level, number);
@@ -36763,7 +36940,7 @@ SPIKELIB_API spk_result spk_pipeline_drain(spk_pipeline *p, double timeout_s)
     for (;;) {
         uint32_t epoch = __atomic_load_n(&p->room_epoch, __ATOMIC_SEQ_CST);
         double left;
-        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_or(&p->room_wanted, SPKI_WANTS_NOTHING, __ATOMIC_SEQ_CST);
         if (spki_nothing_under_way(p)) return SPK_OK;
         left = until - spk_clock_seconds();
         if (p->desc.manual || !(left > 0.0)) return SPK_ERR_TIMEOUT;
@@ -36836,6 +37013,12 @@ SPIKELIB_API size_t spk_pipeline_offer(spk_pipeline *p, spk_priority priority, u
     return spki_submit(p, priority, key, items, count, true);
 }
 
+SPKI_FN bool spki_room_is_there(const spk_pipeline *p, uint32_t level)
+{
+    const spki_parcels *pool = &p->pool[level];
+    return __atomic_load_n(&pool->used, __ATOMIC_SEQ_CST) <= pool->blocks / 4 * 3;
+}
+
 SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority priority, uint64_t key,
                                              const void *items, size_t count, double timeout_s)
 {
@@ -36851,8 +37034,8 @@ SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority prior
         done += spki_enter(p, lane, (uint32_t)level, from, count - done);
         if (done == count || !spki_pipeline_takes(p)) break;
         /* Once more, now that whoever frees a block knows of us. */
-        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&p->pool[level].head, __ATOMIC_SEQ_CST) & 0xffffffffu) continue;
+        __atomic_fetch_or(&p->room_wanted, SPKI_WANTS_ROOM, __ATOMIC_SEQ_CST);
+        if (spki_room_is_there(p, (uint32_t)level)) continue;
         left = until - spk_clock_seconds();
         if (!(left > 0.0) || p->desc.manual) break;
         spki_ring_sleep(&p->room_lot, &p->room_epoch, epoch, SPKI_MIN(left, SPKI_RING_NAP), false);
@@ -36895,7 +37078,7 @@ SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, 
     __atomic_fetch_add(&p->pool[level].offered, count, __ATOMIC_RELAXED);
     {
         int64_t born = p->block[span->block - 1].born_ns; /* gone once it is published */
-        spki_entry_publish(p, queue, span->block, (uint32_t)count, true);
+        spki_queue_publish(p, queue, span->block, (uint32_t)count, true);
         spki_queue_announce(p, 0, span->lane, level, born);
     }
 }
@@ -37058,6 +37241,1186 @@ SPIKELIB_API const char *spk_drop_name(spk_drop reason)
     return (uint32_t)reason < SPK_DROP_COUNT ? names[reason] : "unknown";
 }
 #endif /* SPIKELIB_NO_PIPELINE */
+
+#if !defined(SPIKELIB_NO_SOURCES)
+#if !defined(SPIKELIB_NO_PIPELINE)
+/* ---- >>wire: events as packets ---- */
+
+#define SPKI_AEDAT3_MAGIC UINT64_C(0x1D378BC90B9A6658)
+#define SPKI_AEDAT3_NETWORK 20u
+#define SPKI_AEDAT3_PACKET 28u
+
+SPKI_INLINE uint64_t spki_wire_get(const unsigned char *p, uint32_t bytes)
+{
+    uint64_t x = 0;
+    while (bytes-- > 0) x = x << 8 | p[bytes];
+    return x;
+}
+
+SPKI_INLINE void spki_wire_put(unsigned char *p, uint32_t bytes, uint64_t x)
+{
+    uint32_t k;
+    for (k = 0; k < bytes; k++) p[k] = (unsigned char)(x >> 8 * k);
+}
+
+/* A decoder's state. */
+typedef struct spki_wire {
+    spk_wire kind;
+    uint16_t source, width, height;
+    bool timed;      /* has seen a time */
+    int64_t time_us; /* the last one, unwrapped */
+    int64_t now_us;  /* for events without one */
+    uint64_t outside;
+    uint64_t packet_left; /* AEDAT3: events of the packet that are still to come */
+    uint64_t skip;        /* bytes of no interest */
+    uint32_t event_size;
+    int64_t overflow;
+    bool damaged; /* AEDAT3: this is no packet */
+} spki_wire;
+
+/* 32-bit microseconds go on where they were: the nearest time with these lower bits. */
+SPKI_FN int64_t spki_wire_time(spki_wire *w, uint32_t t)
+{
+    if (!w->timed)
+        w->time_us = t;
+    else
+        w->time_us += (int32_t)(t - (uint32_t)w->time_us);
+    w->timed = true;
+    return w->time_us;
+}
+
+/* Writes an event, and says whether it counts. */
+SPKI_INLINE bool spki_wire_event(spki_wire *w, spk_event *out, int64_t t, uint32_t x, uint32_t y,
+                                 uint32_t polarity)
+{
+    out->t_us = t;
+    out->x = (uint16_t)x;
+    out->y = (uint16_t)y;
+    out->polarity = (uint8_t)polarity;
+    out->kind = SPK_EVENT_CD;
+    out->source = w->source;
+    if ((w->width && x >= w->width) || (w->height && y >= w->height)) {
+        w->outside++;
+        return false;
+    }
+    return true;
+}
+
+/* Each decodes whole events from `bytes`, at most `capacity`, and says how many bytes it used. */
+
+SPKI_FN size_t spki_wire_spif(spki_wire *w, const unsigned char *bytes, size_t size, spk_event *out,
+                              size_t capacity, size_t *used)
+{
+    size_t at = 0, n = 0;
+    while (n < capacity && size - at >= 4) {
+        uint32_t word = (uint32_t)spki_wire_get(bytes + at, 4);
+        int64_t t = w->now_us;
+        if (!(word >> 31)) {
+            if (size - at < 8) break;
+            t = spki_wire_time(w, (uint32_t)spki_wire_get(bytes + at + 4, 4));
+            at += 4;
+        }
+        at += 4;
+        n += spki_wire_event(w, &out[n], t, word >> 16 & 0x7fff, word & 0x7fff, word >> 15 & 1);
+    }
+    *used = at;
+    return n;
+}
+
+SPKI_FN size_t spki_wire_aer64(spki_wire *w, const unsigned char *bytes, size_t size,
+                               spk_event *out, size_t capacity, size_t *used)
+{
+    size_t at, n = 0;
+    for (at = 0; n < capacity && size - at >= 8; at += 8) {
+        uint32_t y = (uint32_t)spki_wire_get(bytes + at + 6, 2);
+        n += spki_wire_event(w, &out[n], spki_wire_time(w, (uint32_t)spki_wire_get(bytes + at, 4)),
+                             (uint32_t)spki_wire_get(bytes + at + 4, 2), y >> 1, y & 1);
+    }
+    *used = at;
+    return n;
+}
+
+SPKI_FN size_t spki_wire_aer104(spki_wire *w, const unsigned char *bytes, size_t size,
+                                spk_event *out, size_t capacity, size_t *used)
+{
+    size_t at, n = 0;
+    for (at = 0; n < capacity && size - at >= 13; at += 13)
+        n += spki_wire_event(w, &out[n], (int64_t)spki_wire_get(bytes + at, 8),
+                             (uint32_t)spki_wire_get(bytes + at + 8, 2),
+                             (uint32_t)spki_wire_get(bytes + at + 10, 2), bytes[at + 12] & 1u);
+    *used = at;
+    return n;
+}
+
+/* The header of a packet: what follows is events of ours, or bytes to skip. */
+SPKI_FN void spki_wire_packet(spki_wire *w, const unsigned char *p)
+{
+    uint32_t type = (uint32_t)spki_wire_get(p, 2);
+    uint32_t size = (uint32_t)spki_wire_get(p + 4, 4), number = (uint32_t)spki_wire_get(p + 20, 4);
+    bool sane = size >= 8 && size <= 4096 && number <= 1u << 20 && type < 128;
+    w->packet_left = 0;
+    w->skip = 0;
+    w->damaged = !sane;
+    if (!sane) return;
+    w->event_size = size;
+    w->overflow = (int64_t)spki_wire_get(p + 12, 4) << 31;
+    if (type == 1 && size == 8)
+        w->packet_left = number;
+    else
+        w->skip = (uint64_t)number * size;
+}
+
+SPKI_FN size_t spki_wire_aedat3(spki_wire *w, const unsigned char *bytes, size_t size,
+                                spk_event *out, size_t capacity, size_t *used)
+{
+    size_t at = 0, n = 0;
+    while (n < capacity && at < size && !w->damaged) {
+        if (w->skip) {
+            size_t step = w->skip < size - at ? (size_t)w->skip : size - at;
+            at += step;
+            w->skip -= step;
+        } else if (w->packet_left) {
+            uint32_t data, t;
+            if (size - at < 8) break;
+            data = (uint32_t)spki_wire_get(bytes + at, 4);
+            t = (uint32_t)spki_wire_get(bytes + at + 4, 4);
+            at += 8;
+            w->packet_left--;
+            if (data & 1) /* valid */
+                n += spki_wire_event(w, &out[n], w->overflow | t, data >> 17, data >> 2 & 0x7fff,
+                                     data >> 1 & 1);
+        } else {
+            if (size - at < SPKI_AEDAT3_PACKET) break;
+            spki_wire_packet(w, bytes + at);
+            at += SPKI_AEDAT3_PACKET;
+        }
+    }
+    *used = at;
+    return n;
+}
+
+SPKI_FN size_t spki_wire_decode(spki_wire *w, const unsigned char *bytes, size_t size,
+                                spk_event *out, size_t capacity, size_t *used)
+{
+    switch (w->kind) {
+    case SPK_WIRE_AER64:
+        return spki_wire_aer64(w, bytes, size, out, capacity, used);
+    case SPK_WIRE_AER104:
+        return spki_wire_aer104(w, bytes, size, out, capacity, used);
+    case SPK_WIRE_AEDAT3:
+        return spki_wire_aedat3(w, bytes, size, out, capacity, used);
+    default:
+        return spki_wire_spif(w, bytes, size, out, capacity, used);
+    }
+}
+
+/* -- encoding -- */
+
+/* One packet of polarity events in one datagram. Its events share the upper bits of their times. */
+SPKI_FN size_t spki_wire_encode_aedat3(const spk_event *e, size_t count, unsigned char *to,
+                                       size_t size, size_t *used, uint64_t *state)
+{
+    size_t head = SPKI_AEDAT3_NETWORK + SPKI_AEDAT3_PACKET, n = 0;
+    unsigned char *p = to + SPKI_AEDAT3_NETWORK;
+    *used = 0;
+    if (size < head + 8) return 0;
+    while (n < count && head + 8 * (n + 1) <= size && e[n].t_us >> 31 == e[0].t_us >> 31) {
+        unsigned char *at = to + head + 8 * n;
+        spki_wire_put(at, 4,
+                      1u | (uint32_t)(e[n].polarity & 1) << 1 | (e[n].y & 0x7fffu) << 2 |
+                          (uint32_t)e[n].x << 17);
+        spki_wire_put(at + 4, 4, (uint64_t)e[n].t_us & 0x7fffffffu);
+        n++;
+    }
+    memset(to, 0, head);
+    spki_wire_put(to, 8, SPKI_AEDAT3_MAGIC);
+    spki_wire_put(to + 8, 8, (state ? (*state)++ : 0) | (uint64_t)1 << 63);
+    to[16] = 1;
+    spki_wire_put(p, 2, 1);
+    spki_wire_put(p + 4, 4, 8);
+    spki_wire_put(p + 8, 4, 4);
+    spki_wire_put(p + 12, 4, (uint64_t)(e[0].t_us >> 31));
+    spki_wire_put(p + 16, 4, n);
+    spki_wire_put(p + 20, 4, n);
+    spki_wire_put(p + 24, 4, n);
+    *used = n;
+    return head + 8 * n;
+}
+
+SPIKELIB_API size_t spk_wire_encode(spk_wire wire, const spk_event *events, size_t count,
+                                    void *bytes, size_t size, size_t *used, uint64_t *state)
+{
+    unsigned char *to = (unsigned char *)bytes;
+    size_t each = wire == SPK_WIRE_AER104 ? 13 : 8, n, k;
+    size_t none = 0;
+    if (!used) used = &none;
+    *used = 0;
+    if (!events || !bytes || count == 0) return 0;
+    if (wire == SPK_WIRE_AEDAT3)
+        return spki_wire_encode_aedat3(events, count, to, size, used, state);
+    n = SPKI_MIN(count, size / each);
+    for (k = 0; k < n; k++, to += each) {
+        const spk_event *e = &events[k];
+        uint64_t t = (uint64_t)e->t_us;
+        uint32_t on = e->polarity & 1u;
+        if (wire == SPK_WIRE_SPIF) {
+            spki_wire_put(to, 4, (e->x & 0x7fffu) << 16 | on << 15 | (e->y & 0x7fffu));
+            spki_wire_put(to + 4, 4, t);
+        } else if (wire == SPK_WIRE_AER64) {
+            spki_wire_put(to, 4, t);
+            spki_wire_put(to + 4, 2, e->x);
+            spki_wire_put(to + 6, 2, (uint64_t)e->y << 1 | on);
+        } else {
+            spki_wire_put(to, 8, t);
+            spki_wire_put(to + 8, 2, e->x);
+            spki_wire_put(to + 10, 2, e->y);
+            to[12] = (unsigned char)on;
+        }
+    }
+    *used = n;
+    return n * each;
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+#endif /* SPIKELIB_NO_SOURCES */
+
+#if !defined(SPIKELIB_NO_SOURCES)
+#if !defined(SPIKELIB_NO_PIPELINE)
+/* ---- >>socket: non-blocking sockets, as little of them as sources need ---- */
+
+#if defined(_WIN32) && !defined(SPIKELIB_NO_SOCKETS)
+#define SPIKELIB_NO_SOCKETS
+#endif
+
+#if !defined(SPIKELIB_NO_SOCKETS)
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#if defined(MSG_NOSIGNAL)
+#define SPKI_SEND_FLAGS MSG_NOSIGNAL
+#else
+#define SPKI_SEND_FLAGS 0
+#endif
+
+/* Names are not looked up: that would wait, for seconds. */
+SPKI_FN bool spki_socket_address(const char *text, uint16_t port, struct sockaddr_in *out)
+{
+    memset(out, 0, sizeof *out);
+    out->sin_family = AF_INET;
+    out->sin_port = htons(port);
+    return inet_pton(AF_INET, text, &out->sin_addr) == 1;
+}
+
+SPKI_FN int spki_socket_open(bool udp)
+{
+    int fd = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0), flags;
+    if (fd < 0) return -1;
+    flags = fcntl(fd, F_GETFL, 0);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+SPKI_FN uint16_t spki_socket_port(int fd)
+{
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+    memset(&at, 0, sizeof at);
+    if (getsockname(fd, (struct sockaddr *)&at, &size) != 0) return 0;
+    return ntohs(at.sin_port);
+}
+
+/* Asks for a receive buffer; returns what the system gave. */
+SPKI_FN uint32_t spki_socket_buffer(int fd, uint32_t wanted)
+{
+    int size = (int)SPKI_MIN(wanted, (uint32_t)INT_MAX);
+    socklen_t length = sizeof size;
+    if (wanted) (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    size = 0;
+    (void)getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length);
+    return (uint32_t)SPKI_MAX(size, 0);
+}
+
+/* 1: connected, 0: not yet, else the negative of what went wrong. */
+SPKI_FN int spki_socket_connected(int fd)
+{
+    struct pollfd p;
+    int error = 0;
+    socklen_t size = sizeof error;
+    p.fd = fd;
+    p.events = POLLOUT;
+    p.revents = 0;
+    if (poll(&p, 1, 0) == 0) return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return -errno;
+    return error ? -error : 1;
+}
+
+SPKI_FN bool spki_socket_would_wait(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/* -- datagrams, many at a time -- */
+
+#define SPKI_DATAGRAM 2048u /* more than an Ethernet frame holds */
+
+typedef struct spki_datagrams {
+    uint32_t most;      /* that fit */
+    uint32_t wanted;    /* to be received at a time */
+    uint32_t count, at; /* received, and begun */
+    uint32_t *size;
+    bool *cut; /* was longer than the room for it */
+    unsigned char *bytes;
+    uint32_t dropped; /* the kernel's count so far */
+    bool counts;      /* it counts */
+} spki_datagrams;
+
+#if defined(__linux__) && defined(SYS_recvmmsg)
+/* The kernel's struct mmsghdr, which strict C11 hides. */
+typedef struct spki_mmsg {
+    struct msghdr head;
+    unsigned int size;
+} spki_mmsg;
+
+#define SPKI_AT_ONCE 32u
+
+/* SO_RXQ_OVFL (40 in the Linux ABI): datagrams dropped since the socket was made, with each. */
+#define SPKI_SO_RXQ_OVFL 40
+
+SPKI_FN void spki_datagrams_option(spki_datagrams *d, int fd)
+{
+    int on = 1;
+    d->counts = setsockopt(fd, SOL_SOCKET, SPKI_SO_RXQ_OVFL, &on, sizeof on) == 0;
+}
+
+SPKI_FN void spki_datagrams_count_drops(spki_datagrams *d, struct msghdr *head)
+{
+    struct cmsghdr *c;
+    for (c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SPKI_SO_RXQ_OVFL)
+            memcpy(&d->dropped, CMSG_DATA(c), sizeof d->dropped);
+}
+
+/* Up to 32 datagrams behind those that are there; false: no more now, or *error. */
+SPKI_FN bool spki_datagrams_some(spki_datagrams *d, int fd, int *error)
+{
+    spki_mmsg m[SPKI_AT_ONCE];
+    struct iovec io[SPKI_AT_ONCE];
+    size_t control[SPKI_AT_ONCE][8];
+    uint32_t n = SPKI_MIN(SPKI_AT_ONCE, d->wanted - d->count), k;
+    long got;
+    memset(m, 0, sizeof m);
+    for (k = 0; k < n; k++) {
+        io[k].iov_base = d->bytes + (size_t)(d->count + k) * SPKI_DATAGRAM;
+        io[k].iov_len = SPKI_DATAGRAM;
+        m[k].head.msg_iov = &io[k];
+        m[k].head.msg_iovlen = 1;
+        m[k].head.msg_control = control[k];
+        m[k].head.msg_controllen = sizeof control[k];
+    }
+    got = spki_os_syscall(SYS_recvmmsg, fd, m, n, MSG_DONTWAIT, NULL);
+    *error = got < 0 ? errno : 0;
+    for (k = 0; (long)k < got; k++) {
+        spki_datagrams_count_drops(d, &m[k].head);
+        d->size[d->count] = m[k].size;
+        d->cut[d->count++] = (m[k].head.msg_flags & MSG_TRUNC) != 0;
+    }
+    return got == (long)n;
+}
+#else
+SPKI_FN void spki_datagrams_option(spki_datagrams *d, int fd)
+{
+    (void)fd;
+    d->counts = false;
+}
+
+SPKI_FN bool spki_datagrams_some(spki_datagrams *d, int fd, int *error)
+{
+    struct msghdr head;
+    struct iovec io;
+    long got;
+    memset(&head, 0, sizeof head);
+    io.iov_base = d->bytes + (size_t)d->count * SPKI_DATAGRAM;
+    io.iov_len = SPKI_DATAGRAM;
+    head.msg_iov = &io;
+    head.msg_iovlen = 1;
+    got = (long)recvmsg(fd, &head, 0);
+    *error = got < 0 ? errno : 0;
+    if (got < 0) return false;
+    d->size[d->count] = (uint32_t)got;
+    d->cut[d->count++] = (head.msg_flags & MSG_TRUNC) != 0;
+    return true;
+}
+#endif
+
+/* Receives up to `wanted`, which doubles when as many came, and shrinks when few did. */
+SPKI_FN void spki_datagrams_receive(spki_datagrams *d, int fd, int *error)
+{
+    d->count = d->at = 0;
+    while (d->count < d->wanted && spki_datagrams_some(d, fd, error)) continue;
+    if (d->count == d->wanted)
+        d->wanted = SPKI_MIN(2 * d->wanted, d->most);
+    else if (d->count < d->wanted / 4)
+        d->wanted = SPKI_MAX(d->wanted / 2, 4u);
+}
+#endif
+#endif /* SPIKELIB_NO_PIPELINE */
+#endif /* SPIKELIB_NO_SOURCES */
+
+#if !defined(SPIKELIB_NO_SOURCES)
+#if !defined(SPIKELIB_NO_PIPELINE)
+/* ---- >>source-read: sources: replay, UDP, TCP with reconnection ---- */
+
+#define SPKI_REPLAY_EVENTS 4096u
+#define SPKI_STREAM_BYTES 65536u
+#define SPKI_SOURCES 1024u
+
+typedef enum spki_link { SPKI_LINK_NONE, SPKI_LINK_CONNECTING, SPKI_LINK_UP } spki_link;
+
+struct spk_source {
+    spki_mem mem;
+    spk_source_desc desc; /* defaults filled in */
+    char address[64];
+    spk_result status;
+    char error[200];
+    spki_wire wire;
+    spk_source_stats stats;
+    /* replay */
+    spk_event *ahead; /* read from the recording, not due yet */
+    size_t ahead_at, ahead_count;
+    bool begun, over; /* the first event has been seen; the recording has no more */
+    int64_t start_ns, first_us;
+    /* sockets */
+    int fd;
+    spki_link link;
+    uint32_t tries;
+    int64_t retry_ns;
+    bool greeted;         /* AEDAT3: has seen the header of the connection */
+    uint64_t sequence;    /* AEDAT3: number of the next datagram */
+    unsigned char *bytes; /* of a stream, [from, to) */
+    size_t from, to;
+#if !defined(SPIKELIB_NO_SOCKETS)
+    spki_datagrams datagrams;
+#endif
+};
+
+SPKI_FN void spki_source_say(spk_source *s, spk_result status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+SPKI_FN void spki_source_say(spk_source *s, spk_result status, const char *format, ...)
+{
+    va_list args;
+    s->status = status;
+    va_start(args, format);
+    vsnprintf(s->error, sizeof s->error, format, args);
+    va_end(args);
+}
+
+SPKI_FN int64_t spki_source_now(const spk_source *s)
+{
+    return s->desc.clock.now_ns(s->desc.clock.ctx);
+}
+
+/* -- replay -- */
+
+SPKI_FN size_t spki_replay_pull(spk_source *s, spk_event *out, size_t capacity)
+{
+    size_t n = s->desc.read ? s->desc.read(s->desc.read_ctx, out, capacity)
+                            : spk_events_read(s->desc.recording, out, capacity);
+    size_t k;
+    if (n == 0) s->over = true;
+    for (k = 0; s->desc.source && k < n; k++) out[k].source = s->desc.source;
+    return n;
+}
+
+SPKI_FN void spki_replay_end(spk_source *s)
+{
+    const char *why = s->desc.recording ? spk_events_error(s->desc.recording) : "";
+    s->stats.ended = true;
+    if (s->desc.recording && spk_events_status(s->desc.recording) != SPK_OK)
+        spki_source_say(s, spk_events_status(s->desc.recording), "replay: %.150s", why);
+    else
+        spki_source_say(s, SPK_ERR_CLOSED, "replay: the recording is over");
+}
+
+/* When an event is due. */
+SPKI_FN int64_t spki_replay_due(const spk_source *s, int64_t t_us)
+{
+    return s->start_ns + (int64_t)(1e3 * (double)(t_us - s->first_us) / s->desc.speed);
+}
+
+/* In time: from what was read ahead, as far as it is due. An event that steps back is due with the
+   one before it. Without waiting: straight into `out`. */
+SPKI_FN size_t spki_replay_read(spk_source *s, spk_event *out, size_t capacity)
+{
+    size_t n = 0;
+    int64_t now;
+    if (s->desc.speed < 0.0) {
+        n = spki_replay_pull(s, out, capacity);
+        if (n == 0) spki_replay_end(s);
+        return n;
+    }
+    if (s->ahead_at == s->ahead_count && !s->over) {
+        s->ahead_count = spki_replay_pull(s, s->ahead, SPKI_REPLAY_EVENTS);
+        s->ahead_at = 0;
+    }
+    if (s->ahead_at == s->ahead_count) {
+        spki_replay_end(s);
+        return 0;
+    }
+    now = spki_source_now(s);
+    if (!s->begun) {
+        s->begun = true;
+        s->start_ns = now;
+        s->first_us = s->ahead[0].t_us;
+    }
+    while (n < capacity && s->ahead_at < s->ahead_count &&
+           spki_replay_due(s, s->ahead[s->ahead_at].t_us) <= now)
+        out[n++] = s->ahead[s->ahead_at++];
+    return n;
+}
+
+#if !defined(SPIKELIB_NO_SOCKETS)
+/* -- UDP -- */
+
+SPKI_FN void spki_udp_open(spk_source *s)
+{
+    struct sockaddr_in at;
+    (void)spki_socket_address(s->address, s->desc.port, &at);
+    s->fd = spki_socket_open(true);
+    if (s->fd < 0 || bind(s->fd, (struct sockaddr *)&at, sizeof at) != 0) {
+        spki_source_say(s, SPK_ERR_IO, "udp %s:%u: %s", s->address, s->desc.port, strerror(errno));
+        return;
+    }
+    s->stats.receive_buffer = spki_socket_buffer(s->fd, s->desc.receive_buffer);
+    spki_datagrams_option(&s->datagrams, s->fd);
+    s->stats.connected = true;
+}
+
+/* The kernel has dropped datagrams: it gets a larger buffer. */
+SPKI_FN void spki_udp_adapt(spk_source *s)
+{
+    uint64_t lost = s->datagrams.dropped - (uint32_t)s->stats.lost_in_kernel;
+    s->stats.batch = s->datagrams.wanted;
+    if ((uint32_t)lost == 0) return;
+    s->stats.lost_in_kernel += (uint32_t)lost;
+    if (s->desc.receive_buffer >= s->desc.receive_buffer_max) return;
+    s->desc.receive_buffer = SPKI_MIN(2 * s->desc.receive_buffer, s->desc.receive_buffer_max);
+    s->stats.receive_buffer = spki_socket_buffer(s->fd, s->desc.receive_buffer);
+}
+
+/* The header of an AEDAT3 datagram. Bit 63 of the number marks the first part of a packet; what
+   follows a gap, up to the next first part, belongs to nothing. False: throw it away. */
+SPKI_FN bool spki_udp_greet(spk_source *s, const unsigned char *bytes, size_t size)
+{
+    uint64_t number;
+    bool first;
+    if (size < SPKI_AEDAT3_NETWORK || spki_wire_get(bytes, 8) != SPKI_AEDAT3_MAGIC ||
+        bytes[16] != 1) {
+        s->stats.garbage++;
+        return false;
+    }
+    number = spki_wire_get(bytes + 8, 8);
+    first = number >> 63 != 0;
+    number &= ~((uint64_t)1 << 63);
+    if (s->greeted && number > s->sequence) s->stats.lost_datagrams += number - s->sequence;
+    if (!first && (!s->greeted || number != s->sequence)) s->wire.damaged = true;
+    s->greeted = true;
+    s->sequence = number + 1;
+    if (first) { /* a new packet, whatever became of the last one */
+        s->wire.damaged = false;
+        s->wire.packet_left = s->wire.skip = 0;
+        s->to = 0;
+    }
+    return !s->wire.damaged;
+}
+
+/* A new datagram: its bytes begin at `from` in its room. */
+SPKI_FN bool spki_udp_begin(spk_source *s, const unsigned char *bytes, uint32_t size)
+{
+    s->stats.datagrams++;
+    s->stats.bytes += size;
+    s->from = 0;
+    if (s->datagrams.cut[s->datagrams.at]) s->stats.truncated++;
+    if (s->wire.kind != SPK_WIRE_AEDAT3) return true;
+    s->from = SPKI_AEDAT3_NETWORK;
+    return spki_udp_greet(s, bytes, size);
+}
+
+/* What is left of a datagram that does not make an event. A part of an AEDAT3 packet may end within
+   one, and goes on in the next datagram: its bytes (`bytes` of them) wait at the beginning of it.
+ */
+SPKI_FN void spki_udp_rest(spk_source *s, const unsigned char *rest, size_t size)
+{
+    if (s->wire.kind == SPK_WIRE_AEDAT3) {
+        if (s->wire.damaged)
+            s->stats.garbage++;
+        else if (size > 0 && size < 8 && s->wire.packet_left) {
+            memcpy(s->bytes, rest, size);
+            s->to = size;
+            return;
+        }
+        s->to = 0;
+        if (size > 0 && !s->wire.damaged) s->stats.truncated++;
+        return;
+    }
+    if (size > 0) s->stats.truncated++;
+}
+
+/* The event that two parts of a packet share. */
+SPKI_FN size_t spki_udp_join(spk_source *s, const unsigned char *bytes, uint32_t size,
+                             spk_event *out)
+{
+    size_t need = 8 - s->to, used = 0, n;
+    if (s->to == 0 || s->to >= 8 || size - s->from < need) return 0;
+    memcpy(s->bytes + s->to, bytes + s->from, need);
+    s->from += need;
+    n = spki_wire_decode(&s->wire, s->bytes, 8, out, 1, &used);
+    s->to = 0;
+    return n;
+}
+
+/* Decodes from the datagrams received, straight into `out`; receives more when they are used up. */
+SPKI_FN size_t spki_udp_read(spk_source *s, spk_event *out, size_t capacity)
+{
+    spki_datagrams *d = &s->datagrams;
+    size_t n = 0, used;
+    int error = 0;
+    while (n < capacity) {
+        const unsigned char *bytes;
+        uint32_t size;
+        if (d->at == d->count) {
+            spki_datagrams_receive(d, s->fd, &error);
+            spki_udp_adapt(s);
+            s->wire.now_us = spki_source_now(s) / 1000;
+            s->from = SIZE_MAX;
+            if (d->count == 0) break;
+        }
+        bytes = d->bytes + (size_t)d->at * SPKI_DATAGRAM;
+        size = d->size[d->at];
+        if (s->from == SIZE_MAX && !spki_udp_begin(s, bytes, size)) {
+            d->at++;
+            s->from = SIZE_MAX;
+            continue;
+        }
+        n += spki_udp_join(s, bytes, size, out + n);
+        if (n == capacity) break;
+        n += spki_wire_decode(&s->wire, bytes + s->from, size - s->from, out + n, capacity - n,
+                              &used);
+        s->from += used;
+        if (n == capacity && s->from < size) break;
+        spki_udp_rest(s, bytes + s->from, size - s->from);
+        d->at++;
+        s->from = SIZE_MAX;
+    }
+    return n;
+}
+
+/* -- TCP -- */
+
+SPKI_FN void spki_tcp_drop(spk_source *s, const char *why)
+{
+    int64_t wait;
+    if (s->fd >= 0) close(s->fd);
+    s->fd = -1;
+    s->link = SPKI_LINK_NONE;
+    s->stats.connected = false;
+    s->tries++;
+    if (s->desc.attempts && s->tries >= s->desc.attempts) {
+        s->stats.ended = true;
+        spki_source_say(s, SPK_ERR_CLOSED, "tcp %s:%u: %s; gave up after %u attempts", s->address,
+                        s->desc.port, why, s->tries);
+        return;
+    }
+    wait =
+        spki_backoff_ns((int64_t)s->desc.backoff_us * 1000, (int64_t)s->desc.backoff_max_us * 1000,
+                        (uint32_t)(s->desc.jitter * 65536.0), s->tries,
+                        s->stats.failures + s->stats.losses, s->desc.port, s->desc.seed);
+    s->retry_ns = spki_source_now(s) + wait;
+    spki_source_say(s, SPK_ERR_AGAIN, "tcp %s:%u: %s (attempt %u; the next in %.3f s)", s->address,
+                    s->desc.port, why, s->tries, 1e-9 * (double)wait);
+}
+
+SPKI_FN void spki_tcp_refused(spk_source *s, int error)
+{
+    s->stats.failures++;
+    spki_tcp_drop(s, strerror(error));
+}
+
+SPKI_FN void spki_tcp_lost(spk_source *s, const char *why)
+{
+    s->stats.losses++;
+    spki_tcp_drop(s, why);
+}
+
+SPKI_FN void spki_tcp_up(spk_source *s)
+{
+    s->link = SPKI_LINK_UP;
+    s->stats.connects++;
+    s->stats.connected = true;
+    s->greeted = false;
+    s->from = s->to = 0;
+    s->wire.packet_left = s->wire.skip = 0;
+    s->wire.damaged = false;
+    s->status = SPK_OK;
+    s->error[0] = 0;
+}
+
+SPKI_FN void spki_tcp_connect(spk_source *s)
+{
+    struct sockaddr_in at;
+    int state;
+    if (s->link == SPKI_LINK_NONE) {
+        if (spki_source_now(s) < s->retry_ns) return;
+        (void)spki_socket_address(s->address, s->desc.port, &at);
+        s->fd = spki_socket_open(false);
+        if (s->fd < 0) {
+            spki_tcp_refused(s, errno);
+            return;
+        }
+        s->stats.receive_buffer = spki_socket_buffer(s->fd, s->desc.receive_buffer);
+        s->link = SPKI_LINK_CONNECTING;
+        if (connect(s->fd, (struct sockaddr *)&at, sizeof at) != 0 && errno != EINPROGRESS &&
+            errno != EINTR) {
+            spki_tcp_refused(s, errno);
+            return;
+        }
+    }
+    state = spki_socket_connected(s->fd);
+    if (state < 0)
+        spki_tcp_refused(s, -state);
+    else if (state > 0)
+        spki_tcp_up(s);
+}
+
+/* Fills the buffer behind what is left of the last event; 0 from the peer ends the connection. */
+SPKI_FN bool spki_tcp_receive(spk_source *s)
+{
+    long got;
+    if (s->from > 0) memmove(s->bytes, s->bytes + s->from, s->to - s->from);
+    s->to -= s->from;
+    s->from = 0;
+    if (s->to == SPKI_STREAM_BYTES) return true;
+    got = (long)recv(s->fd, s->bytes + s->to, SPKI_STREAM_BYTES - s->to, 0);
+    if (got > 0) {
+        s->to += (size_t)got;
+        s->stats.bytes += (uint64_t)got;
+        s->tries = 0;
+        return true;
+    }
+    if (got < 0 && spki_socket_would_wait(errno)) return false;
+    if (s->to > 0) s->stats.truncated++;
+    spki_tcp_lost(s, got == 0 ? "the other side has closed it" : strerror(errno));
+    return false;
+}
+
+/* The 20 bytes that an AEDAT3 stream begins with. */
+SPKI_FN bool spki_tcp_greet(spk_source *s)
+{
+    if (s->wire.kind != SPK_WIRE_AEDAT3 || s->greeted) return true;
+    if (s->to - s->from < SPKI_AEDAT3_NETWORK) return false;
+    s->greeted = true;
+    if (spki_wire_get(s->bytes + s->from, 8) != SPKI_AEDAT3_MAGIC) {
+        s->wire.damaged = true;
+        return true;
+    }
+    s->from += SPKI_AEDAT3_NETWORK;
+    return true;
+}
+
+SPKI_FN size_t spki_tcp_read(spk_source *s, spk_event *out, size_t capacity)
+{
+    size_t n = 0, used, was;
+    if (s->link != SPKI_LINK_UP) spki_tcp_connect(s);
+    while (s->link == SPKI_LINK_UP && n < capacity) {
+        was = s->to - s->from;
+        if (spki_tcp_greet(s)) {
+            n += spki_wire_decode(&s->wire, s->bytes + s->from, s->to - s->from, out + n,
+                                  capacity - n, &used);
+            s->from += used;
+        }
+        if (s->wire.damaged) {
+            s->stats.garbage++;
+            spki_tcp_lost(s, "what comes is no AEDAT 3.1 stream");
+            break;
+        }
+        if (n == capacity) break;
+        if (was == s->to - s->from || s->from == s->to || s->to - s->from < 64) {
+            if (!spki_tcp_receive(s)) break;
+            s->wire.now_us = spki_source_now(s) / 1000;
+        }
+    }
+    return n;
+}
+#endif
+
+/* -- any of them -- */
+
+SPKI_FN spk_result spki_source_bad(spk_source *s, const char *field, double value)
+{
+    spki_source_say(s, SPK_ERR_RANGE, "open: %s = %g is out of range", field, value);
+    return s->status;
+}
+
+SPKI_FN void spki_source_defaults(spk_source_desc *d)
+{
+    if (!d->address) d->address = "127.0.0.1";
+    if (!d->receive_buffer) d->receive_buffer = 262144;
+    if (!d->receive_buffer_max) d->receive_buffer_max = 8u << 20;
+    if (!d->datagrams) d->datagrams = 64;
+    if (!d->backoff_us) d->backoff_us = 100000;
+    if (!d->backoff_max_us) d->backoff_max_us = 5000000;
+    d->jitter = d->jitter == 0.0 ? 0.5 : d->jitter < 0.0 ? 0.0 : d->jitter;
+    if (d->speed == 0.0) d->speed = 1.0;
+    if (!d->clock.now_ns) d->clock.now_ns = spki_default_now;
+}
+
+SPKI_FN spk_result spki_source_check(spk_source *s)
+{
+    const spk_source_desc *d = &s->desc;
+    if ((uint32_t)d->kind > 2) return spki_source_bad(s, "kind", (double)d->kind);
+    if ((uint32_t)d->wire > 3) return spki_source_bad(s, "wire", (double)d->wire);
+    if (d->datagrams > 256) return spki_source_bad(s, "datagrams", d->datagrams);
+    if (!(d->jitter <= 1.0)) return spki_source_bad(s, "jitter", d->jitter);
+    if (!(d->speed >= -1e9 && d->speed <= 1e9)) return spki_source_bad(s, "speed", d->speed);
+    if (d->kind == SPK_SOURCE_REPLAY) {
+        if (d->recording || d->read) return SPK_OK;
+        spki_source_say(s, SPK_ERR_NULL, "open: a replay needs a recording, or a read function");
+        return s->status;
+    }
+#if defined(SPIKELIB_NO_SOCKETS)
+    spki_source_say(s, SPK_ERR_UNSUPPORTED, "open: this build has no sockets");
+    return s->status;
+#else
+    {
+        struct sockaddr_in at;
+        if (!spki_socket_address(s->address, d->port, &at)) {
+            spki_source_say(s, SPK_ERR_IO, "open: \"%s\" is no numeric IPv4 address", s->address);
+            return s->status;
+        }
+        if (d->kind == SPK_SOURCE_TCP && d->port == 0) return spki_source_bad(s, "port", 0.0);
+        return SPK_OK;
+    }
+#endif
+}
+
+SPKI_FN void spki_source_release(spk_source *s)
+{
+    spki_free(&s->mem, s->ahead, SPKI_REPLAY_EVENTS, sizeof(spk_event));
+    spki_free(&s->mem, s->bytes, SPKI_STREAM_BYTES, 1);
+#if !defined(SPIKELIB_NO_SOCKETS)
+    spki_free(&s->mem, s->datagrams.bytes, s->datagrams.most, SPKI_DATAGRAM);
+    spki_free(&s->mem, s->datagrams.size, s->datagrams.most, sizeof(uint32_t));
+    spki_free(&s->mem, s->datagrams.cut, s->datagrams.most, sizeof(bool));
+    if (s->fd >= 0) close(s->fd);
+#endif
+}
+
+SPKI_FN bool spki_source_take(spk_source *s)
+{
+    if (s->desc.kind == SPK_SOURCE_REPLAY) {
+        s->ahead = (spk_event *)spki_alloc(&s->mem, SPKI_REPLAY_EVENTS, sizeof(spk_event));
+        return s->ahead != NULL;
+    }
+    s->bytes = (unsigned char *)spki_alloc(&s->mem, SPKI_STREAM_BYTES, 1);
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->desc.kind == SPK_SOURCE_UDP) {
+        spki_datagrams *d = &s->datagrams;
+        d->most = s->desc.datagrams;
+        d->wanted = SPKI_MIN(4u, d->most);
+        d->bytes = (unsigned char *)spki_alloc(&s->mem, d->most, SPKI_DATAGRAM);
+        d->size = (uint32_t *)spki_alloc(&s->mem, d->most, sizeof(uint32_t));
+        d->cut = (bool *)spki_alloc(&s->mem, d->most, sizeof(bool));
+        s->from = SIZE_MAX;
+        if (!d->bytes || !d->size || !d->cut) return false;
+    }
+#endif
+    return s->bytes != NULL;
+}
+
+SPIKELIB_API spk_source *spk_source_open(const spk_source_desc *desc)
+{
+    bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    const spk_source_desc *d = garbage ? NULL : desc;
+    spki_mem mem;
+    spk_source *s;
+    spki_mem_init(&mem, d ? &d->allocator : NULL, d ? d->memory_limit : 0);
+    s = (spk_source *)spki_alloc(&mem, 1, sizeof *s);
+    if (!s) return NULL;
+    s->mem = mem;
+    s->fd = -1;
+    if (d) s->desc = *d;
+    spki_source_defaults(&s->desc);
+    snprintf(s->address, sizeof s->address, "%s", s->desc.address);
+    s->desc.address = s->address;
+    s->wire.kind = s->desc.wire;
+    s->wire.source = s->desc.source;
+    s->wire.width = s->desc.width;
+    s->wire.height = s->desc.height;
+    if (garbage) {
+        spki_source_say(s, SPK_ERR_UNINITIALISED, "open: the descriptor's sentinels are not 0");
+        return s;
+    }
+    if (spki_source_check(s) != SPK_OK) return s;
+    if (!spki_source_take(s)) {
+        spki_source_release(s);
+        mem = s->mem;
+        spki_free(&mem, s, 1, sizeof *s);
+        return NULL;
+    }
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->desc.kind == SPK_SOURCE_UDP) spki_udp_open(s);
+    if (s->desc.kind == SPK_SOURCE_TCP) spki_tcp_connect(s);
+#endif
+    return s;
+}
+
+SPIKELIB_API void spk_source_close(spk_source *s)
+{
+    spki_mem mem;
+    if (!s) return;
+    spki_source_release(s);
+    mem = s->mem;
+    spki_free(&mem, s, 1, sizeof *s);
+}
+
+SPIKELIB_API spk_result spk_source_status(const spk_source *s)
+{
+    return s ? s->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_source_error(const spk_source *s)
+{
+    return s ? s->error : "the source is NULL";
+}
+
+SPIKELIB_API uint16_t spk_source_port(const spk_source *s)
+{
+    if (!s) return 0;
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->fd >= 0 && s->desc.kind == SPK_SOURCE_UDP) return spki_socket_port(s->fd);
+#endif
+    return s->desc.port;
+}
+
+SPIKELIB_API size_t spk_source_read(spk_source *s, spk_event *out, size_t capacity)
+{
+    size_t n = 0;
+    if (!s || !out || capacity == 0 || s->stats.ended) return 0;
+    if (s->status != SPK_OK && s->status != SPK_ERR_AGAIN) return 0;
+    if (s->desc.kind == SPK_SOURCE_REPLAY) n = spki_replay_read(s, out, capacity);
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->desc.kind == SPK_SOURCE_UDP) n = spki_udp_read(s, out, capacity);
+    if (s->desc.kind == SPK_SOURCE_TCP) n = spki_tcp_read(s, out, capacity);
+#endif
+    s->stats.events += n;
+    s->stats.outside = s->wire.outside;
+    return n;
+}
+
+SPIKELIB_API size_t spk_source_to_ring(spk_source *s, spk_ring *ring)
+{
+    size_t total = 0;
+    if (!s || !ring || ring->item_size != sizeof(spk_event)) return 0;
+    for (;;) {
+        spk_ring_span span;
+        size_t got, more = 0;
+        if (spk_ring_reserve(ring, 4096, &span) == 0) return total;
+        got = spk_source_read(s, (spk_event *)span.first, span.first_count);
+        if (got == span.first_count && span.second_count)
+            more = spk_source_read(s, (spk_event *)span.second, span.second_count);
+        (void)spk_ring_commit(ring, &span, got + more);
+        total += got + more;
+        if (got + more < span.first_count + span.second_count) return total;
+    }
+}
+
+SPIKELIB_API size_t spk_source_to_pipeline(spk_source *s, spk_pipeline *p, spk_priority priority,
+                                           uint64_t key)
+{
+    size_t total = 0;
+    if (!s || !p || p->desc.item_size != sizeof(spk_event)) return 0;
+    for (;;) {
+        spk_pipeline_span span = spk_pipeline_reserve(p, priority, key);
+        size_t room = span.capacity, got;
+        if (!span.items) return total;
+        got = spk_source_read(s, (spk_event *)span.items, room);
+        spk_pipeline_commit(p, &span, got);
+        total += got;
+        if (got < room) return total;
+    }
+}
+
+/* When the source may have something without its socket saying so. */
+SPKI_FN int64_t spki_source_wait_ns(const spk_source *s)
+{
+    int64_t now = spki_source_now(s);
+    if (s->stats.ended || (s->status != SPK_OK && s->status != SPK_ERR_AGAIN)) return INT64_MAX;
+    if (s->desc.kind == SPK_SOURCE_REPLAY) {
+        if (!s->begun || s->ahead_at == s->ahead_count || s->desc.speed < 0.0) return 0;
+        return spki_replay_due(s, s->ahead[s->ahead_at].t_us) - now;
+    }
+    if (s->desc.kind == SPK_SOURCE_TCP && s->link == SPKI_LINK_NONE) return s->retry_ns - now;
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->desc.kind == SPK_SOURCE_UDP && s->datagrams.at < s->datagrams.count) return 0;
+#endif
+    if (s->desc.kind == SPK_SOURCE_TCP && s->to - s->from >= 64) return 0;
+    return INT64_MAX;
+}
+
+/* Sleeps on the sockets up to `ns`; true: one of them has something. */
+SPKI_FN bool spki_source_poll(spk_source *const *sources, size_t count, int64_t ns)
+{
+    int ms = ns > 1000000000 ? 1000 : (int)((ns + 999999) / 1000000);
+#if !defined(SPIKELIB_NO_SOCKETS)
+    struct pollfd p[SPKI_SOURCES];
+    nfds_t n = 0;
+    size_t k;
+    for (k = 0; k < count; k++) {
+        if (sources[k]->fd < 0) continue;
+        p[n].fd = sources[k]->fd;
+        p[n].events = sources[k]->link == SPKI_LINK_CONNECTING ? POLLOUT : POLLIN;
+        p[n++].revents = 0;
+    }
+    return poll(p, n, ms) > 0;
+#else
+    (void)sources;
+    (void)count;
+#if defined(_WIN32)
+    Sleep((DWORD)ms);
+#else
+    {
+        double until = spk_clock_seconds() + 1e-3 * ms;
+        while (spk_clock_seconds() < until) sched_yield();
+    }
+#endif
+    return false;
+#endif
+}
+
+SPIKELIB_API spk_result spk_source_wait(spk_source *const *sources, size_t count, double timeout_s)
+{
+    double until = spk_clock_seconds() + (timeout_s > 0.0 ? timeout_s : 0.0);
+    size_t k;
+    if (!sources) return SPK_ERR_NULL;
+    if (count > SPKI_SOURCES) return SPK_ERR_RANGE;
+    for (k = 0; k < count; k++)
+        if (!sources[k]) return SPK_ERR_NULL;
+    for (;;) {
+        double left = until - spk_clock_seconds();
+        int64_t ns = left > 0.0 ? (int64_t)(1e9 * SPKI_MIN(left, 1.0)) : 0;
+        for (k = 0; k < count; k++) {
+            int64_t due = spki_source_wait_ns(sources[k]);
+            if (due <= 0) return SPK_OK;
+            ns = SPKI_MIN(ns, due);
+        }
+        if (spki_source_poll(sources, count, ns)) return SPK_OK;
+        if (!(left > 0.0)) return SPK_ERR_TIMEOUT;
+    }
+}
+
+SPIKELIB_API spk_result spk_source_get_stats(const spk_source *s, spk_source_stats *stats)
+{
+    if (!s || !stats) return SPK_ERR_NULL;
+    *stats = s->stats;
+    return SPK_OK;
+}
+
+/* -- sender -- */
+
+struct spk_sender {
+    spk_result status;
+    int fd;
+    spk_wire wire;
+    uint32_t size;
+    uint64_t state;
+    char error[160];
+#if !defined(SPIKELIB_NO_SOCKETS)
+    struct sockaddr_in to;
+#endif
+    unsigned char bytes[1472];
+};
+
+SPIKELIB_API spk_sender *spk_sender_open(const char *address, uint16_t port, spk_wire wire,
+                                         uint32_t per_datagram)
+{
+    spk_sender *s = (spk_sender *)malloc(sizeof *s);
+    if (!s) return NULL;
+    memset(s, 0, sizeof *s);
+    s->fd = -1;
+    s->wire = wire;
+    s->size = SPKI_MIN(per_datagram ? per_datagram : 512u, (uint32_t)sizeof s->bytes);
+    s->status = SPK_ERR_UNSUPPORTED;
+    snprintf(s->error, sizeof s->error, "sender: this build has no sockets");
+#if !defined(SPIKELIB_NO_SOCKETS)
+    s->status = SPK_ERR_IO;
+    if (!spki_socket_address(address ? address : "127.0.0.1", port, &s->to)) {
+        snprintf(s->error, sizeof s->error, "sender: \"%.60s\" is no numeric IPv4 address",
+                 address);
+        return s;
+    }
+    s->fd = spki_socket_open(true);
+    snprintf(s->error, sizeof s->error, "%s", s->fd < 0 ? strerror(errno) : "");
+    if (s->fd >= 0) s->status = SPK_OK;
+#else
+    (void)address;
+    (void)port;
+#endif
+    if (s->status == SPK_OK && ((uint32_t)wire > 3 || s->size < 64)) {
+        s->status = SPK_ERR_RANGE;
+        snprintf(s->error, sizeof s->error, "sender: wire = %d, per_datagram = %u", (int)wire,
+                 s->size);
+    }
+    return s;
+}
+
+SPIKELIB_API void spk_sender_close(spk_sender *s)
+{
+    if (!s) return;
+#if !defined(SPIKELIB_NO_SOCKETS)
+    if (s->fd >= 0) close(s->fd);
+#endif
+    free(s);
+}
+
+SPIKELIB_API spk_result spk_sender_status(const spk_sender *s)
+{
+    return s ? s->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_sender_error(const spk_sender *s)
+{
+    return s ? s->error : "the sender is NULL";
+}
+
+SPIKELIB_API size_t spk_sender_send(spk_sender *s, const spk_event *events, size_t count)
+{
+    size_t done = 0;
+    if (!s || s->status != SPK_OK || !events) return 0;
+#if !defined(SPIKELIB_NO_SOCKETS)
+    while (done < count) {
+        size_t used = 0;
+        size_t size = spk_wire_encode(s->wire, events + done, count - done, s->bytes, s->size,
+                                      &used, &s->state);
+        if (sendto(s->fd, s->bytes, size, SPKI_SEND_FLAGS, (struct sockaddr *)&s->to,
+                   sizeof s->to) < 0)
+            break;
+        done += used;
+    }
+#else
+    (void)count;
+#endif
+    return done;
+}
+#endif /* SPIKELIB_NO_PIPELINE */
+#endif /* SPIKELIB_NO_SOURCES */
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>pixel-map: which neuron an event reaches ---- */
@@ -40738,10 +42101,14 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_ADEX_INPUTS
 #undef SPKI_ADEX_PARAMS
 #undef SPKI_ADEX_STATE
+#undef SPKI_AEDAT3_MAGIC
+#undef SPKI_AEDAT3_NETWORK
+#undef SPKI_AEDAT3_PACKET
 #undef SPKI_AEDAT3_RECORD_MOST
 #undef SPKI_AHEAD
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD
+#undef SPKI_AT_ONCE
 #undef SPKI_AVX2_FN
 #undef SPKI_AVX512_FN
 #undef SPKI_BLOCK
@@ -40786,6 +42153,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
 #undef SPKI_CORNER_BORDER
+#undef SPKI_DATAGRAM
 #undef SPKI_DAT_CD
 #undef SPKI_DAT_EVENT2D
 #undef SPKI_DAT_FAR
@@ -40852,6 +42220,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_H5_INFO
 #undef SPKI_H5_ITERATE
 #undef SPKI_H5_VISIT
+#undef SPKI_HAND_NAP
+#undef SPKI_HAND_NAPS
 #undef SPKI_HAVE_XXHASH
 #undef SPKI_HH_DERIVED
 #undef SPKI_HH_INPUTS
@@ -40949,6 +42319,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_RAW_NOTHING
 #undef SPKI_RAW_OUT_COUNT
 #undef SPKI_READ_BUFFER
+#undef SPKI_REPLAY_EVENTS
 #undef SPKI_RING_CAPACITY
 #undef SPKI_RING_DEFAULT
 #undef SPKI_RING_ENOUGH
@@ -40964,6 +42335,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_RING_ROBUST
 #undef SPKI_ROW256
 #undef SPKI_ROW512
+#undef SPKI_SEND_FLAGS
 #undef SPKI_SF_ALIGN
 #undef SPKI_SF_BLOCK
 #undef SPKI_SF_BLOCKS_MAX
@@ -40983,11 +42355,14 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_SF_SPINE_MAX
 #undef SPKI_SF_VERSION
 #undef SPKI_SIM_LATTICE
+#undef SPKI_SOURCES
+#undef SPKI_SO_RXQ_OVFL
 #undef SPKI_SPIKE_LIST_DERIVED
 #undef SPKI_SPIKE_LIST_INPUTS
 #undef SPKI_SPIKE_LIST_PARAMS
 #undef SPKI_SPIKE_LIST_STATE
 #undef SPKI_STAGES
+#undef SPKI_STREAM_BYTES
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT
 #undef SPKI_STREAM_PARAMETER
@@ -40999,6 +42374,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_TILE_SLOTS
 #undef SPKI_UPDATE_BLOCK
 #undef SPKI_USE_FUTEX
+#undef SPKI_WANTS_NOTHING
+#undef SPKI_WANTS_ROOM
 #undef SPKI_WORD_P
 #undef SPKI_WORD_X
 #undef SPKI_WORD_Y

@@ -18,6 +18,7 @@ enum {
     IN_INFO = 128,
     IN_EVENTS = 256,
     IN_RING = 1 << 16,
+    IN_PIPELINE = 2048,
     IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
     IN_ALL = 0x7fffffff
 };
@@ -27,6 +28,7 @@ typedef struct options {
     double scale, ms, warmup_ms;
     double threads, seed, weight_bits, n, steps; /* whole numbers */
     double items, rounds;
+    double seconds; /* pipeline */
     spk_isa isa;
     spk_precision precision;
     double dt_us, rate, repeat; /* events */
@@ -79,6 +81,8 @@ static const option_def option_defs[] = {
      "events offered per second of real time (default 10 million)"},
     {"--repeat", IN_EVENTS, OPTION_WHOLE, AT(repeat), 1, 10000, NULL,
      "times the recording is played (default 40)"},
+    {"--seconds", IN_PIPELINE, OPTION_REAL, AT(seconds), 0.1, 3600, NULL,
+     "of overload (default 30)"},
     {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"},
     {"--items", IN_RING, OPTION_WHOLE, AT(items), 1000, 1e9, NULL,
      "16-byte items a run, twice as many in batches, a 20th in round trips (default 2000000)"},

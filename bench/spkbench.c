@@ -10,6 +10,7 @@
 #include "networks.h"
 #include "neurons.h"
 #include "options.h"
+#include "pipeline.h"
 #include "report.h"
 #include "ring.h"
 
@@ -171,6 +172,14 @@ static int run_ring(const options *o)
     return fail("ring", error);
 }
 
+static int run_pipeline(const options *o)
+{
+    report r = {0};
+    const char *error = "";
+    r.json = o->json;
+    return pipeline_measure(&r, o, &error) == 0 ? 0 : fail("pipeline", error);
+}
+
 /* The instruction set is resolved as for a run, SPIKELIB_ISA included. */
 static int run_info(const options *o)
 {
@@ -205,6 +214,7 @@ static const struct {
                 {"cuba", "Vogels-Abbott, current-based", IN_CUBA},
                 {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
                 {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
+                {"pipeline", "three stages: throughput, urgent items, overload", IN_PIPELINE},
                 {"build", "construction of the microcircuit", IN_BUILD},
                 {"ring", "rings between two threads, and round trips", IN_RING},
                 {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
@@ -234,6 +244,7 @@ static int run_command(int argc, char **argv)
     o.weight_bits = 16.0;
     o.n = 16384.0;
     o.steps = 20000.0;
+    o.seconds = 30.0;
     o.dt_us = 100.0;
     o.rate = 1e7;
     o.repeat = 40.0;
@@ -254,6 +265,7 @@ static int run_command(int argc, char **argv)
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_EVENTS) return run_events(&o);
     if (commands[k].bit == IN_RING) return run_ring(&o);
+    if (commands[k].bit == IN_PIPELINE) return run_pipeline(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);
     return run_network(argv[1], commands[k].bit, &o);
 }

@@ -11,7 +11,7 @@ measure() { # measure FLAGS...: text bytes
 full=$(measure) || exit 1
 printf '%-28s %8.1f kB\n' 'everything' "$(awk "BEGIN { print $full / 1000 }")"
 for flag in NO_NET NO_AVX512 NO_AVX2 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_EVENTS NO_SPIKEFILE \
-    NO_XXHASH; do
+    NO_SOURCES NO_SOCKETS NO_XXHASH; do
     printf '%-28s %+8.1f kB\n' "SPIKELIB_$flag" \
         "$(awk "BEGIN { print ($(measure -DSPIKELIB_$flag) - $full) / 1000 }")"
 done

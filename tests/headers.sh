@@ -61,7 +61,7 @@ job clean windows-opencl-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 -c cl.c -o cl-w
 job clean windows-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 -c impl.c -o impl-windows.o
 job clean aarch64-c11 aarch64-linux-gnu-gcc -std=c11 -O1 -c impl.c -o impl-aarch64.o
 for flag in NO_NET NO_AVX2 NO_AVX512 NO_THREADS NO_PLOT NO_RINGS NO_PIPELINE NO_EVENTS NO_SPIKEFILE \
-    NO_XXHASH STATIC; do
+    NO_SOURCES NO_SOCKETS NO_XXHASH STATIC; do
     job clean "flag-$flag" gcc -std=c11 -DSPIKELIB_$flag -fsyntax-only impl.c
 done
 for name in lz4 zstd hdf5; do

@@ -186,7 +186,7 @@ static spk_result fail_sometimes(void *ctx, spk_batch *b)
         const double until = spk_clock_seconds() + 0.002;
         while (spk_clock_seconds() < until) continue;
     }
-    if (random_of(99, call) % 10 == 0) return SPK_ERR_IO;
+    if (random_of(99, call) % 3 == 0) return SPK_ERR_IO;
     return add_one(NULL, b);
 }
 

@@ -21,6 +21,9 @@
 #if defined(SPIKELIB_NO_EVENTS) && !defined(SPIKELIB_NO_SPIKEFILE)
 #define SPIKELIB_NO_SPIKEFILE
 #endif
+#if (defined(SPIKELIB_NO_PIPELINE) || defined(SPIKELIB_NO_EVENTS)) && !defined(SPIKELIB_NO_SOURCES)
+#define SPIKELIB_NO_SOURCES
+#endif
 
 /* SPIKELIB_STATIC makes every function private to the file that includes the implementation. */
 #ifdef SPIKELIB_STATIC

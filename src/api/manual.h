@@ -32,7 +32,9 @@
     SPIKELIB_HDF5            off      reads spikes and events in HDF5; compile and link with what
                                       pkg-config --cflags --libs hdf5 says: +9 kB
     SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -18 kB
-    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -25 kB
+    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -40 kB
+    SPIKELIB_NO_SOURCES      off      leaves out sources (>>source): -14 kB
+    SPIKELIB_NO_SOCKETS      off      sources play recordings only (always so on Windows): -8 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
@@ -136,6 +138,10 @@
    workers. Overload is answered in this order: batches grow, the source sees pressure and is
    refused, old items are shed; each item that is lost is counted under its reason. With `manual`
    and a clock of your own a pipeline is deterministic, one batch for each spk_pipeline_step.
+
+   Sources. spk_source_open makes a socket, or a recording played in time, a source of events that
+   never waits; spk_source_to_pipeline and spk_source_to_ring decode what is there straight into the
+   room reserved for it, and spk_source_wait sleeps on up to 1,024 of them at once.
 
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says

@@ -350,7 +350,7 @@ SPKI_FN void spki_queue_purge(spk_pipeline *p, uint32_t stage, uint32_t lane, ui
         spki_own_add(&q->out, b->kept);
         if (stage + 1 < p->stages) {
             spki_queue *to = &p->queue[spki_queue_index(p, stage + 1, lane, level)];
-            spki_own_add(&to->in, b->kept);
+            __atomic_fetch_add(&to->in, b->kept, __ATOMIC_RELAXED);
             spki_own_add(&to->dropped[SPK_DROP_CLOSED], b->kept);
         }
         spki_parcel_free(p, level, number);
@@ -372,7 +372,7 @@ SPIKELIB_API spk_result spk_pipeline_drain(spk_pipeline *p, double timeout_s)
     for (;;) {
         uint32_t epoch = __atomic_load_n(&p->room_epoch, __ATOMIC_SEQ_CST);
         double left;
-        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_or(&p->room_wanted, SPKI_WANTS_NOTHING, __ATOMIC_SEQ_CST);
         if (spki_nothing_under_way(p)) return SPK_OK;
         left = until - spk_clock_seconds();
         if (p->desc.manual || !(left > 0.0)) return SPK_ERR_TIMEOUT;

@@ -271,7 +271,6 @@ SPKI_FN void spki_run_finish(spki_run *r, uint32_t number)
         return;
     }
     b->count = kept;
-    b->cursor = b->kept = b->attempts = 0;
     b->queued_ns = r->now;
     spki_queue_pass(r->p, r->stage + 1, r->lane, r->level, number);
 }

@@ -21,8 +21,8 @@
    consumer, and the only producer of the same lane and level of the next stage. That is why rings
    of one producer and one consumer join the stages, and why order is kept while workers steal.
 
-   The first stage's queues have any number of producers, who also append to the newest block while
-   it waits: batches grow under load. */
+   The first stage's queues have any number of producers. While a parcel waits, items are appended
+   to it until it is full: batches grow under load. */
 
 #define SPKI_LEVELS 5u /* level = priority - 1 */
 #define SPKI_STAGES 16u
@@ -31,7 +31,7 @@
 #define SPKI_BLOCK_ITEMS 8192u /* 14 bits of a block's state */
 #define SPKI_ITEM_BYTES 4096u
 
-/* A block's state while it is in a queue of the first stage: sequence number << 32 | queue << 16 |
+/* A block's state while it is in a queue: sequence number << 32 | queue << 16 |
    closed | items for which there is room. The upper 48 bits tell a producer that is late whether
    this is still the block that it meant. */
 #define SPKI_BLOCK_CLOSED ((uint64_t)0x8000)
@@ -62,7 +62,7 @@ typedef struct spki_parcels {
 
 typedef struct spki_queue {
     /* Of those who push. */
-    uint64_t open; /* first stage: next sequence number << 32 | number + 1 of the newest block */
+    uint64_t open; /* next sequence number << 32 | number + 1 of the newest block */
     uint64_t in;
     uint8_t pad0[112];
     /* Read by all workers. */
@@ -107,7 +107,8 @@ typedef struct spki_hand spki_hand; /* a worker */
 
 struct spki_hand {
     spk_pipeline *p;
-    uint32_t index, reserved;
+    uint32_t index;
+    uint32_t naps; /* since it last found work */
     uint64_t home; /* its lanes; the others it steals from */
     uint64_t picks;
     unsigned char *scratch; /* results of stages with an out_size */
@@ -222,10 +223,10 @@ SPKI_INLINE void spki_wake_workers(spk_pipeline *p)
     spki_wake(&p->asleep, &p->epoch, &p->lot);
 }
 
-SPKI_INLINE void spki_wake_room(spk_pipeline *p)
-{
-    spki_wake(&p->room_wanted, &p->room_epoch, &p->room_lot);
-}
+/* Whoever waits for room is woken when a quarter is free: a thread woken for each parcel would push
+   the workers from their CPUs again and again. */
+#define SPKI_WANTS_ROOM 1u
+#define SPKI_WANTS_NOTHING 2u /* to be under way */
 
 /* -- pools: a stack, so that the block used last, which is in the cache, is used next -- */
 
@@ -248,13 +249,17 @@ SPKI_FN void spki_parcel_free(spk_pipeline *p, uint32_t level, uint32_t number)
 {
     spki_parcels *pool = &p->pool[level];
     uint64_t head = __atomic_load_n(&pool->head, __ATOMIC_RELAXED), mine;
+    uint32_t used, wanted;
     do {
         __atomic_store_n(&p->block[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
         mine = ((head >> 32) + 1) << 32 | number;
     } while (!__atomic_compare_exchange_n(&pool->head, &head, mine, true, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    __atomic_fetch_sub(&pool->used, 1, __ATOMIC_SEQ_CST);
-    spki_wake_room(p);
+    used = __atomic_sub_fetch(&pool->used, 1, __ATOMIC_SEQ_CST);
+    wanted = __atomic_load_n(&p->room_wanted, __ATOMIC_SEQ_CST);
+    if (((wanted & SPKI_WANTS_ROOM) && used <= pool->blocks / 4 * 3) ||
+        ((wanted & SPKI_WANTS_NOTHING) && used == 0))
+        spki_wake(&p->room_wanted, &p->room_epoch, &p->room_lot);
 }
 
 SPKI_FN bool spki_nothing_under_way(const spk_pipeline *p)

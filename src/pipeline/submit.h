@@ -37,6 +37,12 @@ SPIKELIB_API size_t spk_pipeline_offer(spk_pipeline *p, spk_priority priority, u
     return spki_submit(p, priority, key, items, count, true);
 }
 
+SPKI_FN bool spki_room_is_there(const spk_pipeline *p, uint32_t level)
+{
+    const spki_parcels *pool = &p->pool[level];
+    return __atomic_load_n(&pool->used, __ATOMIC_SEQ_CST) <= pool->blocks / 4 * 3;
+}
+
 SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority priority, uint64_t key,
                                              const void *items, size_t count, double timeout_s)
 {
@@ -52,8 +58,8 @@ SPIKELIB_API size_t spk_pipeline_submit_wait(spk_pipeline *p, spk_priority prior
         done += spki_enter(p, lane, (uint32_t)level, from, count - done);
         if (done == count || !spki_pipeline_takes(p)) break;
         /* Once more, now that whoever frees a block knows of us. */
-        __atomic_store_n(&p->room_wanted, 1, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&p->pool[level].head, __ATOMIC_SEQ_CST) & 0xffffffffu) continue;
+        __atomic_fetch_or(&p->room_wanted, SPKI_WANTS_ROOM, __ATOMIC_SEQ_CST);
+        if (spki_room_is_there(p, (uint32_t)level)) continue;
         left = until - spk_clock_seconds();
         if (!(left > 0.0) || p->desc.manual) break;
         spki_ring_sleep(&p->room_lot, &p->room_epoch, epoch, SPKI_MIN(left, SPKI_RING_NAP), false);
@@ -96,7 +102,7 @@ SPIKELIB_API void spk_pipeline_commit(spk_pipeline *p, spk_pipeline_span *span, 
     __atomic_fetch_add(&p->pool[level].offered, count, __ATOMIC_RELAXED);
     {
         int64_t born = p->block[span->block - 1].born_ns; /* gone once it is published */
-        spki_entry_publish(p, queue, span->block, (uint32_t)count, true);
+        spki_queue_publish(p, queue, span->block, (uint32_t)count, true);
         spki_queue_announce(p, 0, span->lane, level, born);
     }
 }

@@ -27,24 +27,41 @@ SPKI_FN bool spki_anything_ready(const spk_pipeline *p)
 }
 
 #if !defined(SPIKELIB_NO_THREADS)
-/* Looks on for a short while: work that comes within it costs no waking. */
-SPKI_FN void spki_hand_spin(spk_pipeline *p)
+/* Looks on for a short while: work that comes within it costs no waking. True: it has worked. */
+SPKI_FN bool spki_hand_spin(spk_pipeline *p, spki_hand *h)
 {
     double until = spk_clock_seconds() + 1e-9 * (double)p->spin_ns;
+    int64_t wait;
     uint32_t k;
     do {
-        for (k = 0; k < 32; k++) {
-            if (spki_anything_ready(p)) return;
-            spki_ring_relax();
-        }
+        for (k = 0; k < 16; k++) spki_ring_relax();
+        if (spki_anything_ready(p) && spki_hand_work(p, h, &wait)) return true;
     } while (!__atomic_load_n(&p->quit, __ATOMIC_RELAXED) && spk_clock_seconds() < until);
+    return false;
 }
 
-/* Sleeps until there may be work. */
+SPKI_FN bool spki_anyone_running(const spk_pipeline *p)
+{
+    uint32_t k;
+    for (k = 0; k < p->stages; k++)
+        if (__atomic_load_n(&p->stage[k].running, __ATOMIC_RELAXED)) return true;
+    return false;
+}
+
+/* Sleeps until there may be work. To wake a thread costs whoever submits some 10 us, so while
+   another worker is at work this one only naps a few times, unseen, before it asks to be woken. */
+#define SPKI_HAND_NAP 0.0002
+#define SPKI_HAND_NAPS 5u
+
 SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
 {
     uint32_t epoch = __atomic_load_n(&p->epoch, __ATOMIC_SEQ_CST);
     int64_t wait = INT64_MAX;
+    if (h->naps < SPKI_HAND_NAPS && spki_anyone_running(p)) {
+        h->naps++;
+        spki_ring_sleep(&p->lot, &p->epoch, epoch, SPKI_HAND_NAP, false);
+        return;
+    }
     __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
     if (spki_hand_work(p, h, &wait) || __atomic_load_n(&p->quit, __ATOMIC_SEQ_CST)) return;
     spki_ring_sleep(&p->lot, &p->epoch, epoch,
@@ -56,9 +73,10 @@ SPKI_FN void spki_hand_loop(spki_hand *h)
     spk_pipeline *p = h->p;
     int64_t wait;
     while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
-        if (spki_hand_work(p, h, &wait)) continue;
-        spki_hand_spin(p);
-        if (!spki_hand_work(p, h, &wait)) spki_hand_park(p, h);
+        if (spki_hand_work(p, h, &wait) || spki_hand_spin(p, h))
+            h->naps = 0;
+        else
+            spki_hand_park(p, h);
     }
 }
 
