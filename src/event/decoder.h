@@ -246,7 +246,7 @@ SPKI_FN bool spki_decoder_step(spk_decoder *d, spk_event *out, size_t room, size
 /* The end: what is still carried over is an unfinished record. */
 SPKI_FN void spki_decoder_at_end(spk_decoder *d)
 {
-    if (!d->finished || d->ended || d->left > 0) return;
+    if (!d->finished || d->ended || d->left > 0 || d->result != SPK_OK) return;
     d->ended = true;
     d->stats.bytes_skipped += d->carried;
     d->carried = 0;
