@@ -7,6 +7,7 @@
 #include "../spikelib.h"
 
 #include "events.h"
+#include "filters.h"
 #include "networks.h"
 #include "neurons.h"
 #include "options.h"
@@ -162,6 +163,16 @@ static int run_events(const options *o)
     return events_measure(&r, &mine, error, sizeof error) == SPK_OK ? 0 : fail("events", error);
 }
 
+static int run_filters(const options *o)
+{
+    report r = {0};
+    const char *error = "";
+    r.json = o->json;
+    r.row = !o->json;
+    if (filters_run(&r, o, &error) == 0) return 0;
+    return fail("filters", error);
+}
+
 static int run_ring(const options *o)
 {
     report r = {0};
@@ -215,6 +226,7 @@ static const struct {
                 {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
                 {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
                 {"pipeline", "three stages: throughput, urgent items, overload", IN_PIPELINE},
+                {"filters", "events per second of each filter and view", IN_FILTERS},
                 {"build", "construction of the microcircuit", IN_BUILD},
                 {"ring", "rings between two threads, and round trips", IN_RING},
                 {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
@@ -264,6 +276,7 @@ static int run_command(int argc, char **argv)
     if (commands[k].bit == IN_NEURONS) return run_neurons(&o);
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_EVENTS) return run_events(&o);
+    if (commands[k].bit == IN_FILTERS) return run_filters(&o);
     if (commands[k].bit == IN_RING) return run_ring(&o);
     if (commands[k].bit == IN_PIPELINE) return run_pipeline(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);

@@ -103,6 +103,16 @@
    spk_ring_commit). The policy says what a push to a full ring does; all that is dropped is
    counted (spk_ring_get_info). One producer and one consumer unless `kind` says more.
 
+   Filters, views and a simulator. A filter (>>filter) works in place on whatever events a program
+   holds; what it remembers does not depend on how the stream is cut. Filters form chains:
+
+       spk_filter *flt = spk_filter_background(&(spk_background_desc){ .window_us = 2000 });
+       n = spk_filter_apply(flt, events, n);
+
+   Views (>>view) gather events into counts, surfaces and voxel grids, and spk_flow tells how fast
+   what they see moves. Without a camera or a recording, spk_events_simulate (>>simulator) hands
+   out a reader like that of a file, of moving bars, a dot, a texture or your pictures.
+
    Events into neurons. A pixel map says which neuron of a population an event reaches
    (>>pixels); injected events make neurons spike in the steps their times fall into:
 
