@@ -108,7 +108,7 @@ typedef struct spki_hand spki_hand; /* a worker */
 struct spki_hand {
     spk_pipeline *p;
     uint32_t index;
-    uint32_t naps; /* since it last found work */
+    bool napping;  /* has found nothing since its last nap */
     uint64_t home; /* its lanes; the others it steals from */
     uint64_t picks;
     unsigned char *scratch; /* results of stages with an out_size */
@@ -149,6 +149,7 @@ struct spk_pipeline {
     uint8_t pad0[64];
     uint32_t closed, quit;
     uint32_t asleep, epoch;           /* workers */
+    uint32_t awake, naps;             /* and their naps since one of them found work */
     uint32_t room_wanted, room_epoch; /* those who wait for room, or for nothing to be under way */
     spki_ring_lot lot, room_lot;
     uint8_t pad1[64];

@@ -40,32 +40,25 @@ SPKI_FN bool spki_hand_spin(spk_pipeline *p, spki_hand *h)
     return false;
 }
 
-SPKI_FN bool spki_anyone_running(const spk_pipeline *p)
-{
-    uint32_t k;
-    for (k = 0; k < p->stages; k++)
-        if (__atomic_load_n(&p->stage[k].running, __ATOMIC_RELAXED)) return true;
-    return false;
-}
-
-/* Sleeps until there may be work. To wake a thread costs whoever submits some 10 us, so while
-   another worker is at work this one only naps a few times, unseen, before it asks to be woken. */
-#define SPKI_HAND_NAP 0.0002
-#define SPKI_HAND_NAPS 5u
+/* Sleeps until there may be work. To wake a thread costs whoever submits 10 to 150 us, more where
+   it takes over the submitter's CPU. So only the last one awake asks to be woken, and not before
+   all have napped twice and found nothing; the others nap, and look again. */
+#define SPKI_HAND_NAP 0.0001
 
 SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
 {
     uint32_t epoch = __atomic_load_n(&p->epoch, __ATOMIC_SEQ_CST);
     int64_t wait = INT64_MAX;
-    if (h->naps < SPKI_HAND_NAPS && spki_anyone_running(p)) {
-        h->naps++;
-        spki_ring_sleep(&p->lot, &p->epoch, epoch, SPKI_HAND_NAP, false);
-        return;
+    double most = SPKI_HAND_NAP;
+    uint32_t naps = __atomic_add_fetch(&p->naps, 1, __ATOMIC_RELAXED);
+    h->napping = true;
+    if (__atomic_fetch_sub(&p->awake, 1, __ATOMIC_SEQ_CST) == 1 && naps > 2 * p->hands) {
+        __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
+        most = SPKI_RING_NAP;
     }
-    __atomic_store_n(&p->asleep, 1, __ATOMIC_SEQ_CST);
-    if (spki_hand_work(p, h, &wait) || __atomic_load_n(&p->quit, __ATOMIC_SEQ_CST)) return;
-    spki_ring_sleep(&p->lot, &p->epoch, epoch,
-                    wait < 100000000 ? 1e-9 * (double)wait : SPKI_RING_NAP, false);
+    if (!spki_hand_work(p, h, &wait) && !__atomic_load_n(&p->quit, __ATOMIC_SEQ_CST))
+        spki_ring_sleep(&p->lot, &p->epoch, epoch, SPKI_MIN(most, 1e-9 * (double)wait), false);
+    __atomic_fetch_add(&p->awake, 1, __ATOMIC_SEQ_CST);
 }
 
 SPKI_FN void spki_hand_loop(spki_hand *h)
@@ -73,10 +66,13 @@ SPKI_FN void spki_hand_loop(spki_hand *h)
     spk_pipeline *p = h->p;
     int64_t wait;
     while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
-        if (spki_hand_work(p, h, &wait) || spki_hand_spin(p, h))
-            h->naps = 0;
-        else
+        if (!spki_hand_work(p, h, &wait) && (h->napping || !spki_hand_spin(p, h))) {
             spki_hand_park(p, h);
+            continue;
+        }
+        h->napping = false;
+        if (__atomic_load_n(&p->naps, __ATOMIC_RELAXED))
+            __atomic_store_n(&p->naps, 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -135,6 +131,7 @@ SPKI_FN void spki_hands_end(spk_pipeline *p)
 SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
 {
     if (p->desc.manual) return SPK_OK;
+    p->awake = p->hands;
     for (p->threads = 0; p->threads < p->hands; p->threads++) {
         if (spki_hand_start(&p->hand[p->threads])) continue;
         spki_hands_end(p);
