@@ -18,6 +18,7 @@ want python3 python3
 want cmake cmake
 want pkg-config pkg-config
 want xxhsum xxhash
+want spin spin
 want /usr/include/xxhash.h libxxhash-dev
 want /usr/include/simde libsimde-dev
 want /usr/include/lz4.h liblz4-dev
