@@ -109,15 +109,15 @@ TEST(codel_never_drops_the_last_of_a_queue_nor_short_waits)
         CHECK(!spki_codel_drop(&c, 5 * MS, 100 * MS, t * MS, t % 90 ? 50 * MS : MS, false));
 }
 
-TEST(what_waited_longer_than_an_interval_goes_while_dropping)
+TEST(what_waited_longer_than_half_an_interval_goes_while_dropping)
 {
     spki_codel c;
     memset(&c, 0, sizeof c);
     for (int t = 0; t < 100; t++)
         CHECK(!spki_codel_drop(&c, 5 * MS, 100 * MS, t * MS, 150 * MS, false));
     for (int t = 100; t < 150; t++)
-        CHECK(spki_codel_drop(&c, 5 * MS, 100 * MS, t * MS, 150 * MS, false));
-    CHECK(!spki_codel_drop(&c, 5 * MS, 100 * MS, 151 * MS, 100 * MS, false));
+        CHECK(spki_codel_drop(&c, 5 * MS, 100 * MS, t * MS, 50 * MS + 1, false));
+    CHECK(!spki_codel_drop(&c, 5 * MS, 100 * MS, 151 * MS, 50 * MS, false));
 }
 
 /* -- breaker -- */

@@ -82,7 +82,7 @@ SPKI_FN void spki_codel_begin(spki_codel *c, int64_t interval, int64_t now)
 
 /* Should what was just taken from the queue be dropped? `waited`: its time in the queue; `last`:
    the queue is empty now. The law of RFC 8289 is meant for senders that slow down; a sensor does
-   not, so while dropping, what has waited longer than a whole interval goes too. */
+   not, so while dropping, what has waited longer than half an interval goes too. */
 SPKI_FN bool spki_codel_drop(spki_codel *c, int64_t target, int64_t interval, int64_t now,
                              int64_t waited, bool last)
 {
@@ -104,7 +104,7 @@ SPKI_FN bool spki_codel_drop(spki_codel *c, int64_t target, int64_t interval, in
         c->just_dropped = true;
         return true;
     }
-    return waited > interval;
+    return waited > interval / 2;
 }
 
 /* -- circuit breaker -- */
