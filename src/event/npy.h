@@ -343,8 +343,8 @@ SPKI_FN void spki_npy_header(spk_decoder *d, spki_npy *s, spki_io *io)
         !spki_py_find(text, s->head_size, "shape", &shape) || !spki_npy_shape(s, &shape, fortran)) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
                           "NPY: neither a structured array of events nor N x 2, 3 or 4 numbers: "
-                          "%.160s",
-                          text);
+                          "%.*s",
+                          (int)SPKI_MIN(s->head_size, 160u), text);
         return;
     }
     s->header = true;
