@@ -27567,7 +27567,7 @@ SPKI_FN bool spki_map_reach(spki_map *map, spk_filter *f, uint32_t x, uint32_t y
 SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
 {
     const uint64_t shift = (uint64_t)t - (uint64_t)map->base;
-    const bool near = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
+    const bool reaches = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
     size_t k;
     map->base = t;
     if (!map->begun) {
@@ -27575,8 +27575,8 @@ SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
         return;
     }
     for (k = 0; k < map->count; k++) {
-        const int64_t moved = (int64_t)map->cells[k] - (near ? (int64_t)shift : 0);
-        const bool gone = !near || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
+        const int64_t moved = (int64_t)map->cells[k] - (reaches ? (int64_t)shift : 0);
+        const bool gone = !reaches || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
                           moved < -SPKI_MAP_REACH;
         map->cells[k] = gone ? SPKI_NEVER : (int32_t)moved;
     }
@@ -28049,8 +28049,8 @@ SPKI_INLINE uint32_t spki_support_avx2(const int32_t *cell, size_t stride, int32
     const __m128i limit = _mm_set1_epi32((int32_t)(2 * (window - 1) + 0x80000000u));
     const __m128i a = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell - stride - 1)));
     const __m128i b = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell + stride - 1)));
-    const __m128i far = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
-    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(far) & 0x1515u) +
+    const __m128i late = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
+    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(late) & 0x1515u) +
            spki_map_within(now, cell[-1], window) + spki_map_within(now, cell[1], window);
 }
 #endif
@@ -28164,23 +28164,23 @@ typedef struct spki_corner {
     spki_map map;
     uint32_t period;
     bool minority_only;
-    int32_t small[16], large[20]; /* the circles as distances in the map */
+    int32_t inner[16], outer[20]; /* the circles as distances in the map */
 } spki_corner;
 
 /* Both circles in order, clockwise from below, y downwards. */
 SPKI_FN void spki_corner_circles(spki_corner *c)
 {
-    static const int8_t small[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
+    static const int8_t inner[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
                                         {2, -2}, {1, -3},  {0, -3},  {-1, -3}, {-2, -2}, {-3, -1},
                                         {-3, 0}, {-3, 1},  {-2, 2},  {-1, 3}};
-    static const int8_t large[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
+    static const int8_t outer[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
                                         {4, 0},   {4, -1},  {3, -2},  {2, -3},  {1, -4},
                                         {0, -4},  {-1, -4}, {-2, -3}, {-3, -2}, {-4, -1},
                                         {-4, 0},  {-4, 1},  {-3, 2},  {-2, 3},  {-1, 4}};
     const int32_t stride = (int32_t)c->map.stride;
     int k;
-    for (k = 0; k < 16; k++) c->small[k] = small[k][0] + small[k][1] * stride;
-    for (k = 0; k < 20; k++) c->large[k] = large[k][0] + large[k][1] * stride;
+    for (k = 0; k < 16; k++) c->inner[k] = inner[k][0] + inner[k][1] * stride;
+    for (k = 0; k < 20; k++) c->outer[k] = outer[k][0] + outer[k][1] * stride;
 }
 
 /* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
@@ -28260,8 +28260,8 @@ SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
         if (repeats) continue;
         *cell = now;
         if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
-        if (!spki_corner_arc(spki_newest_arc(cell, c->small, 16, 3), 16, 3, 6, c->minority_only) ||
-            !spki_corner_arc(spki_newest_arc(cell, c->large, 20, 4), 20, 4, 8, c->minority_only))
+        if (!spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
+            !spki_corner_arc(spki_newest_arc(cell, c->outer, 20, 4), 20, 4, 8, c->minority_only))
             continue;
         events[out++] = events[i];
     }
@@ -29831,9 +29831,9 @@ SPKI_INLINE uint32_t spki_plane_reject(const spki_flow_i *dt, spki_flow_i *mask,
     for (k = 0; k <= 2 * radius; k++) {
         const spki_flow_f plane = slope + (b * (float)(k - radius) + c);
         const spki_flow_f off = __builtin_convertvector(dt[k], spki_flow_f) - plane;
-        const spki_flow_i far = (spki_flow_i)(off > limit) | (spki_flow_i)(off < -limit);
-        gone += far & mask[k] & 1;
-        mask[k] &= ~far;
+        const spki_flow_i away = (spki_flow_i)(off > limit) | (spki_flow_i)(off < -limit);
+        gone += away & mask[k] & 1;
+        mask[k] &= ~away;
     }
     for (k = 0; k <= 2 * radius; k++) count += (uint32_t)gone[k];
     return count;
@@ -33627,14 +33627,14 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers)
    that has just found something new does not look again within the patience of 0.7 us: meanwhile
    the other publishes some hundred items. Whoever finds nothing new may look at once, so that a
    lone item is seen without delay. */
-SPKI_FN size_t spki_spsc_look(const size_t *far, size_t *seen, uint64_t *looked, uint64_t *moved,
+SPKI_FN size_t spki_spsc_look(const size_t *other, size_t *seen, uint64_t *looked, uint64_t *moved,
                               uint64_t patience)
 {
     const uint64_t hold = spki_ring_hold(*moved, patience);
     size_t now;
     if (hold > 0)
         while (spki_ring_ticks() - *looked < hold) spki_ring_relax();
-    now = __atomic_load_n(far, __ATOMIC_ACQUIRE);
+    now = __atomic_load_n(other, __ATOMIC_ACQUIRE);
     *moved = now - *seen;
     if (now == *seen) return now;
     *seen = now;

@@ -27,13 +27,13 @@ CHECK_FN size_t test_stream(spk_event *out, size_t count, int width, int height,
     size_t i;
     for (i = 0; i < count; i++) {
         spk_event e;
-        int near = i > 0 && test_below(&seed, 3) > 0;
+        int beside = i > 0 && test_below(&seed, 3) > 0;
         memset(&e, 0, sizeof e);
         t += test_below(&seed, 4) ? test_below(&seed, 12) : test_below(&seed, 400);
         e.t_us = back > 0 ? t - test_below(&seed, back) : t;
-        e.x = (uint16_t)(near ? (out[i - 1].x + test_below(&seed, 3) + width - 1) % width
+        e.x = (uint16_t)(beside ? (out[i - 1].x + test_below(&seed, 3) + width - 1) % width
                               : test_below(&seed, width));
-        e.y = (uint16_t)(near ? (out[i - 1].y + test_below(&seed, 3) + height - 1) % height
+        e.y = (uint16_t)(beside ? (out[i - 1].y + test_below(&seed, 3) + height - 1) % height
                               : test_below(&seed, height));
         e.polarity = (uint8_t)test_below(&seed, 2);
         e.source = (uint16_t)test_below(&seed, 4);

@@ -99,7 +99,7 @@ TEST(corners_of_a_moving_square_are_found_where_they_are)
 {
     spk_corner_desc d = {0};
     spk_event *e = (spk_event *)malloc(20000 * sizeof *e);
-    size_t n, i, near = 0, meet = 0, kept;
+    size_t n, i, close = 0, meet = 0, kept;
     spk_filter *f;
     d.width = d.height = 128;
     f = spk_filter_corner(&d);
@@ -108,10 +108,10 @@ TEST(corners_of_a_moving_square_are_found_where_they_are)
     CHECK(kept > 40);
     for (i = 0; i < kept; i++) { /* from the upper left corner of the square */
         const int s = (int)((e[i].t_us - 100000) / 2000), x = e[i].x - 20 - s, y = e[i].y - 20 - s;
-        near += (x > 18 && y > 18) || (x > 18 && y < 5) || (x < 5 && y > 18);
+        close += (x > 18 && y > 18) || (x > 18 && y < 5) || (x < 5 && y > 18);
         meet += x > 18 && y > 18;
     }
-    CHECK_EQ(near, kept);
+    CHECK_EQ(close, kept);
     CHECK(meet >= 60);
     spk_filter_destroy(f);
     free(e);

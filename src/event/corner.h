@@ -14,23 +14,23 @@ typedef struct spki_corner {
     spki_map map;
     uint32_t period;
     bool minority_only;
-    int32_t small[16], large[20]; /* the circles as distances in the map */
+    int32_t inner[16], outer[20]; /* the circles as distances in the map */
 } spki_corner;
 
 /* Both circles in order, clockwise from below, y downwards. */
 SPKI_FN void spki_corner_circles(spki_corner *c)
 {
-    static const int8_t small[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
+    static const int8_t inner[16][2] = {{0, 3},  {1, 3},   {2, 2},   {3, 1},  {3, 0},  {3, -1},
                                         {2, -2}, {1, -3},  {0, -3},  {-1, -3}, {-2, -2}, {-3, -1},
                                         {-3, 0}, {-3, 1},  {-2, 2},  {-1, 3}};
-    static const int8_t large[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
+    static const int8_t outer[20][2] = {{0, 4},   {1, 4},   {2, 3},   {3, 2},   {4, 1},
                                         {4, 0},   {4, -1},  {3, -2},  {2, -3},  {1, -4},
                                         {0, -4},  {-1, -4}, {-2, -3}, {-3, -2}, {-4, -1},
                                         {-4, 0},  {-4, 1},  {-3, 2},  {-2, 3},  {-1, 4}};
     const int32_t stride = (int32_t)c->map.stride;
     int k;
-    for (k = 0; k < 16; k++) c->small[k] = small[k][0] + small[k][1] * stride;
-    for (k = 0; k < 20; k++) c->large[k] = large[k][0] + large[k][1] * stride;
+    for (k = 0; k < 16; k++) c->inner[k] = inner[k][0] + inner[k][1] * stride;
+    for (k = 0; k < 20; k++) c->outer[k] = outer[k][0] + outer[k][1] * stride;
 }
 
 /* The length of the newest arc of a circle of n times. It grows from the newest time, always to the
@@ -110,8 +110,8 @@ SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
         if (repeats) continue;
         *cell = now;
         if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
-        if (!spki_corner_arc(spki_newest_arc(cell, c->small, 16, 3), 16, 3, 6, c->minority_only) ||
-            !spki_corner_arc(spki_newest_arc(cell, c->large, 20, 4), 20, 4, 8, c->minority_only))
+        if (!spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
+            !spki_corner_arc(spki_newest_arc(cell, c->outer, 20, 4), 20, 4, 8, c->minority_only))
             continue;
         events[out++] = events[i];
     }

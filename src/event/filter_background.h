@@ -37,8 +37,8 @@ SPKI_INLINE uint32_t spki_support_avx2(const int32_t *cell, size_t stride, int32
     const __m128i limit = _mm_set1_epi32((int32_t)(2 * (window - 1) + 0x80000000u));
     const __m128i a = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell - stride - 1)));
     const __m128i b = _mm_sub_epi32(t, _mm_loadu_si128((const __m128i *)(cell + stride - 1)));
-    const __m128i far = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
-    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(far) & 0x1515u) +
+    const __m128i late = _mm_packs_epi32(_mm_cmpgt_epi32(a, limit), _mm_cmpgt_epi32(b, limit));
+    return (uint32_t)__builtin_popcount(~(unsigned)_mm_movemask_epi8(late) & 0x1515u) +
            spki_map_within(now, cell[-1], window) + spki_map_within(now, cell[1], window);
 }
 #endif

@@ -109,7 +109,7 @@ SPKI_FN bool spki_map_reach(spki_map *map, spk_filter *f, uint32_t x, uint32_t y
 SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
 {
     const uint64_t shift = (uint64_t)t - (uint64_t)map->base;
-    const bool near = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
+    const bool reaches = shift + ((uint64_t)1 << 32) <= (uint64_t)1 << 33;
     size_t k;
     map->base = t;
     if (!map->begun) {
@@ -117,8 +117,8 @@ SPKI_FN void spki_map_rebase(spki_map *map, int64_t t)
         return;
     }
     for (k = 0; k < map->count; k++) {
-        const int64_t moved = (int64_t)map->cells[k] - (near ? (int64_t)shift : 0);
-        const bool gone = !near || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
+        const int64_t moved = (int64_t)map->cells[k] - (reaches ? (int64_t)shift : 0);
+        const bool gone = !reaches || map->cells[k] == SPKI_NEVER || moved > SPKI_MAP_REACH ||
                           moved < -SPKI_MAP_REACH;
         map->cells[k] = gone ? SPKI_NEVER : (int32_t)moved;
     }

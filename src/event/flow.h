@@ -92,9 +92,9 @@ SPKI_INLINE uint32_t spki_plane_reject(const spki_flow_i *dt, spki_flow_i *mask,
     for (k = 0; k <= 2 * radius; k++) {
         const spki_flow_f plane = slope + (b * (float)(k - radius) + c);
         const spki_flow_f off = __builtin_convertvector(dt[k], spki_flow_f) - plane;
-        const spki_flow_i far = (spki_flow_i)(off > limit) | (spki_flow_i)(off < -limit);
-        gone += far & mask[k] & 1;
-        mask[k] &= ~far;
+        const spki_flow_i away = (spki_flow_i)(off > limit) | (spki_flow_i)(off < -limit);
+        gone += away & mask[k] & 1;
+        mask[k] &= ~away;
     }
     for (k = 0; k <= 2 * radius; k++) count += (uint32_t)gone[k];
     return count;

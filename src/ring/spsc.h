@@ -11,14 +11,14 @@
    that has just found something new does not look again within the patience of 0.7 us: meanwhile
    the other publishes some hundred items. Whoever finds nothing new may look at once, so that a
    lone item is seen without delay. */
-SPKI_FN size_t spki_spsc_look(const size_t *far, size_t *seen, uint64_t *looked, uint64_t *moved,
+SPKI_FN size_t spki_spsc_look(const size_t *other, size_t *seen, uint64_t *looked, uint64_t *moved,
                               uint64_t patience)
 {
     const uint64_t hold = spki_ring_hold(*moved, patience);
     size_t now;
     if (hold > 0)
         while (spki_ring_ticks() - *looked < hold) spki_ring_relax();
-    now = __atomic_load_n(far, __ATOMIC_ACQUIRE);
+    now = __atomic_load_n(other, __ATOMIC_ACQUIRE);
     *moved = now - *seen;
     if (now == *seen) return now;
     *seen = now;
