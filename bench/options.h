@@ -20,6 +20,7 @@ enum {
     IN_FILTERS = 512,
     IN_RING = 1 << 16,
     IN_PIPELINE = 2048,
+    IN_SPIKEFILE = 1 << 12,
     IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
     IN_ALL = 0x7fffffff
 };
@@ -30,6 +31,8 @@ typedef struct options {
     double threads, seed, weight_bits, n, steps; /* whole numbers */
     double items, rounds;
     double seconds; /* pipeline */
+    double gb;
+    const char *dir, *codec;
     spk_isa isa;
     spk_precision precision;
     double dt_us, rate, repeat; /* events */
@@ -75,6 +78,14 @@ static const option_def option_defs[] = {
      "16 (default) or 32"},
     {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
     {"--n", IN_NEURONS, OPTION_WHOLE, AT(n), 1, 1e9, NULL, "neurons (default 16384)"},
+    {"--gb", IN_SPIKEFILE, OPTION_REAL, AT(gb), 0.001, 1e6, NULL,
+     "size of the file that windows are read from, in GB (default 0.1)"},
+    {"--codec", IN_SPIKEFILE, OPTION_TEXT, AT(codec), 0, 0, "packed raw",
+     "of the file that windows are read from: packed (default) or raw"},
+    {"--dir", IN_SPIKEFILE, OPTION_TEXT, AT(dir), 0, 0, NULL,
+     "where to write; spkbench-window.spk is used as it is, and kept, if it is there (default .)"},
+    {"--file", IN_SPIKEFILE, OPTION_TEXT, AT(file), 0, 0, NULL,
+     "instead: a recording of events, its size and how fast it is read"},
     {"--file", IN_EVENTS, OPTION_TEXT, AT(file), 0, 0, NULL,
      "recording (default: gen41_vectors.evt3.raw where it is found, else bars made here)"},
     {"--file", IN_FILTERS, OPTION_TEXT, AT(file), 0, 0, NULL,

@@ -14,6 +14,7 @@
 #include "pipeline.h"
 #include "report.h"
 #include "ring.h"
+#include "spikefile.h"
 
 static int fail(const char *command, const char *why)
 {
@@ -229,6 +230,7 @@ static const struct {
                 {"filters", "events per second of each filter and view", IN_FILTERS},
                 {"build", "construction of the microcircuit", IN_BUILD},
                 {"ring", "rings between two threads, and round trips", IN_RING},
+                {"spikefile", "size, scan and windows of spike files", IN_SPIKEFILE},
                 {"info", "version, compiler, CPU, instruction sets", IN_INFO}};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -263,6 +265,9 @@ static int run_command(int argc, char **argv)
     o.items = 2e6;
     o.rounds = 7.0;
     o.race = "all";
+    o.gb = 0.1;
+    o.dir = ".";
+    o.codec = "packed";
     o.drive = "poisson";
     o.state = "C";
     o.form = "brian";
@@ -280,6 +285,10 @@ static int run_command(int argc, char **argv)
     if (commands[k].bit == IN_RING) return run_ring(&o);
     if (commands[k].bit == IN_PIPELINE) return run_pipeline(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);
+    if (commands[k].bit == IN_SPIKEFILE) {
+        const char *why = spikefile_run(&o);
+        return why ? fail("spikefile", why) : 0;
+    }
     return run_network(argv[1], commands[k].bit, &o);
 }
 
