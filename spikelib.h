@@ -31696,6 +31696,7 @@ struct spk_spikefile {
     /* The cursor: the next block of the chunk at hand, or the next chunk. */
     spki_sf_chunk chunk;
     bool loaded, done;
+    bool by_block; /* only a part of the chunk is wanted, whose blocks are checked one by one */
     const uint8_t *payload;
     uint32_t block, skip; /* skip: records of the block that come before the one sought */
     uint64_t next;        /* offset of the chunk after */
@@ -31975,6 +31976,7 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
     const spki_sf_chunk *c = &r->chunk;
     const uint64_t size = c->bytes - c->head_bytes;
     const uint8_t *body;
+    r->by_block = false;
     if (r->salvaged && c->offset == r->tail.offset) {
         r->payload = r->tail_body + c->head_bytes;
         return SPK_OK;
@@ -31984,7 +31986,9 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
                              (spki_sf_llu)size);
     body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
     if (!body) return spki_sfr_damaged(r, c->number, c->offset, "its records are cut");
-    if (!r->no_verify && c->body_hash != spk_xxh64(body, (size_t)size, 0))
+    r->by_block = !r->no_verify && c->codec < SPK_SPIKEFILE_LZ4 &&
+                  (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
         return spki_sfr_damaged(r, c->number, c->offset,
                                 "its records are damaged: their checksum is wrong");
     r->payload = body;
@@ -32234,6 +32238,55 @@ SPKI_FN bool spki_sfr_together(const spk_spikefile *r)
 #endif
 }
 
+/* A block is checked by itself where the whole chunk was not. */
+SPKI_FN bool spki_sfr_block_sound(spk_spikefile *r, const spki_sf_place *place)
+{
+    if (!r->by_block || place->hash == (uint32_t)spk_xxh64(r->payload + place->begin,
+                                                           (size_t)(place->end - place->begin), 0))
+        return true;
+    r->loaded = false;
+    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset,
+                     "its records are damaged: the checksum of a block is wrong");
+    return false;
+}
+
+SPKI_FN bool spki_sfr_place(spk_spikefile *r, uint32_t block, spki_sf_place *place)
+{
+    if (spki_sf_place_get(&r->chunk, block, place)) return true;
+    r->loaded = false;
+    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "its directory is damaged");
+    return false;
+}
+
+/* The rest of what is wanted of a sorted raw chunk; only its own blocks are touched. NULL if there
+   is none, or on an error. */
+SPKI_FN const uint8_t *spki_sfr_stretch(spk_spikefile *r, uint8_t *to, size_t *count)
+{
+    spki_sf_place place, all;
+    const uint8_t *records = NULL;
+    size_t n = 0;
+    memset(&all, 0, sizeof all);
+    for (; r->block < r->chunk.blocks; r->block++) {
+        const uint32_t here = spki_sf_block_records(&r->chunk, r->block);
+        const uint32_t skip = SPKI_MIN(r->skip, here);
+        if (!spki_sfr_place(r, r->block, &place)) return NULL;
+        if (r->t_end != INT64_MAX && place.t_min >= r->t_end) break;
+        r->skip -= skip;
+        if (skip == here || place.t_max < r->t_begin) continue;
+        if (!spki_sfr_block_sound(r, &place)) return NULL;
+        if (!records) {
+            records = r->payload + place.begin + (size_t)skip * SPKI_SF_RECORD;
+            all.t_min = place.t_min;
+        }
+        all.t_max = place.t_max;
+        n += here - skip;
+    }
+    r->block = r->chunk.blocks;
+    if (!records) return NULL;
+    *count = spki_sfr_select(r, &all, &records, n, to);
+    return *count ? records : NULL;
+}
+
 /* The next records that are wanted: a pointer to *count of them. `to` (room for a block) is used
    where they have to be decoded. `chunks`: more than a block at once, where they lie together. NULL
    at the end or on an error. */
@@ -32251,27 +32304,19 @@ SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks,
             continue;
         }
         if (chunks && spki_sfr_together(r)) {
-            place.t_min = r->chunk.t_min;
-            place.t_max = r->chunk.t_max;
-            skip = SPKI_MIN(r->block * SPKI_SF_BLOCK + r->skip, r->chunk.records);
-            r->skip = 0;
-            r->block = r->chunk.blocks;
-            records = r->payload + (size_t)skip * SPKI_SF_RECORD;
-            *count = spki_sfr_select(r, &place, &records, r->chunk.records - skip, to);
-            if (*count) return records;
+            records = spki_sfr_stretch(r, to, count);
+            if (records) return records;
+            if (r->status != SPK_OK) return NULL;
             continue;
         }
         n = spki_sf_block_records(&r->chunk, r->block);
         skip = SPKI_MIN(r->skip, n);
         r->skip -= skip;
-        if (!spki_sf_place_get(&r->chunk, r->block++, &place)) {
-            r->loaded = false;
-            spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "its directory is damaged");
-            return NULL;
-        }
+        if (!spki_sfr_place(r, r->block++, &place)) return NULL;
         if (skip == n || place.t_max < r->t_begin ||
             (r->t_end != INT64_MAX && place.t_min >= r->t_end))
             continue;
+        if (!spki_sfr_block_sound(r, &place)) return NULL;
         records = spki_sfr_block(r, &place, n, to);
         if (!records) {
             r->loaded = false;

@@ -288,4 +288,40 @@ TEST(windows_and_ranges_give_what_a_search_of_everything_gives)
         }
 }
 
+/* A window checks only the blocks that it reads. */
+TEST(a_window_never_gives_out_a_damaged_record)
+{
+    char path[512];
+    for (int codec = 0; codec < 2; codec++) {
+        records in = make_records(SHAPE_SPIKES, 6000, 3);
+        size_t at[16], end[16], chunks, refused = 0;
+        bytes b;
+        spk_spikefile *file;
+        check_tmp("part.spk", path, sizeof path);
+        REQUIRE(write_records(path, &in, (spk_spikefile_codec)codec, 6000) == SPK_OK);
+        b = load(path);
+        chunks = chunks_of(&b, at, end, 16);
+        CHECK_EQ(chunks, 1);
+        b.data[(at[0] + end[0]) / 2] ^= 4;
+        store(path, b.data, b.size);
+        file = spk_spikefile_open(path, NULL);
+        for (size_t k = 0; k < in.count; k += 40) {
+            const int64_t t = time_of(&in, k);
+            records want = brute(&in, t, t + 1, NULL), out;
+            spk_spikefile_window(file, t, t + 1);
+            out = k % 80 ? read_all(file, in.kind) : read_spans(file, in.kind);
+            refused += spk_spikefile_status(file) == SPK_ERR_FORMAT;
+            CHECK(spk_spikefile_status(file) == SPK_ERR_FORMAT || same_records(&want, &out));
+            CHECK(out.count <= want.count);
+            free_records(&want);
+            free_records(&out);
+        }
+        CHECK(refused > 10 && refused < 80); /* 1 block of 6 */
+        spk_spikefile_close(file);
+        free(b.data);
+        free_records(&in);
+        remove(path);
+    }
+}
+
 TEST_MAIN()
