@@ -82,6 +82,8 @@ IMPLEMENTATION = [
     "net/lanes.h",
     "net/net.h",
     "net/backend.h",
+    "net/row.h",
+    "net/queue.h",
     "net/describe.h",
     "net/prepare.h",
     "net/synapses.h",

@@ -18,7 +18,7 @@ typedef struct measurement {
     size_t groups;
     double dt_ms, sim_s;
     spk_rec rec;
-    spk_net_info built, done; /* after building, after running */
+    spk_net_info built, before, done; /* after building, warming up and running */
     uint64_t events;          /* within the measured time */
     statistics stats;
 } measurement;
@@ -58,7 +58,6 @@ static spk_result measure_piecewise(measurement *m, const char *what, double ms,
    and frees the statistics. */
 static spk_result measure(measurement *m, double warmup_ms, double ms, progress_fn progress)
 {
-    spk_net_info before;
     spk_result result;
     m->rec = spk_net_record_spikes(m->net, union_of(m->net, m->pop, m->groups));
     if (progress) progress("building", 0.0);
@@ -69,10 +68,10 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, progress_
     if (result != SPK_OK) return result;
     if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms, ms))
         return SPK_ERR_OUT_OF_MEMORY;
-    spk_net_get_info(m->net, &before);
+    spk_net_get_info(m->net, &m->before);
     result = measure_piecewise(m, "running", ms, true, progress);
     spk_net_get_info(m->net, &m->done);
-    m->events = m->done.events - before.events;
+    m->events = m->done.events - m->before.events;
     statistics_end(&m->stats);
     return result;
 }

@@ -57,7 +57,7 @@ static const option_def option_defs[] = {
     {"--json", IN_ALL, OPTION_FLAG, AT(json), 0, 0, NULL, "one JSON object a result, nothing else"},
     {"--help", IN_ALL, OPTION_FLAG, AT(help), 0, 0, NULL, "this text"},
     {"--profile", IN_NETWORKS, OPTION_FLAG, AT(profile), 0, 0, NULL,
-     "adds deliver_s and update_s, summed over threads"},
+     "adds where the time went, in seconds of all threads and in shares"},
     {"--scale", IN_MICROCIRCUIT | IN_BUILD, OPTION_REAL, AT(scale), 0.01, 1.0, NULL,
      "size of the microcircuit, 0.01 to 1 (default 1)"},
     {"--threads", IN_ALL, OPTION_WHOLE, AT(threads), 1, 1024, NULL, "default: all CPUs"},

@@ -44,6 +44,29 @@ static void report_build(report *r, const spk_net_info *built)
     report_number(r, "bytes_per_synapse", (double)built->bytes_now / synapses);
 }
 
+/* Seconds of all threads together, and their share of threads x wall time. */
+static void report_profile(report *r, const measurement *m)
+{
+    const spk_net_info *a = &m->before, *b = &m->done;
+    const struct {
+        const char *seconds, *share;
+        double s;
+    } part[] = {{"file_s", "file_share", b->file_s - a->file_s},
+                {"deliver_s", "deliver_share", b->deliver_s - a->deliver_s},
+                {"input_s", "input_share", b->input_s - a->input_s},
+                {"update_s", "update_share", b->update_s - a->update_s},
+                {"record_s", "record_share", b->record_s - a->record_s},
+                {"wait_s", "wait_share", b->wait_s - a->wait_s}};
+    double all = m->sim_s * (double)b->threads, work = 0.0;
+    size_t k;
+    for (k = 0; k < sizeof part / sizeof part[0]; k++) {
+        report_number(r, part[k].seconds, part[k].s);
+        report_number(r, part[k].share, part[k].s / all);
+        if (k < 4) work += part[k].s;
+    }
+    report_number(r, "outside_share", 1.0 - work / all);
+}
+
 static void report_network(report *r, const options *o, const measurement *m)
 {
     report_integer(r, "precision_bits", (uint64_t)atoi(o->precision_text));
@@ -55,10 +78,7 @@ static void report_network(report *r, const options *o, const measurement *m)
     report_number(r, "rtf", 1000.0 * m->sim_s / o->ms);
     report_number(r, "events_per_s", (double)m->events / m->sim_s);
     report_number(r, "peak_rss_mb", peak_rss_mb());
-    if (o->profile) {
-        report_number(r, "deliver_s", m->done.deliver_s);
-        report_number(r, "update_s", m->done.update_s);
-    }
+    if (o->profile) report_profile(r, m);
     report_array(r, "rates_hz", m->stats.rates_hz, m->groups);
     report_array(r, "cv_isi", m->stats.cv_isi, m->groups);
     report_array(r, "synchrony", m->stats.synchrony, m->groups);

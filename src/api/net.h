@@ -432,7 +432,9 @@ typedef struct spk_net_info {
     uint64_t neurons, synapses, steps, spikes, events; /* events: synapses delivered */
     uint64_t bytes_now, bytes_peak, bytes_synapses;    /* through the allocator */
     double build_s, run_s;                             /* wall time of builds and runs so far */
-    double deliver_s, update_s;                        /* of all threads; 0 unless profiling */
+    /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they arrive,
+       delivering them, inputs and drives, the models, recorders, waiting for other threads. */
+    double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint32_t threads, tiles, min_delay_steps, max_delay_steps;
     uint32_t weight_bits, accumulator_bits;
     spk_isa isa;
@@ -440,7 +442,8 @@ typedef struct spk_net_info {
 } spk_net_info;
 /* Sizes, costs and choices so far. Errors: NULL. Ownership: `info` is the caller's. */
 SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info);
-/* Measures deliver_s and update_s from now on. Cost: two clock reads a step and thread. */
+/* Measures file_s to wait_s of spk_net_info from now on. Cost: two clock reads for each thousand
+   neurons and step. */
 SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on);
 /* Populations, projections and the layout chosen, as text; returns the length like snprintf. */
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size);

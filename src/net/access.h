@@ -314,8 +314,13 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
             tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
-        info->deliver_s += net->scratch[k].deliver_s;
-        info->update_s += net->scratch[k].update_s;
+        const spki_scratch *s = &net->scratch[k];
+        info->file_s += s->file_s;
+        info->deliver_s += s->deliver_s;
+        info->input_s += s->input_s;
+        info->update_s += s->update_s;
+        info->record_s += s->record_s;
+        info->wait_s += s->wait_s;
     }
     info->bytes_now = net->mem.now;
     info->bytes_peak = net->mem.peak;

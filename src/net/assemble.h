@@ -66,40 +66,11 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->acc, slots, net->accumulator_bits / 8);
     spki_free(mem, tile->words, tile->words_capacity, sizeof *tile->words);
     spki_free(mem, tile->row, net->neurons, sizeof *tile->row);
-    spki_free(mem, tile->chunk, tile->chunks, sizeof *tile->chunk);
-    spki_free(mem, tile->head, net->ring, sizeof *tile->head);
-    spki_free(mem, tile->tail, net->ring, sizeof *tile->tail);
-    spki_free(mem, tile->deferred, net->ring, 1);
+    spki_queue_free(net, tile);
     spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->indegree, slots, sizeof(uint32_t));
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
-}
-
-/* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
-   spiked, or an eighth where that is a lot. Beyond that the history takes over. */
-SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
-{
-    spki_mem *mem = &net->mem;
-    const uint64_t half = tile->buckets / 126, few = 131072; /* 64 MB */
-    const uint64_t most = SPKI_MAX(SPKI_MIN(half, few), half / 8) + 2 * (uint64_t)net->ring + 8;
-    tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
-    tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
-    tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
-    tile->tail = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->tail);
-    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
-    if (!tile->chunk || !tile->head || !tile->tail || !tile->deferred) {
-        return spki_no_memory(net, "spikes on their way");
-    }
-    for (uint32_t k = 0; k < tile->chunks; k++) {
-        tile->chunk[k].next = k + 1 < tile->chunks ? k + 1 : SPKI_NO_CHUNK;
-    }
-    for (uint32_t k = 0; k < net->ring; k++) {
-        tile->head[k] = tile->tail[k] = SPKI_NO_CHUNK;
-    }
-    tile->free_chunk = 0;
-    tile->chunks_free = tile->chunks;
-    return SPK_OK;
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
@@ -107,7 +78,7 @@ SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
 {
     if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
         tile->words_used < (size_t)16 << 20) {
-        (void)spki_grow_words(net, tile, tile->words_used);
+        (void)spki_grow_words(net, tile, tile->words_used + SPKI_COPIED);
     }
 }
 
@@ -149,7 +120,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
-        const spk_result result = spki_make_queue(net, tile);
+        const spk_result result = spki_queue_create(net, tile);
         if (result != SPK_OK) {
             return result;
         }

@@ -3,6 +3,7 @@
 #define SPIKELIB_NET_BUILD_H
 
 #include "describe.h"
+#include "row.h"
 
 /* -- the common unit of each receptor's accumulator -- */
 
@@ -208,7 +209,7 @@ typedef struct spki_tile_build {
     spki_feed *feed;
     uint32_t feeds;
     spki_edges edges;
-    uint32_t *sorted; /* start of each delay in the row being written */
+    uint32_t *by_delay; /* synapses of the row at hand, then places; all 0 between rows */
     void *scratch;
     size_t scratch_bytes;
     uint32_t next; /* source to go on with */
@@ -259,7 +260,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 /* Words that a tile's rows will take, from what the rules promise. */
 SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
-    const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
+    const size_t per_synapse = spki_synapse_words(b->net);
     double synapses = 0.0, sources = 0.0;
     for (uint32_t f = 0; f < b->feeds; f++) {
         const spki_feed *feed = &b->feed[f];
@@ -319,46 +320,34 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
-    const bool wide = b->net->desc.weight_bits != 16;
+    const uint32_t per = spki_synapse_words(b->net);
+    uint32_t *place = b->by_delay, first, last;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    uint32_t *start = b->sorted; /* all 0 between rows */
-    uint32_t first = UINT32_MAX, last = 0, buckets = 0;
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t d = e->delay[k];
-        start[d]++;
-        first = SPKI_MIN(first, d);
-        last = SPKI_MAX(last, d);
-    }
-    for (uint32_t d = first; d <= last; d++) {
-        buckets += (start[d] + SPKI_MAX_BUCKET - 1) / SPKI_MAX_BUCKET;
-    }
-    const size_t need = 1 + (size_t)buckets + (size_t)e->count * (wide ? 2 : 1);
-    if (need > tile->words_capacity - tile->words_used) {
-        memset(start + first, 0, (last - first + 1) * sizeof *start);
+    spki_count_delays(e, place, &first, &last);
+    const uint32_t entries = spki_row_entries(place, first, last, tile->count_bytes, NULL);
+    const uint32_t head = spki_row_head(entries, tile->count_bytes);
+    const size_t need = head + (size_t)e->count * per, delays = (size_t)last - first + 1;
+    if (need + SPKI_COPIED > tile->words_capacity - tile->words_used) { /* copies read further */
+        memset(place + first, 0, delays * sizeof *place);
         return false;
     }
-    uint32_t *out = tile->words + tile->words_used, *header = out + 1, at = 1 + buckets;
-    out[0] = buckets;
-    tile->min_delay = SPKI_MIN(tile->min_delay, first);
-    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    uint32_t *out = tile->words + tile->words_used, at = head;
+    out[0] = entries;
+    out[head - 1] = 0; /* the padding */
+    (void)spki_row_entries(place, first, last, tile->count_bytes, (uint8_t *)(out + 1));
     for (uint32_t d = first; d <= last; d++) {
-        for (uint32_t left = start[d]; left;) {
-            const uint32_t n = SPKI_MIN(left, SPKI_MAX_BUCKET);
-            *header++ = d << 20 | n;
-            left -= n;
-        }
-        const uint32_t n = start[d];
-        start[d] = at;
-        at += n * (wide ? 2 : 1);
+        const uint32_t n = place[d];
+        place[d] = at;
+        at += n * per;
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t slot = e->target[k];
-        uint32_t *to = &start[e->delay[k]];
+        uint32_t *to = &place[e->delay[k]];
         tile->indegree[slot]++;
-        if (wide) {
+        if (per == 2) {
             out[*to] = slot;
             out[*to + 1] = (uint32_t)e->weight[k];
             *to += 2;
@@ -366,18 +355,42 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
             out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
         }
     }
-    memset(start + first, 0, (last - first + 1) * sizeof *start);
+    memset(place + first, 0, delays * sizeof *place);
+    tile->min_delay = SPKI_MIN(tile->min_delay, first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, last);
     tile->row[id] = (uint32_t)tile->words_used;
     tile->words_used += need;
     tile->synapses += e->count;
-    tile->buckets += buckets;
+    tile->buckets += entries;
     return true;
+}
+
+/* Chooses how wide the counts of a tile's rows are by looking at some of them. */
+SPKI_FN void spki_choose_layout(spki_tile_build *b)
+{
+    const uint32_t looks = SPKI_MIN(b->net->neurons, 64u);
+    uint64_t narrow = 0, wide = 0;
+    for (uint32_t k = 0; k < looks; k++) {
+        const uint32_t id = (uint32_t)((uint64_t)b->net->neurons * k / looks);
+        uint32_t first, last;
+        if (spki_draw_row(b, id) != SPK_OK || b->edges.count == 0) {
+            continue; /* where it fails, it will again */
+        }
+        spki_count_delays(&b->edges, b->by_delay, &first, &last);
+        narrow += spki_row_entries(b->by_delay, first, last, 1, NULL);
+        wide += spki_row_entries(b->by_delay, first, last, 2, NULL);
+        memset(b->by_delay + first, 0, ((size_t)last - first + 1) * sizeof *b->by_delay);
+    }
+    b->tile->count_bytes = narrow < 2 * wide ? 1 : 2; /* twice the entries: as many bytes, slower */
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
 SPKI_FN void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
+    if (b->next == 0) {
+        spki_choose_layout(b);
+    }
     for (; b->next < b->net->neurons; b->next++) {
         b->result = spki_draw_row(b, b->next);
         if (b->result != SPK_OK) {
@@ -439,11 +452,11 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->result = SPK_ERR_FULL; /* "go on" */
     tile->min_delay = UINT32_MAX;
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
-    b->sorted = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    b->by_delay = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
     tile->indegree = (uint32_t *)spki_alloc(
         mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
-    if (!b->feed || !b->sorted || !tile->row || !tile->indegree) {
+    if (!b->feed || !b->by_delay || !tile->row || !tile->indegree) {
         return spki_no_memory(net, "a tile");
     }
     size_t row = 1024;
@@ -489,7 +502,7 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
         spki_free(&net->mem, b->feed[f].index, b->feed[f].index_bytes, 1);
     }
     spki_free(&net->mem, b->feed, net->projections, sizeof *b->feed);
-    spki_free(&net->mem, b->sorted, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    spki_free(&net->mem, b->by_delay, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     spki_free(&net->mem, b->scratch, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
     (void)spki_grow_edges(net, &b->edges, 0);
     if (b->tile && b->tile->indegree) {

@@ -2,30 +2,34 @@
 #ifndef SPIKELIB_NET_DELIVER_H
 #define SPIKELIB_NET_DELIVER_H
 
-#include "net.h"
+#include "queue.h"
 
-#define SPKI_NO_CHUNK UINT32_MAX
-#define SPKI_AHEAD 10u /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
+#define SPKI_COPY_MOST 255u /* words of a bucket that is copied */
+#define SPKI_COPY_ROW 4u   /* entries of a row whose buckets are: one of few streams by itself */
+#define SPKI_AHEAD 10u     /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
 
 /* -- the three forms of a synapse and its accumulator -- */
 
+SPKI_INLINE void spki_add_16(int32_t *acc, uint32_t s)
+{
+    acc[s & 0xffffu] += (int32_t)s >> 16;
+}
+
 SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
-    uint32_t k = 0;
-    for (; k + 8 <= n; k += 8) {
-        const uint32_t a = s[k], b = s[k + 1], c = s[k + 2], d = s[k + 3];
-        const uint32_t e = s[k + 4], f = s[k + 5], g = s[k + 6], h = s[k + 7];
-        acc[a & 0xffffu] += (int32_t)a >> 16;
-        acc[b & 0xffffu] += (int32_t)b >> 16;
-        acc[c & 0xffffu] += (int32_t)c >> 16;
-        acc[d & 0xffffu] += (int32_t)d >> 16;
-        acc[e & 0xffffu] += (int32_t)e >> 16;
-        acc[f & 0xffffu] += (int32_t)f >> 16;
-        acc[g & 0xffffu] += (int32_t)g >> 16;
-        acc[h & 0xffffu] += (int32_t)h >> 16;
+    const uint32_t *const end = s + n, *const eights = s + n / 8 * 8;
+    for (; s < eights; s += 8) {
+        spki_add_16(acc, s[0]);
+        spki_add_16(acc, s[1]);
+        spki_add_16(acc, s[2]);
+        spki_add_16(acc, s[3]);
+        spki_add_16(acc, s[4]);
+        spki_add_16(acc, s[5]);
+        spki_add_16(acc, s[6]);
+        spki_add_16(acc, s[7]);
     }
-    for (; k < n; k++) {
-        acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
+    for (; s < end; s++) {
+        spki_add_16(acc, *s);
     }
 }
 
@@ -67,18 +71,15 @@ SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 
 /* -- arrivals -- */
 
-/* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
+/* Buckets of a row whose spike was left to the history. */
 SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
-    const uint32_t *row = tile->words + tile->row[id];
-    const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
-    const uint32_t *s = row + 1 + buckets;
-    for (uint32_t k = 0; k < buckets; k++) {
-        const uint32_t d = row[1 + k] >> 20, n = row[1 + k] & SPKI_MAX_BUCKET;
-        if (d == delay) {
-            spki_deliver_bucket(net, tile, s, n);
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, spki_synapse_words(net));
+    while (spki_row_next(&row)) {
+        if (row.delay == delay) {
+            spki_deliver_bucket(net, tile, tile->words + row.at, row.count);
         }
-        s += (size_t)n * per;
     }
 }
 
@@ -108,20 +109,39 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
     }
 }
 
-/* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+/* Copied synapses: they lie in a row but for the ends of batches. */
+SPKI_FN void spki_deliver_batches(const spk_net *net, spki_tile *tile, const spki_arrivals *a)
 {
-    const uint32_t slot = (uint32_t)step & (net->ring - 1);
-    uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
-    if (at != SPKI_NO_CHUNK) {
-        const spki_chunk *first = &tile->chunk[at];
-        for (uint32_t k = 0; k < SPKI_MIN(first->count, SPKI_AHEAD); k++) {
-            spki_prefetch_bucket(tile, first->item[k]);
-        }
+    const uint32_t per = spki_synapse_words(net);
+    if (a->last_batch == SPKI_NONE) {
+        return;
     }
-    while (at != SPKI_NO_CHUNK) {
+    spki_batch *last = &tile->batch[a->last_batch];
+    last->used = (uint32_t)(a->to - last->word);
+    for (uint32_t at = a->first_batch; at != SPKI_NONE; at = tile->batch[at].next) {
+        const spki_batch *batch = &tile->batch[at];
+        if (batch->next != SPKI_NONE) {
+            for (uint32_t k = 0; k < 64; k += 16) {
+                __builtin_prefetch(tile->batch[batch->next].word + k);
+            }
+        }
+        spki_deliver_bucket(net, tile, batch->word, batch->used / per);
+    }
+}
+
+/* Buckets where they are; the next ones are on their way from memory. */
+SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki_arrivals *a)
+{
+    if (a->first_chunk == SPKI_NONE) {
+        return;
+    }
+    const spki_chunk *first = &tile->chunk[a->first_chunk];
+    for (uint32_t k = 0; k < SPKI_MIN(first->count, SPKI_AHEAD); k++) {
+        spki_prefetch_bucket(tile, first->item[k]);
+    }
+    for (uint32_t at = a->first_chunk; at != SPKI_NONE; at = tile->chunk[at].next) {
         const spki_chunk *c = &tile->chunk[at];
-        const spki_chunk *next = c->next != SPKI_NO_CHUNK ? &tile->chunk[c->next] : NULL;
+        const spki_chunk *next = c->next != SPKI_NONE ? &tile->chunk[c->next] : NULL;
         for (uint32_t k = 0; k < c->count; k++) {
             const uint32_t ahead = k + SPKI_AHEAD;
             if (ahead < c->count) {
@@ -132,14 +152,16 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
             spki_deliver_bucket(net, tile, tile->words + c->item[k].at, c->item[k].count);
         }
         tile->chunks_free++;
-        last = at;
-        at = c->next;
     }
-    if (last != SPKI_NO_CHUNK) {
-        tile->chunk[last].next = tile->free_chunk;
-        tile->free_chunk = tile->head[slot];
-        tile->head[slot] = tile->tail[slot] = SPKI_NO_CHUNK;
-    }
+}
+
+/* All that arrives in `step`. */
+SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+{
+    spki_arrivals *a = &tile->arrivals[(uint32_t)step & (net->ring - 1)];
+    spki_deliver_batches(net, tile, a);
+    spki_deliver_chunks(net, tile, a);
+    spki_close_arrivals(tile, a);
     if (tile->deferred_count) {
         spki_deliver_deferred(net, tile, step);
     }
@@ -147,49 +169,46 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
-SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+/* Files the buckets of a row under the steps in which they arrive. */
+SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step,
+                               uint32_t count_bytes, uint32_t per)
 {
-    uint32_t k = tile->tail[slot];
-    if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
-        const uint32_t fresh = tile->free_chunk;
-        tile->free_chunk = tile->chunk[fresh].next;
-        tile->chunks_free--;
-        tile->chunk[fresh].next = SPKI_NO_CHUNK;
-        tile->chunk[fresh].count = 0;
-        if (k == SPKI_NO_CHUNK) {
-            tile->head[slot] = fresh;
-        } else {
-            tile->chunk[k].next = fresh;
+    const uint32_t mask = net->ring - 1, *row = tile->words + tile->row[id];
+    const uint32_t entries = row[0];
+    const uint32_t copied = entries >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    const uint8_t *next = (const uint8_t *)(row + 1);
+    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes), arrival = (uint32_t)step;
+    for (uint32_t k = 0; k < entries; k++, next += 2 * count_bytes) {
+        const uint32_t count = spki_row_count(next + count_bytes, count_bytes);
+        arrival += spki_row_count(next, count_bytes);
+        if (count == 0) {
+            continue;
         }
-        tile->tail[slot] = k = fresh;
+        spki_arrivals *a = &tile->arrivals[arrival & mask];
+        if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
+            spki_push_bucket(tile, a, at, count);
+        }
+        at += count * per;
     }
-    spki_bucket *item = &tile->chunk[k].item[tile->chunk[k].count++];
-    item->at = at;
-    item->count = count;
 }
 
-/* Files the buckets of spikes of one step under the steps in which they arrive. */
 SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
                               uint64_t step)
 {
-    const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
+    const uint32_t per = spki_synapse_words(net);
     for (uint32_t k = 0; k < n; k++) {
-        const uint32_t start = tile->row[id[k]];
-        const uint32_t *row = tile->words + start;
-        const uint32_t buckets = row[0];
-        uint32_t at = start + 1 + buckets;
-        for (uint32_t j = 0; j < buckets; j++) {
-            const uint32_t header = row[1 + j], count = header & SPKI_MAX_BUCKET;
-            spki_push_bucket(tile, (uint32_t)(step + (header >> 20)) & mask, at, count);
-            at += count * per;
+        if (tile->count_bytes == 1 && per == 1) {
+            spki_file_row(net, tile, id[k], step, 1, 1);
+        } else {
+            spki_file_row(net, tile, id[k], step, tile->count_bytes, per);
         }
     }
 }
 
-/* Buckets of these spikes; reading them also brings their headers near. */
+/* Buckets of these spikes, at most; reading them also brings their headers near. */
 SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
-    uint64_t buckets = 0;
+    uint64_t entries = 0;
     for (uint32_t from = 0; from < n; from += 32) {
         const uint32_t end = SPKI_MIN(n, from + 32);
         for (uint32_t k = from; k < end; k++) { /* all at once: a row's header is a few lines */
@@ -200,14 +219,14 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            buckets += tile->words[tile->row[id[k]]];
+            entries += tile->words[tile->row[id[k]]];
         }
     }
-    return buckets;
+    return entries;
 }
 
-/* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
-   the free chunks (each arrival step may open one) is left to the history altogether. */
+/* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not all fit
+   (each step may begin a chunk) is left to the history altogether. */
 SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;

@@ -19,11 +19,6 @@ SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN double spki_profile_clock(const spk_net *net)
-{
-    return net->profile ? spk_clock_seconds() : 0.0;
-}
-
 /* All steps of a slice for the tiles of thread k. */
 SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
@@ -41,7 +36,7 @@ SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
                                                  tile->spike[slice->parity] + at[s]);
             spki_sample_tile(net, tile, slice, slice->first + s);
             scratch->deliver_s += t1 - t0;
-            scratch->update_s += spki_profile_clock(net) - t1;
+            scratch->update_s += spki_profile_clock(net) - t1; /* input_s is taken out of it */
         }
     }
 }
@@ -53,7 +48,7 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
         spki_file_slice(net, &net->tile[t], slice);
     }
-    net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
+    net->scratch[k].file_s += spki_profile_clock(net) - t0;
 }
 
 SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
@@ -64,12 +59,14 @@ SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
 SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
+    const double t0 = spki_profile_clock(net);
     net->pending[slice->parity] = *slice;
     spki_sample_weights(net, slice->parity);
     net->step = slice->first + slice->steps;
     if (net->stop_result == SPK_OK) {
         net->stop_result = spki_record_slice(net, slice->parity);
     }
+    net->scratch[0].record_s += spki_profile_clock(net) - t0;
 }
 
 SPKI_FN void spki_next_slice(spki_slice *slice)
@@ -91,7 +88,9 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
         if (k == 0) {
             net->stop[slice.parity] = net->stop_result != SPK_OK;
         }
+        const double t0 = spki_profile_clock(net);
         spki_barrier_wait(&net->barrier);
+        net->scratch[k].wait_s += spki_profile_clock(net) - t0;
         stop = net->stop[slice.parity];
         spki_file_tiles(net, k, &slice);
         if (k == 0) {

@@ -19,8 +19,7 @@
 #define SPKI_MAX_NEURONS 0xfffffff0u
 #define SPKI_MAX_POPULATIONS 65536u        /* 16 bits of a random number's address */
 #define SPKI_MAX_STEPS ((uint64_t)1 << 48) /* and 48 */
-#define SPKI_MAX_DELAY 4095u               /* 12 bits of a bucket's header */
-#define SPKI_MAX_BUCKET 0xfffffu           /* and 20 for its length */
+#define SPKI_MAX_DELAY 4095u
 #define SPKI_TILE_SLOTS 65536u             /* a synapse has 16 bits for its target's accumulator */
 #define SPKI_UPDATE_BLOCK 1024u            /* neurons updated at a time: their inputs stay in L1 */
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
@@ -123,20 +122,32 @@ typedef struct spki_piece {
 } spki_piece;
 
 typedef struct spki_bucket {
-    uint32_t at, count; /* words */
+    uint32_t at, count; /* in the tile's words; synapses */
 } spki_bucket;
 
-#define SPKI_CHUNK_ITEMS 63u
-/* Buckets that arrive in the same step, linked in order of the source's spikes. */
+#define SPKI_CHUNK_ITEMS 15u
+/* Buckets that arrive together, by reference. */
 typedef struct spki_chunk {
     uint32_t next, count;
     spki_bucket item[SPKI_CHUNK_ITEMS];
 } spki_chunk;
 
+#define SPKI_BATCH_WORDS 496u
+#define SPKI_COPIED 16u /* words copied at a time, whatever the bucket holds */
+/* Synapses that arrive together, copied. */
+typedef struct spki_batch {
+    uint32_t next, used; /* words */
+    uint32_t word[SPKI_BATCH_WORDS + SPKI_COPIED];
+} spki_batch;
+
+/* What arrives in one step. */
+typedef struct spki_arrivals {
+    uint32_t *to, *end; /* room left in the last batch */
+    uint32_t first_batch, last_batch, first_chunk, last_chunk;
+} spki_arrivals;
+
 /* A set of targets with all their synapses: owned by one thread, so nothing here is shared.
-   `words` holds a row a source: the number of buckets, a header each (delay << 20 | synapses),
-   then the synapses in order of their delay. A synapse is slot | weight << 16 (16-bit weights) or
-   two words. A slot is receptor * lanes + lane. */
+   `words` holds a row a source (>>row). A slot is receptor * lanes + lane. */
 typedef struct spki_tile {
     spki_piece *piece;
     uint32_t pieces, lanes, receptors;
@@ -148,11 +159,13 @@ typedef struct spki_tile {
     uint32_t *indegree;
     uint64_t synapses, buckets;
     uint32_t min_delay, max_delay;
+    uint32_t count_bytes;    /* >>row */
+    spki_arrivals *arrivals; /* ring of arrival steps */
+    spki_batch *batch;
+    uint32_t batches, free_batch;
     spki_chunk *chunk;
-    uint32_t chunks, free_chunk;
-    uint32_t chunks_free;
-    uint32_t *head, *tail; /* ring of arrival steps */
-    uint8_t *deferred;     /* ring of spike steps whose rows did not fit into the chunks */
+    uint32_t chunks, free_chunk, chunks_free;
+    uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
@@ -196,7 +209,7 @@ typedef struct spki_scratch {
     uint32_t *words;
     uint32_t *random; /* 16-bit storage */
     char *zero;       /* 64 bytes */
-    double deliver_s, update_s;
+    double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint8_t pad[64];
 } spki_scratch;
 

@@ -3,6 +3,7 @@
 #define SPIKELIB_NET_SYNAPSES_H
 
 #include "prepare.h"
+#include "queue.h"
 
 /* One synapse and where it is stored. */
 typedef struct spki_synapse_at {
@@ -32,13 +33,12 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
                                  const spki_view *post, spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
-    const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
-    const uint32_t *row = tile->words + start;
-    uint32_t at = start + 1 + row[0];
+    const uint32_t per = spki_synapse_words(net);
+    spki_row_reader row;
     size_t n = 0;
-    for (uint32_t b = 0; b < row[0]; b++) {
-        const uint32_t delay = row[1 + b] >> 20, count = row[1 + b] & SPKI_MAX_BUCKET;
-        for (uint32_t k = 0; k < count; k++, at += per) {
+    spki_row_open(&row, tile, source, per);
+    while (spki_row_next(&row)) {
+        for (uint32_t k = 0, at = row.at; k < row.count; k++, at += per) {
             const uint32_t word = tile->words[at];
             uint32_t id, receptor;
             const spki_population *pop =
@@ -57,7 +57,7 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
                 s->word = at;
                 s->synapse.source = source;
                 s->synapse.target = id;
-                s->synapse.delay_steps = delay;
+                s->synapse.delay_steps = row.delay;
                 s->synapse.receptor = receptor;
                 s->synapse.weight = (double)s->stored * s->quantum + 0.0;
             }
@@ -237,6 +237,9 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
         } else {
             *word = (*word & 0xffffu) | (uint32_t)at[k].stored << 16;
         }
+    }
+    if (result == SPK_OK) {
+        spki_recall_spikes(net); /* what is on its way arrives with the new weights */
     }
     spki_free(&net->mem, at, n, sizeof *at);
     return result;

@@ -5,6 +5,11 @@
 #include "lanes.h"
 #include "prepare.h"
 
+SPKI_FN double spki_profile_clock(const spk_net *net)
+{
+    return net->profile ? spk_clock_seconds() : 0.0;
+}
+
 /* A block of neurons on its way through one step. */
 typedef struct spki_block {
     spk_net *net;
@@ -236,10 +241,14 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
     const uint32_t reals = model->param_count + model->derived_count;
+    const double t0 = spki_profile_clock(b->net);
     spki_gather_inputs(b);
     if (b->net->desc.precision == SPK_FLOAT16) {
         spki_gather_random(b);
     }
+    const double input_s = spki_profile_clock(b->net) - t0;
+    s->input_s += input_s;
+    s->update_s -= input_s;
     for (uint32_t k = 0; k < reals; k++) {
         s->param_mask[k] = b->pop->real_mask[k];
         s->param[k] = b->pop->real[k] + (s->param_mask[k] & (b->first * b->net->real_size));
