@@ -83,8 +83,8 @@ typedef struct spki_cutter {
     spk_net *net;
     double *cost; /* of one neuron, by population */
     double share; /* of a tile */
-    uint32_t tiles, pieces;
-    double filled;
+    uint32_t want, tiles;
+    double filled; /* cost of all tiles so far */
     uint32_t lanes, receptors;
     bool fill_in;
 } spki_cutter;
@@ -121,7 +121,6 @@ SPKI_FN void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
-    c->filled = 0.0;
 }
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
@@ -136,8 +135,9 @@ SPKI_FN void spki_cut(spki_cutter *c)
             const uint32_t count = SPKI_MIN(SPKI_GROUP, pop->count - first);
             const uint32_t receptors = SPKI_MAX(SPKI_MAX(c->receptors, pop->receptors), 1u);
             const double half = 0.5 * c->cost[p] * (double)count;
+            const double end = c->tiles + 1 < c->want ? c->share * (c->tiles + 1.0) : DBL_MAX;
             if (c->lanes && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS ||
-                             c->filled + half > c->share)) {
+                             c->filled + half > end)) {
                 spki_cutter_next(c);
             }
             spki_cutter_add(c, p, first, count);
@@ -163,6 +163,7 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
     }
     const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
     for (uint32_t want = unit;; want += unit) {
+        c.want = want;
         c.share = total / (double)want;
         spki_cut(&c);
         if (c.tiles <= want) {

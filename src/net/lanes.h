@@ -97,7 +97,7 @@ typedef struct spki_lane_ops {
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
     void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
-                    double weight);
+                    double weight, bool add);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
     void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,

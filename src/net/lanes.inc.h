@@ -13,11 +13,31 @@
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -50,11 +70,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -67,16 +88,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }

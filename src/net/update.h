@@ -122,8 +122,12 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
         const spki_poisson_table *t = &drive->table[0];
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
+        if (lo == 0 && hi == b->count) {
+            b->ops->poisson(b->scratch->words, out, b->lanes, t, w, true);
+            return;
+        }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w);
+        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }

@@ -35,12 +35,19 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     even = (pairs & 0xffffffffu) * factor;
     odd = (pairs >> 32) * factor;
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
-    const SPKI_U2 hi = (odd >> 32) | ((even >> 32) << 32);
+    SPKI_U2 lo, hi;
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    lo = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+    hi = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    lo = (SPKI_U2)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+    hi = (SPKI_U2)_mm256_blend_epi32(_mm256_shuffle_epi32((__m256i)even, 0xf5), (__m256i)odd, 0xaa);
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    lo = (odd & 0xffffffffu) | (even << 32);
+    hi = (odd >> 32) | ((even >> 32) << 32);
 #else
-    const SPKI_U2 lo = (even & 0xffffffffu) | (odd << 32);
-    const SPKI_U2 hi = (even >> 32) | ((odd >> 32) << 32);
+    lo = (even & 0xffffffffu) | (odd << 32);
+    hi = (even >> 32) | ((odd >> 32) << 32);
 #endif
     SPKI_U high;
     memcpy(low, &lo, sizeof lo);
