@@ -61,6 +61,8 @@
     >>words              Philox4x32-10 for many neurons, at one vector width (pasted once per width)
     >>lanes              the engine's own vector loops, for one real type (pasted once per type)
     >>network            what a network is made of, and its errors
+    >>row                how a tile stores the synapses of one source
+    >>queue              synapses and buckets on their way to a tile
     >>backend            what a compute device takes over from the threads
     >>describe           populations, views, projections and drives, before building
     >>prepare            parameters, states and drives in the form the kernels read
@@ -912,7 +914,9 @@ typedef struct spk_net_info {
     uint64_t neurons, synapses, steps, spikes, events; /* events: synapses delivered */
     uint64_t bytes_now, bytes_peak, bytes_synapses;    /* through the allocator */
     double build_s, run_s;                             /* wall time of builds and runs so far */
-    double deliver_s, update_s;                        /* of all threads; 0 unless profiling */
+    /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they arrive,
+       delivering them, inputs and drives, the models, recorders, waiting for other threads. */
+    double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint32_t threads, tiles, min_delay_steps, max_delay_steps;
     uint32_t weight_bits, accumulator_bits;
     spk_isa isa;
@@ -920,7 +924,8 @@ typedef struct spk_net_info {
 } spk_net_info;
 /* Sizes, costs and choices so far. Errors: NULL. Ownership: `info` is the caller's. */
 SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info);
-/* Measures deliver_s and update_s from now on. Cost: two clock reads a step and thread. */
+/* Measures file_s to wait_s of spk_net_info from now on. Cost: two clock reads for each thousand
+   neurons and step. */
 SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on);
 /* Populations, projections and the layout chosen, as text; returns the length like snprintf. */
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size);
@@ -11315,12 +11320,19 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     even = (pairs & 0xffffffffu) * factor;
     odd = (pairs >> 32) * factor;
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
-    const SPKI_U2 hi = (odd >> 32) | ((even >> 32) << 32);
+    SPKI_U2 lo, hi;
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    lo = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+    hi = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    lo = (SPKI_U2)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+    hi = (SPKI_U2)_mm256_blend_epi32(_mm256_shuffle_epi32((__m256i)even, 0xf5), (__m256i)odd, 0xaa);
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    lo = (odd & 0xffffffffu) | (even << 32);
+    hi = (odd >> 32) | ((even >> 32) << 32);
 #else
-    const SPKI_U2 lo = (even & 0xffffffffu) | (odd << 32);
-    const SPKI_U2 hi = (even >> 32) | ((odd >> 32) << 32);
+    lo = (even & 0xffffffffu) | (odd << 32);
+    hi = (even >> 32) | ((odd >> 32) << 32);
 #endif
     SPKI_U high;
     memcpy(low, &lo, sizeof lo);
@@ -11417,11 +11429,31 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -11454,11 +11486,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -11471,16 +11504,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -11574,11 +11610,31 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -11611,11 +11667,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -11628,16 +11685,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -11752,12 +11812,19 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     even = (pairs & 0xffffffffu) * factor;
     odd = (pairs >> 32) * factor;
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
-    const SPKI_U2 hi = (odd >> 32) | ((even >> 32) << 32);
+    SPKI_U2 lo, hi;
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    lo = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+    hi = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    lo = (SPKI_U2)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+    hi = (SPKI_U2)_mm256_blend_epi32(_mm256_shuffle_epi32((__m256i)even, 0xf5), (__m256i)odd, 0xaa);
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    lo = (odd & 0xffffffffu) | (even << 32);
+    hi = (odd >> 32) | ((even >> 32) << 32);
 #else
-    const SPKI_U2 lo = (even & 0xffffffffu) | (odd << 32);
-    const SPKI_U2 hi = (even >> 32) | ((odd >> 32) << 32);
+    lo = (even & 0xffffffffu) | (odd << 32);
+    hi = (even >> 32) | ((odd >> 32) << 32);
 #endif
     SPKI_U high;
     memcpy(low, &lo, sizeof lo);
@@ -11854,11 +11921,31 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -11891,11 +11978,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -11908,16 +11996,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -12011,11 +12102,31 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -12048,11 +12159,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -12065,16 +12177,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -12190,12 +12305,19 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     even = (pairs & 0xffffffffu) * factor;
     odd = (pairs >> 32) * factor;
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
-    const SPKI_U2 hi = (odd >> 32) | ((even >> 32) << 32);
+    SPKI_U2 lo, hi;
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    lo = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+    hi = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    lo = (SPKI_U2)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+    hi = (SPKI_U2)_mm256_blend_epi32(_mm256_shuffle_epi32((__m256i)even, 0xf5), (__m256i)odd, 0xaa);
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    lo = (odd & 0xffffffffu) | (even << 32);
+    hi = (odd >> 32) | ((even >> 32) << 32);
 #else
-    const SPKI_U2 lo = (even & 0xffffffffu) | (odd << 32);
-    const SPKI_U2 hi = (even >> 32) | ((odd >> 32) << 32);
+    lo = (even & 0xffffffffu) | (odd << 32);
+    hi = (even >> 32) | ((odd >> 32) << 32);
 #endif
     SPKI_U high;
     memcpy(low, &lo, sizeof lo);
@@ -12292,11 +12414,31 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -12329,11 +12471,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -12346,16 +12489,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -12449,11 +12595,31 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -12486,11 +12652,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -12503,16 +12670,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -12628,12 +12798,19 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
     even = (pairs & 0xffffffffu) * factor;
     odd = (pairs >> 32) * factor;
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    const SPKI_U2 lo = (odd & 0xffffffffu) | (even << 32);
-    const SPKI_U2 hi = (odd >> 32) | ((even >> 32) << 32);
+    SPKI_U2 lo, hi;
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    lo = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+    hi = (SPKI_U2)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    lo = (SPKI_U2)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+    hi = (SPKI_U2)_mm256_blend_epi32(_mm256_shuffle_epi32((__m256i)even, 0xf5), (__m256i)odd, 0xaa);
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    lo = (odd & 0xffffffffu) | (even << 32);
+    hi = (odd >> 32) | ((even >> 32) << 32);
 #else
-    const SPKI_U2 lo = (even & 0xffffffffu) | (odd << 32);
-    const SPKI_U2 hi = (even >> 32) | ((odd >> 32) << 32);
+    lo = (even & 0xffffffffu) | (odd << 32);
+    hi = (even >> 32) | ((odd >> 32) << 32);
 #endif
     SPKI_U high;
     memcpy(low, &lo, sizeof lo);
@@ -12730,11 +12907,31 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -12767,11 +12964,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -12784,16 +12982,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -12887,11 +13088,31 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
-#define SPKI_COUNT_REACHED(hits, mask) hits -= mask /* lanes of a mask are 0 or -1 */
 #else
 #define SPKI_WORD int32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
-#define SPKI_COUNT_REACHED(hits, mask) hits += mask
+#endif
+
+/* Counts in `hits` the lanes where u >= t; whether there are any. */
+#if SPKI_LANES == 1
+#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+#define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const __mmask16 reached = _mm512_cmpge_epi32_mask((__m512i)u, (__m512i)t);
+    *hits = (SPKI_WORD)_mm512_mask_add_epi32((__m512i)*hits, reached, (__m512i)*hits,
+                                             _mm512_set1_epi32(1));
+    return reached != 0;
+}
+#else
+#define SPKI_COUNT_REACHED(hits, u, t) SPKI_F(spki_count_reached)(&hits, u, t)
+SPKI_TARGET SPKI_INLINE bool SPKI_F(spki_count_reached)(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
+{
+    const SPKI_WORD reached = u >= t; /* lanes are 0 or -1 */
+    *hits -= reached;
+    return SPKI_ANY_WORD(reached) != 0;
+}
 #endif
 
 /* out = acc * quantum, and acc = 0 for the next step. */
@@ -12924,11 +13145,12 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* out = (base + the number of thresholds that the word reaches) * weight. Words are compared as
-   unsigned numbers; `threshold` holds them with the top bit flipped. The first `common` thresholds
-   are compared by all, without a branch; the rest while any lane still reaches them. */
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
+   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
+   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
+   them. */
 SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
-                                    const spki_poisson_table *table, double weight)
+                                    const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
     const int32_t *threshold = table->threshold;
@@ -12941,16 +13163,19 @@ SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
         memcpy(&u, words + k, sizeof u);
         u ^= INT32_MIN;
         for (uint32_t t = 0; t < common; t++) {
-            SPKI_COUNT_REACHED(hits, u >= (none + threshold[t]));
+            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
         }
         for (uint32_t t = common; t < count; t++) {
-            const SPKI_WORD reached = u >= (none + threshold[t]);
-            if (!SPKI_ANY_WORD(reached)) {
+            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
                 break;
             }
-            SPKI_COUNT_REACHED(hits, reached);
         }
-        const SPKI_R x = SPKI_TO_REAL(hits) * w;
+        SPKI_R x = SPKI_TO_REAL(hits) * w;
+        if (add) {
+            SPKI_R y;
+            memcpy(&y, to + k, sizeof y);
+            x = y + x;
+        }
         memcpy(to + k, &x, sizeof x);
     }
 }
@@ -13036,7 +13261,7 @@ typedef struct spki_lane_ops {
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
     void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
-                    double weight);
+                    double weight, bool add);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
     void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
@@ -13085,8 +13310,7 @@ SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
 #define SPKI_MAX_NEURONS 0xfffffff0u
 #define SPKI_MAX_POPULATIONS 65536u        /* 16 bits of a random number's address */
 #define SPKI_MAX_STEPS ((uint64_t)1 << 48) /* and 48 */
-#define SPKI_MAX_DELAY 4095u               /* 12 bits of a bucket's header */
-#define SPKI_MAX_BUCKET 0xfffffu           /* and 20 for its length */
+#define SPKI_MAX_DELAY 4095u
 #define SPKI_TILE_SLOTS 65536u             /* a synapse has 16 bits for its target's accumulator */
 #define SPKI_UPDATE_BLOCK 1024u            /* neurons updated at a time: their inputs stay in L1 */
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
@@ -13189,20 +13413,32 @@ typedef struct spki_piece {
 } spki_piece;
 
 typedef struct spki_bucket {
-    uint32_t at, count; /* words */
+    uint32_t at, count; /* in the tile's words; synapses */
 } spki_bucket;
 
-#define SPKI_CHUNK_ITEMS 63u
-/* Buckets that arrive in the same step, linked in order of the source's spikes. */
+#define SPKI_CHUNK_ITEMS 15u
+/* Buckets that arrive together, by reference. */
 typedef struct spki_chunk {
     uint32_t next, count;
     spki_bucket item[SPKI_CHUNK_ITEMS];
 } spki_chunk;
 
+#define SPKI_BATCH_WORDS 496u
+#define SPKI_COPIED 16u /* words copied at a time, whatever the bucket holds */
+/* Synapses that arrive together, copied. */
+typedef struct spki_batch {
+    uint32_t next, used; /* words */
+    uint32_t word[SPKI_BATCH_WORDS + SPKI_COPIED];
+} spki_batch;
+
+/* What arrives in one step. */
+typedef struct spki_arrivals {
+    uint32_t *to, *end; /* room left in the last batch */
+    uint32_t first_batch, last_batch, first_chunk, last_chunk;
+} spki_arrivals;
+
 /* A set of targets with all their synapses: owned by one thread, so nothing here is shared.
-   `words` holds a row a source: the number of buckets, a header each (delay << 20 | synapses),
-   then the synapses in order of their delay. A synapse is slot | weight << 16 (16-bit weights) or
-   two words. A slot is receptor * lanes + lane. */
+   `words` holds a row a source (>>row). A slot is receptor * lanes + lane. */
 typedef struct spki_tile {
     spki_piece *piece;
     uint32_t pieces, lanes, receptors;
@@ -13214,11 +13450,13 @@ typedef struct spki_tile {
     uint32_t *indegree;
     uint64_t synapses, buckets;
     uint32_t min_delay, max_delay;
+    uint32_t count_bytes;    /* >>row */
+    spki_arrivals *arrivals; /* ring of arrival steps */
+    spki_batch *batch;
+    uint32_t batches, free_batch;
     spki_chunk *chunk;
-    uint32_t chunks, free_chunk;
-    uint32_t chunks_free;
-    uint32_t *head, *tail; /* ring of arrival steps */
-    uint8_t *deferred;     /* ring of spike steps whose rows did not fit into the chunks */
+    uint32_t chunks, free_chunk, chunks_free;
+    uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
@@ -13262,7 +13500,7 @@ typedef struct spki_scratch {
     uint32_t *words;
     uint32_t *random; /* 16-bit storage */
     char *zero;       /* 64 bytes */
-    double deliver_s, update_s;
+    double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint8_t pad[64];
 } spki_scratch;
 
@@ -13569,6 +13807,264 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 #endif /* SPIKELIB_NO_NET */
 
 #if !defined(SPIKELIB_NO_NET)
+/* ---- >>row: how a tile stores the synapses of one source ----
+   A row is
+
+       the number of its entries                   1 word; a source without synapses has row 0
+       an entry for each delay that occurs:        two counts of count_bytes each,
+           steps since the delay of the entry before (from 0), and synapses;
+           an entry of no synapses lengthens a step, one of no steps the entry before it
+       padding to a whole word
+       the synapses in order of their delay: slot | weight << 16, or two words
+
+   The synapses of an entry are a bucket: they arrive together. */
+
+/* Words of a synapse. */
+SPKI_INLINE uint32_t spki_synapse_words(const spk_net *net)
+{
+    return net->desc.weight_bits == 32 ? 2 : 1;
+}
+
+SPKI_INLINE uint32_t spki_row_count(const uint8_t *at, uint32_t count_bytes)
+{
+    return count_bytes == 1 ? at[0] : (uint32_t)at[0] | (uint32_t)at[1] << 8;
+}
+
+/* Words before the synapses of a row of so many entries. */
+SPKI_INLINE uint32_t spki_row_head(uint32_t entries, uint32_t count_bytes)
+{
+    return 1 + (entries * 2 * count_bytes + 3) / 4;
+}
+
+/* Walks over the buckets of a row. */
+typedef struct spki_row_reader {
+    const uint8_t *next;
+    uint32_t left, count_bytes, words; /* entries; per count; per synapse */
+    uint32_t delay, at, count;         /* of the bucket at hand; `at` in the tile's words */
+} spki_row_reader;
+
+SPKI_INLINE void spki_row_open(spki_row_reader *r, const spki_tile *tile, uint32_t id,
+                               uint32_t words)
+{
+    const uint32_t start = tile->row[id];
+    r->left = tile->words[start];
+    r->next = (const uint8_t *)(tile->words + start + 1);
+    r->count_bytes = tile->count_bytes;
+    r->words = words;
+    r->delay = r->count = 0;
+    r->at = start + spki_row_head(r->left, r->count_bytes);
+}
+
+SPKI_INLINE bool spki_row_next(spki_row_reader *r)
+{
+    if (r->left == 0) {
+        return false;
+    }
+    r->left--;
+    r->at += r->count * r->words;
+    r->delay += spki_row_count(r->next, r->count_bytes);
+    r->count = spki_row_count(r->next + r->count_bytes, r->count_bytes);
+    r->next += 2 * r->count_bytes;
+    return true;
+}
+
+/* -- writing -- */
+
+/* Counts the synapses of a row by delay. */
+SPKI_FN void spki_count_delays(const spki_edges *e, uint32_t *count, uint32_t *first,
+                               uint32_t *last)
+{
+    *first = UINT32_MAX;
+    *last = 0;
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t d = e->delay[k];
+        count[d]++;
+        *first = SPKI_MIN(*first, d);
+        *last = SPKI_MAX(*last, d);
+    }
+}
+
+/* The entries of a row with count[d] synapses of delay d: how many, and where `out` is given, what
+   they are. */
+SPKI_FN uint32_t spki_row_entries(const uint32_t *count, uint32_t first, uint32_t last,
+                                  uint32_t count_bytes, uint8_t *out)
+{
+    const uint32_t most = count_bytes == 1 ? 0xffu : 0xffffu;
+    uint32_t entries = 0, before = 0;
+    for (uint32_t d = first; d <= last; d++) {
+        for (uint32_t left = count[d]; left; entries++) {
+            const uint32_t step = SPKI_MIN(d - before, most);
+            const uint32_t n = before + step == d ? SPKI_MIN(left, most) : 0;
+            before += step;
+            left -= n;
+            if (out && count_bytes == 1) {
+                *out++ = (uint8_t)step;
+                *out++ = (uint8_t)n;
+            } else if (out) {
+                *out++ = (uint8_t)step;
+                *out++ = (uint8_t)(step >> 8);
+                *out++ = (uint8_t)n;
+                *out++ = (uint8_t)(n >> 8);
+            }
+        }
+    }
+    return entries;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
+/* ---- >>queue: synapses and buckets on their way to a tile ----
+   A spike is filed under the steps in which it arrives. Short buckets are copied: a row is then
+   read once from end to end, which is what memory is fast at, and what arrives in a step lies in a
+   row. Long buckets are filed by reference. Neither allocates: where the room runs out, a step is
+   marked, and its spikes are found again in the history when they arrive. */
+
+#define SPKI_NONE UINT32_MAX
+
+/* Empties the queue. */
+SPKI_FN void spki_queue_clear(const spk_net *net, spki_tile *tile)
+{
+    for (uint32_t k = 0; k < tile->batches; k++) {
+        tile->batch[k].next = k + 1 < tile->batches ? k + 1 : SPKI_NONE;
+    }
+    for (uint32_t k = 0; k < tile->chunks; k++) {
+        tile->chunk[k].next = k + 1 < tile->chunks ? k + 1 : SPKI_NONE;
+    }
+    for (uint32_t k = 0; k < net->ring; k++) {
+        spki_arrivals *a = &tile->arrivals[k];
+        a->to = a->end = NULL;
+        a->first_batch = a->last_batch = a->first_chunk = a->last_chunk = SPKI_NONE;
+    }
+    tile->free_batch = tile->free_chunk = 0;
+    tile->chunks_free = tile->chunks;
+}
+
+/* Leaves all spikes that are on their way to the history. */
+SPKI_FN void spki_recall_spikes(spk_net *net)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_tile *tile = &net->tile[t];
+        const uint64_t reach = tile->synapses ? tile->max_delay : 0;
+        const uint64_t steps = SPKI_MIN(reach, net->step);
+        spki_queue_clear(net, tile);
+        memset(tile->deferred, 0, net->ring);
+        tile->deferred_count = (uint32_t)steps;
+        for (uint64_t age = 1; age <= steps; age++) {
+            tile->deferred[(net->step - age) & (net->ring - 1)] = 1;
+        }
+    }
+}
+
+/* Room for `words` more; false: all batches are taken. */
+SPKI_FN bool spki_open_batch(spki_tile *tile, spki_arrivals *a)
+{
+    const uint32_t k = tile->free_batch;
+    if (k == SPKI_NONE) {
+        return false;
+    }
+    tile->free_batch = tile->batch[k].next;
+    tile->batch[k].next = SPKI_NONE;
+    if (a->last_batch == SPKI_NONE) {
+        a->first_batch = k;
+    } else {
+        spki_batch *last = &tile->batch[a->last_batch];
+        last->used = (uint32_t)(a->to - last->word);
+        last->next = k;
+    }
+    a->last_batch = k;
+    a->to = tile->batch[k].word;
+    a->end = a->to + SPKI_BATCH_WORDS;
+    return true;
+}
+
+/* Copies a bucket; false: no room. */
+SPKI_INLINE bool spki_copy_bucket(spki_tile *tile, spki_arrivals *a, const uint32_t *from,
+                                  uint32_t words)
+{
+    if ((size_t)(a->end - a->to) < words && !spki_open_batch(tile, a)) {
+        return false;
+    }
+    uint32_t *to = a->to;
+    a->to = to + words;
+    uint32_t done = 0;
+    do {
+        memcpy(to + done, from + done, SPKI_COPIED * sizeof *to);
+        done += SPKI_COPIED;
+    } while (done < words);
+    return true;
+}
+
+/* Files a bucket by reference; the caller has seen to it that there is room. */
+SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, uint32_t at, uint32_t count)
+{
+    uint32_t k = a->last_chunk;
+    if (k == SPKI_NONE || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
+        const uint32_t fresh = tile->free_chunk;
+        tile->free_chunk = tile->chunk[fresh].next;
+        tile->chunks_free--;
+        tile->chunk[fresh].next = SPKI_NONE;
+        tile->chunk[fresh].count = 0;
+        if (k == SPKI_NONE) {
+            a->first_chunk = fresh;
+        } else {
+            tile->chunk[k].next = fresh;
+        }
+        a->last_chunk = k = fresh;
+    }
+    spki_bucket *item = &tile->chunk[k].item[tile->chunk[k].count++];
+    item->at = at;
+    item->count = count;
+}
+
+/* Gives back what has been delivered. */
+SPKI_FN void spki_close_arrivals(spki_tile *tile, spki_arrivals *a)
+{
+    if (a->last_batch != SPKI_NONE) {
+        tile->batch[a->last_batch].next = tile->free_batch;
+        tile->free_batch = a->first_batch;
+        a->first_batch = a->last_batch = SPKI_NONE;
+        a->to = a->end = NULL;
+    }
+    if (a->last_chunk != SPKI_NONE) {
+        tile->chunk[a->last_chunk].next = tile->free_chunk;
+        tile->free_chunk = a->first_chunk;
+        a->first_chunk = a->last_chunk = SPKI_NONE;
+    }
+}
+
+/* -- memory -- */
+
+SPKI_FN void spki_queue_free(spk_net *net, spki_tile *tile)
+{
+    spki_free(&net->mem, tile->batch, tile->batches, sizeof *tile->batch);
+    spki_free(&net->mem, tile->chunk, tile->chunks, sizeof *tile->chunk);
+    spki_free(&net->mem, tile->arrivals, net->ring, sizeof *tile->arrivals);
+    spki_free(&net->mem, tile->deferred, net->ring, 1);
+}
+
+/* Copied synapses get room for a 32nd of all, as if so many neurons had just spiked, 8 MB at most;
+   references for half of all buckets, or an eighth where that is a lot. */
+SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
+{
+    spki_mem *mem = &net->mem;
+    const uint64_t copied = tile->words_used / SPKI_BATCH_WORDS / 32;
+    const uint64_t half = tile->buckets / (2 * SPKI_CHUNK_ITEMS), few = 131072; /* 16 MB */
+    const uint64_t most = SPKI_MAX(SPKI_MIN(half, few), half / 16) + 2 * (uint64_t)net->ring + 8;
+    tile->batches = (uint32_t)SPKI_MIN(SPKI_MAX(copied, (uint64_t)64), (uint64_t)4096);
+    tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
+    tile->batch = (spki_batch *)spki_alloc_raw(mem, tile->batches, sizeof *tile->batch);
+    tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
+    tile->arrivals = (spki_arrivals *)spki_alloc(mem, net->ring, sizeof *tile->arrivals);
+    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
+    if (!tile->batch || !tile->chunk || !tile->arrivals || !tile->deferred) {
+        return spki_no_memory(net, "spikes on their way");
+    }
+    spki_queue_clear(net, tile);
+    return SPK_OK;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>backend: what a compute device takes over from the threads ----
    A network is described and built on the host whatever runs it; a backend then gets a copy and
    runs it. The host's copy stays whole: it stands at some earlier step (`synced_step`) with
@@ -13618,13 +14114,8 @@ SPKI_FN void spki_take_over(spk_net *net)
         spki_tile *tile = &net->tile[t];
         tile->spikes = tile->synced_spikes;
         tile->events = tile->synced_events;
-        tile->deferred_count = 0;
-        memset(tile->deferred, 0, net->ring);
-        for (uint64_t age = 1; tile->synapses && age <= tile->max_delay && age <= step; age++) {
-            tile->deferred[(step - age) & (net->ring - 1)] = 1;
-            tile->deferred_count++;
-        }
     }
+    spki_recall_spikes(net);
 }
 
 /* Goes over to the CPU for good. The reason is in net->error. */
@@ -15060,13 +15551,12 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
                                  const spki_view *post, spki_synapse_at *out, size_t room)
 {
     const spki_tile *tile = &net->tile[t];
-    const uint32_t start = tile->row[source], per = net->desc.weight_bits == 32 ? 2 : 1;
-    const uint32_t *row = tile->words + start;
-    uint32_t at = start + 1 + row[0];
+    const uint32_t per = spki_synapse_words(net);
+    spki_row_reader row;
     size_t n = 0;
-    for (uint32_t b = 0; b < row[0]; b++) {
-        const uint32_t delay = row[1 + b] >> 20, count = row[1 + b] & SPKI_MAX_BUCKET;
-        for (uint32_t k = 0; k < count; k++, at += per) {
+    spki_row_open(&row, tile, source, per);
+    while (spki_row_next(&row)) {
+        for (uint32_t k = 0, at = row.at; k < row.count; k++, at += per) {
             const uint32_t word = tile->words[at];
             uint32_t id, receptor;
             const spki_population *pop =
@@ -15085,7 +15575,7 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
                 s->word = at;
                 s->synapse.source = source;
                 s->synapse.target = id;
-                s->synapse.delay_steps = delay;
+                s->synapse.delay_steps = row.delay;
                 s->synapse.receptor = receptor;
                 s->synapse.weight = (double)s->stored * s->quantum + 0.0;
             }
@@ -15266,6 +15756,9 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
             *word = (*word & 0xffffu) | (uint32_t)at[k].stored << 16;
         }
     }
+    if (result == SPK_OK) {
+        spki_recall_spikes(net); /* what is on its way arrives with the new weights */
+    }
     spki_free(&net->mem, at, n, sizeof *at);
     return result;
 }
@@ -15378,8 +15871,8 @@ typedef struct spki_cutter {
     spk_net *net;
     double *cost; /* of one neuron, by population */
     double share; /* of a tile */
-    uint32_t tiles, pieces;
-    double filled;
+    uint32_t want, tiles;
+    double filled; /* cost of all tiles so far */
     uint32_t lanes, receptors;
     bool fill_in;
 } spki_cutter;
@@ -15416,7 +15909,6 @@ SPKI_FN void spki_cutter_next(spki_cutter *c)
 {
     c->tiles++;
     c->lanes = c->receptors = 0;
-    c->filled = 0.0;
 }
 
 /* Walks over all groups of 64 neurons and cuts where a tile has its share of the cost, or where
@@ -15431,8 +15923,9 @@ SPKI_FN void spki_cut(spki_cutter *c)
             const uint32_t count = SPKI_MIN(SPKI_GROUP, pop->count - first);
             const uint32_t receptors = SPKI_MAX(SPKI_MAX(c->receptors, pop->receptors), 1u);
             const double half = 0.5 * c->cost[p] * (double)count;
+            const double end = c->tiles + 1 < c->want ? c->share * (c->tiles + 1.0) : DBL_MAX;
             if (c->lanes && ((c->lanes + SPKI_GROUP) * receptors > SPKI_TILE_SLOTS ||
-                             c->filled + half > c->share)) {
+                             c->filled + half > end)) {
                 spki_cutter_next(c);
             }
             spki_cutter_add(c, p, first, count);
@@ -15458,6 +15951,7 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
     }
     const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
     for (uint32_t want = unit;; want += unit) {
+        c.want = want;
         c.share = total / (double)want;
         spki_cut(&c);
         if (c.tiles <= want) {
@@ -15504,7 +15998,7 @@ typedef struct spki_tile_build {
     spki_feed *feed;
     uint32_t feeds;
     spki_edges edges;
-    uint32_t *sorted; /* start of each delay in the row being written */
+    uint32_t *by_delay; /* synapses of the row at hand, then places; all 0 between rows */
     void *scratch;
     size_t scratch_bytes;
     uint32_t next; /* source to go on with */
@@ -15555,7 +16049,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 /* Words that a tile's rows will take, from what the rules promise. */
 SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
-    const size_t per_synapse = b->net->desc.weight_bits == 16 ? 1 : 2;
+    const size_t per_synapse = spki_synapse_words(b->net);
     double synapses = 0.0, sources = 0.0;
     for (uint32_t f = 0; f < b->feeds; f++) {
         const spki_feed *feed = &b->feed[f];
@@ -15615,46 +16109,34 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
-    const bool wide = b->net->desc.weight_bits != 16;
+    const uint32_t per = spki_synapse_words(b->net);
+    uint32_t *place = b->by_delay, first, last;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    uint32_t *start = b->sorted; /* all 0 between rows */
-    uint32_t first = UINT32_MAX, last = 0, buckets = 0;
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t d = e->delay[k];
-        start[d]++;
-        first = SPKI_MIN(first, d);
-        last = SPKI_MAX(last, d);
-    }
-    for (uint32_t d = first; d <= last; d++) {
-        buckets += (start[d] + SPKI_MAX_BUCKET - 1) / SPKI_MAX_BUCKET;
-    }
-    const size_t need = 1 + (size_t)buckets + (size_t)e->count * (wide ? 2 : 1);
-    if (need > tile->words_capacity - tile->words_used) {
-        memset(start + first, 0, (last - first + 1) * sizeof *start);
+    spki_count_delays(e, place, &first, &last);
+    const uint32_t entries = spki_row_entries(place, first, last, tile->count_bytes, NULL);
+    const uint32_t head = spki_row_head(entries, tile->count_bytes);
+    const size_t need = head + (size_t)e->count * per, delays = (size_t)last - first + 1;
+    if (need + SPKI_COPIED > tile->words_capacity - tile->words_used) { /* copies read further */
+        memset(place + first, 0, delays * sizeof *place);
         return false;
     }
-    uint32_t *out = tile->words + tile->words_used, *header = out + 1, at = 1 + buckets;
-    out[0] = buckets;
-    tile->min_delay = SPKI_MIN(tile->min_delay, first);
-    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    uint32_t *out = tile->words + tile->words_used, at = head;
+    out[0] = entries;
+    out[head - 1] = 0; /* the padding */
+    (void)spki_row_entries(place, first, last, tile->count_bytes, (uint8_t *)(out + 1));
     for (uint32_t d = first; d <= last; d++) {
-        for (uint32_t left = start[d]; left;) {
-            const uint32_t n = SPKI_MIN(left, SPKI_MAX_BUCKET);
-            *header++ = d << 20 | n;
-            left -= n;
-        }
-        const uint32_t n = start[d];
-        start[d] = at;
-        at += n * (wide ? 2 : 1);
+        const uint32_t n = place[d];
+        place[d] = at;
+        at += n * per;
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t slot = e->target[k];
-        uint32_t *to = &start[e->delay[k]];
+        uint32_t *to = &place[e->delay[k]];
         tile->indegree[slot]++;
-        if (wide) {
+        if (per == 2) {
             out[*to] = slot;
             out[*to + 1] = (uint32_t)e->weight[k];
             *to += 2;
@@ -15662,18 +16144,42 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
             out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
         }
     }
-    memset(start + first, 0, (last - first + 1) * sizeof *start);
+    memset(place + first, 0, delays * sizeof *place);
+    tile->min_delay = SPKI_MIN(tile->min_delay, first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, last);
     tile->row[id] = (uint32_t)tile->words_used;
     tile->words_used += need;
     tile->synapses += e->count;
-    tile->buckets += buckets;
+    tile->buckets += entries;
     return true;
+}
+
+/* Chooses how wide the counts of a tile's rows are by looking at some of them. */
+SPKI_FN void spki_choose_layout(spki_tile_build *b)
+{
+    const uint32_t looks = SPKI_MIN(b->net->neurons, 64u);
+    uint64_t narrow = 0, wide = 0;
+    for (uint32_t k = 0; k < looks; k++) {
+        const uint32_t id = (uint32_t)((uint64_t)b->net->neurons * k / looks);
+        uint32_t first, last;
+        if (spki_draw_row(b, id) != SPK_OK || b->edges.count == 0) {
+            continue; /* where it fails, it will again */
+        }
+        spki_count_delays(&b->edges, b->by_delay, &first, &last);
+        narrow += spki_row_entries(b->by_delay, first, last, 1, NULL);
+        wide += spki_row_entries(b->by_delay, first, last, 2, NULL);
+        memset(b->by_delay + first, 0, ((size_t)last - first + 1) * sizeof *b->by_delay);
+    }
+    b->tile->count_bytes = narrow < 2 * wide ? 1 : 2; /* twice the entries: as many bytes, slower */
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
 SPKI_FN void spki_draw_rows(spki_tile_build *b)
 {
     b->result = SPK_OK;
+    if (b->next == 0) {
+        spki_choose_layout(b);
+    }
     for (; b->next < b->net->neurons; b->next++) {
         b->result = spki_draw_row(b, b->next);
         if (b->result != SPK_OK) {
@@ -15735,11 +16241,11 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->result = SPK_ERR_FULL; /* "go on" */
     tile->min_delay = UINT32_MAX;
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
-    b->sorted = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    b->by_delay = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
     tile->indegree = (uint32_t *)spki_alloc(
         mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
-    if (!b->feed || !b->sorted || !tile->row || !tile->indegree) {
+    if (!b->feed || !b->by_delay || !tile->row || !tile->indegree) {
         return spki_no_memory(net, "a tile");
     }
     size_t row = 1024;
@@ -15785,7 +16291,7 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
         spki_free(&net->mem, b->feed[f].index, b->feed[f].index_bytes, 1);
     }
     spki_free(&net->mem, b->feed, net->projections, sizeof *b->feed);
-    spki_free(&net->mem, b->sorted, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    spki_free(&net->mem, b->by_delay, net->desc.max_delay_steps + 2, sizeof(uint32_t));
     spki_free(&net->mem, b->scratch, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
     (void)spki_grow_edges(net, &b->edges, 0);
     if (b->tile && b->tile->indegree) {
@@ -15949,6 +16455,11 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>update: one step of a tile's neurons ---- */
 
+SPKI_FN double spki_profile_clock(const spk_net *net)
+{
+    return net->profile ? spk_clock_seconds() : 0.0;
+}
+
 /* A block of neurons on its way through one step. */
 typedef struct spki_block {
     spk_net *net;
@@ -16061,8 +16572,12 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
         const spki_poisson_table *t = &drive->table[0];
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
+        if (lo == 0 && hi == b->count) {
+            b->ops->poisson(b->scratch->words, out, b->lanes, t, w, true);
+            return;
+        }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w);
+        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
@@ -16180,10 +16695,14 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
     const uint32_t reals = model->param_count + model->derived_count;
+    const double t0 = spki_profile_clock(b->net);
     spki_gather_inputs(b);
     if (b->net->desc.precision == SPK_FLOAT16) {
         spki_gather_random(b);
     }
+    const double input_s = spki_profile_clock(b->net) - t0;
+    s->input_s += input_s;
+    s->update_s -= input_s;
     for (uint32_t k = 0; k < reals; k++) {
         s->param_mask[k] = b->pop->real_mask[k];
         s->param[k] = b->pop->real[k] + (s->param_mask[k] & (b->first * b->net->real_size));
@@ -16272,28 +16791,32 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>deliver: from spikes to the accumulators of their targets ---- */
 
-#define SPKI_NO_CHUNK UINT32_MAX
-#define SPKI_AHEAD 10u /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
+#define SPKI_COPY_MOST 255u /* words of a bucket that is copied */
+#define SPKI_COPY_ROW 4u   /* entries of a row whose buckets are: one of few streams by itself */
+#define SPKI_AHEAD 10u     /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
 
 /* -- the three forms of a synapse and its accumulator -- */
 
+SPKI_INLINE void spki_add_16(int32_t *acc, uint32_t s)
+{
+    acc[s & 0xffffu] += (int32_t)s >> 16;
+}
+
 SPKI_FN void spki_deliver_16(int32_t *acc, const uint32_t *s, uint32_t n)
 {
-    uint32_t k = 0;
-    for (; k + 8 <= n; k += 8) {
-        const uint32_t a = s[k], b = s[k + 1], c = s[k + 2], d = s[k + 3];
-        const uint32_t e = s[k + 4], f = s[k + 5], g = s[k + 6], h = s[k + 7];
-        acc[a & 0xffffu] += (int32_t)a >> 16;
-        acc[b & 0xffffu] += (int32_t)b >> 16;
-        acc[c & 0xffffu] += (int32_t)c >> 16;
-        acc[d & 0xffffu] += (int32_t)d >> 16;
-        acc[e & 0xffffu] += (int32_t)e >> 16;
-        acc[f & 0xffffu] += (int32_t)f >> 16;
-        acc[g & 0xffffu] += (int32_t)g >> 16;
-        acc[h & 0xffffu] += (int32_t)h >> 16;
+    const uint32_t *const end = s + n, *const eights = s + n / 8 * 8;
+    for (; s < eights; s += 8) {
+        spki_add_16(acc, s[0]);
+        spki_add_16(acc, s[1]);
+        spki_add_16(acc, s[2]);
+        spki_add_16(acc, s[3]);
+        spki_add_16(acc, s[4]);
+        spki_add_16(acc, s[5]);
+        spki_add_16(acc, s[6]);
+        spki_add_16(acc, s[7]);
     }
-    for (; k < n; k++) {
-        acc[s[k] & 0xffffu] += (int32_t)s[k] >> 16;
+    for (; s < end; s++) {
+        spki_add_16(acc, *s);
     }
 }
 
@@ -16335,18 +16858,15 @@ SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 
 /* -- arrivals -- */
 
-/* Buckets of a row whose spikes did not fit into the chunks: found again in the history. */
+/* Buckets of a row whose spike was left to the history. */
 SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, uint32_t delay)
 {
-    const uint32_t *row = tile->words + tile->row[id];
-    const uint32_t buckets = row[0], per = net->desc.weight_bits == 32 ? 2 : 1;
-    const uint32_t *s = row + 1 + buckets;
-    for (uint32_t k = 0; k < buckets; k++) {
-        const uint32_t d = row[1 + k] >> 20, n = row[1 + k] & SPKI_MAX_BUCKET;
-        if (d == delay) {
-            spki_deliver_bucket(net, tile, s, n);
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, spki_synapse_words(net));
+    while (spki_row_next(&row)) {
+        if (row.delay == delay) {
+            spki_deliver_bucket(net, tile, tile->words + row.at, row.count);
         }
-        s += (size_t)n * per;
     }
 }
 
@@ -16376,20 +16896,39 @@ SPKI_FN void spki_deliver_deferred(const spk_net *net, spki_tile *tile, uint64_t
     }
 }
 
-/* All that arrives in `step`, bucket by bucket; the next ones are on their way from memory. */
-SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+/* Copied synapses: they lie in a row but for the ends of batches. */
+SPKI_FN void spki_deliver_batches(const spk_net *net, spki_tile *tile, const spki_arrivals *a)
 {
-    const uint32_t slot = (uint32_t)step & (net->ring - 1);
-    uint32_t at = tile->head[slot], last = SPKI_NO_CHUNK;
-    if (at != SPKI_NO_CHUNK) {
-        const spki_chunk *first = &tile->chunk[at];
-        for (uint32_t k = 0; k < SPKI_MIN(first->count, SPKI_AHEAD); k++) {
-            spki_prefetch_bucket(tile, first->item[k]);
-        }
+    const uint32_t per = spki_synapse_words(net);
+    if (a->last_batch == SPKI_NONE) {
+        return;
     }
-    while (at != SPKI_NO_CHUNK) {
+    spki_batch *last = &tile->batch[a->last_batch];
+    last->used = (uint32_t)(a->to - last->word);
+    for (uint32_t at = a->first_batch; at != SPKI_NONE; at = tile->batch[at].next) {
+        const spki_batch *batch = &tile->batch[at];
+        if (batch->next != SPKI_NONE) {
+            for (uint32_t k = 0; k < 64; k += 16) {
+                __builtin_prefetch(tile->batch[batch->next].word + k);
+            }
+        }
+        spki_deliver_bucket(net, tile, batch->word, batch->used / per);
+    }
+}
+
+/* Buckets where they are; the next ones are on their way from memory. */
+SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki_arrivals *a)
+{
+    if (a->first_chunk == SPKI_NONE) {
+        return;
+    }
+    const spki_chunk *first = &tile->chunk[a->first_chunk];
+    for (uint32_t k = 0; k < SPKI_MIN(first->count, SPKI_AHEAD); k++) {
+        spki_prefetch_bucket(tile, first->item[k]);
+    }
+    for (uint32_t at = a->first_chunk; at != SPKI_NONE; at = tile->chunk[at].next) {
         const spki_chunk *c = &tile->chunk[at];
-        const spki_chunk *next = c->next != SPKI_NO_CHUNK ? &tile->chunk[c->next] : NULL;
+        const spki_chunk *next = c->next != SPKI_NONE ? &tile->chunk[c->next] : NULL;
         for (uint32_t k = 0; k < c->count; k++) {
             const uint32_t ahead = k + SPKI_AHEAD;
             if (ahead < c->count) {
@@ -16400,14 +16939,16 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
             spki_deliver_bucket(net, tile, tile->words + c->item[k].at, c->item[k].count);
         }
         tile->chunks_free++;
-        last = at;
-        at = c->next;
     }
-    if (last != SPKI_NO_CHUNK) {
-        tile->chunk[last].next = tile->free_chunk;
-        tile->free_chunk = tile->head[slot];
-        tile->head[slot] = tile->tail[slot] = SPKI_NO_CHUNK;
-    }
+}
+
+/* All that arrives in `step`. */
+SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
+{
+    spki_arrivals *a = &tile->arrivals[(uint32_t)step & (net->ring - 1)];
+    spki_deliver_batches(net, tile, a);
+    spki_deliver_chunks(net, tile, a);
+    spki_close_arrivals(tile, a);
     if (tile->deferred_count) {
         spki_deliver_deferred(net, tile, step);
     }
@@ -16415,49 +16956,46 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
-SPKI_FN void spki_push_bucket(spki_tile *tile, uint32_t slot, uint32_t at, uint32_t count)
+/* Files the buckets of a row under the steps in which they arrive. */
+SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step,
+                               uint32_t count_bytes, uint32_t per)
 {
-    uint32_t k = tile->tail[slot];
-    if (k == SPKI_NO_CHUNK || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
-        const uint32_t fresh = tile->free_chunk;
-        tile->free_chunk = tile->chunk[fresh].next;
-        tile->chunks_free--;
-        tile->chunk[fresh].next = SPKI_NO_CHUNK;
-        tile->chunk[fresh].count = 0;
-        if (k == SPKI_NO_CHUNK) {
-            tile->head[slot] = fresh;
-        } else {
-            tile->chunk[k].next = fresh;
+    const uint32_t mask = net->ring - 1, *row = tile->words + tile->row[id];
+    const uint32_t entries = row[0];
+    const uint32_t copied = entries >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    const uint8_t *next = (const uint8_t *)(row + 1);
+    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes), arrival = (uint32_t)step;
+    for (uint32_t k = 0; k < entries; k++, next += 2 * count_bytes) {
+        const uint32_t count = spki_row_count(next + count_bytes, count_bytes);
+        arrival += spki_row_count(next, count_bytes);
+        if (count == 0) {
+            continue;
         }
-        tile->tail[slot] = k = fresh;
+        spki_arrivals *a = &tile->arrivals[arrival & mask];
+        if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
+            spki_push_bucket(tile, a, at, count);
+        }
+        at += count * per;
     }
-    spki_bucket *item = &tile->chunk[k].item[tile->chunk[k].count++];
-    item->at = at;
-    item->count = count;
 }
 
-/* Files the buckets of spikes of one step under the steps in which they arrive. */
 SPKI_FN void spki_file_spikes(const spk_net *net, spki_tile *tile, const uint32_t *id, uint32_t n,
                               uint64_t step)
 {
-    const uint32_t mask = net->ring - 1, per = net->desc.weight_bits == 32 ? 2 : 1;
+    const uint32_t per = spki_synapse_words(net);
     for (uint32_t k = 0; k < n; k++) {
-        const uint32_t start = tile->row[id[k]];
-        const uint32_t *row = tile->words + start;
-        const uint32_t buckets = row[0];
-        uint32_t at = start + 1 + buckets;
-        for (uint32_t j = 0; j < buckets; j++) {
-            const uint32_t header = row[1 + j], count = header & SPKI_MAX_BUCKET;
-            spki_push_bucket(tile, (uint32_t)(step + (header >> 20)) & mask, at, count);
-            at += count * per;
+        if (tile->count_bytes == 1 && per == 1) {
+            spki_file_row(net, tile, id[k], step, 1, 1);
+        } else {
+            spki_file_row(net, tile, id[k], step, tile->count_bytes, per);
         }
     }
 }
 
-/* Buckets of these spikes; reading them also brings their headers near. */
+/* Buckets of these spikes, at most; reading them also brings their headers near. */
 SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, uint32_t n)
 {
-    uint64_t buckets = 0;
+    uint64_t entries = 0;
     for (uint32_t from = 0; from < n; from += 32) {
         const uint32_t end = SPKI_MIN(n, from + 32);
         for (uint32_t k = from; k < end; k++) { /* all at once: a row's header is a few lines */
@@ -16468,14 +17006,14 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            buckets += tile->words[tile->row[id[k]]];
+            entries += tile->words[tile->row[id[k]]];
         }
     }
-    return buckets;
+    return entries;
 }
 
-/* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not fit into
-   the free chunks (each arrival step may open one) is left to the history altogether. */
+/* Files a whole slice of everybody's spikes for one tile. A step whose buckets might not all fit
+   (each step may begin a chunk) is left to the history altogether. */
 SPKI_FN void spki_file_slice(spk_net *net, spki_tile *tile, const spki_slice *slice)
 {
     const uint32_t mask = net->ring - 1, parity = slice->parity;
@@ -17180,40 +17718,11 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_free(mem, tile->acc, slots, net->accumulator_bits / 8);
     spki_free(mem, tile->words, tile->words_capacity, sizeof *tile->words);
     spki_free(mem, tile->row, net->neurons, sizeof *tile->row);
-    spki_free(mem, tile->chunk, tile->chunks, sizeof *tile->chunk);
-    spki_free(mem, tile->head, net->ring, sizeof *tile->head);
-    spki_free(mem, tile->tail, net->ring, sizeof *tile->tail);
-    spki_free(mem, tile->deferred, net->ring, 1);
+    spki_queue_free(net, tile);
     spki_free(mem, tile->spike[0], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->spike[1], (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
     spki_free(mem, tile->indegree, slots, sizeof(uint32_t));
     spki_free(mem, tile->piece, net->populations, sizeof *tile->piece);
-}
-
-/* Buckets on their way: room for half the buckets of the tile, as if every second neuron had just
-   spiked, or an eighth where that is a lot. Beyond that the history takes over. */
-SPKI_FN spk_result spki_make_queue(spk_net *net, spki_tile *tile)
-{
-    spki_mem *mem = &net->mem;
-    const uint64_t half = tile->buckets / 126, few = 131072; /* 64 MB */
-    const uint64_t most = SPKI_MAX(SPKI_MIN(half, few), half / 8) + 2 * (uint64_t)net->ring + 8;
-    tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
-    tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
-    tile->head = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->head);
-    tile->tail = (uint32_t *)spki_alloc(mem, net->ring, sizeof *tile->tail);
-    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
-    if (!tile->chunk || !tile->head || !tile->tail || !tile->deferred) {
-        return spki_no_memory(net, "spikes on their way");
-    }
-    for (uint32_t k = 0; k < tile->chunks; k++) {
-        tile->chunk[k].next = k + 1 < tile->chunks ? k + 1 : SPKI_NO_CHUNK;
-    }
-    for (uint32_t k = 0; k < net->ring; k++) {
-        tile->head[k] = tile->tail[k] = SPKI_NO_CHUNK;
-    }
-    tile->free_chunk = 0;
-    tile->chunks_free = tile->chunks;
-    return SPK_OK;
 }
 
 /* Gives back what the estimate of the words was too large by, where that is worth a copy. */
@@ -17221,7 +17730,7 @@ SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
 {
     if (tile->words_capacity > tile->words_used + tile->words_used / 16 + 4096 &&
         tile->words_used < (size_t)16 << 20) {
-        (void)spki_grow_words(net, tile, tile->words_used);
+        (void)spki_grow_words(net, tile, tile->words_used + SPKI_COPIED);
     }
 }
 
@@ -17263,7 +17772,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         if (!tile->acc || !tile->spike[0] || !tile->spike[1]) {
             return spki_no_memory(net, "accumulators");
         }
-        const spk_result result = spki_make_queue(net, tile);
+        const spk_result result = spki_queue_create(net, tile);
         if (result != SPK_OK) {
             return result;
         }
@@ -17422,11 +17931,6 @@ SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
     return (uint32_t)((uint64_t)net->tiles * k / net->threads);
 }
 
-SPKI_FN double spki_profile_clock(const spk_net *net)
-{
-    return net->profile ? spk_clock_seconds() : 0.0;
-}
-
 /* All steps of a slice for the tiles of thread k. */
 SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
@@ -17444,7 +17948,7 @@ SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
                                                  tile->spike[slice->parity] + at[s]);
             spki_sample_tile(net, tile, slice, slice->first + s);
             scratch->deliver_s += t1 - t0;
-            scratch->update_s += spki_profile_clock(net) - t1;
+            scratch->update_s += spki_profile_clock(net) - t1; /* input_s is taken out of it */
         }
     }
 }
@@ -17456,7 +17960,7 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
     for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
         spki_file_slice(net, &net->tile[t], slice);
     }
-    net->scratch[k].deliver_s += spki_profile_clock(net) - t0;
+    net->scratch[k].file_s += spki_profile_clock(net) - t0;
 }
 
 SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
@@ -17467,12 +17971,14 @@ SPKI_FN void spki_begin_slice(const spk_net *net, spki_slice *slice)
 /* The caller's thread: notes that a slice is done and hands it to the recorders. */
 SPKI_FN void spki_end_slice(spk_net *net, const spki_slice *slice)
 {
+    const double t0 = spki_profile_clock(net);
     net->pending[slice->parity] = *slice;
     spki_sample_weights(net, slice->parity);
     net->step = slice->first + slice->steps;
     if (net->stop_result == SPK_OK) {
         net->stop_result = spki_record_slice(net, slice->parity);
     }
+    net->scratch[0].record_s += spki_profile_clock(net) - t0;
 }
 
 SPKI_FN void spki_next_slice(spki_slice *slice)
@@ -17494,7 +18000,9 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
         if (k == 0) {
             net->stop[slice.parity] = net->stop_result != SPK_OK;
         }
+        const double t0 = spki_profile_clock(net);
         spki_barrier_wait(&net->barrier);
+        net->scratch[k].wait_s += spki_profile_clock(net) - t0;
         stop = net->stop[slice.parity];
         spki_file_tiles(net, k, &slice);
         if (k == 0) {
@@ -17956,8 +18464,13 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
             tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
-        info->deliver_s += net->scratch[k].deliver_s;
-        info->update_s += net->scratch[k].update_s;
+        const spki_scratch *s = &net->scratch[k];
+        info->file_s += s->file_s;
+        info->deliver_s += s->deliver_s;
+        info->input_s += s->input_s;
+        info->update_s += s->update_s;
+        info->record_s += s->record_s;
+        info->wait_s += s->wait_s;
     }
     info->bytes_now = net->mem.now;
     info->bytes_peak = net->mem.peak;
@@ -42164,6 +42677,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_AT_ONCE
 #undef SPKI_AVX2_FN
 #undef SPKI_AVX512_FN
+#undef SPKI_BATCH_WORDS
 #undef SPKI_BLOCK
 #undef SPKI_BLOCK_CLOSED
 #undef SPKI_BLOCK_COUNT
@@ -42205,6 +42719,9 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CONV_REACH
 #undef SPKI_CONV_S
 #undef SPKI_CONV_TARGET
+#undef SPKI_COPIED
+#undef SPKI_COPY_MOST
+#undef SPKI_COPY_ROW
 #undef SPKI_CORNER_BORDER
 #undef SPKI_DATAGRAM
 #undef SPKI_DAT_CD
@@ -42324,7 +42841,6 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAP_GROWS_TO
 #undef SPKI_MAP_REACH
 #undef SPKI_MAP_WINDOW_MAX
-#undef SPKI_MAX_BUCKET
 #undef SPKI_MAX_DELAY
 #undef SPKI_MAX_NEURONS
 #undef SPKI_MAX_POPULATIONS
@@ -42337,7 +42853,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_NMNIST_GAP
 #undef SPKI_NMNIST_OVERFLOW
 #undef SPKI_NMNIST_STEP
-#undef SPKI_NO_CHUNK
+#undef SPKI_NONE
 #undef SPKI_NO_CONTRACT_HERE
 #undef SPKI_NO_SELF
 #undef SPKI_NPY_HEAD

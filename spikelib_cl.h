@@ -106,7 +106,6 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_CHANGED_PARAMS 1u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
-#define SPKI_MAX_BUCKET 0xfffffu           /* and 20 for its length */
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
@@ -1319,12 +1318,16 @@ static const char *const spki_gpu_text_kernels[] = {
 "#endif\n",
 "SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
 "                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,\n",
-"                                  uint32_t team, uint32_t teams, uint32_t crew, uint32_t crews)\n",
+"                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,\n",
+"                                  uint32_t crews)\n",
 "{\n",
-"    const uint32_t buckets = row[0];\n",
-"    SPKI_GLOBAL const uint32_t *synapse = row + 1 + buckets;\n",
-"    for (uint32_t b = 0; b < buckets; b++) {\n",
-"        const uint32_t header = row[1 + b], count = header & 0xfffffu, delay = header >> 20;\n",
+"    const uint32_t entries = row[0];\n",
+"    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);\n",
+"    uint32_t delay = 0;\n",
+"    for (uint32_t b = 0; b < entries; b++) {\n",
+"        const uint32_t entry = wide ? row[1 + b] : row[1 + b / 2] >> (16 * (b & 1)) & 0xffffu;\n",
+"        const uint32_t count = wide ? entry >> 16 : entry >> 8;\n",
+"        delay += wide ? entry & 0xffffu : entry & 0xffu;\n",
 "        if (delay >= age && b % crews == crew) {\n",
 "            uint32_t slot = pos + delay - age;\n",
 "            slot -= slot >= ring ? ring : 0;\n",
@@ -1338,6 +1341,9 @@ static const char *const spki_gpu_text_kernels[] = {
 "        synapse += (uint64_t)count * SPKI_SYNAPSE_WORDS;\n",
 "    }\n",
 "}\n",
+"#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
+"#define SPKI_ROW_OF(tile, id) \\\n",
+"    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])\n",
 "SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,\n",
 "                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
 "                         SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,\n",
@@ -1350,8 +1356,8 @@ static const char *const spki_gpu_text_kernels[] = {
 "        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;\n",
 "        for (uint32_t k = from; k < to; k++) {\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
-"            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,\n",
-"                             ring, age, 0, 1, 0, 1);\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
+"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
 "        }\n",
 "#else\n",
 "        const uint64_t all = (uint64_t)(to - from) * tile_count;\n",
@@ -1359,8 +1365,8 @@ static const char *const spki_gpu_text_kernels[] = {
 "            SPKI_GLOBAL const uint64_t *tile =\n",
 "                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];\n",
-"            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,\n",
-"                             ring, age, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
+"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
 "                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
 "        }\n",
 "#endif\n",
@@ -3535,7 +3541,7 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             const uint32_t own = part->segment[k].tile + t;
             const spki_tile *tile = &net->tile[part->tile + own];
             tile_at[3 * own] = (uint64_t)own * net->neurons;
-            tile_at[3 * own + 1] = words;
+            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
             tile_at[3 * own + 2] = acc;
             words += tile->words_used;
             acc += spki_gpu_tile_slots(tile);
@@ -3624,9 +3630,10 @@ SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
     for (uint32_t t = 0; t < net->tiles; t++) {
         const spki_tile *tile = &net->tile[t];
         for (uint32_t id = 0; id < net->neurons; id++) {
-            const uint32_t *row = tile->words + tile->row[id];
-            for (uint32_t b = 0; b < row[0]; b++) {
-                g->outdegree[id] += row[1 + b] & SPKI_MAX_BUCKET;
+            spki_row_reader row;
+            spki_row_open(&row, tile, id, spki_synapse_words(net));
+            while (spki_row_next(&row)) {
+                g->outdegree[id] += row.count;
             }
         }
     }
@@ -3727,7 +3734,6 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_SELFTESTS
 #undef SPKI_GPU_TEAM
 #undef SPKI_GPU_TRIALS
-#undef SPKI_MAX_BUCKET
 #undef SPKI_MAX_SLICE
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT

@@ -6,7 +6,7 @@
 #ifndef SPIKELIB_NET_BACKEND_H
 #define SPIKELIB_NET_BACKEND_H
 
-#include "net.h"
+#include "queue.h"
 
 /* What the host has changed since the device last looked. */
 #define SPKI_CHANGED_PARAMS 1u
@@ -51,13 +51,8 @@ SPKI_FN void spki_take_over(spk_net *net)
         spki_tile *tile = &net->tile[t];
         tile->spikes = tile->synced_spikes;
         tile->events = tile->synced_events;
-        tile->deferred_count = 0;
-        memset(tile->deferred, 0, net->ring);
-        for (uint64_t age = 1; tile->synapses && age <= tile->max_delay && age <= step; age++) {
-            tile->deferred[(step - age) & (net->ring - 1)] = 1;
-            tile->deferred_count++;
-        }
     }
+    spki_recall_spikes(net);
 }
 
 /* Goes over to the CPU for good. The reason is in net->error. */

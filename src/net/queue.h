@@ -31,14 +31,15 @@ SPKI_FN void spki_queue_clear(const spk_net *net, spki_tile *tile)
 /* Leaves all spikes that are on their way to the history. */
 SPKI_FN void spki_recall_spikes(spk_net *net)
 {
-    const uint32_t mask = net->ring - 1;
     for (uint32_t t = 0; t < net->tiles; t++) {
         spki_tile *tile = &net->tile[t];
-        const uint64_t steps = SPKI_MIN((uint64_t)tile->max_delay, net->step);
+        const uint64_t reach = tile->synapses ? tile->max_delay : 0;
+        const uint64_t steps = SPKI_MIN(reach, net->step);
         spki_queue_clear(net, tile);
-        for (uint64_t step = net->step - steps; step < net->step; step++) {
-            tile->deferred_count += !tile->deferred[step & mask];
-            tile->deferred[step & mask] = 1;
+        memset(tile->deferred, 0, net->ring);
+        tile->deferred_count = (uint32_t)steps;
+        for (uint64_t age = 1; age <= steps; age++) {
+            tile->deferred[(net->step - age) & (net->ring - 1)] = 1;
         }
     }
 }

@@ -111,7 +111,7 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             const uint32_t own = part->segment[k].tile + t;
             const spki_tile *tile = &net->tile[part->tile + own];
             tile_at[3 * own] = (uint64_t)own * net->neurons;
-            tile_at[3 * own + 1] = words;
+            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
             tile_at[3 * own + 2] = acc;
             words += tile->words_used;
             acc += spki_gpu_tile_slots(tile);
@@ -200,9 +200,10 @@ SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
     for (uint32_t t = 0; t < net->tiles; t++) {
         const spki_tile *tile = &net->tile[t];
         for (uint32_t id = 0; id < net->neurons; id++) {
-            const uint32_t *row = tile->words + tile->row[id];
-            for (uint32_t b = 0; b < row[0]; b++) {
-                g->outdegree[id] += row[1 + b] & SPKI_MAX_BUCKET;
+            spki_row_reader row;
+            spki_row_open(&row, tile, id, spki_synapse_words(net));
+            while (spki_row_next(&row)) {
+                g->outdegree[id] += row.count;
             }
         }
     }

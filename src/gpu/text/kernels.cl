@@ -165,15 +165,19 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
 #endif
 
 /* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
-   than `age` steps after the spike are past. */
+   than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`) bits. */
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
                                   uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
-                                  uint32_t team, uint32_t teams, uint32_t crew, uint32_t crews)
+                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
+                                  uint32_t crews)
 {
-    const uint32_t buckets = row[0];
-    SPKI_GLOBAL const uint32_t *synapse = row + 1 + buckets;
-    for (uint32_t b = 0; b < buckets; b++) {
-        const uint32_t header = row[1 + b], count = header & 0xfffffu, delay = header >> 20;
+    const uint32_t entries = row[0];
+    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
+    uint32_t delay = 0;
+    for (uint32_t b = 0; b < entries; b++) {
+        const uint32_t entry = wide ? row[1 + b] : row[1 + b / 2] >> (16 * (b & 1)) & 0xffffu;
+        const uint32_t count = wide ? entry >> 16 : entry >> 8;
+        delay += wide ? entry & 0xffffu : entry & 0xffu;
         if (delay >= age && b % crews == crew) {
             uint32_t slot = pos + delay - age;
             slot -= slot >= ring ? ring : 0;
@@ -188,8 +192,12 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
     }
 }
 
+#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
+#define SPKI_ROW_OF(tile, id)                                                                     \
+    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])
+
 /* The spikes of `steps` steps, whose list begins at `at`. `tiles` holds, for each tile, the start
-   of its rows' index, of its words and of its accumulators. */
+   of its rows' index, of its words (the top bit: counts of 16 bits) and of its accumulators. */
 SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,
                          SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
                          SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,
@@ -202,8 +210,8 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
         SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;
         for (uint32_t k = from; k < to; k++) {
             const uint32_t id = list[SPKI_LIST_IDS + k];
-            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,
-                             ring, age, 0, 1, 0, 1);
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,
+                             (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
         }
 #else
         const uint64_t all = (uint64_t)(to - from) * tile_count;
@@ -211,8 +219,8 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
             SPKI_GLOBAL const uint64_t *tile =
                 tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
             const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
-            spki_deliver_row(words + tile[1] + rows[tile[0] + id], acc + tile[2], slots, pos + s,
-                             ring, age, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,
+                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
                              SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
         }
 #endif
