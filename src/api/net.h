@@ -432,8 +432,8 @@ typedef struct spk_net_info {
     uint64_t neurons, synapses, steps, spikes, events; /* events: synapses delivered */
     uint64_t bytes_now, bytes_peak, bytes_synapses;    /* through the allocator */
     double build_s, run_s;                             /* wall time of builds and runs so far */
-    /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they arrive,
-       delivering them, inputs and drives, the models, recorders, waiting for other threads. */
+    /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they
+       arrive, delivering them, inputs and drives, the models, recorders, waiting for others. */
     double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint32_t threads, tiles, min_delay_steps, max_delay_steps;
     uint32_t weight_bits, accumulator_bits;
