@@ -6,6 +6,7 @@
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
+#include "decode.h"
 #include "events.h"
 #include "filters.h"
 #include "networks.h"
@@ -248,6 +249,7 @@ static const struct {
                 {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
                 {"pipeline", "three stages: throughput, urgent items, overload", IN_PIPELINE},
                 {"filters", "events per second of each filter and view", IN_FILTERS},
+                {"decode", "event formats into events, against a copy of these", IN_DECODE},
                 {"build", "construction of the microcircuit", IN_BUILD},
                 {"ring", "rings between two threads, and round trips", IN_RING},
                 {"spikefile", "size, scan and windows of spike files", IN_SPIKEFILE},
@@ -302,6 +304,10 @@ static int run_command(int argc, char **argv)
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_EVENTS) return run_events(&o);
     if (commands[k].bit == IN_FILTERS) return run_filters(&o);
+    if (commands[k].bit == IN_DECODE) {
+        const char *error = decode_run(&o);
+        return error ? fail("decode", error) : 0;
+    }
     if (commands[k].bit == IN_RING) return run_ring(&o);
     if (commands[k].bit == IN_PIPELINE) return run_pipeline(&o);
     if (commands[k].bit == IN_INFO) return run_info(&o);

@@ -113,6 +113,28 @@
    what they see moves. Without a camera or a recording, spk_events_simulate (>>simulator) hands
    out a reader like that of a file, of moving bars, a dot, a texture or your pictures.
 
+   Event files and streams (>>event). The content tells the format, then the name:
+
+       spk_events *in = spk_events_open("recording.raw", NULL);
+       spk_event e[4096];
+       for (size_t n; (n = spk_events_read(in, e, 4096)) > 0;) use(e, n);
+       if (spk_events_status(in) != SPK_OK) puts(spk_events_error(in));
+       spk_events_close(in);
+
+   t_us has 64 bits and goes on where a camera's counter wraps; y runs downwards in every format
+   unless as_stored is set. Triggers, IMU samples and frames come through the callbacks of the
+   descriptor. What makes no sense is skipped and counted (spk_events_get_stats), or an error with
+   strict. Bytes that arrive in pieces go through spk_decoder_feed and spk_decoder_read, cut
+   anywhere. Writing:
+
+       spk_event_writer *out = spk_event_writer_open("copy.evt3", NULL);
+       spk_event_writer_write(out, e, n);
+       if (spk_event_writer_finish(out) != SPK_OK) puts(spk_event_writer_error(out));
+       spk_event_writer_close(out);
+
+   An event that the format cannot hold is an error that names it; a full disk one that says how
+   many events the file holds.
+
    Events into neurons. A pixel map says which neuron of a population an event reaches
    (>>pixels); injected events make neurons spike in the steps their times fall into:
 

@@ -285,7 +285,7 @@ static int fuzz_report(const uint8_t *data, size_t size, const char *format, uin
         fwrite(data, 1, size, f);
         fclose(f);
     }
-    printf("FAIL %s: decoded in two ways the streams differ; input in %s\n", format, path);
+    printf("%s: decoded in two ways the streams differ; input in %s\n", format, path);
     return 1;
 }
 
@@ -299,7 +299,7 @@ static int fuzz_run(const char *format, double seconds, uint64_t runs, uint64_t 
     corpus c;
     corpus_load(&c, format);
     if (c.count == 0) {
-        printf("FAIL %s: nothing in tests/fuzz/corpus/%s\n", format, format);
+        printf("%s: nothing in tests/fuzz/corpus/%s\n", format, format);
         return 1;
     }
     seed = seed * 2654435761u + 88172645463325252u;
@@ -312,7 +312,7 @@ static int fuzz_run(const char *format, double seconds, uint64_t runs, uint64_t 
         }
         done++;
     }
-    printf("ok %s: %llu inputs in %.0f s\n", format, (unsigned long long)done,
+    printf("%s: %llu inputs in %.0f s\n", format, (unsigned long long)done,
            spk_clock_seconds() - start);
     fflush(stdout);
     corpus_free(&c);
