@@ -828,9 +828,9 @@ static const char *const spki_gpu_text_engine[] = {
 "    x2 = (spki_words)((uint32_t)(step >> 32) ^ (uint32_t)e->pop[SPKI_POP_TAG]);\n",
 "    x3 = (spki_words)(stream);\n",
 "    for (int round = 0; round < 10; round++) {\n",
-"        const spki_words h0 = SPKI_HIGH_HALF(x0, (spki_words)(0xD2511F53u));\n",
-"        const spki_words h1 = SPKI_HIGH_HALF(x2, (spki_words)(0xCD9E8D57u));\n",
-"        const spki_words l0 = x0 * 0xD2511F53u, l1 = x2 * 0xCD9E8D57u;\n",
+"        spki_words l0, l1;\n",
+"        const spki_words h0 = spki_multiply(x0, 0xD2511F53u, &l0);\n",
+"        const spki_words h1 = spki_multiply(x2, 0xCD9E8D57u, &l1);\n",
 "        x0 = h1 ^ x1 ^ k0;\n",
 "        x1 = l1;\n",
 "        x2 = h0 ^ x3 ^ k1;\n",
@@ -2478,6 +2478,21 @@ SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
 
+/* When profiling: waits for what is under way, and says since when it was. */
+SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, double *sum)
+{
+    spk_result result = SPK_OK;
+    if (net->profile) {
+        result = gpu->api->finish(gpu);
+        const double now = spk_clock_seconds();
+        if (sum) {
+            *sum += now - *since;
+        }
+        *since = now;
+    }
+    return result;
+}
+
 /* Delivers the spikes of a list that begins at `at` and covers `steps` steps, the first of which
    has its arrivals `age` steps ahead of `pos`. */
 SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spki_gpu_block *list,
@@ -2485,7 +2500,8 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
 {
     spki_gpu *gpu = &part->gpu;
     const bool owned = spki_gpu_choose(net, gpu).owned;
-    spk_result result = SPK_OK;
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         const spki_gpu_segment *segment = &part->segment[k];
         const spki_gpu_arg arg[] = {spki_gpu_memory(list),
@@ -2505,6 +2521,9 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                   owned ? segment->tiles : SPKI_MAX(gpu->units, 1u) * 8,
                                   owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
                                   sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -2759,7 +2778,7 @@ SPKI_FN spk_result spki_gpu_find_samples(spk_net *net, spki_gpu_net *g)
     return result;
 }
 
-/* The first step at or after `step`, before `end`, whose end some recorder samples; else end - 1. */
+/* The first step at or after `step`, before `end`, whose end some recorder samples; or the last. */
 SPKI_FN uint64_t spki_gpu_next_sample(const spk_net *net, uint64_t step, uint64_t end)
 {
     uint64_t next = end - 1;
@@ -2896,8 +2915,15 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_u32(net->ring - 1),
                                 spki_gpu_u32(net->lanes / SPKI_GROUP),
                                 spki_gpu_u32(amounts)};
-    const spk_result result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks,
-                                               items, arg, sizeof arg / sizeof arg[0]);
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
+    if (result == SPK_OK) {
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
+                                  sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
+    }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
 
@@ -2916,8 +2942,8 @@ SPKI_FN spk_result spki_gpu_tell(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
         const uint32_t n = (uint32_t)(at - from), items = gpu->lanes > 1 ? 16 : 128;
         const spki_gpu_arg arg[] = {
             spki_gpu_memory(&part->lanes), spki_gpu_memory(&part->history),
-            spki_gpu_u64((step & (net->ring - 1)) * (net->lanes / 32)), spki_gpu_u32((uint32_t)from),
-            spki_gpu_u32(n)};
+            spki_gpu_u64((step & (net->ring - 1)) * (net->lanes / 32)),
+            spki_gpu_u32((uint32_t)from), spki_gpu_u32(n)};
         const spk_result result = gpu->api->launch(gpu, part->program, SPKI_GPU_TELL,
                                                    (n + items - 1) / items, items, arg, 5);
         if (result != SPK_OK) {
@@ -4407,7 +4433,6 @@ static const char *const spki_cl_prelude[] = {
 "#endif\n",
 "#define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))\n",
 "#define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))\n",
-"#define SPKI_HIGH_HALF(a, b) mul_hi(a, b)\n",
 "#define __builtin_sqrtf(x) sqrt(x)\n",
 "#define __builtin_sqrt(x) sqrt(x)\n",
 "#define SPKI_ROOT(x) sqrt(x)\n",
@@ -4461,6 +4486,29 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))\n",
 "#define SPKI_COUNT(mask) (-(mask))\n",
 "#define SPKI_ANY(mask) any(mask)\n",
+"#endif\n",
+"#if SPKI_LANES == 1\n",
+"SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)\n",
+"{\n",
+"    *low = a * m;\n",
+"    return mul_hi(a, m);\n",
+"}\n",
+"#else\n",
+"#if SPKI_LANES == 16\n",
+"typedef ulong8 spki_pairs;\n",
+"#define SPKI_AS_PAIRS(x) as_ulong8(x)\n",
+"#else\n",
+"typedef ulong4 spki_pairs;\n",
+"#define SPKI_AS_PAIRS(x) as_ulong4(x)\n",
+"#endif\n",
+"#define SPKI_AS_WORDS(x) SPKI_CAT(as_uint, SPKI_LANES)(x)\n",
+"SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)\n",
+"{\n",
+"    const spki_pairs pairs = SPKI_AS_PAIRS(a), factor = (spki_pairs)((ulong)m);\n",
+"    const spki_pairs even = (pairs & (ulong)0xffffffffu) * factor, odd = (pairs >> 32) * factor;\n",
+"    *low = SPKI_AS_WORDS((even & (ulong)0xffffffffu) | (odd << 32));\n",
+"    return SPKI_AS_WORDS((odd & ~(ulong)0xffffffffu) | (even >> 32));\n",
+"}\n",
 "#endif\n",
 0
 };

@@ -21,6 +21,7 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     d.seed = (uint64_t)o->seed;
     d.isa = o->isa;
     d.precision = o->precision;
+    d.backend = options_backend(o);
     net = spk_net_create(&d);
     spk_net_add(net, "cells", (size_t)o->n, model, NULL);
     result = spk_net_build(net);

@@ -3,6 +3,7 @@
 #define SPKBENCH_OPTIONS_H
 
 #include "../spikelib.h"
+#include "../spikelib_cl.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ typedef struct options {
     spk_precision precision;
     double dt_us, rate, repeat; /* events */
     const char *file;
+    const char *backend, *device; /* device: NULL for the best */
     const char *drive, *model, *state, *form, *precision_text, *isa_text, *race;
 } options;
 
@@ -52,6 +54,14 @@ typedef struct option_def {
     double low, high;
     const char *words, *help;
 } option_def;
+
+/* What runs the networks: NULL is the CPU. */
+static spk_backend *options_backend(const options *o)
+{
+    spk_cl_desc d = {0};
+    d.device = o->device;
+    return strcmp(o->backend, "cl") ? NULL : spk_cl_backend(&d);
+}
 
 #define AT(field) offsetof(options, field)
 static const option_def option_defs[] = {
@@ -73,6 +83,10 @@ static const option_def option_defs[] = {
     {"--seed", IN_ALL, OPTION_WHOLE, AT(seed), 0, 9e15, NULL, "default 1"},
     {"--isa", IN_ALL, OPTION_TEXT, AT(isa_text), 0, 0, "auto scalar sse2 avx2 avx512 neon generic",
      "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
+    {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(backend), 0, 0, "cpu cl",
+     "cpu (default) or cl (OpenCL)"},
+    {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(device), 0, 0, NULL,
+     "a part of the name of the OpenCL device (default: the best)"},
     {"--precision", IN_NEURONS | IN_NETWORKS, OPTION_TEXT, AT(precision_text), 0, 0, "16 32 64",
      "of the state: 16, 32 (default) or 64 bits"},
     {"--weight-bits", IN_NETWORKS | IN_BUILD, OPTION_WHOLE, AT(weight_bits), 16, 32, NULL,

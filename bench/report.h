@@ -22,6 +22,7 @@
 typedef struct report {
     bool json, row;
     int results, keys;
+    const char *backend; /* NULL: "cpu" */
     bool quiet; /* a key of the machine that was told already */
     char head[512], line[512];
 } report;
@@ -133,7 +134,7 @@ static void report_begin(report *r, const char *what, spk_isa isa, uint32_t thre
     report_text(r, "cpu", spk_cpu_name(cpu, sizeof cpu));
     report_text(r, "isa", spk_isa_name(isa));
     report_integer(r, "threads", threads);
-    report_text(r, "backend", "cpu");
+    report_text(r, "backend", r->backend ? r->backend : "cpu");
     report_integer(r, "seed", seed);
     r->quiet = false;
 }

@@ -5,6 +5,7 @@
    line that says what was wrong. */
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
+#include "../spikelib_cl.h"
 
 #include "decode.h"
 #include "events.h"
@@ -32,6 +33,7 @@ static spk_net *new_net(const options *o, double dt_ms)
     d.isa = o->isa;
     d.precision = o->precision;
     d.weight_bits = (uint32_t)o->weight_bits;
+    d.backend = options_backend(o);
     return spk_net_create(&d);
 }
 
@@ -115,6 +117,7 @@ static int run_network(const char *command, int bit, const options *o)
     if (o->profile) spk_net_profile(m.net, true);
     result = measure(&m, o->warmup_ms, o->ms, progress);
     r.json = o->json;
+    r.backend = o->backend;
     if (result == SPK_OK) {
         report_begin(&r, command, m.done.isa, m.done.threads, (uint64_t)o->seed);
         if (bit == IN_MICROCIRCUIT) {
@@ -144,6 +147,7 @@ static int run_build(const options *o)
     pd_describe(net, o->scale, !strcmp(o->drive, "dc"), pop);
     result = spk_net_build(net);
     r.json = o->json;
+    r.backend = o->backend;
     if (result == SPK_OK) {
         spk_net_get_info(net, &info);
         report_begin(&r, "build", info.isa, info.threads, (uint64_t)o->seed);
@@ -165,6 +169,7 @@ static int run_neurons(const options *o)
     bool found = false;
     int id;
     r.json = o->json;
+    r.backend = o->backend;
     r.row = !o->json;
     for (id = 0; id < SPK_MODEL_COUNT; id++) {
         spk_model model = spk_model_builtin((spk_model_id)id);
@@ -226,6 +231,7 @@ static int run_info(const options *o)
     spk_net_destroy(net);
     if (status) return status;
     r.json = o->json;
+    r.backend = o->backend;
     for (isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++)
         if (spk_isa_available((spk_isa)isa))
             report_append(list, sizeof list, "%s%s", *list ? " " : "", spk_isa_name((spk_isa)isa));
@@ -290,6 +296,7 @@ static int run_command(int argc, char **argv)
     o.gb = 0.1;
     o.dir = ".";
     o.codec = "packed";
+    o.backend = "cpu";
     o.drive = "poisson";
     o.state = "C";
     o.form = "brian";

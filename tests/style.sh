@@ -2,7 +2,7 @@
 # The house style, as far as a script can see it.
 . "$(dirname "$0")/lib.sh"
 
-files=(src/*/*.h examples/*.[ch]* bench/*.[ch]* tests/*.[ch]* spikelib.c)
+files=(src/*/*.h src/gpu/*/* examples/*.[ch]* bench/*.[ch]* tests/*.[ch]* spikelib.c)
 present=()
 for f in "${files[@]}"; do [ -f "$f" ] && present+=("$f"); done
 

@@ -192,7 +192,7 @@ SPKI_FN spk_result spki_gpu_find_samples(spk_net *net, spki_gpu_net *g)
     return result;
 }
 
-/* The first step at or after `step`, before `end`, whose end some recorder samples; else end - 1. */
+/* The first step at or after `step`, before `end`, whose end some recorder samples; or the last. */
 SPKI_FN uint64_t spki_gpu_next_sample(const spk_net *net, uint64_t step, uint64_t end)
 {
     uint64_t next = end - 1;
@@ -329,8 +329,15 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_u32(net->ring - 1),
                                 spki_gpu_u32(net->lanes / SPKI_GROUP),
                                 spki_gpu_u32(amounts)};
-    const spk_result result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks,
-                                               items, arg, sizeof arg / sizeof arg[0]);
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
+    if (result == SPK_OK) {
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
+                                  sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
+    }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
 
@@ -349,8 +356,8 @@ SPKI_FN spk_result spki_gpu_tell(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
         const uint32_t n = (uint32_t)(at - from), items = gpu->lanes > 1 ? 16 : 128;
         const spki_gpu_arg arg[] = {
             spki_gpu_memory(&part->lanes), spki_gpu_memory(&part->history),
-            spki_gpu_u64((step & (net->ring - 1)) * (net->lanes / 32)), spki_gpu_u32((uint32_t)from),
-            spki_gpu_u32(n)};
+            spki_gpu_u64((step & (net->ring - 1)) * (net->lanes / 32)),
+            spki_gpu_u32((uint32_t)from), spki_gpu_u32(n)};
         const spk_result result = gpu->api->launch(gpu, part->program, SPKI_GPU_TELL,
                                                    (n + items - 1) / items, items, arg, 5);
         if (result != SPK_OK) {

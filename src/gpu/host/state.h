@@ -298,6 +298,21 @@ SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
 
+/* When profiling: waits for what is under way, and says since when it was. */
+SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, double *sum)
+{
+    spk_result result = SPK_OK;
+    if (net->profile) {
+        result = gpu->api->finish(gpu);
+        const double now = spk_clock_seconds();
+        if (sum) {
+            *sum += now - *since;
+        }
+        *since = now;
+    }
+    return result;
+}
+
 /* Delivers the spikes of a list that begins at `at` and covers `steps` steps, the first of which
    has its arrivals `age` steps ahead of `pos`. */
 SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spki_gpu_block *list,
@@ -305,7 +320,8 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
 {
     spki_gpu *gpu = &part->gpu;
     const bool owned = spki_gpu_choose(net, gpu).owned;
-    spk_result result = SPK_OK;
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         const spki_gpu_segment *segment = &part->segment[k];
         const spki_gpu_arg arg[] = {spki_gpu_memory(list),
@@ -325,6 +341,9 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                   owned ? segment->tiles : SPKI_MAX(gpu->units, 1u) * 8,
                                   owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
                                   sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }

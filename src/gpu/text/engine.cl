@@ -63,9 +63,9 @@ SPKI_DEVICE void spki_draw(const spki_env *e, uint64_t step, uint32_t stream, sp
     x2 = (spki_words)((uint32_t)(step >> 32) ^ (uint32_t)e->pop[SPKI_POP_TAG]);
     x3 = (spki_words)(stream);
     for (int round = 0; round < 10; round++) {
-        const spki_words h0 = SPKI_HIGH_HALF(x0, (spki_words)(0xD2511F53u));
-        const spki_words h1 = SPKI_HIGH_HALF(x2, (spki_words)(0xCD9E8D57u));
-        const spki_words l0 = x0 * 0xD2511F53u, l1 = x2 * 0xCD9E8D57u;
+        spki_words l0, l1;
+        const spki_words h0 = spki_multiply(x0, 0xD2511F53u, &l0);
+        const spki_words h1 = spki_multiply(x2, 0xCD9E8D57u, &l1);
         x0 = h1 ^ x1 ^ k0;
         x1 = l1;
         x2 = h0 ^ x3 ^ k1;

@@ -32,7 +32,6 @@ typedef ushort uint16_t;
 #endif
 #define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))
 #define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))
-#define SPKI_HIGH_HALF(a, b) mul_hi(a, b)
 #define __builtin_sqrtf(x) sqrt(x)
 #define __builtin_sqrt(x) sqrt(x)
 #define SPKI_ROOT(x) sqrt(x)
@@ -89,4 +88,30 @@ typedef SPKI_CAT(int, SPKI_LANES) SPKI_CAT(spki_mf, SPKI_LANES);
 #define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))
 #define SPKI_COUNT(mask) (-(mask))
 #define SPKI_ANY(mask) any(mask)
+#endif
+
+/* High and low halves of the products of 32-bit numbers; vectors in pairs, which is what CPUs
+   multiply. */
+#if SPKI_LANES == 1
+SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)
+{
+    *low = a * m;
+    return mul_hi(a, m);
+}
+#else
+#if SPKI_LANES == 16
+typedef ulong8 spki_pairs;
+#define SPKI_AS_PAIRS(x) as_ulong8(x)
+#else
+typedef ulong4 spki_pairs;
+#define SPKI_AS_PAIRS(x) as_ulong4(x)
+#endif
+#define SPKI_AS_WORDS(x) SPKI_CAT(as_uint, SPKI_LANES)(x)
+SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)
+{
+    const spki_pairs pairs = SPKI_AS_PAIRS(a), factor = (spki_pairs)((ulong)m);
+    const spki_pairs even = (pairs & (ulong)0xffffffffu) * factor, odd = (pairs >> 32) * factor;
+    *low = SPKI_AS_WORDS((even & (ulong)0xffffffffu) | (odd << 32));
+    return SPKI_AS_WORDS((odd & ~(ulong)0xffffffffu) | (even >> 32));
+}
 #endif
