@@ -140,7 +140,6 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
-#define SPKI_GPU_SELFTESTS 14u
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -308,7 +307,7 @@ SPKI_FN void *spki_gpu_more(spki_gpu_bytes *b, size_t bytes)
         b->failed = true;
         return NULL;
     }
-    if (b->used + bytes > b->capacity) {
+    if (!b->data || b->used + bytes > b->capacity) {
         const size_t more = SPKI_MAX(b->capacity * 2, b->used + bytes + 4096);
         char *data = (char *)spki_alloc_raw(b->mem, more, 1);
         if (!data) {
@@ -3309,7 +3308,7 @@ SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
 
 /* ---- >>gpu-selftest: does the device compute what the CPU computes? ---- */
 
-#define SPKI_GPU_TRIALS 2048u
+enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 };
 
 /* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
 SPKI_FN double spki_gpu_trial(uint32_t k)
@@ -3757,9 +3756,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_LIST_IDS
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS
-#undef SPKI_GPU_SELFTESTS
 #undef SPKI_GPU_TEAM
-#undef SPKI_GPU_TRIALS
 #undef SPKI_MAX_SLICE
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT

@@ -32,7 +32,6 @@
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
-#define SPKI_GPU_SELFTESTS 14u
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -200,7 +199,7 @@ SPKI_FN void *spki_gpu_more(spki_gpu_bytes *b, size_t bytes)
         b->failed = true;
         return NULL;
     }
-    if (b->used + bytes > b->capacity) {
+    if (!b->data || b->used + bytes > b->capacity) {
         const size_t more = SPKI_MAX(b->capacity * 2, b->used + bytes + 4096);
         char *data = (char *)spki_alloc_raw(b->mem, more, 1);
         if (!data) {

@@ -1,0 +1,476 @@
+/* ---- >>test-cl-errors: whatever fails in OpenCL is reported, and the network goes on ----
+   Against an OpenCL that computes nothing and fails when told; no device is needed. */
+#define SPIKELIB_IMPLEMENTATION
+#define SPIKELIB_MODELS
+#include "spikelib.h"
+#include "spikelib_cl.h"
+
+#include "check.h"
+#include "mock_cl.h"
+
+#define STEPS 90u
+
+/* Host memory: counted, so that nothing may be left. */
+static long host_blocks;
+
+static void *host_alloc(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    host_blocks++;
+    return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+static void host_free(void *ctx, void *block, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    host_blocks -= block != NULL;
+    free(block);
+}
+
+static spk_cl_desc mock_desc(void)
+{
+    spk_cl_desc d;
+    memset(&d, 0, sizeof d);
+    d.symbol = mock_symbol;
+    d.cache_dir = "";
+    d.allocator.alloc = host_alloc;
+    d.allocator.free = host_free;
+    return d;
+}
+
+/* A network that never spikes, but whose states move; with a recorder of states. */
+static spk_net *network(spk_backend *backend, spk_model model, spk_pop *pop, spk_rec *rec)
+{
+    spk_net_desc d;
+    spk_conn_desc c;
+    spk_rec_desc r;
+    memset(&d, 0, sizeof d);
+    memset(&c, 0, sizeof c);
+    memset(&r, 0, sizeof r);
+    d.backend = backend;
+    d.allocator.alloc = host_alloc;
+    d.allocator.free = host_free;
+    spk_net *net = spk_net_create(&d);
+    *pop = spk_net_add(net, "cells", 100, model,
+                       model == SPK_LIF_EXP ? SPK_SET({"i_dc", spk_uniform(0, 100)}) : NULL);
+    c.rule = SPK_FIXED_INDEGREE;
+    c.k = 4;
+    c.weight = spk_constant(50);
+    (void)spk_net_connect(net, *pop, *pop, &c);
+    r.kind = SPK_REC_STATE;
+    r.state = "v";
+    r.interval_ms = 1.0;
+    *rec = spk_net_record(net, *pop, &r);
+    return net;
+}
+
+/* The states and samples after STEPS steps on the CPU. */
+static uint64_t reference(double *sample)
+{
+    spk_pop pop;
+    spk_rec rec;
+    size_t rows, width;
+    spk_net *net = network(NULL, SPK_LIF_EXP, &pop, &rec);
+    (void)spk_net_run_steps(net, STEPS);
+    const double *samples = spk_rec_samples(rec, &rows, &width);
+    *sample = rows ? samples[rows * width - 1] : 0.0;
+    const uint64_t digest = spk_net_state_digest(net);
+    spk_net_destroy(net);
+    return digest;
+}
+
+/* Builds and runs on the mock; after the error it has to go on on the CPU to the same states.
+   Returns the error. */
+static spk_result run_until_error(const spk_cl_desc *desc, char *why, size_t why_size)
+{
+    spk_pop pop;
+    spk_rec rec;
+    double sample, last = 0.0;
+    const uint64_t want = reference(&sample);
+    size_t rows, width;
+    spk_net *net = network(spk_cl_backend(desc), SPK_LIF_EXP, &pop, &rec);
+    const spk_result result = spk_net_run_steps(net, STEPS);
+    snprintf(why, why_size, "%s", spk_net_error(net));
+    if (result != SPK_OK) {
+        CHECK(spk_net_step(net) <= STEPS);
+        CHECK_EQ(spk_net_run_steps(net, STEPS - spk_net_step(net)), SPK_OK);
+        CHECK_EQ(spk_net_step(net), STEPS);
+        CHECK_EQ(spk_net_state_digest(net), want);
+        const double *samples = spk_rec_samples(rec, &rows, &width);
+        CHECK_EQ(rows, STEPS / 10);
+        last = rows ? samples[rows * width - 1] : 0.0;
+        (void)last; /* those taken before the error are the mock's */
+    }
+    spk_net_destroy(net);
+    return result;
+}
+
+TEST(nothing_fails_and_nothing_is_left)
+{
+    char why[600];
+    mock_reset();
+    host_blocks = 0;
+    const spk_cl_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK(mock.launches > 10);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+/* Every call in turn is the last that works: a device lost at any moment. */
+TEST(a_device_lost_at_any_call_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    mock_reset();
+    const spk_cl_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long calls = mock.calls;
+    CHECK(calls > 100);
+    for (long k = 1; k <= calls; k += k < 250 ? 1 : 7) {
+        mock_reset();
+        host_blocks = 0;
+        mock.fail_at = k;
+        mock.fail_code = -36;
+        const spk_result result = run_until_error(&d, why, sizeof why);
+        if (result != SPK_ERR_DEVICE || mock_leaks() || mock.misuse || host_blocks) {
+            printf("    call %ld: %s, %d left, %ld misuses, %ld blocks: %s\n", k,
+                   spk_result_name(result), mock_leaks(), mock.misuse, host_blocks, why);
+        }
+        CHECK_EQ(result, SPK_ERR_DEVICE);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+        CHECK(strlen(why) > 20);
+    }
+}
+
+TEST(no_memory_for_any_buffer_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    mock_reset();
+    const spk_cl_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long buffers = mock.buffers;
+    CHECK(buffers > 15);
+    for (long k = 1; k <= buffers; k++) {
+        mock_reset();
+        host_blocks = 0;
+        mock.fail_buffer = k;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+        CHECK_HAS(why, "CL_MEM_OBJECT_ALLOCATION_FAILURE");
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+    }
+}
+
+TEST(a_kernel_that_the_driver_kills_is_an_error)
+{
+    char why[600];
+    mock_reset();
+    const spk_cl_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long calls = mock.calls;
+    mock_reset();
+    mock.fail_at = calls - 20; /* well within the run */
+    mock.fail_code = SPKI_CL_OUT_OF_RESOURCES;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "CL_OUT_OF_RESOURCES");
+    CHECK_HAS(why, "Mock CPU");
+}
+
+TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
+{
+    char why[600];
+    mock_reset();
+    spk_cl_desc d = mock_desc();
+    d.time_limit_s = 0.02;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    mock_reset();
+    mock.stuck = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_TIMEOUT);
+    CHECK_HAS(why, "longer than 0.02 s");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_allocated)
+{
+    char why[600];
+    unsigned long long need = 0, more = 0, most = 0;
+    mock_reset();
+    spk_cl_desc d = mock_desc();
+    d.memory_budget = 10000;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_EQ(mock.buffers, 0);
+    const char *at = strstr(why, "needs ");
+    REQUIRE(at);
+    CHECK_EQ(sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most), 3);
+    CHECK_EQ(most, 10000);
+    CHECK_EQ(need, most + more);
+    mock_reset();
+    mock.largest = 5000;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_EQ(mock.buffers, 0);
+}
+
+TEST(a_device_that_computes_one_bit_differently_is_refused)
+{
+    char why[600];
+    mock_reset();
+    const spk_cl_desc d = mock_desc();
+    mock.wrong = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_ARITHMETIC);
+    CHECK_HAS(why, "x / y of trial 77");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* -- a model that the device's compiler refuses -- */
+
+#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
+#define HELPED_DERIVED(X) X(h, dt / tau)
+#define HELPED_STATE(X) X(v, 0.0, "mV") X(half, 1.0, "")
+#define HELPED_INPUTS(X) X(input, SPK_DELTA)
+#define twice(x) ((x) + (x)) /* known here, not to a device */
+SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
+    half = half * K(0.5);
+    v = v + h * (twice(input) - v);
+    spike = v > K(100.0);
+)
+
+TEST(a_build_failure_quotes_the_statement_of_the_users_model)
+{
+    static char log[600];
+    spk_pop pop;
+    spk_rec rec;
+    mock_reset();
+    host_blocks = 0;
+    const spk_cl_desc d = mock_desc();
+    /* the line at which the statement stands, as a first build shows it */
+    spk_net *net = network(spk_cl_backend(&d), helped, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    REQUIRE(mock.source);
+    const char *at = strstr(mock.source, "twice(input)");
+    REQUIRE(at);
+    int line = 1;
+    for (const char *p = mock.source; p < at; p++) {
+        line += *p == '\n';
+    }
+    spk_net_destroy(net);
+    snprintf(log, sizeof log, "/x/y.cl:%d:14: error: implicit declaration of function 'twice'\n",
+             line);
+    for (int form = 0; form < 2; form++) {
+        mock_reset();
+        mock.log = log;
+        mock.refused = "twice(input)";
+        if (form) { /* as PoCL writes it */
+            snprintf(log, sizeof log, "error: /x/y.cl:%d:14: implicit declaration of 'twice'\n",
+                     line);
+        }
+        net = network(spk_cl_backend(&d), helped, &pop, &rec);
+        CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
+        CHECK_HAS(spk_net_error(net), "model \"helped\"");
+        CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
+        CHECK_HAS(spk_net_error(net), "implicit declaration of");
+        CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
+        spk_net_destroy(net);
+    }
+    CHECK_EQ(host_blocks, 0);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* -- the cache -- */
+
+TEST(programs_are_kept_on_disk_and_a_damaged_one_is_made_anew)
+{
+    char dir[600], why[600], command[800];
+    mock_reset();
+    spk_cl_desc d = mock_desc();
+    d.cache_dir = check_tmp("cl_cache/deep", dir, sizeof dir);
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    CHECK_EQ(system(command), 0);
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.binaries, 0);
+    CHECK_EQ(mock.builds, 2);
+    mock_reset();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.binaries, 2);
+    CHECK_EQ(mock.source == NULL, 1);
+    snprintf(command, sizeof command,
+             "cd '%s' && for f in *.clb; do printf x | dd of=$f bs=1 seek=41 conv=notrunc "
+             "2>/dev/null; done", dir);
+    CHECK_EQ(system(command), 0);
+    mock_reset();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.binaries, 0);
+    CHECK(mock.source != NULL);
+    mock_reset(); /* and has been mended */
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.binaries, 2);
+    mock_reset(); /* another driver, another name */
+    strcpy(mock.device_names[0], "Mock CPU 2");
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.binaries, 0);
+    CHECK_EQ(mock.misuse, 0);
+    mock_reset(); /* a place where nothing can be written does no harm */
+    d.cache_dir = "/proc/none";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+}
+
+/* -- devices -- */
+
+static double likes_the_old(void *ctx, const spk_cl_device *d)
+{
+    (void)ctx;
+    return d->is_cpu ? -1.0 : (double)d->index;
+}
+
+TEST(devices_are_listed_and_chosen_by_name_index_and_score)
+{
+    spk_cl_device list[4];
+    char why[600], text[2000];
+    spk_pop pop;
+    spk_rec rec;
+    const uint32_t second = 1, none = 7;
+    mock_reset();
+    mock.devices = 3;
+    mock.rounded[2] = 0;
+    spk_cl_desc d = mock_desc();
+    REQUIRE(spk_cl_devices(&d, list, 4, why, sizeof why) == 3);
+    CHECK_STR(list[1].name, "Mock Accelerator 9000");
+    CHECK(list[0].is_cpu && !list[0].is_gpu && list[1].is_gpu && list[0].usable);
+    CHECK(!list[2].usable);
+    CHECK_HAS(list[2].why, "correctly rounded");
+    CHECK_EQ(spk_cl_devices(&d, NULL, 0, NULL, 0), 3);
+    for (int k = 0; k < 5; k++) {
+        d = mock_desc();
+        d.device = k == 0 ? "accelerator" : k == 1 ? "cpu" : k == 4 ? "MOCK PLATFORM" : NULL;
+        d.indices = &second;
+        d.index_count = k == 2;
+        d.score = k == 3 ? likes_the_old : NULL;
+        spk_net *net = network(spk_cl_backend(&d), SPK_LIF_EXP, &pop, &rec);
+        CHECK_EQ(spk_net_build(net), SPK_OK);
+        (void)spk_net_describe(net, text, sizeof text);
+        CHECK_HAS(text, k == 1 ? "Mock CPU" : "Mock Accelerator 9000");
+        spk_net_destroy(net);
+    }
+    d = mock_desc();
+    d.device = "H200";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "no usable device named \"H200\"; there are \"Mock CPU\"");
+    d = mock_desc();
+    d.indices = &none;
+    d.index_count = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "no device number 7");
+    d = mock_desc();
+    d.device = "old";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "not correctly rounded");
+}
+
+static void *no_symbol(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return NULL;
+}
+
+TEST(where_opencl_is_missing_auto_takes_the_cpu_and_says_why)
+{
+    char why[600];
+    spk_pop pop;
+    spk_rec rec;
+    double sample;
+    mock_reset();
+    const uint64_t want = reference(&sample);
+    spk_cl_desc d = mock_desc();
+    d.symbol = no_symbol;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "the loader has no cl");
+    CHECK_EQ(spk_cl_devices(&d, NULL, 0, why, sizeof why), 0);
+    CHECK_HAS(why, "the loader has no cl");
+    d.or_cpu = true;
+    spk_net *net = network(spk_cl_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_HAS(spk_net_error(net), "the loader has no cl");
+    CHECK_EQ(spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    d = mock_desc();
+    mock.missing = "clCreateSubDevices";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "clCreateSubDevices");
+}
+
+TEST(a_device_lost_under_auto_is_no_error)
+{
+    spk_pop pop;
+    spk_rec rec;
+    double sample;
+    mock_reset();
+    const uint64_t want = reference(&sample);
+    spk_cl_desc d = mock_desc();
+    d.or_cpu = true;
+    spk_net *net = network(spk_cl_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    mock.fail_at = mock.calls + 30;
+    mock.fail_code = -36;
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_HAS(spk_net_error(net), "CL_INVALID_COMMAND_QUEUE");
+    CHECK_EQ(spk_net_step(net), STEPS);
+    CHECK_EQ(spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(bad_descriptors_are_errors)
+{
+    char why[600];
+    mock_reset();
+    host_blocks = 0;
+    spk_cl_desc d = mock_desc();
+    d.end_sentinel = 5;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_UNINITIALISED);
+    d = mock_desc();
+    d.index_count = 2;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    d = mock_desc();
+    d.time_limit_s = -1.0;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    d = mock_desc();
+    d.sub_devices = 8;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "cannot be cut into 8 parts");
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST(sub_devices_and_several_devices_leave_nothing)
+{
+    char why[600];
+    const uint32_t both[2] = {0, 1};
+    mock_reset();
+    host_blocks = 0;
+    mock.devices = 2;
+    spk_cl_desc d = mock_desc();
+    d.sub_devices = 2;
+    d.indices = both;
+    d.index_count = 2;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long calls = mock.calls;
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    for (long k = 1; k < calls; k += 13) {
+        mock_reset();
+        mock.devices = 2;
+        mock.fail_at = k;
+        mock.fail_code = -36;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+    }
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST_MAIN()
