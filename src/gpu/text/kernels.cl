@@ -165,7 +165,8 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
 #endif
 
 /* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
-   than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`) bits. */
+   than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`)
+   bits. */
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
                                   uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
                                   uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
