@@ -2705,7 +2705,7 @@ SPIKELIB_API spk_result spk_flow_status(const spk_flow *flow);
 SPIKELIB_API const char *spk_flow_error(const spk_flow *flow);
 SPIKELIB_API void spk_flow_reset(spk_flow *flow);
 /* A vector for each event, in their order; returns for how many there is one. 0 after an error or
-   for NULL. Cost: some 100 ns an event; allocates nothing. */
+   for NULL. Cost: some hundreds of nanoseconds an event; allocates nothing. */
 SPIKELIB_API size_t spk_flow_apply(spk_flow *flow, const spk_event *events, size_t count,
                                    spk_flow_vector *out);
 
@@ -27524,7 +27524,8 @@ SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t cou
     chain->count = count;
     for (k = 0; k < count; k++) {
         chain->filters[k] = filters[k];
-        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %zu is NULL", k);
+        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %llu is NULL",
+                                         (unsigned long long)k);
         else if (filters[k]->status != SPK_OK)
             spki_filter_fail(&chain->f, filters[k]->status, "%s", filters[k]->error);
     }
@@ -27553,8 +27554,9 @@ SPKI_FN size_t spki_custom_apply(spk_filter *f, spk_event *events, size_t count)
     kept = d->apply(d->ctx, events, count);
     f->stats.others += others;
     if (kept >= others && kept <= count) return kept;
-    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %zu of %zu events, %zu of them not CD", kept,
-                     count, others);
+    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %llu of %llu events, %llu of them not CD",
+                     (unsigned long long)kept, (unsigned long long)count,
+                     (unsigned long long)others);
     return others; /* what it left is not known */
 }
 
@@ -28165,7 +28167,8 @@ SPKI_FN spki_grid spki_map_grid(const spki_map *map)
 /* Is there a cell for the pixel, and the time within reach? */
 SPKI_INLINE bool spki_grid_fits(const spki_grid *g, uint32_t x, uint32_t y, int64_t t)
 {
-    return __builtin_expect((x < g->width) & (y < g->height) & spki_map_near(g->base, t), 1);
+    const bool inside = (x < g->width) & (y < g->height);
+    return __builtin_expect(inside && spki_map_near(g->base, t), 1);
 }
 
 /* Of the plane of a polarity, where the map has two. */
@@ -28375,12 +28378,14 @@ SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
 {
     if (d->pixel_count == 0 || h->f.status != SPK_OK) return;
     if (!d->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %zu", d->pixel_count);
+        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %llu",
+                         (unsigned long long)d->pixel_count);
         return;
     }
     h->pixels = (spk_pixel *)spki_alloc_raw(&h->f.mem, d->pixel_count, sizeof *h->pixels);
     if (!h->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %zu pixels", d->pixel_count);
+        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %llu pixels",
+                         (unsigned long long)d->pixel_count);
         return;
     }
     memcpy(h->pixels, d->pixels, d->pixel_count * sizeof *h->pixels);
@@ -28550,6 +28555,10 @@ SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-background: events that no neighbour supports ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
 
 typedef struct spki_background {
     spk_filter f;
@@ -29234,8 +29243,8 @@ SPKI_FN bool spki_scene_render(const spki_scene *s, spk_decoder *decoder, uint64
     if (!s->d->frame(s->d->frame_ctx, index, out)) return false;
     for (k = 0; k < count; k++) {
         if (out[k] >= 0.0f && out[k] <= 1.0f) continue;
-        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %zu is not in 0 to 1",
-                          (unsigned long long)index, k);
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %llu is not in 0 to 1",
+                          (unsigned long long)index, (unsigned long long)k);
         return false;
     }
     return true;
@@ -29280,7 +29289,8 @@ SPKI_FN bool spki_sim_make_room(spk_decoder *decoder, spki_sim *s)
         spki_free(&decoder->mem, events, room, sizeof *events);
         spki_free(&decoder->mem, sorted, room, sizeof *sorted);
         spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL,
-                          "no memory for more than %zu events between two pictures", s->room);
+                          "no memory for more than %llu events between two pictures",
+                          (unsigned long long)s->room);
         return false;
     }
     if (s->count) memcpy(events, s->events, s->count * sizeof *events);
@@ -41327,8 +41337,8 @@ SPKI_FN spki_conv_sweep_fn spki_conv_sweep_of(spk_isa isa, uint32_t lanes)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-build: checking, measuring and laying out the stages ---- */
 
-/* Steps with more active inputs than this share of all are faster window by window. Measured with
-   5 x 5 kernels, stride 2 and 1, 8 and 16 channels, AVX2 and AVX-512 (docs/decisions.md). */
+/* Steps with more active inputs than this share of all are computed window by window. A judgement
+   so far: between a tenth, where sparse wins clearly, and one, where it loses (spkbench events). */
 #define SPKI_CONV_FULL_ABOVE 0.25
 
 SPKI_FN const char *spki_conv_layer_name(const spk_conv_layer *layer)

@@ -112,7 +112,7 @@ SPIKELIB_API spk_result spk_flow_status(const spk_flow *flow);
 SPIKELIB_API const char *spk_flow_error(const spk_flow *flow);
 SPIKELIB_API void spk_flow_reset(spk_flow *flow);
 /* A vector for each event, in their order; returns for how many there is one. 0 after an error or
-   for NULL. Cost: some 100 ns an event; allocates nothing. */
+   for NULL. Cost: some hundreds of nanoseconds an event; allocates nothing. */
 SPIKELIB_API size_t spk_flow_apply(spk_flow *flow, const spk_event *events, size_t count,
                                    spk_flow_vector *out);
 

@@ -4,8 +4,8 @@
 
 #include "layer.h"
 
-/* Steps with more active inputs than this share of all are faster window by window. Measured with
-   5 x 5 kernels, stride 2 and 1, 8 and 16 channels, AVX2 and AVX-512 (docs/decisions.md). */
+/* Steps with more active inputs than this share of all are computed window by window. A judgement
+   so far: between a tenth, where sparse wins clearly, and one, where it loses (spkbench events). */
 #define SPKI_CONV_FULL_ABOVE 0.25
 
 SPKI_FN const char *spki_conv_layer_name(const spk_conv_layer *layer)

@@ -205,7 +205,8 @@ SPIKELIB_API spk_filter *spk_filter_chain(spk_filter *const *filters, size_t cou
     chain->count = count;
     for (k = 0; k < count; k++) {
         chain->filters[k] = filters[k];
-        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %zu is NULL", k);
+        if (!filters[k]) spki_filter_fail(&chain->f, SPK_ERR_NULL, "filter %llu is NULL",
+                                         (unsigned long long)k);
         else if (filters[k]->status != SPK_OK)
             spki_filter_fail(&chain->f, filters[k]->status, "%s", filters[k]->error);
     }
@@ -234,8 +235,9 @@ SPKI_FN size_t spki_custom_apply(spk_filter *f, spk_event *events, size_t count)
     kept = d->apply(d->ctx, events, count);
     f->stats.others += others;
     if (kept >= others && kept <= count) return kept;
-    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %zu of %zu events, %zu of them not CD", kept,
-                     count, others);
+    spki_filter_fail(f, SPK_ERR_RANGE, "apply returned %llu of %llu events, %llu of them not CD",
+                     (unsigned long long)kept, (unsigned long long)count,
+                     (unsigned long long)others);
     return others; /* what it left is not known */
 }
 

@@ -2,7 +2,12 @@
 #ifndef SPIKELIB_EVENT_FILTER_BACKGROUND_H
 #define SPIKELIB_EVENT_FILTER_BACKGROUND_H
 
+#include "../simd/have.h"
 #include "filter_pixel.h"
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
 
 typedef struct spki_background {
     spk_filter f;

@@ -172,7 +172,8 @@ SPKI_FN spki_grid spki_map_grid(const spki_map *map)
 /* Is there a cell for the pixel, and the time within reach? */
 SPKI_INLINE bool spki_grid_fits(const spki_grid *g, uint32_t x, uint32_t y, int64_t t)
 {
-    return __builtin_expect((x < g->width) & (y < g->height) & spki_map_near(g->base, t), 1);
+    const bool inside = (x < g->width) & (y < g->height);
+    return __builtin_expect(inside && spki_map_near(g->base, t), 1);
 }
 
 /* Of the plane of a polarity, where the map has two. */

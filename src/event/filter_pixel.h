@@ -195,12 +195,14 @@ SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
 {
     if (d->pixel_count == 0 || h->f.status != SPK_OK) return;
     if (!d->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %zu", d->pixel_count);
+        spki_filter_fail(&h->f, SPK_ERR_NULL, "pixels is NULL, pixel_count = %llu",
+                         (unsigned long long)d->pixel_count);
         return;
     }
     h->pixels = (spk_pixel *)spki_alloc_raw(&h->f.mem, d->pixel_count, sizeof *h->pixels);
     if (!h->pixels) {
-        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %zu pixels", d->pixel_count);
+        spki_filter_fail(&h->f, SPK_ERR_OUT_OF_MEMORY, "no memory for %llu pixels",
+                         (unsigned long long)d->pixel_count);
         return;
     }
     memcpy(h->pixels, d->pixels, d->pixel_count * sizeof *h->pixels);

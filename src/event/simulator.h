@@ -40,7 +40,8 @@ SPKI_FN bool spki_sim_make_room(spk_decoder *decoder, spki_sim *s)
         spki_free(&decoder->mem, events, room, sizeof *events);
         spki_free(&decoder->mem, sorted, room, sizeof *sorted);
         spki_decoder_fail(decoder, SPK_ERR_OUT_OF_MEMORY, NULL,
-                          "no memory for more than %zu events between two pictures", s->room);
+                          "no memory for more than %llu events between two pictures",
+                          (unsigned long long)s->room);
         return false;
     }
     if (s->count) memcpy(events, s->events, s->count * sizeof *events);

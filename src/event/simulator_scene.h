@@ -221,8 +221,8 @@ SPKI_FN bool spki_scene_render(const spki_scene *s, spk_decoder *decoder, uint64
     if (!s->d->frame(s->d->frame_ctx, index, out)) return false;
     for (k = 0; k < count; k++) {
         if (out[k] >= 0.0f && out[k] <= 1.0f) continue;
-        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %zu is not in 0 to 1",
-                          (unsigned long long)index, k);
+        spki_decoder_fail(decoder, SPK_ERR_RANGE, NULL, "frame %llu: value %llu is not in 0 to 1",
+                          (unsigned long long)index, (unsigned long long)k);
         return false;
     }
     return true;
