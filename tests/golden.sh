@@ -16,7 +16,7 @@ build() { # build ROW COMPILER FLAGS...
     shift 2
     case $compiler in *++*) lang=c++ ;; esac
     have "$compiler" || { echo "no $compiler" >"$D/$row.skip"; return; }
-    timeout 600 "$compiler" -x $lang "$@" tests/golden.c -o "$D/$row.exe" $LIBS \
+    timeout 600 "$compiler" -x $lang "$@" $NETWORKS_ALONE tests/golden.c -o "$D/$row.exe" $LIBS \
         >"$D/$row.log" 2>&1 || echo "does not compile: $(grep -m1 error "$D/$row.log")" >"$D/$row.bad"
 }
 

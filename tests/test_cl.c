@@ -1,7 +1,8 @@
 /* ---- >>test-cl: a network on an OpenCL device is the network ----
    The same life of a network, once on the CPU and once on a device, in each way that a device can
    work; everything that comes out has to be equal. Skipped where there is no OpenCL device.
-   check: not under sanitizers, because the device's compiler runs inside this process */
+   check: not under sanitizers, because the device's compiler runs inside this process
+   check: networks alone */
 #define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 #include "spikelib_cl.h"

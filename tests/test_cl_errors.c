@@ -1,5 +1,6 @@
 /* ---- >>test-cl-errors: whatever fails in OpenCL is reported, and the network goes on ----
-   Against an OpenCL that computes nothing and fails when told; no device is needed. */
+   Against an OpenCL that computes nothing and fails when told; no device is needed.
+   check: networks alone */
 #define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_MODELS
 #include "spikelib.h"

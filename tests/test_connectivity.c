@@ -1,6 +1,7 @@
 /* Connectivity: that rows are drawn from the distributions they promise, in whatever pieces. The
    references are closed forms in double precision with libm; a p-value below 1e-4 in any of 20
-   fixed seeds is a failure, and so is one of all seeds together (Fisher's method). */
+   fixed seeds is a failure, and so is one of all seeds together (Fisher's method).
+   check: networks alone */
 #include "../src/net/projections.h"
 
 #include "connectivity.h"

@@ -1,4 +1,5 @@
-/* ---- >>test_core: results, memory, Philox, XXH64, instruction sets, arithmetic, threads ---- */
+/* ---- >>test_core: results, memory, Philox, XXH64, instruction sets, arithmetic, threads ----
+   check: networks alone */
 
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1 /* setenv under -std=c11 */

@@ -1,4 +1,5 @@
-/* ---- >>test_drives: sources, drives and storage against their distributions ---- */
+/* ---- >>test_drives: sources, drives and storage against their distributions ----
+   check: networks alone */
 
 #define SPIKELIB_IMPLEMENTATION
 #include "models.h"

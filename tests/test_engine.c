@@ -1,4 +1,5 @@
-/* ---- >>test_engine: every spike of an independent simulator, whatever the threads ---- */
+/* ---- >>test_engine: every spike of an independent simulator, whatever the threads ----
+   check: networks alone */
 
 /* check: threads */
 #include "check.h"

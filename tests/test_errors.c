@@ -1,4 +1,5 @@
-/* ---- >>test_errors: whatever is wrong is named, changes nothing and leaks nothing ---- */
+/* ---- >>test_errors: whatever is wrong is named, changes nothing and leaks nothing ----
+   check: networks alone */
 
 #include "check.h"
 #include "spikelib.h"

@@ -1,4 +1,5 @@
-/* ---- >>test_functions: our own exp and its like, and spikes that outgrow the queue ---- */
+/* ---- >>test_functions: our own exp and its like, and spikes that outgrow the queue ----
+   check: networks alone */
 
 #define SPIKELIB_IMPLEMENTATION
 #include "models.h"

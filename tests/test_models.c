@@ -1,4 +1,5 @@
-/* ---- >>test_models: every model against the mathematics it stands for ---- */
+/* ---- >>test_models: every model against the mathematics it stands for ----
+   check: networks alone */
 
 /* References: closed forms; the tables of Izhikevich (2004, figure 1) and of Naud et al. (2008),
    with converged spike times; Runge-Kutta integration in double at a small step, written here with

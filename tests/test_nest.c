@@ -1,4 +1,5 @@
-/* ---- >>test_nest: every spike of NEST's explicit networks ---- */
+/* ---- >>test_nest: every spike of NEST's explicit networks ----
+   check: networks alone */
 
 /* The networks, their inputs and what NEST 3.10 made of them are files of the shared test data
    (data/nest: README.md and make_reference.py there say how they were made). A second reference,

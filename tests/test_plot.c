@@ -1,4 +1,5 @@
-/* ---- >>test_plot: SVG pictures: whole or absent, well-formed, saying what they show ---- */
+/* ---- >>test_plot: SVG pictures: whole or absent, well-formed, saying what they show ----
+   check: networks alone */
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

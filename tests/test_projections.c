@@ -1,4 +1,5 @@
-/* Connectivity: the same rows in whatever pieces; lists and callbacks; limits and errors. */
+/* Connectivity: the same rows in whatever pieces; lists and callbacks; limits and errors.
+   check: networks alone */
 #include "../src/net/projections.h"
 
 #include "connectivity.h"

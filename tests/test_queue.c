@@ -1,6 +1,7 @@
 /* Rows and the queue of what is on its way: every synapse arrives once, in its step, with the
    weight of that moment, whatever the row looks like. Expected values are counted by hand: the
-   membranes here neither leak (within 1e-6) nor spike. */
+   membranes here neither leak (within 1e-6) nor spike.
+   check: networks alone */
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

@@ -1,4 +1,5 @@
-/* ---- >>test_record: recorders lose nothing, whatever is full ---- */
+/* ---- >>test_record: recorders lose nothing, whatever is full ----
+   check: networks alone */
 
 /* check: threads */
 #include "check.h"
