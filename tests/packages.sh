@@ -25,6 +25,7 @@ want /usr/include/lz4.h liblz4-dev
 want /usr/include/zstd.h libzstd-dev
 want /usr/include/hdf5 libhdf5-dev
 ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 || need+=(ocl-icd-libopencl1 pocl-opencl-icd)
+want oclgrind oclgrind
 if [ "$(uname -m)" = x86_64 ]; then
     want qemu-aarch64 qemu-user
     want aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
