@@ -568,6 +568,9 @@ SECTION_CONTRACT = """\
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* what its own intrinsics leave undefined */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 """
 
@@ -596,6 +599,7 @@ SECTION_TAIL = """\
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 """.split("\n")

@@ -3023,6 +3023,9 @@ SPKI_OVERLOAD spk_conv *spk_conv_create(const spk_conv_desc &desc)
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* what its own intrinsics leave undefined */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 /* ---- >>foundation: what every part of the implementation stands on ---- */
@@ -7444,6 +7447,7 @@ struct spk_model_def {
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 
@@ -7461,6 +7465,9 @@ struct spk_model_def {
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* what its own intrinsics leave undefined */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 /* ---- >>status: names and meanings of results ---- */
@@ -42703,6 +42710,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 

@@ -90,6 +90,9 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* what its own intrinsics leave undefined */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 #ifndef SPIKELIB_GPU_SECTION
@@ -5145,6 +5148,7 @@ SPIKELIB_API spk_backend *spk_cl_backend_auto(void)
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 
