@@ -1,5 +1,6 @@
 /* A short, deterministic run of tests/fuzz/fuzz_events.c: damaged streams of the formats of this
-   part give no sanitizer anything to say, and the same events however they are cut and decoded. */
+   part give no sanitizer anything to say, and the same events however they are cut and decoded.
+   (SPIKELIB_IMPLEMENTATION is in that file.) */
 #define main fuzz_main
 #include "fuzz/fuzz_events.c"
 #undef main
