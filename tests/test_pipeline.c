@@ -5,6 +5,7 @@
 #include "spikelib.h"
 
 #include "check.h"
+#include "heap.h"
 
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
@@ -590,28 +591,107 @@ TEST(stopping_counts_what_did_not_come_through)
     finish(&v, 1);
 }
 
+/* -- adaptive concurrency -- */
+
+/* Other workers' calls, as many as are allowed beside the one to come. */
+static uint32_t step_beside(world *w, const char *item)
+{
+    spki_stage *s = &w->p->stage[0];
+    spk_stage_stats st;
+    CHECK_EQ(put(w, SPK_PRIORITY_NORMAL, 1, item), 1);
+    s->running = s->allowed;
+    CHECK(!spk_pipeline_step(w->p)); /* as many calls as are allowed run already */
+    s->running = s->allowed - 1;
+    CHECK(spk_pipeline_step(w->p));
+    s->running = 0;
+    CHECK_EQ(spk_pipeline_get_stage(w->p, 0, &st), SPK_OK);
+    return st.concurrency;
+}
+
+/* Gradient2 with a tolerance of 1.5, a smoothing of 0.2 and a queue of 1: a call that takes ten
+   times the average halves the aim (the gradient's floor), so limit -> 0.9 limit + 0.2; one that
+   takes the average raises it by 0.2. From 8: 7.4, 6.86, 6.374, 5.9366, 5.5429, 5.1886, 4.8698,
+   4.5828; then 4.7828, 4.9828, 5.1828, ..., 5.9828, 6.1828. What is allowed is the whole part. */
+TEST(concurrency_falls_when_calls_slow_down_and_comes_back)
+{
+    static const uint32_t slow[] = {7, 6, 6, 5, 5, 5, 4, 4};
+    static const uint32_t quick[] = {4, 4, 5, 5, 5, 5, 5, 6};
+    world w = {0};
+    const spk_pipeline_desc d = manual_desc(&w);
+    spk_stage_desc s = {0};
+    s.adaptive = true;
+    s.concurrency = 8;
+    begin(&w, &d, &s);
+    w.cost = 100 * US;
+    for (int k = 0; k < 12; k++) CHECK_EQ(step_beside(&w, "a"), 8);
+    w.cost = 1000 * US;
+    for (int k = 0; k < 8; k++) CHECK_EQ(step_beside(&w, "b"), slow[k]);
+    w.cost = 100 * US;
+    for (int k = 0; k < 8; k++) CHECK_EQ(step_beside(&w, "c"), quick[k]);
+    for (int k = 0; k < 9; k++) (void)step_beside(&w, "d");
+    CHECK_EQ(step_beside(&w, "e"), 8);
+    CHECK_EQ(step_beside(&w, "f"), 8); /* never above what was asked for */
+    finish(&w, 1);
+}
+
+/* A stage that is hardly used says nothing about how much it could do. */
+TEST(concurrency_stays_while_less_than_half_of_it_is_used)
+{
+    world w = {0};
+    const spk_pipeline_desc d = manual_desc(&w);
+    spk_stage_desc s = {0};
+    s.adaptive = true;
+    s.concurrency = 8;
+    begin(&w, &d, &s);
+    for (int k = 0; k < 30; k++) {
+        spk_stage_stats st;
+        w.cost = k < 12 ? 100 * US : 1000 * US;
+        CHECK_EQ(put(&w, SPK_PRIORITY_NORMAL, 1, "a"), 1);
+        CHECK(spk_pipeline_step(w.p));
+        CHECK_EQ(spk_pipeline_get_stage(w.p, 0, &st), SPK_OK);
+        CHECK_EQ(st.concurrency, 8);
+    }
+    finish(&w, 1);
+}
+
+/* -- sequence numbers -- */
+
+/* Those of the queues have 32 bits. */
+TEST(sequence_numbers_wrap_at_32_bits)
+{
+    world w = {0};
+    const spk_pipeline_desc d = manual_desc(&w);
+    char want[301] = {0};
+    w.p = spk_pipeline_create(&d);
+    CHECK_EQ(spk_pipeline_add(w.p, "pass", pass, NULL, NULL), SPK_OK);
+    CHECK_EQ(spk_pipeline_add(w.p, "note", note, &w, NULL), SPK_OK);
+    CHECK_EQ(spk_pipeline_start(w.p), SPK_OK);
+    for (uint32_t k = 0; k < 2 * w.p->lanes * (SPK_PRIORITY_COUNT - 1); k++) {
+        w.p->queue[k].open = UINT64_C(0xfffffffe) << 32;
+        w.p->queue[k].seq = 0xfffffffeu;
+    }
+    for (int round = 0; round < 30; round++) {
+        char ten[11] = {0};
+        for (int k = 0; k < 10; k++) ten[k] = want[round * 10 + k] = (char)('a' + (round + k) % 26);
+        if (round % 3 == 0) { /* one at a time, all waiting: items are appended across the wrap */
+            for (int k = 0; k < 10; k++) {
+                const char one[2] = {ten[k], 0};
+                CHECK_EQ(put(&w, SPK_PRIORITY_NORMAL, 1, one), 1);
+            }
+        } else {
+            CHECK_EQ(put(&w, SPK_PRIORITY_NORMAL, 1, ten), 10);
+        }
+        if (round % 2 == 0) continue;
+        while (spk_pipeline_step(w.p)) continue;
+    }
+    while (spk_pipeline_step(w.p)) continue;
+    CHECK_EQ(w.seen, 300);
+    CHECK_STR(w.log, want);
+    CHECK((w.p->queue[spki_queue_index(w.p, 0, spki_lane_of(w.p, 1), 2)].open >> 32) < 1000);
+    finish(&w, 2);
+}
+
 /* -- errors -- */
-
-typedef struct heap {
-    size_t blocks, calls, fail_at;
-} heap;
-
-static void *heap_alloc(void *ctx, size_t size, size_t align)
-{
-    heap *h = (heap *)ctx;
-    void *block;
-    if (++h->calls == h->fail_at) return NULL;
-    block = aligned_alloc(align, (size + align - 1) / align * align);
-    h->blocks += block != NULL;
-    return block;
-}
-
-static void heap_free(void *ctx, void *block, size_t size)
-{
-    (void)size;
-    ((heap *)ctx)->blocks--;
-    free(block);
-}
 
 TEST(every_allocation_may_fail_and_nothing_leaks)
 {
@@ -619,9 +699,7 @@ TEST(every_allocation_may_fail_and_nothing_leaks)
         world w = {0};
         heap h = {0};
         spk_pipeline_desc d = manual_desc(&w);
-        d.allocator.ctx = &h;
-        d.allocator.alloc = heap_alloc;
-        d.allocator.free = heap_free;
+        d.allocator = heap_allocator(&h);
         h.fail_at = fail;
         spk_pipeline *p = spk_pipeline_create(&d);
         if (!p) {

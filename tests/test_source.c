@@ -12,6 +12,8 @@ TEST(sources_need_posix_sockets)
     SKIP("no sockets on Windows so far");
 }
 #else
+#include "heap.h"
+
 #include <unistd.h>
 
 #define MS INT64_C(1000000)
@@ -565,27 +567,6 @@ TEST(what_is_wrong_is_named)
     spk_sender_close(to);
 }
 
-typedef struct heap {
-    size_t blocks, calls, fail_at;
-} heap;
-
-static void *heap_alloc(void *ctx, size_t size, size_t align)
-{
-    heap *h = (heap *)ctx;
-    void *block;
-    if (++h->calls == h->fail_at) return NULL;
-    block = aligned_alloc(align, (size + align - 1) / align * align);
-    h->blocks += block != NULL;
-    return block;
-}
-
-static void heap_free(void *ctx, void *block, size_t size)
-{
-    (void)size;
-    ((heap *)ctx)->blocks--;
-    free(block);
-}
-
 TEST(every_allocation_may_fail_and_nothing_leaks)
 {
     for (int kind = 0; kind < 3; kind++)
@@ -597,9 +578,7 @@ TEST(every_allocation_may_fail_and_nothing_leaks)
             d.port = kind == SPK_SOURCE_TCP ? 9 : 0;
             d.read = tape_read;
             d.read_ctx = &t;
-            d.allocator.ctx = &h;
-            d.allocator.alloc = heap_alloc;
-            d.allocator.free = heap_free;
+            d.allocator = heap_allocator(&h);
             spk_source *s = spk_source_open(&d);
             CHECK_EQ(s == NULL, h.calls >= fail);
             spk_source_close(s);
