@@ -13441,8 +13441,10 @@ typedef struct spki_piece {
     size_t list_cursor;                /* next of the population's spike list */
 } spki_piece;
 
+/* Where a bucket is, in the tile's words; its synapses, and from bit 16 on the weight they share, 0
+   where each has its own. */
 typedef struct spki_bucket {
-    uint32_t at, count; /* in the tile's words; synapses */
+    uint32_t at, count;
 } spki_bucket;
 
 #define SPKI_CHUNK_ITEMS 15u
@@ -13477,7 +13479,7 @@ typedef struct spki_tile {
     size_t words_used, words_capacity;
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
-    uint64_t synapses, buckets;
+    uint64_t synapses, narrow, buckets; /* narrow: synapses in narrow rows */
     uint32_t min_delay, max_delay;
     uint32_t count_bytes;    /* >>row */
     spki_arrivals *arrivals; /* ring of arrival steps */
@@ -13839,16 +13841,22 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 /* ---- >>row: how a tile stores the synapses of one source ----
    A row is
 
-       the number of its entries                   1 word; a source without synapses has row 0
+       the number of its entries                   1 word, with SPKI_ROW_NARROW; a source without
+                                                   synapses has row 0
        an entry for each delay that occurs:        two counts of count_bytes each,
            steps since the delay of the entry before (from 0), and synapses;
            an entry of no synapses lengthens a step, one of no steps the entry before it
        padding to a whole word
        the synapses in order of their delay: slot | weight << 16, or two words
 
-   The synapses of an entry are a bucket: they arrive together. */
+   The synapses of an entry are a bucket: they arrive together. In a narrow row, which has few
+   different weights, those of a bucket share one: it follows the counts in 16 bits, is never 0, and
+   the bucket is made of slots alone, two in a word. */
 
-/* Words of a synapse. */
+#define SPKI_ROW_NARROW 0x80000000u
+#define SPKI_CLASSES 4u /* different weights in a narrow row, at most */
+
+/* Words of a synapse in a row that is not narrow. */
 SPKI_INLINE uint32_t spki_synapse_words(const spk_net *net)
 {
     return net->desc.weight_bits == 32 ? 2 : 1;
@@ -13859,10 +13867,21 @@ SPKI_INLINE uint32_t spki_row_count(const uint8_t *at, uint32_t count_bytes)
     return count_bytes == 1 ? at[0] : (uint32_t)at[0] | (uint32_t)at[1] << 8;
 }
 
-/* Words before the synapses of a row of so many entries. */
-SPKI_INLINE uint32_t spki_row_head(uint32_t entries, uint32_t count_bytes)
+SPKI_INLINE uint32_t spki_entry_bytes(uint32_t count_bytes, bool narrow)
 {
-    return 1 + (entries * 2 * count_bytes + 3) / 4;
+    return 2 * count_bytes + (narrow ? 2u : 0u);
+}
+
+/* Words before the synapses of a row of so many entries. */
+SPKI_INLINE uint32_t spki_row_head(uint32_t entries, uint32_t count_bytes, bool narrow)
+{
+    return 1 + (entries * spki_entry_bytes(count_bytes, narrow) + 3) / 4;
+}
+
+/* Words of a bucket. */
+SPKI_INLINE uint32_t spki_bucket_words(uint32_t count, uint32_t words, bool narrow)
+{
+    return narrow ? (count + 1) / 2 : count * words;
 }
 
 /* Walks over the buckets of a row. */
@@ -13870,18 +13889,22 @@ typedef struct spki_row_reader {
     const uint8_t *next;
     uint32_t left, count_bytes, words; /* entries; per count; per synapse */
     uint32_t delay, at, count;         /* of the bucket at hand; `at` in the tile's words */
+    int32_t weight;                    /* of its synapses, if narrow */
+    bool narrow;
 } spki_row_reader;
 
 SPKI_INLINE void spki_row_open(spki_row_reader *r, const spki_tile *tile, uint32_t id,
                                uint32_t words)
 {
     const uint32_t start = tile->row[id];
-    r->left = tile->words[start];
+    r->left = tile->words[start] & ~SPKI_ROW_NARROW;
+    r->narrow = (tile->words[start] & SPKI_ROW_NARROW) != 0;
     r->next = (const uint8_t *)(tile->words + start + 1);
     r->count_bytes = tile->count_bytes;
     r->words = words;
     r->delay = r->count = 0;
-    r->at = start + spki_row_head(r->left, r->count_bytes);
+    r->weight = 0;
+    r->at = start + spki_row_head(r->left, r->count_bytes, r->narrow);
 }
 
 SPKI_INLINE bool spki_row_next(spki_row_reader *r)
@@ -13890,54 +13913,142 @@ SPKI_INLINE bool spki_row_next(spki_row_reader *r)
         return false;
     }
     r->left--;
-    r->at += r->count * r->words;
+    r->at += spki_bucket_words(r->count, r->words, r->narrow);
     r->delay += spki_row_count(r->next, r->count_bytes);
     r->count = spki_row_count(r->next + r->count_bytes, r->count_bytes);
     r->next += 2 * r->count_bytes;
+    if (r->narrow) {
+        r->weight = (int16_t)spki_row_count(r->next, 2);
+        r->next += 2;
+    }
     return true;
+}
+
+/* Slot k of a bucket of slots. */
+SPKI_INLINE uint32_t spki_narrow_slot(const uint32_t *bucket, uint32_t k)
+{
+    return bucket[k / 2] >> (k % 2 * 16) & 0xffffu;
 }
 
 /* -- writing -- */
 
-/* Counts the synapses of a row by delay. */
-SPKI_FN void spki_count_delays(const spki_edges *e, uint32_t *count, uint32_t *first,
-                               uint32_t *last)
+/* What a row will look like. Synapses are counted at count[delay * classes + class]. */
+typedef struct spki_row_plan {
+    uint32_t classes, first, last; /* different weights, of a narrow row; delays */
+    int32_t weight[SPKI_CLASSES];
+    bool narrow;
+    uint32_t entries, words;
+} spki_row_plan;
+
+SPKI_INLINE uint32_t spki_weight_class(const spki_row_plan *plan, int32_t weight)
 {
-    *first = UINT32_MAX;
-    *last = 0;
+    uint32_t c = 0;
+    while (c < plan->classes && plan->weight[c] != weight) {
+        c++;
+    }
+    return c;
+}
+
+/* Finds the weights of a row; false: too many for a narrow one, or a weight of nothing. */
+SPKI_FN bool spki_find_classes(const spki_edges *e, spki_row_plan *plan)
+{
+    plan->classes = 0;
     for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t d = e->delay[k];
-        count[d]++;
-        *first = SPKI_MIN(*first, d);
-        *last = SPKI_MAX(*last, d);
+        const int32_t w = e->weight[k];
+        if (spki_weight_class(plan, w) == plan->classes) {
+            if (plan->classes == SPKI_CLASSES || w == 0) {
+                return false;
+            }
+            plan->weight[plan->classes++] = w;
+        }
+    }
+    return true;
+}
+
+SPKI_FN void spki_put_count(uint8_t **to, uint32_t n, uint32_t bytes)
+{
+    for (uint32_t k = 0; k < bytes; k++) {
+        *(*to)++ = (uint8_t)(n >> 8 * k);
     }
 }
 
-/* The entries of a row with count[d] synapses of delay d: how many, and where `out` is given, what
-   they are. */
-SPKI_FN uint32_t spki_row_entries(const uint32_t *count, uint32_t first, uint32_t last,
+/* The entries of a row: how many, and where `out` is given, what they are. The fullest entry of a
+   narrow row is even, so that only the last one of a bucket is padded. */
+SPKI_FN uint32_t spki_row_entries(const uint32_t *count, const spki_row_plan *plan,
                                   uint32_t count_bytes, uint8_t *out)
 {
-    const uint32_t most = count_bytes == 1 ? 0xffu : 0xffffu;
+    const uint32_t most = count_bytes == 1 ? 0xffu : 0xffffu, fill = most - (plan->narrow ? 1 : 0);
     uint32_t entries = 0, before = 0;
-    for (uint32_t d = first; d <= last; d++) {
-        for (uint32_t left = count[d]; left; entries++) {
-            const uint32_t step = SPKI_MIN(d - before, most);
-            const uint32_t n = before + step == d ? SPKI_MIN(left, most) : 0;
-            before += step;
-            left -= n;
-            if (out && count_bytes == 1) {
-                *out++ = (uint8_t)step;
-                *out++ = (uint8_t)n;
-            } else if (out) {
-                *out++ = (uint8_t)step;
-                *out++ = (uint8_t)(step >> 8);
-                *out++ = (uint8_t)n;
-                *out++ = (uint8_t)(n >> 8);
+    for (uint32_t d = plan->first; d <= plan->last; d++) {
+        for (uint32_t c = 0; c < plan->classes; c++) {
+            for (uint32_t left = count[d * plan->classes + c]; left; entries++) {
+                const uint32_t step = SPKI_MIN(d - before, most);
+                const uint32_t n = before + step == d ? SPKI_MIN(left, fill) : 0;
+                before += step;
+                left -= n;
+                if (out) {
+                    spki_put_count(&out, step, count_bytes);
+                    spki_put_count(&out, n, count_bytes);
+                }
+                if (out && plan->narrow) {
+                    spki_put_count(&out, (uint32_t)plan->weight[c], 2);
+                }
             }
         }
     }
     return entries;
+}
+
+SPKI_FN void spki_forget_counts(uint32_t *count, const spki_row_plan *plan)
+{
+    memset(count + plan->first * plan->classes, 0,
+           ((size_t)plan->last - plan->first + 1) * plan->classes * sizeof *count);
+}
+
+/* Counts the synapses of a row and measures it. */
+SPKI_FN void spki_count_row(const spki_edges *e, uint32_t *count, uint32_t count_bytes,
+                            uint32_t words, spki_row_plan *plan)
+{
+    plan->first = UINT32_MAX;
+    plan->last = 0;
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t d = e->delay[k];
+        const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
+        count[d * plan->classes + c]++;
+        plan->first = SPKI_MIN(plan->first, d);
+        plan->last = SPKI_MAX(plan->last, d);
+    }
+    plan->entries = spki_row_entries(count, plan, count_bytes, NULL);
+    plan->words = spki_row_head(plan->entries, count_bytes, plan->narrow);
+    for (uint32_t d = plan->first * plan->classes; d < (plan->last + 1) * plan->classes; d++) {
+        plan->words += spki_bucket_words(count[d], words, plan->narrow);
+    }
+}
+
+/* Chooses how to store a row: narrow where it may be and where that is shorter. `count` is clear
+   and holds afterwards what spki_forget_counts clears again. */
+SPKI_FN void spki_plan_row(const spki_edges *e, uint32_t *count, uint32_t count_bytes,
+                           uint32_t words, bool may_be_narrow, spki_row_plan *plan)
+{
+    uint32_t narrow_words = UINT32_MAX;
+    plan->narrow = may_be_narrow && spki_find_classes(e, plan);
+    if (plan->narrow) {
+        spki_count_row(e, count, count_bytes, words, plan);
+        narrow_words = plan->words;
+        if (narrow_words <= e->count) {
+            return; /* the other form has a word a synapse, and a head */
+        }
+        spki_forget_counts(count, plan);
+    }
+    const spki_row_plan narrow = *plan;
+    plan->narrow = false;
+    plan->classes = 1;
+    spki_count_row(e, count, count_bytes, words, plan);
+    if (narrow_words < plan->words) {
+        spki_forget_counts(count, plan);
+        *plan = narrow;
+        spki_count_row(e, count, count_bytes, words, plan);
+    }
 }
 #endif /* SPIKELIB_NO_NET */
 
@@ -14023,8 +14134,27 @@ SPKI_INLINE bool spki_copy_bucket(spki_tile *tile, spki_arrivals *a, const uint3
     return true;
 }
 
+/* Copies a narrow bucket as one that is not; false: no room. */
+SPKI_INLINE bool spki_copy_narrow(spki_tile *tile, spki_arrivals *a, const uint32_t *from,
+                                  uint32_t count, int32_t weight)
+{
+    if ((size_t)(a->end - a->to) < count && !spki_open_batch(tile, a)) {
+        return false;
+    }
+    const uint32_t high = (uint32_t)weight << 16;
+    uint32_t *to = a->to;
+    a->to = to + count;
+    for (uint32_t k = 0; k < count; k += SPKI_COPIED, from += SPKI_COPIED / 2) {
+        for (uint32_t j = 0; j < SPKI_COPIED / 2; j++) {
+            to[k + 2 * j] = (from[j] & 0xffffu) | high;
+            to[k + 2 * j + 1] = from[j] >> 16 | high;
+        }
+    }
+    return true;
+}
+
 /* Files a bucket by reference; the caller has seen to it that there is room. */
-SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, uint32_t at, uint32_t count)
+SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, spki_bucket bucket)
 {
     uint32_t k = a->last_chunk;
     if (k == SPKI_NONE || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -14040,9 +14170,7 @@ SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, uint32_t at, ui
         }
         a->last_chunk = k = fresh;
     }
-    spki_bucket *item = &tile->chunk[k].item[tile->chunk[k].count++];
-    item->at = at;
-    item->count = count;
+    tile->chunk[k].item[tile->chunk[k].count++] = bucket;
 }
 
 /* Gives back what has been delivered. */
@@ -15555,8 +15683,9 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
 /* One synapse and where it is stored. */
 typedef struct spki_synapse_at {
     spk_synapse synapse;
-    uint32_t tile, word;
+    uint32_t tile, word, slot; /* word: its own, or its bucket's where the row is narrow */
     int32_t stored;
+    bool narrow;
     double quantum;
 } spki_synapse_at;
 
@@ -15585,17 +15714,24 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     size_t n = 0;
     spki_row_open(&row, tile, source, per);
     while (spki_row_next(&row)) {
-        for (uint32_t k = 0, at = row.at; k < row.count; k++, at += per) {
-            const uint32_t word = tile->words[at];
+        for (uint32_t k = 0; k < row.count; k++) {
+            const uint32_t at = row.at + (row.narrow ? k / 2 : k * per);
+            const uint32_t *word = tile->words + at;
+            const uint32_t slot = row.narrow ? spki_narrow_slot(tile->words + row.at, k)
+                                  : per == 2 ? *word
+                                             : *word & 0xffffu;
             uint32_t id, receptor;
-            const spki_population *pop =
-                spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu, &id, &receptor);
+            const spki_population *pop = spki_slot_target(net, tile, slot, &id, &receptor);
             if (spki_view_index(post, id) == UINT32_MAX) {
                 continue;
             }
             if (n < room) {
                 spki_synapse_at *s = &out[n];
-                s->stored = per == 2 ? (int32_t)tile->words[at + 1] : (int32_t)word >> 16;
+                s->stored = row.narrow ? row.weight
+                            : per == 2 ? (int32_t)word[1]
+                                       : (int32_t)*word >> 16;
+                s->narrow = row.narrow;
+                s->slot = slot;
                 s->quantum = pop->quantum[receptor];
                 if (pop->model->input[pop->receptor_input[receptor]].value > 1.5) {
                     s->quantum = -s->quantum; /* SPK_INH stores magnitudes */
@@ -15724,10 +15860,8 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
-    const spki_tile *tile = &net->tile[s->tile];
-    const uint32_t word = tile->words[s->word];
-    const spki_population *pop = spki_slot_target(
-        net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu, &id, &receptor);
+    const spki_population *pop =
+        spki_slot_target(net, &net->tile[s->tile], s->slot, &id, &receptor);
     const double kind = pop->model->input[pop->receptor_input[receptor]].value;
     double q = w / s->quantum;
     if ((kind > 0.5 && q < 0.0) || !(q <= most && q >= -most)) {
@@ -15736,6 +15870,131 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
     q = (q + 6755399441055744.0) - 6755399441055744.0;
     *stored = (int32_t)q;
     return true;
+}
+
+/* Writes a row's synapses with a weight each behind `out`; returns where it ends. */
+SPKI_FN uint32_t *spki_widen_row(const spki_tile *tile, uint32_t id, uint32_t *out)
+{
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, 1);
+    const uint32_t head = spki_row_head(row.left, tile->count_bytes, false);
+    uint32_t *to = out + head;
+    uint8_t *entry = (uint8_t *)(out + 1);
+    out[head - 1] = 0; /* the padding */
+    out[0] = row.left;
+    for (uint32_t before = 0; spki_row_next(&row); before = row.delay) {
+        spki_put_count(&entry, row.delay - before, tile->count_bytes);
+        spki_put_count(&entry, row.count, tile->count_bytes);
+        for (uint32_t k = 0; k < row.count; k++) {
+            *to++ = row.narrow ? spki_narrow_slot(tile->words + row.at, k) |
+                                     (uint32_t)row.weight << 16
+                               : tile->words[row.at + k];
+        }
+    }
+    return to;
+}
+
+/* Gives every synapse of a tile a weight of its own. */
+SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
+{
+    size_t words = 1;
+    for (uint32_t id = 0; id < net->neurons; id++) {
+        spki_row_reader row;
+        spki_row_open(&row, tile, id, 1);
+        words += tile->row[id] ? spki_row_head(row.left, tile->count_bytes, false) : 0;
+        while (spki_row_next(&row)) {
+            words += row.count;
+        }
+    }
+    const size_t capacity = words + SPKI_COPIED;
+    if (capacity > UINT32_MAX) {
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^32 words");
+    }
+    uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
+    if (!wide) {
+        return spki_no_memory(net, "weights that differ");
+    }
+    *to++ = 0;
+    for (uint32_t id = 0; id < net->neurons; id++) {
+        uint32_t *const start = to;
+        if (tile->row[id]) {
+            to = spki_widen_row(tile, id, start);
+            tile->row[id] = (uint32_t)(start - wide);
+        }
+    }
+    spki_free(&net->mem, tile->words, tile->words_capacity, sizeof *tile->words);
+    tile->words = wide;
+    tile->words_used = words;
+    tile->words_capacity = capacity;
+    tile->narrow = 0;
+    return SPK_OK;
+}
+
+/* Widens the tiles in which a synapse of a narrow row gets a weight of its own. What is on its way
+   is recalled first, since it says where its buckets are. `moved`: some were. */
+SPKI_FN spk_result spki_widen_for(spk_net *net, const spki_synapse_at *at, const double *weights,
+                                  size_t n, bool *moved)
+{
+    spk_result result = SPK_OK;
+    *moved = false;
+    for (size_t k = 0; k < n && result == SPK_OK; k++) {
+        spki_tile *tile = &net->tile[at[k].tile];
+        int32_t stored = 0;
+        if (!tile->narrow || !at[k].narrow ||
+            !spki_store_weight(net, &at[k], weights[k], &stored) || stored == at[k].stored) {
+            continue;
+        }
+        if (!*moved) {
+            spki_recall_spikes(net);
+            *moved = true;
+        }
+        result = spki_widen_tile(net, tile);
+    }
+    return result;
+}
+
+/* What each weight becomes in storage: in `stored` of its synapse. */
+SPKI_FN spk_result spki_store_weights(spk_net *net, spki_synapse_at *at, const double *weights,
+                                      size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        if (!spki_store_weight(net, &at[k], weights[k], &at[k].stored)) {
+            return spki_fail(net, SPK_ERR_RANGE,
+                             "set weights: %g of synapse %llu (%u -> %u) does not fit its "
+                             "receptor or %u bits of %g",
+                             weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
+                             net->desc.weight_bits, at[k].quantum);
+        }
+    }
+    return SPK_OK;
+}
+
+/* Finds the synapses between two views and puts the weights there. */
+SPKI_FN spk_result spki_write_weights(spk_net *net, const spki_view *pre, const spki_view *post,
+                                      spki_synapse_at *at, const double *weights, size_t n)
+{
+    bool moved;
+    (void)spki_find_synapses(net, pre, post, at, n);
+    spk_result result = spki_widen_for(net, at, weights, n, &moved);
+    if (result == SPK_OK && moved) {
+        (void)spki_find_synapses(net, pre, post, at, n);
+    }
+    result = result == SPK_OK ? spki_store_weights(net, at, weights, n) : result;
+    result = result == SPK_OK ? spki_sync(net) : result;
+    if (result != SPK_OK) {
+        return result;
+    }
+    net->changed |= SPKI_CHANGED_WEIGHTS;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
+        if (net->desc.weight_bits == 32) {
+            word[1] = (uint32_t)at[k].stored;
+        } else if (!at[k].narrow) { /* a narrow one has its weight already */
+            *word = at[k].slot | (uint32_t)at[k].stored << 16;
+        }
+    }
+    spki_recall_spikes(net); /* what is on its way arrives with the new weights */
+    return SPK_OK;
 }
 
 SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
@@ -15761,33 +16020,7 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
     if (!at) {
         return spki_no_memory(net, "a list of synapses");
     }
-    (void)spki_find_synapses(net, pre, post, at, n);
-    for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        int32_t stored = 0;
-        if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
-            result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %llu (%u -> %u) does not fit its "
-                               "receptor or %u bits of %g",
-                               weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
-                               net->desc.weight_bits, at[k].quantum);
-        }
-        at[k].stored = stored;
-    }
-    if (result == SPK_OK) {
-        result = spki_sync(net);
-        net->changed |= SPKI_CHANGED_WEIGHTS;
-    }
-    for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
-        if (net->desc.weight_bits == 32) {
-            word[1] = (uint32_t)at[k].stored;
-        } else {
-            *word = (*word & 0xffffu) | (uint32_t)at[k].stored << 16;
-        }
-    }
-    if (result == SPK_OK) {
-        spki_recall_spikes(net); /* what is on its way arrives with the new weights */
-    }
+    result = spki_write_weights(net, pre, post, at, weights, n);
     spki_free(&net->mem, at, n, sizeof *at);
     return result;
 }
@@ -16028,6 +16261,7 @@ typedef struct spki_tile_build {
     uint32_t feeds;
     spki_edges edges;
     uint32_t *by_delay; /* synapses of the row at hand, then places; all 0 between rows */
+    bool narrow;        /* rows may be */
     void *scratch;
     size_t scratch_bytes;
     uint32_t next; /* source to go on with */
@@ -16075,20 +16309,30 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
     return true;
 }
 
+/* Rows may share weights where these have 16 bits, nobody records them and no device reads them. */
+SPKI_FN bool spki_may_be_narrow(const spk_net *net)
+{
+    bool may = net->desc.weight_bits == 16 && !net->backend;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        may = may && net->recorder[r]->kind != SPK_REC_WEIGHTS;
+    }
+    return may;
+}
+
 /* Words that a tile's rows will take, from what the rules promise. */
 SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
-    const size_t per_synapse = spki_synapse_words(b->net);
-    double synapses = 0.0, sources = 0.0;
+    double synapses = 0.0, sources = 0.0, each = b->narrow ? 0.5 : spki_synapse_words(b->net);
     for (uint32_t f = 0; f < b->feeds; f++) {
         const spki_feed *feed = &b->feed[f];
         const double n = spki_proj_expected_row_total(&feed->projection->proj, feed->t0, feed->t1);
         synapses += spki_finite(n) ? n : 0.0;
+        each = feed->projection->lo < feed->projection->hi ? SPKI_MAX(each, 1.0) : each;
         sources += (double)b->net->view[feed->projection->source].size;
     }
     /* a bucket for every few synapses, at most one a delay: 48 is typical of 1.5 +- 0.75 ms */
     const double buckets = SPKI_MIN(synapses, 48.0 * SPKI_MIN(sources, (double)b->net->neurons));
-    const double words = synapses * (double)per_synapse + buckets + sources + 1024.0;
+    const double words = synapses * each + buckets + sources + 1024.0;
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
@@ -16133,53 +16377,63 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
     return SPK_OK;
 }
 
+/* Puts a synapse where the next one of its delay goes: `place` in words, or in slots if narrow. */
+SPKI_INLINE void spki_put_synapse(uint32_t *out, uint32_t *place, uint32_t slot, int32_t weight,
+                                  bool narrow, uint32_t words)
+{
+    const uint32_t at = *place;
+    *place += narrow ? 1 : words;
+    if (narrow) {
+        out[at / 2] = at % 2 ? out[at / 2] | slot << 16 : slot;
+    } else if (words == 2) {
+        out[at] = slot;
+        out[at + 1] = (uint32_t)weight;
+    } else {
+        out[at] = slot | (uint32_t)weight << 16;
+    }
+}
+
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
 SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
     const uint32_t per = spki_synapse_words(b->net);
-    uint32_t *place = b->by_delay, first, last;
+    uint32_t *place = b->by_delay;
+    spki_row_plan plan;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    spki_count_delays(e, place, &first, &last);
-    const uint32_t entries = spki_row_entries(place, first, last, tile->count_bytes, NULL);
-    const uint32_t head = spki_row_head(entries, tile->count_bytes);
-    const size_t need = head + (size_t)e->count * per, delays = (size_t)last - first + 1;
-    if (need + SPKI_COPIED > tile->words_capacity - tile->words_used) { /* copies read further */
-        memset(place + first, 0, delays * sizeof *place);
+    spki_plan_row(e, place, tile->count_bytes, per, b->narrow, &plan);
+    if ((size_t)plan.words + SPKI_COPIED > tile->words_capacity - tile->words_used) {
+        spki_forget_counts(place, &plan); /* copies read further than the last word */
         return false;
     }
+    const uint32_t head = spki_row_head(plan.entries, tile->count_bytes, plan.narrow);
     uint32_t *out = tile->words + tile->words_used, at = head;
-    out[0] = entries;
     out[head - 1] = 0; /* the padding */
-    (void)spki_row_entries(place, first, last, tile->count_bytes, (uint8_t *)(out + 1));
-    for (uint32_t d = first; d <= last; d++) {
+    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0);
+    (void)spki_row_entries(place, &plan, tile->count_bytes, (uint8_t *)(out + 1));
+    for (uint32_t d = plan.first * plan.classes; d < (plan.last + 1) * plan.classes; d++) {
         const uint32_t n = place[d];
-        place[d] = at;
-        at += n * per;
+        place[d] = plan.narrow ? 2 * at : at;
+        at += spki_bucket_words(n, per, plan.narrow);
     }
     for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t slot = e->target[k];
-        uint32_t *to = &place[e->delay[k]];
-        tile->indegree[slot]++;
-        if (per == 2) {
-            out[*to] = slot;
-            out[*to + 1] = (uint32_t)e->weight[k];
-            *to += 2;
-        } else {
-            out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
-        }
+        const uint32_t c = plan.narrow ? spki_weight_class(&plan, e->weight[k]) : 0;
+        tile->indegree[e->target[k]]++;
+        spki_put_synapse(out, &place[e->delay[k] * plan.classes + c], e->target[k], e->weight[k],
+                         plan.narrow, per);
     }
-    memset(place + first, 0, delays * sizeof *place);
-    tile->min_delay = SPKI_MIN(tile->min_delay, first);
-    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    spki_forget_counts(place, &plan);
+    tile->min_delay = SPKI_MIN(tile->min_delay, plan.first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, plan.last);
     tile->row[id] = (uint32_t)tile->words_used;
-    tile->words_used += need;
+    tile->words_used += plan.words;
     tile->synapses += e->count;
-    tile->buckets += entries;
+    tile->narrow += plan.narrow ? e->count : 0;
+    tile->buckets += plan.entries;
     return true;
 }
 
@@ -16187,19 +16441,19 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 SPKI_FN void spki_choose_layout(spki_tile_build *b)
 {
     const uint32_t looks = SPKI_MIN(b->net->neurons, 64u);
-    uint64_t narrow = 0, wide = 0;
+    uint64_t bytes = 0, pairs = 0;
     for (uint32_t k = 0; k < looks; k++) {
         const uint32_t id = (uint32_t)((uint64_t)b->net->neurons * k / looks);
-        uint32_t first, last;
+        spki_row_plan plan;
         if (spki_draw_row(b, id) != SPK_OK || b->edges.count == 0) {
             continue; /* where it fails, it will again */
         }
-        spki_count_delays(&b->edges, b->by_delay, &first, &last);
-        narrow += spki_row_entries(b->by_delay, first, last, 1, NULL);
-        wide += spki_row_entries(b->by_delay, first, last, 2, NULL);
-        memset(b->by_delay + first, 0, ((size_t)last - first + 1) * sizeof *b->by_delay);
+        spki_plan_row(&b->edges, b->by_delay, 1, 1, b->narrow, &plan);
+        bytes += spki_row_entries(b->by_delay, &plan, 1, NULL);
+        pairs += spki_row_entries(b->by_delay, &plan, 2, NULL);
+        spki_forget_counts(b->by_delay, &plan);
     }
-    b->tile->count_bytes = narrow < 2 * wide ? 1 : 2; /* twice the entries: as many bytes, slower */
+    b->tile->count_bytes = bytes < 2 * pairs ? 1 : 2; /* twice the entries: as many bytes, slower */
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
@@ -16270,7 +16524,9 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->result = SPK_ERR_FULL; /* "go on" */
     tile->min_delay = UINT32_MAX;
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
-    b->by_delay = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    b->narrow = spki_may_be_narrow(net);
+    b->by_delay = (uint32_t *)spki_alloc(
+        mem, ((size_t)net->desc.max_delay_steps + 2) * SPKI_CLASSES, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
     tile->indegree = (uint32_t *)spki_alloc(
         mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
@@ -16320,7 +16576,8 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
         spki_free(&net->mem, b->feed[f].index, b->feed[f].index_bytes, 1);
     }
     spki_free(&net->mem, b->feed, net->projections, sizeof *b->feed);
-    spki_free(&net->mem, b->by_delay, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    spki_free(&net->mem, b->by_delay, ((size_t)net->desc.max_delay_steps + 2) * SPKI_CLASSES,
+              sizeof(uint32_t));
     spki_free(&net->mem, b->scratch, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
     (void)spki_grow_edges(net, &b->edges, 0);
     if (b->tile && b->tile->indegree) {
@@ -16824,7 +17081,7 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
 #define SPKI_COPY_ROW 4u   /* entries of a row whose buckets are: one of few streams by itself */
 #define SPKI_AHEAD 10u     /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
 
-/* -- the three forms of a synapse and its accumulator -- */
+/* -- the forms of a synapse and its accumulator -- */
 
 SPKI_INLINE void spki_add_16(int32_t *acc, uint32_t s)
 {
@@ -16876,6 +17133,61 @@ SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const 
     tile->events += n;
 }
 
+/* Two slots a word, one weight. */
+SPKI_FN void spki_deliver_narrow(int32_t *acc, const uint32_t *s, uint32_t n, int32_t weight)
+{
+    const uint32_t *const end = s + n / 2, *const fours = s + n / 8 * 4;
+    for (; s < fours; s += 4) {
+        acc[s[0] & 0xffffu] += weight;
+        acc[s[0] >> 16] += weight;
+        acc[s[1] & 0xffffu] += weight;
+        acc[s[1] >> 16] += weight;
+        acc[s[2] & 0xffffu] += weight;
+        acc[s[2] >> 16] += weight;
+        acc[s[3] & 0xffffu] += weight;
+        acc[s[3] >> 16] += weight;
+    }
+    for (; s < end; s++) {
+        acc[*s & 0xffffu] += weight;
+        acc[*s >> 16] += weight;
+    }
+    if (n % 2) {
+        acc[*s & 0xffffu] += weight;
+    }
+}
+
+SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n,
+                                 int32_t weight)
+{
+    if (net->accumulator_bits == 32) {
+        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
+    } else {
+        int64_t *acc = (int64_t *)tile->acc;
+        for (uint32_t k = 0; k < n; k++) {
+            acc[spki_narrow_slot(s, k)] += weight;
+        }
+    }
+    tile->events += n;
+}
+
+SPKI_INLINE spki_bucket spki_bucket_at(uint32_t at, uint32_t count, int32_t weight)
+{
+    spki_bucket b;
+    b.at = at;
+    b.count = count | (uint32_t)weight << 16;
+    return b;
+}
+
+SPKI_INLINE void spki_deliver_where(const spk_net *net, spki_tile *tile, spki_bucket b)
+{
+    const uint32_t *s = tile->words + b.at, shared = b.count >> 16;
+    if (shared) {
+        spki_deliver_shared(net, tile, s, b.count & 0xffffu, (int16_t)shared);
+    } else {
+        spki_deliver_bucket(net, tile, s, b.count);
+    }
+}
+
 SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
@@ -16894,7 +17206,7 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     spki_row_open(&row, tile, id, spki_synapse_words(net));
     while (spki_row_next(&row)) {
         if (row.delay == delay) {
-            spki_deliver_bucket(net, tile, tile->words + row.at, row.count);
+            spki_deliver_where(net, tile, spki_bucket_at(row.at, row.count, row.weight));
         }
     }
 }
@@ -16965,7 +17277,7 @@ SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki
             } else if (next && ahead - c->count < next->count) {
                 spki_prefetch_bucket(tile, next->item[ahead - c->count]);
             }
-            spki_deliver_bucket(net, tile, tile->words + c->item[k].at, c->item[k].count);
+            spki_deliver_where(net, tile, c->item[k]);
         }
         tile->chunks_free++;
     }
@@ -16985,15 +17297,35 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
+SPKI_FN void spki_file_narrow(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step)
+{
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, 1);
+    const uint32_t copied = row.left >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    while (spki_row_next(&row)) {
+        spki_arrivals *a = &tile->arrivals[((uint32_t)step + row.delay) & (net->ring - 1)];
+        if (row.count &&
+            (row.count > copied ||
+             !spki_copy_narrow(tile, a, tile->words + row.at, row.count, row.weight))) {
+            spki_push_bucket(tile, a, spki_bucket_at(row.at, row.count, row.weight));
+        }
+    }
+}
+
 /* Files the buckets of a row under the steps in which they arrive. */
 SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step,
                                uint32_t count_bytes, uint32_t per)
 {
     const uint32_t mask = net->ring - 1, *row = tile->words + tile->row[id];
     const uint32_t entries = row[0];
+    if (entries & SPKI_ROW_NARROW) {
+        spki_file_narrow(net, tile, id, step);
+        return;
+    }
     const uint32_t copied = entries >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
     const uint8_t *next = (const uint8_t *)(row + 1);
-    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes), arrival = (uint32_t)step;
+    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes, false);
+    uint32_t arrival = (uint32_t)step;
     for (uint32_t k = 0; k < entries; k++, next += 2 * count_bytes) {
         const uint32_t count = spki_row_count(next + count_bytes, count_bytes);
         arrival += spki_row_count(next, count_bytes);
@@ -17002,7 +17334,7 @@ SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id,
         }
         spki_arrivals *a = &tile->arrivals[arrival & mask];
         if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
-            spki_push_bucket(tile, a, at, count);
+            spki_push_bucket(tile, a, spki_bucket_at(at, count, 0));
         }
         at += count * per;
     }
@@ -17035,7 +17367,7 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            entries += tile->words[tile->row[id[k]]];
+            entries += tile->words[tile->row[id[k]]] & ~SPKI_ROW_NARROW;
         }
     }
     return entries;
@@ -18526,6 +18858,25 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     return result;
 }
 
+/* How a tile stores its synapses, and why so. */
+SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, char *line,
+                                  size_t size)
+{
+    const spki_llu wide = tile->synapses - tile->narrow, narrow = tile->narrow;
+    if (net->desc.weight_bits == 32) {
+        snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
+    } else if (net->backend) {
+        snprintf(line, size, "  %llu synapses of 4 bytes, as a device reads them\n", wide);
+    } else if (!spki_may_be_narrow(net)) {
+        snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
+    } else {
+        snprintf(line, size,
+                 "  %llu synapses of 2 bytes: at most %u different weights in a row, and shorter\n"
+                 "  %llu synapses of 4 bytes: weights differ, or a delay has few of them\n",
+                 narrow, SPKI_CLASSES, wide);
+    }
+}
+
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
     static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
@@ -18559,6 +18910,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
                  tile->first_id, tile->end_id, (spki_llu)tile->synapses, (spki_llu)tile->buckets,
                  tile->synapses ? tile->min_delay : 0, tile->max_delay);
+        spki_text_add(&text, line);
+        spki_describe_layout(net, tile, line, sizeof line);
         spki_text_add(&text, line);
     }
     snprintf(line, sizeof line,
@@ -42746,6 +43099,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CHUNK
 #undef SPKI_CHUNK_ITEMS
 #undef SPKI_CIRCLE_MAX
+#undef SPKI_CLASSES
 #undef SPKI_COL_BASE
 #undef SPKI_COL_DELTA
 #undef SPKI_COL_FUSED
@@ -42955,6 +43309,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_RING_ROBUST
 #undef SPKI_ROW256
 #undef SPKI_ROW512
+#undef SPKI_ROW_NARROW
 #undef SPKI_SEND_FLAGS
 #undef SPKI_SF_ALIGN
 #undef SPKI_SF_BLOCK

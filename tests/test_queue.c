@@ -15,19 +15,24 @@ typedef struct net_of {
 } net_of;
 
 /* `sources` neurons that spike when told, and targets that add up what they get. */
-static net_of begin(uint32_t sources, uint32_t threads, uint32_t weight_bits)
+static net_of begin_with(const spk_net_desc *d, uint32_t sources)
 {
     net_of n;
-    spk_net_desc d = {0};
     const spk_set sum[] = {{"tau_m", spk_constant(1e9)}, {"v_th", spk_constant(1e9)},
                            {"e_l", spk_constant(0.0)},   {"v_reset", spk_constant(0.0)},
                            {NULL, spk_constant(0.0)}};
-    d.threads = threads;
-    d.weight_bits = weight_bits;
-    n.net = spk_net_create(&d);
+    n.net = spk_net_create(d);
     n.source = spk_net_add(n.net, "source", sources, SPK_SPIKE_LIST, NULL);
     n.target = spk_net_add(n.net, "target", TARGETS, SPK_LIF_DELTA, sum);
     return n;
+}
+
+static net_of begin(uint32_t sources, uint32_t threads, uint32_t weight_bits)
+{
+    spk_net_desc d = {0};
+    d.threads = threads;
+    d.weight_bits = weight_bits;
+    return begin_with(&d, sources);
 }
 
 /* Connects and checks that it could be built. */
@@ -118,6 +123,179 @@ TEST(hubs_among_short_rows_lose_nothing)
         }
         spk_net_destroy(n.net);
     }
+}
+
+/* A few different weights a source: rows of slots alone, which have pieces of odd length, more
+   synapses a delay than an entry counts, and rows with too many weights or an empty one beside
+   them. The membranes add up what is listed here. */
+enum { MANY = 5, PER_SOURCE = 1400 };
+typedef struct listed {
+    uint32_t from[MANY * PER_SOURCE], to[MANY * PER_SOURCE];
+    double delay[MANY * PER_SOURCE], weight[MANY * PER_SOURCE];
+    size_t count;
+} listed;
+
+static void list_synapses(listed *l)
+{
+    static const uint32_t different[MANY] = {1, 2, 4, 5, 3};
+    uint32_t s, k;
+    l->count = 0;
+    for (s = 0; s < MANY; s++)
+        for (k = 0; k < PER_SOURCE - s; k++, l->count++) {
+            l->from[l->count] = s;
+            l->to[l->count] = (k * 11 + s) % TARGETS;
+            l->delay[l->count] = k < 700 ? 3 : k % 3 ? 7 : 500;
+            l->weight[l->count] = 1.0 + k % different[s];
+            if (s == 4 && k % 3 == 1) l->weight[l->count] = 0.0;
+        }
+}
+
+static void expect_sums(net_of *n, const double *expected)
+{
+    static double v[TARGETS];
+    size_t k;
+    CHECK_EQ(spk_net_get(n->net, n->target, "v", v, TARGETS), SPK_OK);
+    for (k = 0; k < TARGETS; k++) CHECK_NEAR(v[k], expected[k], 1e-2);
+}
+
+static void connect_listed(net_of *n, const listed *l)
+{
+    spk_conn_desc c = {0};
+    static double ms[MANY * PER_SOURCE];
+    size_t k;
+    for (k = 0; k < l->count; k++) ms[k] = 0.1 * l->delay[k];
+    c.rule = SPK_COO;
+    c.sources = l->from;
+    c.targets = l->to;
+    c.total = l->count;
+    c.delay_ms = spk_array(ms, l->count);
+    c.weight = spk_array(l->weight, l->count);
+    CHECK_EQ(spk_net_connect(n->net, n->source, n->target, &c), SPK_OK);
+    CHECK_EQ(spk_net_build(n->net), SPK_OK);
+    CHECK_STR(spk_net_error(n->net), "");
+}
+
+static bool says(const spk_net *net, const char *words)
+{
+    static char text[4096];
+    (void)spk_net_describe(net, text, sizeof text);
+    return strstr(text, words) != NULL;
+}
+
+TEST(rows_of_few_weights_take_two_bytes_a_synapse_and_arrive_whole)
+{
+    static listed l;
+    static double expected[TARGETS];
+    const uint32_t all[MANY] = {0, 1, 2, 3, 4};
+    uint32_t threads;
+    size_t k;
+    list_synapses(&l);
+    memset(expected, 0, sizeof expected);
+    for (k = 0; k < l.count; k++) expected[l.to[k]] += l.weight[k];
+    for (threads = 1; threads <= 3; threads++) {
+        net_of n = begin(MANY, threads, 16);
+        spk_net_info info;
+        connect_listed(&n, &l);
+        CHECK(threads > 1 || says(n.net, "  4197 synapses of 2 bytes"));
+        CHECK(threads > 1 || says(n.net, "  2793 synapses of 4 bytes"));
+        CHECK_EQ(spk_net_get_info(n.net, &info), SPK_OK);
+        CHECK_EQ(info.synapses, l.count);
+        CHECK_EQ(spk_net_inject_spikes(n.net, n.source, all, MANY), SPK_OK);
+        CHECK_EQ(spk_net_run_steps(n.net, 510), SPK_OK);
+        expect_sums(&n, expected);
+        spk_net_destroy(n.net);
+    }
+}
+
+/* As listed by a network of 32-bit weights, which has no narrow rows. */
+TEST(narrow_rows_list_the_same_synapses)
+{
+    static listed l;
+    static spk_synapse a[MANY * PER_SOURCE], b[MANY * PER_SOURCE];
+    net_of narrow = begin(MANY, 2, 16), wide = begin(MANY, 1, 32);
+    size_t na, nb, k;
+    list_synapses(&l);
+    connect_listed(&narrow, &l);
+    connect_listed(&wide, &l);
+    CHECK_EQ(spk_net_synapses(narrow.net, narrow.source, narrow.target, a, l.count, &na), SPK_OK);
+    CHECK_EQ(spk_net_synapses(wide.net, wide.source, wide.target, b, l.count, &nb), SPK_OK);
+    CHECK_EQ(na, l.count);
+    CHECK_EQ(nb, l.count);
+    for (k = 0; k < l.count; k++) {
+        CHECK_EQ(a[k].source, b[k].source);
+        CHECK_EQ(a[k].target, b[k].target);
+        CHECK_EQ(a[k].delay_steps, b[k].delay_steps);
+        CHECK_NEAR(a[k].weight, b[k].weight, 1e-3);
+    }
+    spk_net_destroy(narrow.net);
+    spk_net_destroy(wide.net);
+}
+
+/* Spikes are on their way by reference when the weights of narrow rows begin to differ. */
+TEST(weights_that_begin_to_differ_meet_the_spikes_on_their_way)
+{
+    enum { CHANGE = 5 };
+    static listed l;
+    static spk_synapse list[MANY * PER_SOURCE];
+    static double weight[MANY * PER_SOURCE], expected[TARGETS];
+    const uint32_t all[MANY] = {0, 1, 2, 3, 4};
+    net_of n = begin(MANY, 2, 16);
+    size_t count, k;
+    list_synapses(&l);
+    connect_listed(&n, &l);
+    CHECK_EQ(spk_net_synapses(n.net, n.source, n.target, list, l.count, &count), SPK_OK);
+    memset(expected, 0, sizeof expected);
+    for (k = 0; k < count; k++) {
+        weight[k] = (double)(k % 7) * 0.5;
+        expected[list[k].target - spk_net_pop_id(n.net, n.target, 0)] +=
+            list[k].delay_steps < CHANGE ? list[k].weight : weight[k];
+    }
+    CHECK_EQ(spk_net_inject_spikes(n.net, n.source, all, MANY), SPK_OK);
+    CHECK_EQ(spk_net_run_steps(n.net, CHANGE), SPK_OK);
+    CHECK_EQ(spk_net_set_weights(n.net, n.source, n.target, weight, count), SPK_OK);
+    CHECK(says(n.net, "  0 synapses of 2 bytes"));
+    CHECK_EQ(spk_net_run_steps(n.net, 510), SPK_OK);
+    expect_sums(&n, expected);
+    spk_net_destroy(n.net);
+}
+
+/* Without room for weights that differ nothing changes, and with it the network goes on. */
+TEST(no_room_for_weights_that_differ_changes_nothing)
+{
+    static listed l;
+    static double weight[MANY * PER_SOURCE], before[TARGETS];
+    const uint32_t all[MANY] = {0, 1, 2, 3, 4};
+    spk_net_info info;
+    net_of n;
+    size_t k, refused = 0, more;
+    list_synapses(&l);
+    memset(before, 0, sizeof before);
+    for (k = 0; k < l.count; k++) before[l.to[k]] += l.weight[k];
+    for (k = 0; k < l.count; k++) weight[k] = 0.5 + (double)(k % 4);
+    n = begin(MANY, 1, 16);
+    connect_listed(&n, &l);
+    CHECK_EQ(spk_net_inject_spikes(n.net, n.source, all, MANY), SPK_OK);
+    CHECK_EQ(spk_net_get_info(n.net, &info), SPK_OK);
+    spk_net_destroy(n.net);
+    for (more = 0; more < 2000000; more += 40000) {
+        spk_net_desc d = {0};
+        spk_result result;
+        d.memory_limit = (size_t)info.bytes_peak + more;
+        n = begin_with(&d, MANY);
+        connect_listed(&n, &l);
+        CHECK_EQ(spk_net_inject_spikes(n.net, n.source, all, MANY), SPK_OK);
+        CHECK_EQ(spk_net_run_steps(n.net, 5), SPK_OK);
+        result = spk_net_set_weights(n.net, n.source, n.target, weight, l.count);
+        if (result != SPK_OK) {
+            refused++;
+            CHECK_EQ(result, SPK_ERR_OUT_OF_MEMORY);
+            CHECK_EQ(spk_net_run_steps(n.net, 505), SPK_OK);
+            expect_sums(&n, before);
+        }
+        spk_net_destroy(n.net);
+        if (result == SPK_OK) break;
+    }
+    CHECK(refused > 2 && more < 2000000);
 }
 
 TEST_MAIN()

@@ -347,6 +347,25 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
     return result;
 }
 
+/* How a tile stores its synapses, and why so. */
+SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, char *line,
+                                  size_t size)
+{
+    const spki_llu wide = tile->synapses - tile->narrow, narrow = tile->narrow;
+    if (net->desc.weight_bits == 32) {
+        snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
+    } else if (net->backend) {
+        snprintf(line, size, "  %llu synapses of 4 bytes, as a device reads them\n", wide);
+    } else if (!spki_may_be_narrow(net)) {
+        snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
+    } else {
+        snprintf(line, size,
+                 "  %llu synapses of 2 bytes: at most %u different weights in a row, and shorter\n"
+                 "  %llu synapses of 4 bytes: weights differ, or a delay has few of them\n",
+                 narrow, SPKI_CLASSES, wide);
+    }
+}
+
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size)
 {
     static const char *const rule[] = {"one to one",      "all to all",       "Bernoulli",
@@ -380,6 +399,8 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
                  "tile %u: ids %u .. %u, %llu synapses in %llu buckets, delays %u .. %u steps\n", t,
                  tile->first_id, tile->end_id, (spki_llu)tile->synapses, (spki_llu)tile->buckets,
                  tile->synapses ? tile->min_delay : 0, tile->max_delay);
+        spki_text_add(&text, line);
+        spki_describe_layout(net, tile, line, sizeof line);
         spki_text_add(&text, line);
     }
     snprintf(line, sizeof line,

@@ -211,6 +211,7 @@ typedef struct spki_tile_build {
     uint32_t feeds;
     spki_edges edges;
     uint32_t *by_delay; /* synapses of the row at hand, then places; all 0 between rows */
+    bool narrow;        /* rows may be */
     void *scratch;
     size_t scratch_bytes;
     uint32_t next; /* source to go on with */
@@ -258,20 +259,30 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
     return true;
 }
 
+/* Rows may share weights where these have 16 bits, nobody records them and no device reads them. */
+SPKI_FN bool spki_may_be_narrow(const spk_net *net)
+{
+    bool may = net->desc.weight_bits == 16 && !net->backend;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        may = may && net->recorder[r]->kind != SPK_REC_WEIGHTS;
+    }
+    return may;
+}
+
 /* Words that a tile's rows will take, from what the rules promise. */
 SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
 {
-    const size_t per_synapse = spki_synapse_words(b->net);
-    double synapses = 0.0, sources = 0.0;
+    double synapses = 0.0, sources = 0.0, each = b->narrow ? 0.5 : spki_synapse_words(b->net);
     for (uint32_t f = 0; f < b->feeds; f++) {
         const spki_feed *feed = &b->feed[f];
         const double n = spki_proj_expected_row_total(&feed->projection->proj, feed->t0, feed->t1);
         synapses += spki_finite(n) ? n : 0.0;
+        each = feed->projection->lo < feed->projection->hi ? SPKI_MAX(each, 1.0) : each;
         sources += (double)b->net->view[feed->projection->source].size;
     }
     /* a bucket for every few synapses, at most one a delay: 48 is typical of 1.5 +- 0.75 ms */
     const double buckets = SPKI_MIN(synapses, 48.0 * SPKI_MIN(sources, (double)b->net->neurons));
-    const double words = synapses * (double)per_synapse + buckets + sources + 1024.0;
+    const double words = synapses * each + buckets + sources + 1024.0;
     return words < 4e9 ? (size_t)words : (size_t)4000000000u;
 }
 
@@ -316,53 +327,63 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
     return SPK_OK;
 }
 
+/* Puts a synapse where the next one of its delay goes: `place` in words, or in slots if narrow. */
+SPKI_INLINE void spki_put_synapse(uint32_t *out, uint32_t *place, uint32_t slot, int32_t weight,
+                                  bool narrow, uint32_t words)
+{
+    const uint32_t at = *place;
+    *place += narrow ? 1 : words;
+    if (narrow) {
+        out[at / 2] = at % 2 ? out[at / 2] | slot << 16 : slot;
+    } else if (words == 2) {
+        out[at] = slot;
+        out[at + 1] = (uint32_t)weight;
+    } else {
+        out[at] = slot | (uint32_t)weight << 16;
+    }
+}
+
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
 SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
     spki_tile *tile = b->tile;
     const spki_edges *e = &b->edges;
     const uint32_t per = spki_synapse_words(b->net);
-    uint32_t *place = b->by_delay, first, last;
+    uint32_t *place = b->by_delay;
+    spki_row_plan plan;
     if (e->count == 0) {
         tile->row[id] = 0;
         return true;
     }
-    spki_count_delays(e, place, &first, &last);
-    const uint32_t entries = spki_row_entries(place, first, last, tile->count_bytes, NULL);
-    const uint32_t head = spki_row_head(entries, tile->count_bytes);
-    const size_t need = head + (size_t)e->count * per, delays = (size_t)last - first + 1;
-    if (need + SPKI_COPIED > tile->words_capacity - tile->words_used) { /* copies read further */
-        memset(place + first, 0, delays * sizeof *place);
+    spki_plan_row(e, place, tile->count_bytes, per, b->narrow, &plan);
+    if ((size_t)plan.words + SPKI_COPIED > tile->words_capacity - tile->words_used) {
+        spki_forget_counts(place, &plan); /* copies read further than the last word */
         return false;
     }
+    const uint32_t head = spki_row_head(plan.entries, tile->count_bytes, plan.narrow);
     uint32_t *out = tile->words + tile->words_used, at = head;
-    out[0] = entries;
     out[head - 1] = 0; /* the padding */
-    (void)spki_row_entries(place, first, last, tile->count_bytes, (uint8_t *)(out + 1));
-    for (uint32_t d = first; d <= last; d++) {
+    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0);
+    (void)spki_row_entries(place, &plan, tile->count_bytes, (uint8_t *)(out + 1));
+    for (uint32_t d = plan.first * plan.classes; d < (plan.last + 1) * plan.classes; d++) {
         const uint32_t n = place[d];
-        place[d] = at;
-        at += n * per;
+        place[d] = plan.narrow ? 2 * at : at;
+        at += spki_bucket_words(n, per, plan.narrow);
     }
     for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t slot = e->target[k];
-        uint32_t *to = &place[e->delay[k]];
-        tile->indegree[slot]++;
-        if (per == 2) {
-            out[*to] = slot;
-            out[*to + 1] = (uint32_t)e->weight[k];
-            *to += 2;
-        } else {
-            out[(*to)++] = slot | (uint32_t)e->weight[k] << 16;
-        }
+        const uint32_t c = plan.narrow ? spki_weight_class(&plan, e->weight[k]) : 0;
+        tile->indegree[e->target[k]]++;
+        spki_put_synapse(out, &place[e->delay[k] * plan.classes + c], e->target[k], e->weight[k],
+                         plan.narrow, per);
     }
-    memset(place + first, 0, delays * sizeof *place);
-    tile->min_delay = SPKI_MIN(tile->min_delay, first);
-    tile->max_delay = SPKI_MAX(tile->max_delay, last);
+    spki_forget_counts(place, &plan);
+    tile->min_delay = SPKI_MIN(tile->min_delay, plan.first);
+    tile->max_delay = SPKI_MAX(tile->max_delay, plan.last);
     tile->row[id] = (uint32_t)tile->words_used;
-    tile->words_used += need;
+    tile->words_used += plan.words;
     tile->synapses += e->count;
-    tile->buckets += entries;
+    tile->narrow += plan.narrow ? e->count : 0;
+    tile->buckets += plan.entries;
     return true;
 }
 
@@ -370,19 +391,19 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 SPKI_FN void spki_choose_layout(spki_tile_build *b)
 {
     const uint32_t looks = SPKI_MIN(b->net->neurons, 64u);
-    uint64_t narrow = 0, wide = 0;
+    uint64_t bytes = 0, pairs = 0;
     for (uint32_t k = 0; k < looks; k++) {
         const uint32_t id = (uint32_t)((uint64_t)b->net->neurons * k / looks);
-        uint32_t first, last;
+        spki_row_plan plan;
         if (spki_draw_row(b, id) != SPK_OK || b->edges.count == 0) {
             continue; /* where it fails, it will again */
         }
-        spki_count_delays(&b->edges, b->by_delay, &first, &last);
-        narrow += spki_row_entries(b->by_delay, first, last, 1, NULL);
-        wide += spki_row_entries(b->by_delay, first, last, 2, NULL);
-        memset(b->by_delay + first, 0, ((size_t)last - first + 1) * sizeof *b->by_delay);
+        spki_plan_row(&b->edges, b->by_delay, 1, 1, b->narrow, &plan);
+        bytes += spki_row_entries(b->by_delay, &plan, 1, NULL);
+        pairs += spki_row_entries(b->by_delay, &plan, 2, NULL);
+        spki_forget_counts(b->by_delay, &plan);
     }
-    b->tile->count_bytes = narrow < 2 * wide ? 1 : 2; /* twice the entries: as many bytes, slower */
+    b->tile->count_bytes = bytes < 2 * pairs ? 1 : 2; /* twice the entries: as many bytes, slower */
 }
 
 /* Draws rows until done or short of room: any thread, a tile each. */
@@ -453,7 +474,9 @@ SPKI_FN spk_result spki_begin_tile(spk_net *net, spki_tile_build *b, spki_tile *
     b->result = SPK_ERR_FULL; /* "go on" */
     tile->min_delay = UINT32_MAX;
     b->feed = (spki_feed *)spki_alloc(mem, net->projections, sizeof *b->feed);
-    b->by_delay = (uint32_t *)spki_alloc(mem, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    b->narrow = spki_may_be_narrow(net);
+    b->by_delay = (uint32_t *)spki_alloc(
+        mem, ((size_t)net->desc.max_delay_steps + 2) * SPKI_CLASSES, sizeof(uint32_t));
     tile->row = (uint32_t *)spki_alloc(mem, net->neurons, sizeof(uint32_t));
     tile->indegree = (uint32_t *)spki_alloc(
         mem, (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u), sizeof(uint32_t));
@@ -503,7 +526,8 @@ SPKI_FN void spki_end_tile(spk_net *net, spki_tile_build *b)
         spki_free(&net->mem, b->feed[f].index, b->feed[f].index_bytes, 1);
     }
     spki_free(&net->mem, b->feed, net->projections, sizeof *b->feed);
-    spki_free(&net->mem, b->by_delay, net->desc.max_delay_steps + 2, sizeof(uint32_t));
+    spki_free(&net->mem, b->by_delay, ((size_t)net->desc.max_delay_steps + 2) * SPKI_CLASSES,
+              sizeof(uint32_t));
     spki_free(&net->mem, b->scratch, SPKI_MAX(b->scratch_bytes, (size_t)64), 1);
     (void)spki_grow_edges(net, &b->edges, 0);
     if (b->tile && b->tile->indegree) {

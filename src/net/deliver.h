@@ -8,7 +8,7 @@
 #define SPKI_COPY_ROW 4u   /* entries of a row whose buckets are: one of few streams by itself */
 #define SPKI_AHEAD 10u     /* buckets prefetched ahead: 8 to 12 were equally good on Zen 5 */
 
-/* -- the three forms of a synapse and its accumulator -- */
+/* -- the forms of a synapse and its accumulator -- */
 
 SPKI_INLINE void spki_add_16(int32_t *acc, uint32_t s)
 {
@@ -60,6 +60,61 @@ SPKI_INLINE void spki_deliver_bucket(const spk_net *net, spki_tile *tile, const 
     tile->events += n;
 }
 
+/* Two slots a word, one weight. */
+SPKI_FN void spki_deliver_narrow(int32_t *acc, const uint32_t *s, uint32_t n, int32_t weight)
+{
+    const uint32_t *const end = s + n / 2, *const fours = s + n / 8 * 4;
+    for (; s < fours; s += 4) {
+        acc[s[0] & 0xffffu] += weight;
+        acc[s[0] >> 16] += weight;
+        acc[s[1] & 0xffffu] += weight;
+        acc[s[1] >> 16] += weight;
+        acc[s[2] & 0xffffu] += weight;
+        acc[s[2] >> 16] += weight;
+        acc[s[3] & 0xffffu] += weight;
+        acc[s[3] >> 16] += weight;
+    }
+    for (; s < end; s++) {
+        acc[*s & 0xffffu] += weight;
+        acc[*s >> 16] += weight;
+    }
+    if (n % 2) {
+        acc[*s & 0xffffu] += weight;
+    }
+}
+
+SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n,
+                                 int32_t weight)
+{
+    if (net->accumulator_bits == 32) {
+        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
+    } else {
+        int64_t *acc = (int64_t *)tile->acc;
+        for (uint32_t k = 0; k < n; k++) {
+            acc[spki_narrow_slot(s, k)] += weight;
+        }
+    }
+    tile->events += n;
+}
+
+SPKI_INLINE spki_bucket spki_bucket_at(uint32_t at, uint32_t count, int32_t weight)
+{
+    spki_bucket b;
+    b.at = at;
+    b.count = count | (uint32_t)weight << 16;
+    return b;
+}
+
+SPKI_INLINE void spki_deliver_where(const spk_net *net, spki_tile *tile, spki_bucket b)
+{
+    const uint32_t *s = tile->words + b.at, shared = b.count >> 16;
+    if (shared) {
+        spki_deliver_shared(net, tile, s, b.count & 0xffffu, (int16_t)shared);
+    } else {
+        spki_deliver_bucket(net, tile, s, b.count);
+    }
+}
+
 SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
     const uint32_t *s = tile->words + b.at;
@@ -78,7 +133,7 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     spki_row_open(&row, tile, id, spki_synapse_words(net));
     while (spki_row_next(&row)) {
         if (row.delay == delay) {
-            spki_deliver_bucket(net, tile, tile->words + row.at, row.count);
+            spki_deliver_where(net, tile, spki_bucket_at(row.at, row.count, row.weight));
         }
     }
 }
@@ -149,7 +204,7 @@ SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki
             } else if (next && ahead - c->count < next->count) {
                 spki_prefetch_bucket(tile, next->item[ahead - c->count]);
             }
-            spki_deliver_bucket(net, tile, tile->words + c->item[k].at, c->item[k].count);
+            spki_deliver_where(net, tile, c->item[k]);
         }
         tile->chunks_free++;
     }
@@ -169,15 +224,35 @@ SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t ste
 
 /* -- departures -- */
 
+SPKI_FN void spki_file_narrow(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step)
+{
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, 1);
+    const uint32_t copied = row.left >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    while (spki_row_next(&row)) {
+        spki_arrivals *a = &tile->arrivals[((uint32_t)step + row.delay) & (net->ring - 1)];
+        if (row.count &&
+            (row.count > copied ||
+             !spki_copy_narrow(tile, a, tile->words + row.at, row.count, row.weight))) {
+            spki_push_bucket(tile, a, spki_bucket_at(row.at, row.count, row.weight));
+        }
+    }
+}
+
 /* Files the buckets of a row under the steps in which they arrive. */
 SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id, uint64_t step,
                                uint32_t count_bytes, uint32_t per)
 {
     const uint32_t mask = net->ring - 1, *row = tile->words + tile->row[id];
     const uint32_t entries = row[0];
+    if (entries & SPKI_ROW_NARROW) {
+        spki_file_narrow(net, tile, id, step);
+        return;
+    }
     const uint32_t copied = entries >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
     const uint8_t *next = (const uint8_t *)(row + 1);
-    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes), arrival = (uint32_t)step;
+    uint32_t at = tile->row[id] + spki_row_head(entries, count_bytes, false);
+    uint32_t arrival = (uint32_t)step;
     for (uint32_t k = 0; k < entries; k++, next += 2 * count_bytes) {
         const uint32_t count = spki_row_count(next + count_bytes, count_bytes);
         arrival += spki_row_count(next, count_bytes);
@@ -186,7 +261,7 @@ SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id,
         }
         spki_arrivals *a = &tile->arrivals[arrival & mask];
         if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
-            spki_push_bucket(tile, a, at, count);
+            spki_push_bucket(tile, a, spki_bucket_at(at, count, 0));
         }
         at += count * per;
     }
@@ -219,7 +294,7 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            entries += tile->words[tile->row[id[k]]];
+            entries += tile->words[tile->row[id[k]]] & ~SPKI_ROW_NARROW;
         }
     }
     return entries;

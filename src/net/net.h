@@ -121,8 +121,10 @@ typedef struct spki_piece {
     size_t list_cursor;                /* next of the population's spike list */
 } spki_piece;
 
+/* Where a bucket is, in the tile's words; its synapses, and from bit 16 on the weight they share, 0
+   where each has its own. */
 typedef struct spki_bucket {
-    uint32_t at, count; /* in the tile's words; synapses */
+    uint32_t at, count;
 } spki_bucket;
 
 #define SPKI_CHUNK_ITEMS 15u
@@ -157,7 +159,7 @@ typedef struct spki_tile {
     size_t words_used, words_capacity;
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
-    uint64_t synapses, buckets;
+    uint64_t synapses, narrow, buckets; /* narrow: synapses in narrow rows */
     uint32_t min_delay, max_delay;
     uint32_t count_bytes;    /* >>row */
     spki_arrivals *arrivals; /* ring of arrival steps */

@@ -83,8 +83,27 @@ SPKI_INLINE bool spki_copy_bucket(spki_tile *tile, spki_arrivals *a, const uint3
     return true;
 }
 
+/* Copies a narrow bucket as one that is not; false: no room. */
+SPKI_INLINE bool spki_copy_narrow(spki_tile *tile, spki_arrivals *a, const uint32_t *from,
+                                  uint32_t count, int32_t weight)
+{
+    if ((size_t)(a->end - a->to) < count && !spki_open_batch(tile, a)) {
+        return false;
+    }
+    const uint32_t high = (uint32_t)weight << 16;
+    uint32_t *to = a->to;
+    a->to = to + count;
+    for (uint32_t k = 0; k < count; k += SPKI_COPIED, from += SPKI_COPIED / 2) {
+        for (uint32_t j = 0; j < SPKI_COPIED / 2; j++) {
+            to[k + 2 * j] = (from[j] & 0xffffu) | high;
+            to[k + 2 * j + 1] = from[j] >> 16 | high;
+        }
+    }
+    return true;
+}
+
 /* Files a bucket by reference; the caller has seen to it that there is room. */
-SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, uint32_t at, uint32_t count)
+SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, spki_bucket bucket)
 {
     uint32_t k = a->last_chunk;
     if (k == SPKI_NONE || tile->chunk[k].count == SPKI_CHUNK_ITEMS) {
@@ -100,9 +119,7 @@ SPKI_FN void spki_push_bucket(spki_tile *tile, spki_arrivals *a, uint32_t at, ui
         }
         a->last_chunk = k = fresh;
     }
-    spki_bucket *item = &tile->chunk[k].item[tile->chunk[k].count++];
-    item->at = at;
-    item->count = count;
+    tile->chunk[k].item[tile->chunk[k].count++] = bucket;
 }
 
 /* Gives back what has been delivered. */

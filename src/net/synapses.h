@@ -8,8 +8,9 @@
 /* One synapse and where it is stored. */
 typedef struct spki_synapse_at {
     spk_synapse synapse;
-    uint32_t tile, word;
+    uint32_t tile, word, slot; /* word: its own, or its bucket's where the row is narrow */
     int32_t stored;
+    bool narrow;
     double quantum;
 } spki_synapse_at;
 
@@ -38,17 +39,24 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     size_t n = 0;
     spki_row_open(&row, tile, source, per);
     while (spki_row_next(&row)) {
-        for (uint32_t k = 0, at = row.at; k < row.count; k++, at += per) {
-            const uint32_t word = tile->words[at];
+        for (uint32_t k = 0; k < row.count; k++) {
+            const uint32_t at = row.at + (row.narrow ? k / 2 : k * per);
+            const uint32_t *word = tile->words + at;
+            const uint32_t slot = row.narrow ? spki_narrow_slot(tile->words + row.at, k)
+                                  : per == 2 ? *word
+                                             : *word & 0xffffu;
             uint32_t id, receptor;
-            const spki_population *pop =
-                spki_slot_target(net, tile, per == 2 ? word : word & 0xffffu, &id, &receptor);
+            const spki_population *pop = spki_slot_target(net, tile, slot, &id, &receptor);
             if (spki_view_index(post, id) == UINT32_MAX) {
                 continue;
             }
             if (n < room) {
                 spki_synapse_at *s = &out[n];
-                s->stored = per == 2 ? (int32_t)tile->words[at + 1] : (int32_t)word >> 16;
+                s->stored = row.narrow ? row.weight
+                            : per == 2 ? (int32_t)word[1]
+                                       : (int32_t)*word >> 16;
+                s->narrow = row.narrow;
+                s->slot = slot;
                 s->quantum = pop->quantum[receptor];
                 if (pop->model->input[pop->receptor_input[receptor]].value > 1.5) {
                     s->quantum = -s->quantum; /* SPK_INH stores magnitudes */
@@ -177,10 +185,8 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
 {
     const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
     uint32_t id, receptor;
-    const spki_tile *tile = &net->tile[s->tile];
-    const uint32_t word = tile->words[s->word];
-    const spki_population *pop = spki_slot_target(
-        net, tile, net->desc.weight_bits == 32 ? word : word & 0xffffu, &id, &receptor);
+    const spki_population *pop =
+        spki_slot_target(net, &net->tile[s->tile], s->slot, &id, &receptor);
     const double kind = pop->model->input[pop->receptor_input[receptor]].value;
     double q = w / s->quantum;
     if ((kind > 0.5 && q < 0.0) || !(q <= most && q >= -most)) {
@@ -189,6 +195,131 @@ SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, dou
     q = (q + 6755399441055744.0) - 6755399441055744.0;
     *stored = (int32_t)q;
     return true;
+}
+
+/* Writes a row's synapses with a weight each behind `out`; returns where it ends. */
+SPKI_FN uint32_t *spki_widen_row(const spki_tile *tile, uint32_t id, uint32_t *out)
+{
+    spki_row_reader row;
+    spki_row_open(&row, tile, id, 1);
+    const uint32_t head = spki_row_head(row.left, tile->count_bytes, false);
+    uint32_t *to = out + head;
+    uint8_t *entry = (uint8_t *)(out + 1);
+    out[head - 1] = 0; /* the padding */
+    out[0] = row.left;
+    for (uint32_t before = 0; spki_row_next(&row); before = row.delay) {
+        spki_put_count(&entry, row.delay - before, tile->count_bytes);
+        spki_put_count(&entry, row.count, tile->count_bytes);
+        for (uint32_t k = 0; k < row.count; k++) {
+            *to++ = row.narrow ? spki_narrow_slot(tile->words + row.at, k) |
+                                     (uint32_t)row.weight << 16
+                               : tile->words[row.at + k];
+        }
+    }
+    return to;
+}
+
+/* Gives every synapse of a tile a weight of its own. */
+SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
+{
+    size_t words = 1;
+    for (uint32_t id = 0; id < net->neurons; id++) {
+        spki_row_reader row;
+        spki_row_open(&row, tile, id, 1);
+        words += tile->row[id] ? spki_row_head(row.left, tile->count_bytes, false) : 0;
+        while (spki_row_next(&row)) {
+            words += row.count;
+        }
+    }
+    const size_t capacity = words + SPKI_COPIED;
+    if (capacity > UINT32_MAX) {
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^32 words");
+    }
+    uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
+    if (!wide) {
+        return spki_no_memory(net, "weights that differ");
+    }
+    *to++ = 0;
+    for (uint32_t id = 0; id < net->neurons; id++) {
+        uint32_t *const start = to;
+        if (tile->row[id]) {
+            to = spki_widen_row(tile, id, start);
+            tile->row[id] = (uint32_t)(start - wide);
+        }
+    }
+    spki_free(&net->mem, tile->words, tile->words_capacity, sizeof *tile->words);
+    tile->words = wide;
+    tile->words_used = words;
+    tile->words_capacity = capacity;
+    tile->narrow = 0;
+    return SPK_OK;
+}
+
+/* Widens the tiles in which a synapse of a narrow row gets a weight of its own. What is on its way
+   is recalled first, since it says where its buckets are. `moved`: some were. */
+SPKI_FN spk_result spki_widen_for(spk_net *net, const spki_synapse_at *at, const double *weights,
+                                  size_t n, bool *moved)
+{
+    spk_result result = SPK_OK;
+    *moved = false;
+    for (size_t k = 0; k < n && result == SPK_OK; k++) {
+        spki_tile *tile = &net->tile[at[k].tile];
+        int32_t stored = 0;
+        if (!tile->narrow || !at[k].narrow ||
+            !spki_store_weight(net, &at[k], weights[k], &stored) || stored == at[k].stored) {
+            continue;
+        }
+        if (!*moved) {
+            spki_recall_spikes(net);
+            *moved = true;
+        }
+        result = spki_widen_tile(net, tile);
+    }
+    return result;
+}
+
+/* What each weight becomes in storage: in `stored` of its synapse. */
+SPKI_FN spk_result spki_store_weights(spk_net *net, spki_synapse_at *at, const double *weights,
+                                      size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        if (!spki_store_weight(net, &at[k], weights[k], &at[k].stored)) {
+            return spki_fail(net, SPK_ERR_RANGE,
+                             "set weights: %g of synapse %llu (%u -> %u) does not fit its "
+                             "receptor or %u bits of %g",
+                             weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
+                             net->desc.weight_bits, at[k].quantum);
+        }
+    }
+    return SPK_OK;
+}
+
+/* Finds the synapses between two views and puts the weights there. */
+SPKI_FN spk_result spki_write_weights(spk_net *net, const spki_view *pre, const spki_view *post,
+                                      spki_synapse_at *at, const double *weights, size_t n)
+{
+    bool moved;
+    (void)spki_find_synapses(net, pre, post, at, n);
+    spk_result result = spki_widen_for(net, at, weights, n, &moved);
+    if (result == SPK_OK && moved) {
+        (void)spki_find_synapses(net, pre, post, at, n);
+    }
+    result = result == SPK_OK ? spki_store_weights(net, at, weights, n) : result;
+    result = result == SPK_OK ? spki_sync(net) : result;
+    if (result != SPK_OK) {
+        return result;
+    }
+    net->changed |= SPKI_CHANGED_WEIGHTS;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
+        if (net->desc.weight_bits == 32) {
+            word[1] = (uint32_t)at[k].stored;
+        } else if (!at[k].narrow) { /* a narrow one has its weight already */
+            *word = at[k].slot | (uint32_t)at[k].stored << 16;
+        }
+    }
+    spki_recall_spikes(net); /* what is on its way arrives with the new weights */
+    return SPK_OK;
 }
 
 SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
@@ -214,33 +345,7 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
     if (!at) {
         return spki_no_memory(net, "a list of synapses");
     }
-    (void)spki_find_synapses(net, pre, post, at, n);
-    for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        int32_t stored = 0;
-        if (!spki_store_weight(net, &at[k], weights[k], &stored)) {
-            result = spki_fail(net, SPK_ERR_RANGE,
-                               "set weights: %g of synapse %llu (%u -> %u) does not fit its "
-                               "receptor or %u bits of %g",
-                               weights[k], (spki_llu)k, at[k].synapse.source, at[k].synapse.target,
-                               net->desc.weight_bits, at[k].quantum);
-        }
-        at[k].stored = stored;
-    }
-    if (result == SPK_OK) {
-        result = spki_sync(net);
-        net->changed |= SPKI_CHANGED_WEIGHTS;
-    }
-    for (size_t k = 0; k < n && result == SPK_OK; k++) {
-        uint32_t *word = &net->tile[at[k].tile].words[at[k].word];
-        if (net->desc.weight_bits == 32) {
-            word[1] = (uint32_t)at[k].stored;
-        } else {
-            *word = (*word & 0xffffu) | (uint32_t)at[k].stored << 16;
-        }
-    }
-    if (result == SPK_OK) {
-        spki_recall_spikes(net); /* what is on its way arrives with the new weights */
-    }
+    result = spki_write_weights(net, pre, post, at, weights, n);
     spki_free(&net->mem, at, n, sizeof *at);
     return result;
 }
