@@ -200,6 +200,7 @@ GPU = [
     "gpu/host/source.h",
     "gpu/host/layout.h",
     "gpu/host/state.h",
+    "gpu/host/batch.h",
     "gpu/host/run.h",
     "gpu/host/selftest.h",
     "gpu/host/net.h",
@@ -218,8 +219,10 @@ CL = [
 # Kernel text, quoted wherever it is included.
 QUOTED = [
     "gpu/text/opencl.cl",
+    "gpu/text/cuda.cu",
     "gpu/text/engine.cl",
     "gpu/text/kernels.cl",
+    "gpu/text/batch.cl",
     "gpu/text/selftest.cl",
 ]
 
@@ -356,7 +359,7 @@ class Amalgam:
     def include(self, name, target):
         """Lines for `#include "target"` met in src/name."""
         path = os.path.normpath(os.path.join(os.path.dirname(name), target)).replace(os.sep, "/")
-        if path.endswith(".cl") or (path.endswith(".inc.h") and name.startswith("gpu/")):
+        if path.endswith((".cl", ".cu")) or (path.endswith(".inc.h") and name.startswith("gpu/")):
             if path not in QUOTED + PASTED:
                 raise Failure("src/%s includes %s, which is not in QUOTED" % (name, target))
             return quoted(read(os.path.join(SRC, path)))

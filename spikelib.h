@@ -14239,7 +14239,7 @@ struct spk_backend {
     const char *name; /* "opencl" */
     bool or_cpu;      /* where the device cannot serve, the CPU does without an error */
     /* Targets are cut into this many tiles or a multiple. */
-    uint32_t (*tiles)(const spk_backend *backend);
+    uint32_t (*tiles)(const spk_backend *backend, const spk_net *net);
     /* Takes the built network. All or nothing. */
     spk_result (*build)(spk_backend *backend, spk_net *net);
     /* From net->slice to net->run_end, or until a recorder refuses (net->stop_result). */
@@ -16211,7 +16211,7 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         c.cost[p] = spki_neuron_cost(net, p);
         total += c.cost[p] * (double)net->population[p].count;
     }
-    const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
+    const uint32_t unit = net->backend ? net->backend->tiles(net->backend, net) : net->threads;
     for (uint32_t want = unit;; want += unit) {
         c.want = want;
         c.share = total / (double)want;

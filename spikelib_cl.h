@@ -143,6 +143,8 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
+#define SPKI_GPU_BATCH_ITEMS 512u
+#define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -154,7 +156,10 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_SAMPLE,
     SPKI_GPU_ENTRIES,
     SPKI_GPU_SELFTEST = SPKI_GPU_ENTRIES,
-    SPKI_GPU_ALL_ENTRIES
+    SPKI_GPU_ALL_ENTRIES,
+    SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
+    SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_MORE_ENTRIES
 } spki_gpu_entry;
 
 typedef void *spki_gpu_mem;    /* the API's handle of a block of device memory */
@@ -209,13 +214,24 @@ typedef struct spki_gpu_api {
     spk_result (*flush)(spki_gpu *gpu);
     spk_result (*finish)(spki_gpu *gpu);
     void (*close)(spki_gpu *gpu);
+    /* NULL where groups of items cannot meet: a launch in which all groups run at the same time,
+       each with `shared` bytes, and how many groups of SPKI_GPU_BATCH_ITEMS items such a launch may
+       have (0: none). */
+    spk_result (*together)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint32_t groups,
+                           uint64_t shared, const spki_gpu_arg *arg, uint32_t args);
+    uint32_t (*room)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint64_t shared);
+    /* NULL: through the host. Copies from the memory of gpu `from` to the same place of each gpu's
+       `to`; what they do later waits for it. */
+    spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
+                        uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
 {
     static const char *const name[] = {"spki_update",  "spki_tell",    "spki_count",
                                        "spki_scan",    "spki_compact", "spki_deliver",
-                                       "spki_sample",  "spki_selftest"};
+                                       "spki_sample",  "spki_selftest",
+                                       "spki_batch_all", "spki_batch_own"};
     return name[entry];
 }
 
@@ -1112,6 +1128,20 @@ static const char *const spki_gpu_text_engine[] = {
 "                              spki_e->group] = spki_word & spki_valid(spki_e); \\\n",
 "        } \\\n",
 "    }\n",
+"#elif defined(SPKI_VOTE)\n",
+"#define SPKI_BEGIN_BLOCK \\\n",
+"    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_TEAM_GROUPS, spki_low = SPKI_ITEM() % 16u; \\\n",
+"    spki_e->group = spki_first + spki_g; \\\n",
+"    for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) { \\\n",
+"        uint64_t spki_word = 0; \\\n",
+"        spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);\n",
+"#define SPKI_SPIKED(spike, w) spki_word |= (uint64_t)SPKI_VOTE(spike) << (16u * (w));\n",
+"#define SPKI_END_BLOCK \\\n",
+"        if (spki_low == 0) { \\\n",
+"            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] + \\\n",
+"                              spki_e->group] = spki_word & spki_valid(spki_e); \\\n",
+"        } \\\n",
+"    }\n",
 "#else\n",
 "#define SPKI_BEGIN_BLOCK \\\n",
 "    const uint32_t spki_g = SPKI_ITEM() / 16u, spki_low = SPKI_ITEM() % 16u; \\\n",
@@ -1144,7 +1174,7 @@ static const char *const spki_gpu_text_engine[] = {
 "typedef struct spki_run {\n",
 "    SPKI_GLOBAL uint64_t *history;\n",
 "    SPKI_LOCAL uint32_t *bits;\n",
-"    uint64_t first, slots;\n",
+"    uint64_t first, slots, acc_first;\n",
 "    uint32_t steps, pos, ring, mask, row, amounts;\n",
 "} spki_run;\n",
 "SPKI_DEVICE uint64_t spki_row(const spki_run *run, uint32_t s)\n",
@@ -1164,7 +1194,7 @@ static const char *const spki_gpu_text_engine[] = {
 "    pos -= pos >= run->ring ? run->ring : 0;\n",
 "    e->step = run->first + s;\n",
 "    e->low = low;\n",
-"    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] + g * 64u;\n",
+"    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;\n",
 "    e->stride = block[SPKI_BLOCK_STRIDE];\n",
 "    e->amounts = run->amounts && s == 0;\n",
 "}\n",
@@ -1172,6 +1202,15 @@ static const char *const spki_gpu_text_engine[] = {
 };
 
 static const char *const spki_gpu_text_kernels[] = {
+"SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
+"                                   SPKI_GLOBAL const uint64_t *block)\n",
+"{\n",
+"    e->pop = e->desc + block[SPKI_BLOCK_POP];\n",
+"    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {\n",
+"        SPKI_DISPATCH\n",
+"    default: break;\n",
+"    }\n",
+"}\n",
 "SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,\n",
 "                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,\n",
 "                        SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,\n",
@@ -1180,12 +1219,10 @@ static const char *const spki_gpu_text_kernels[] = {
 "                        uint32_t ring, uint32_t history_mask, uint32_t history_row,\n",
 "                        uint32_t amounts)\n",
 "{\n",
-"    SPKI_LOCAL uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
-"    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;\n",
+"    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
 "    spki_env e;\n",
 "    spki_run run;\n",
 "    e.desc = desc;\n",
-"    e.pop = desc + block[SPKI_BLOCK_POP];\n",
 "    e.value = value;\n",
 "    e.table = table;\n",
 "    e.told = told;\n",
@@ -1197,16 +1234,14 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.bits = bits;\n",
 "    run.first = first;\n",
 "    run.slots = slots;\n",
+"    run.acc_first = 0;\n",
 "    run.steps = steps;\n",
 "    run.pos = pos;\n",
 "    run.ring = ring;\n",
 "    run.mask = history_mask;\n",
 "    run.row = history_row;\n",
 "    run.amounts = amounts;\n",
-"    switch ((uint32_t)e.pop[SPKI_POP_MODEL]) {\n",
-"        SPKI_DISPATCH\n",
-"    default: break;\n",
-"    }\n",
+"    spki_update_block(&e, &run, blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE);\n",
 "}\n",
 "SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,\n",
 "                      uint64_t row, uint32_t first, uint32_t count)\n",
@@ -1217,6 +1252,28 @@ static const char *const spki_gpu_text_kernels[] = {
 "        (void)SPKI_GLOBAL_OR(&history[row + n / 32u], 1u << (n % 32u));\n",
 "    }\n",
 "}\n",
+"#if defined(SPKI_FROM_BEFORE)\n",
+"SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)\n",
+"{\n",
+"    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;\n",
+"    uint32_t up = mine, before = 0, total = 0;\n",
+"    for (uint32_t d = 1; d < 32u; d *= 2) {\n",
+"        const uint32_t add = SPKI_FROM_BEFORE(up, d);\n",
+"        up += lane >= d ? add : 0;\n",
+"    }\n",
+"    if (lane == 31u) {\n",
+"        sum[warp] = up;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    for (uint32_t w = 0; w < warps; w++) {\n",
+"        before += w < warp ? sum[w] : 0;\n",
+"        total += sum[w];\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    *all = total;\n",
+"    return before + up - mine;\n",
+"}\n",
+"#else\n",
 "SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)\n",
 "{\n",
 "    const uint32_t item = SPKI_ITEM(), items = SPKI_ITEMS();\n",
@@ -1233,11 +1290,12 @@ static const char *const spki_gpu_text_kernels[] = {
 "    SPKI_MEET();\n",
 "    return before;\n",
 "}\n",
+"#endif\n",
 "SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,\n",
 "                       uint64_t first, uint32_t history_mask, uint32_t history_row,\n",
 "                       uint32_t group_first, uint32_t groups, uint32_t parts)\n",
 "{\n",
-"    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
 "    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
@@ -1255,7 +1313,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,\n",
 "                      uint32_t steps, uint32_t parts)\n",
 "{\n",
-"    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
 "    uint32_t total = list[at];\n",
 "    for (uint32_t s = 0; s < steps; s++) {\n",
 "        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {\n",
@@ -1279,7 +1337,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "                         uint32_t history_row, uint32_t group_first, uint32_t groups,\n",
 "                         uint32_t parts)\n",
 "{\n",
-"    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
 "    const uint32_t part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
@@ -1381,6 +1439,203 @@ static const char *const spki_gpu_text_kernels[] = {
 "         k += SPKI_GROUPS() * SPKI_ITEMS()) {\n",
 "        out[to + k] = state[index[from + k]];\n",
 "    }\n",
+"}\n",
+0
+};
+
+static const char *const spki_gpu_text_batch[] = {
+"typedef struct spki_batch {\n",
+"    const uint64_t *tiles;\n",
+"    const uint32_t *rows, *words, *share, *group_id;\n",
+"    uint32_t *counts, *ids, *list;\n",
+"    uint64_t places;\n",
+"    uint32_t group, tile_count, team, sofar;\n",
+"} spki_batch;\n",
+"SPKI_DEVICE void spki_note(const spki_batch *b, const uint64_t *row, uint32_t s, uint32_t *sum)\n",
+"{\n",
+"    const uint32_t *own = b->share + 2u * SPKI_GROUP_ID();\n",
+"    const uint32_t from = own[1], to = own[3];\n",
+"    uint32_t *ids = b->ids + s * b->places + (uint64_t)from * 64u, put = 0;\n",
+"    for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {\n",
+"        const uint32_t mine = g + SPKI_ITEM();\n",
+"        uint64_t word = mine < to ? row[mine] : 0;\n",
+"        uint32_t all, at = put + spki_before(sum, SPKI_POPCOUNT(word), &all);\n",
+"        for (; word; word &= word - 1) {\n",
+"            ids[at++] = b->group_id[b->group + mine] + SPKI_LOWEST(word);\n",
+"        }\n",
+"        put += all;\n",
+"    }\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        b->counts[s * SPKI_GROUPS() + SPKI_GROUP_ID()] = put;\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_starts(const spki_batch *b, uint32_t s, uint32_t *starts, uint32_t *sum)\n",
+"{\n",
+"    const uint32_t groups = SPKI_GROUPS();\n",
+"    uint32_t total = 0;\n",
+"    for (uint32_t k = 0; k < groups; k += SPKI_ITEMS()) {\n",
+"        const uint32_t mine = k + SPKI_ITEM();\n",
+"        uint32_t all;\n",
+"        const uint32_t n = mine < groups ? b->counts[s * groups + mine] : 0;\n",
+"        const uint32_t before = spki_before(sum, n, &all);\n",
+"        if (mine < groups) {\n",
+"            starts[mine] = total + before;\n",
+"        }\n",
+"        total += all;\n",
+"    }\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        starts[groups] = total;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    return total;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_spike(const spki_batch *b, uint32_t s, const uint32_t *starts, uint32_t k)\n",
+"{\n",
+"    uint32_t low = 0, high = SPKI_GROUPS();\n",
+"    while (high - low > 1u) {\n",
+"        const uint32_t middle = (low + high) / 2u;\n",
+"        if (starts[middle] <= k) {\n",
+"            low = middle;\n",
+"        } else {\n",
+"            high = middle;\n",
+"        }\n",
+"    }\n",
+"    return b->ids[s * b->places + (uint64_t)b->share[2u * low + 1u] * 64u + (k - starts[low])];\n",
+"}\n",
+"SPKI_DEVICE void spki_spread(const spki_batch *b, uint32_t s, const uint32_t *starts,\n",
+"                             uint32_t total, int own, spki_acc *acc, uint64_t slots, uint32_t pos,\n",
+"                             uint32_t ring)\n",
+"{\n",
+"    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;\n",
+"    const uint32_t tiles = own ? 1u : b->tile_count;\n",
+"    const uint64_t all = (uint64_t)total * tiles;\n",
+"    const uint64_t by = own ? warps : (uint64_t)warps * SPKI_GROUPS();\n",
+"    for (uint64_t k = own ? warp : (uint64_t)warp * SPKI_GROUPS() + SPKI_GROUP_ID(); k < all;\n",
+"         k += by) {\n",
+"        const uint64_t *tile =\n",
+"            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;\n",
+"        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));\n",
+"        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];\n",
+"        spki_deliver_row(row, own ? acc : acc + tile[2], slots, pos, ring, 0,\n",
+"                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,\n",
+"                         lane / b->team, 32u / b->team);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots, uint64_t slots,\n",
+"                            uint32_t ring, int back)\n",
+"{\n",
+"    const uint32_t n = (uint32_t)tile_slots * ring;\n",
+"    for (uint32_t k = SPKI_ITEM(); k < n; k += SPKI_ITEMS()) {\n",
+"        spki_acc *there = acc + k / (uint32_t)tile_slots * slots + k % (uint32_t)tile_slots;\n",
+"        if (back) {\n",
+"            *there = local[k];\n",
+"        } else {\n",
+"            local[k] = *there;\n",
+"        }\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"}\n",
+"#define SPKI_BATCH_PARAMS \\\n",
+"    const uint64_t *desc, const uint64_t *blocks, const spki_elem *value, const uint32_t *table, \\\n",
+"        const spki_elem *told, spki_stored *state, spki_acc *acc, uint64_t *history, \\\n",
+"        const uint64_t *tiles, const uint32_t *rows, const uint32_t *words, \\\n",
+"        const uint32_t *share, const uint32_t *group_id, uint32_t *found, uint32_t *list, \\\n",
+"        uint32_t *meet, uint64_t seed, uint64_t first, uint64_t slots, uint32_t steps, \\\n",
+"        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row, \\\n",
+"        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count, \\\n",
+"        uint32_t team\n",
+"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)\n",
+"{\n",
+"    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];\n",
+"    const uint32_t *own = share + 2u * SPKI_GROUP_ID();\n",
+"    const uint64_t *tile = tiles + SPKI_GROUP_ID() * 3u;\n",
+"    const uint64_t end = SPKI_GROUP_ID() + 1u < tile_count ? tile[5] : slots;\n",
+"    const uint64_t tile_slots = local ? end - tile[2] : 0;\n",
+"    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);\n",
+"    spki_env e;\n",
+"    spki_run run;\n",
+"    spki_batch b;\n",
+"    e.desc = desc;\n",
+"    e.value = value;\n",
+"    e.table = table;\n",
+"    e.told = told;\n",
+"    e.state = state;\n",
+"    e.acc = local ? local : acc;\n",
+"    e.seed0 = (uint32_t)seed;\n",
+"    e.seed1 = (uint32_t)(seed >> 32);\n",
+"    run.history = history;\n",
+"    run.bits = sum;\n",
+"    run.slots = local ? tile_slots : slots;\n",
+"    run.acc_first = local ? tile[2] : 0;\n",
+"    run.ring = ring;\n",
+"    run.mask = history_mask;\n",
+"    run.row = history_row;\n",
+"    b.tiles = tiles;\n",
+"    b.rows = rows;\n",
+"    b.words = words;\n",
+"    b.share = share;\n",
+"    b.group_id = group_id;\n",
+"    b.list = list;\n",
+"    b.places = (uint64_t)groups * 64u;\n",
+"    b.group = group;\n",
+"    b.tile_count = tile_count;\n",
+"    b.team = team;\n",
+"    b.sofar = list[at];\n",
+"    if (local) {\n",
+"        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 0);\n",
+"    }\n",
+"    for (uint32_t done = 0, turn = 0; done < steps; done += most, turn ^= 1u) {\n",
+"        run.first = first + done;\n",
+"        run.steps = steps - done < most ? steps - done : most;\n",
+"        run.pos = (pos + done) % ring;\n",
+"        run.amounts = amounts && done == 0;\n",
+"        b.counts = found + turn * SPKI_GROUPS() * 32u;\n",
+"        b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;\n",
+"        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];\n",
+"             k += teams) {\n",
+"            spki_update_block(&e, &run, blocks + k * SPKI_BLOCK_SIZE);\n",
+"        }\n",
+"        SPKI_MEET();\n",
+"        for (uint32_t s = 0; s < run.steps; s++) {\n",
+"            spki_note(&b, history + spki_row(&run, s) + group, s, sum);\n",
+"        }\n",
+"        spki_meet_grid(meet);\n",
+"        for (uint32_t s = 0; s < run.steps; s++) {\n",
+"            const uint32_t total = spki_starts(&b, s, starts, sum);\n",
+"            const uint32_t from = starts[SPKI_GROUP_ID()];\n",
+"            const uint32_t *ids = b.ids + s * b.places + (uint64_t)own[1] * 64u;\n",
+"            for (uint32_t k = SPKI_ITEM(); k < starts[SPKI_GROUP_ID() + 1u] - from;\n",
+"                 k += SPKI_ITEMS()) {\n",
+"                list[SPKI_LIST_IDS + b.sofar + from + k] = ids[k];\n",
+"            }\n",
+"            spki_spread(&b, s, starts, total, local != 0, local ? local : acc, run.slots,\n",
+"                        run.pos + s, ring);\n",
+"            b.sofar += total;\n",
+"            if (SPKI_GROUP_ID() == 0 && SPKI_ITEM() == 0) {\n",
+"                list[at + done + s + 1u] = b.sofar;\n",
+"            }\n",
+"            SPKI_MEET();\n",
+"        }\n",
+"        if (!local) {\n",
+"            spki_meet_grid(meet);\n",
+"        }\n",
+"    }\n",
+"    if (local) {\n",
+"        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 1);\n",
+"    }\n",
+"}\n",
+"#define SPKI_BATCH_ARGS \\\n",
+"    desc, blocks, value, table, told, state, acc, history, tiles, rows, words, share, group_id, \\\n",
+"        found, list, meet, seed, first, slots, steps, most, pos, ring, history_mask, history_row, \\\n",
+"        amounts, at, group, groups, tile_count, team\n",
+"SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)\n",
+"{\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, (spki_acc *)0);\n",
+"}\n",
+"SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)\n",
+"{\n",
+"    SPKI_SHARED_REST(spki_acc, local);\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, local);\n",
 "}\n",
 0
 };
@@ -1690,7 +1945,10 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
+                  {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
                   {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
+                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
+                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
                   {"LIST_IDS", SPKI_GPU_LIST_IDS},
                   {"TEAM", SPKI_GPU_TEAM},
                   {"STREAM_INPUT", SPKI_STREAM_INPUT},
@@ -1730,10 +1988,13 @@ SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
     spki_gpu_names(s, api->keywords, false);
     spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);
     for (uint32_t k = 0; k < variants; k++) {
-        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(&e, &run, block, SPKI_DT); break;", k, k);
+        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(e, run, block, SPKI_DT); break;", k, k);
     }
     spki_gpu_say(s, "\n");
     spki_gpu_paste(s, spki_gpu_text_kernels);
+    if (api->together) {
+        spki_gpu_paste(s, spki_gpu_text_batch);
+    }
     spki_gpu_put(s, "", 1);
     return !s->text.failed && !s->lines.failed;
 }
@@ -1745,7 +2006,7 @@ SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
 }
 
 /* The statement that the first complaint of a compiler is about, or NULL: a line with "error" and a
-   place, as ":LINE:COLUMN:". `what` gets the compiler's words. */
+   place, as ":LINE:COLUMN:" or "(LINE):". `what` gets the compiler's words. */
 SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
                                              const char **what, int *what_size)
 {
@@ -1758,12 +2019,13 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
         }
         for (const char *q = start; *q && *q != '\n'; q++) {
             char *end;
-            if (*q != ':') {
+            if (*q != ':' && *q != '(') {
                 continue;
             }
             const unsigned long at = strtoul(q + 1, &end, 10);
-            const char *words = *end == ':' ? end + 1 + strspn(end + 1, "0123456789: ") : end;
-            for (size_t k = 0; end != q + 1 && *end == ':' && k < lines; k++) {
+            const bool place = end != q + 1 && *end == (*q == '(' ? ')' : ':');
+            const char *words = place ? end + 1 + strspn(end + 1, "0123456789: ") : end;
+            for (size_t k = 0; place && k < lines; k++) {
                 if (line[k].line == at) {
                     *what = words;
                     *what_size = (int)strcspn(words, "\n");
@@ -1812,6 +2074,9 @@ typedef struct spki_gpu_part {
     uint64_t program_hash;
     spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
         tile_at, list[2], lanes, index, sample[2];
+    uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
+    bool own;                    /* each with a tile's accumulators in shared memory */
+    spki_gpu_block share, found, meet;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -2590,6 +2855,169 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
     return result;
 }
 
+/* ---- >>gpu-batch: whole batches in one launch, where groups of items can meet ----
+   What a launch for each slice costs is more than most slices do. So the groups of items stay, and
+   meet after each slice (>>kernel-batch). Where a tile's accumulators fit into the shared memory of
+   one group, and the tiles are no more than the groups that can run at once, each group has a tile
+   of its own; else all deliver to all. A slice in which the host tells spikes is launched as ever,
+   and so is everything when a network is profiled. */
+
+/* Bytes of shared memory that the largest tile's accumulators take. */
+SPKI_FN uint64_t spki_gpu_tile_bytes(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t most = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+    }
+    return most * part->ring * (net->accumulator_bits / 8);
+}
+
+/* What each group of items has: its first block of neurons, and that block's first group of 64;
+   one pair more than there are groups of items. */
+SPKI_FN void spki_gpu_shares(const spk_net *net, const spki_gpu_part *part, uint32_t *share)
+{
+    const uint32_t most = part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    uint32_t block = 0, lane_group = 0, to = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (; part->own && to <= t - part->tile; to++) {
+            share[2 * to] = block;
+            share[2 * to + 1] = lane_group;
+        }
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            const uint32_t groups = (tile->piece[p].count + SPKI_GROUP - 1) / SPKI_GROUP;
+            for (uint32_t g = 0; g < groups; g += most, block++) {
+                for (; !part->own && (uint64_t)block * part->together >=
+                                         (uint64_t)to * part->blocks; to++) {
+                    share[2 * to] = block;
+                    share[2 * to + 1] = lane_group;
+                }
+                lane_group += SPKI_MIN(most, groups - g);
+            }
+        }
+    }
+    for (; to <= part->together; to++) {
+        share[2 * to] = block;
+        share[2 * to + 1] = lane_group;
+    }
+}
+
+/* How many items share a bucket of a row: rows of few synapses have buckets of one or two. */
+SPKI_FN uint32_t spki_gpu_team(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t synapses = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        synapses += net->tile[t].synapses;
+    }
+    const uint64_t rows = SPKI_MAX((uint64_t)net->neurons * part->tiles, (uint64_t)1);
+    const uint64_t delays = (uint64_t)net->max_delay - net->min_delay + 1;
+    const uint64_t each = synapses / rows / SPKI_MAX(delays, (uint64_t)1);
+    uint32_t team = 1;
+    while (team < 32 && team < each) {
+        team *= 2;
+    }
+    return team;
+}
+
+/* Chooses the way and makes what it needs; leaves part->together 0 where batches cannot run so. */
+SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_gpu_api *api = gpu->api;
+    const uint64_t bytes = spki_gpu_tile_bytes(net, part);
+    part->together = 0;
+    part->own = false;
+    if (!api->together || part->segments != 1 || part->blocks == 0) {
+        return SPK_OK;
+    }
+    uint32_t room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, bytes);
+    if (part->tiles <= room && part->tiles <= SPKI_GPU_BATCH_GROUPS) {
+        part->together = part->tiles;
+        part->own = true;
+    } else {
+        room = api->room(gpu, part->program, SPKI_GPU_BATCH_ALL, 0);
+        part->together = SPKI_MIN(room, SPKI_GPU_BATCH_GROUPS);
+    }
+    if (!part->together) {
+        return SPK_OK;
+    }
+    const size_t words = 2 * ((size_t)part->together + 1);
+    const uint64_t found = 2 * ((uint64_t)part->together * 32 +
+                                (uint64_t)part->groups * SPKI_GROUP * net->slice_max);
+    uint32_t *share = (uint32_t *)spki_alloc(&net->mem, words, 4);
+    if (!share) {
+        return spki_no_memory(net, "a device's shares");
+    }
+    spki_gpu_shares(net, part, share);
+    spk_result result = spki_gpu_fill(net, gpu, &part->share, share, (uint64_t)words * 4);
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->found, found * 4);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->meet, 64);
+    }
+    spki_free(&net->mem, share, words, 4);
+    return result;
+}
+
+/* How many steps from `first` on, before `end`, can go in one launch; 0: a slice as ever. */
+SPKI_FN uint32_t spki_gpu_batch_steps(const spk_net *net, const spki_gpu_net *g, uint64_t first,
+                                      uint64_t end)
+{
+    const spki_gpu_part *part = &g->part[0];
+    const uint64_t told = g->told_next < g->told ? g->told_step[g->told_next] : end;
+    if (g->parts != 1 || !part->together || net->profile || told <= first) {
+        return 0;
+    }
+    return (uint32_t)(SPKI_MIN(end, told) - first);
+}
+
+SPKI_FN spk_result spki_gpu_launch_batch(spk_net *net, spki_gpu_part *part,
+                                         const spki_gpu_block *list, uint64_t first,
+                                         uint32_t steps, uint32_t at, bool amounts)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&part->desc),
+                                spki_gpu_memory(&part->block),
+                                spki_gpu_memory(&part->value),
+                                spki_gpu_memory(&part->table),
+                                spki_gpu_memory(&part->told),
+                                spki_gpu_memory(&part->state),
+                                spki_gpu_memory(&part->acc),
+                                spki_gpu_memory(&part->history),
+                                spki_gpu_memory(&part->tile_at),
+                                spki_gpu_memory(&part->rows),
+                                spki_gpu_memory(&part->segment[0].block),
+                                spki_gpu_memory(&part->share),
+                                spki_gpu_memory(&part->group_id),
+                                spki_gpu_memory(&part->found),
+                                spki_gpu_memory(list),
+                                spki_gpu_memory(&part->meet),
+                                spki_gpu_u64(net->desc.seed),
+                                spki_gpu_u64(first),
+                                spki_gpu_u64(part->slots),
+                                spki_gpu_u32(steps),
+                                spki_gpu_u32(net->slice_max),
+                                spki_gpu_u32((uint32_t)(first % part->ring)),
+                                spki_gpu_u32(part->ring),
+                                spki_gpu_u32(net->ring - 1),
+                                spki_gpu_u32(net->lanes / SPKI_GROUP),
+                                spki_gpu_u32(amounts),
+                                spki_gpu_u32(at),
+                                spki_gpu_u32(part->group),
+                                spki_gpu_u32(part->groups),
+                                spki_gpu_u32(part->tiles),
+                                spki_gpu_u32(spki_gpu_team(net, part))};
+    spk_result result = gpu->api->zero(gpu, part->meet.mem, 0, 64);
+    if (result == SPK_OK) {
+        result = gpu->api->together(gpu, part->program,
+                                    part->own ? SPKI_GPU_BATCH_OWN : SPKI_GPU_BATCH_ALL,
+                                    part->together, part->own ? spki_gpu_tile_bytes(net, part) : 0,
+                                    arg, sizeof arg / sizeof arg[0]);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
 /* ---- >>gpu-run: slices, batches, and what comes back from them ----
    A slice is as many steps as the shortest delay allows: one update of all neurons, one
    compaction, one delivery. A batch is the slices between two read-backs. While a batch runs the
@@ -3075,6 +3503,22 @@ SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t par
 
 /* -- a batch -- */
 
+/* One slice on all devices, and what follows from it. */
+SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                  uint32_t steps, uint32_t at, bool amounts)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+    }
+    if (result == SPK_OK && g->parts > 1) {
+        return spki_gpu_exchange(net, g, parity, first, steps, at);
+    }
+    return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
+                                               (uint32_t)(first % g->part->ring), 0)
+                            : result;
+}
+
 /* Puts all slices of a batch under way. */
 SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
                                         bool amounts)
@@ -3088,16 +3532,15 @@ SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spk
     }
     for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
         const uint64_t sample = spki_gpu_next_sample(net, first, end);
-        const uint32_t steps = (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
         const uint32_t at = (uint32_t)(first - batch->first);
-        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-            result = spki_gpu_step(net, g, &g->part[k], batch->parity, first, steps, at, amounts);
-        }
-        if (result == SPK_OK && g->parts > 1) {
-            result = spki_gpu_exchange(net, g, batch->parity, first, steps, at);
-        } else if (result == SPK_OK) {
-            result = spki_gpu_deliver(net, g->part, &g->part->list[batch->parity], at, steps,
-                                      (uint32_t)(first % g->part->ring), 0);
+        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
+        const uint32_t steps =
+            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
+        if (many) {
+            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
+                                           many, at, amounts);
+        } else {
+            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
         }
         for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
             result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
@@ -3508,7 +3951,8 @@ SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *pa
                                      &part->acc,     &part->history,  &part->group_id,
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
-                                     &part->index,   &part->sample[0], &part->sample[1]};
+                                     &part->index,   &part->sample[0], &part->sample[1],
+                                     &part->share,   &part->found,    &part->meet};
     for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
@@ -3625,6 +4069,9 @@ SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
     }
     for (uint32_t k = 0; k < 2 && result == SPK_OK; k++) {
         result = spki_gpu_blank(net, gpu, &part->list[k], part->list_words * 4);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_plan_batches(net, part);
     }
     return result;
 }
@@ -3752,6 +4199,8 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_CHANGED_PARAMS
 #undef SPKI_CHANGED_STATES
 #undef SPKI_CHANGED_WEIGHTS
+#undef SPKI_GPU_BATCH_GROUPS
+#undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_BLOCK_GROUPS
 #undef SPKI_GPU_BLOCK_VECTORS
 #undef SPKI_GPU_DELIVER_ITEMS
@@ -4417,6 +4866,7 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_ENTRY(name) __kernel void name\n",
 "#define SPKI_GLOBAL __global\n",
 "#define SPKI_LOCAL __local\n",
+"#define SPKI_SHARED __local\n",
 "#define SPKI_DEVICE static inline\n",
 "#define SPKI_GROUP_ID() ((uint32_t)get_group_id(0))\n",
 "#define SPKI_GROUPS() ((uint32_t)get_num_groups(0))\n",
@@ -4821,7 +5271,8 @@ SPKI_FN void spki_cl_close(spki_gpu *gpu)
 static const spki_gpu_api spki_cl_api = {
     "opencl",      spki_cl_prelude, spki_cl_keywords, spki_cl_compile, spki_cl_release,
     spki_cl_alloc, spki_cl_free,    spki_cl_write,    spki_cl_zero,    spki_cl_read,
-    spki_cl_wait,  spki_cl_launch,  spki_cl_flush,    spki_cl_finish,  spki_cl_close};
+    spki_cl_wait,  spki_cl_launch,  spki_cl_flush,    spki_cl_finish,  spki_cl_close,
+    NULL,          NULL,            NULL};
 
 /* Opens a device into `gpu`, which is zero before and closed by spki_cl_close. `sub`: it is a part
    of a device, and released with it even when this fails. */
@@ -4969,8 +5420,9 @@ SPKI_FN void spki_cl_open_once(spki_cl_backend *b)
 /* -- what the network calls -- */
 
 /* A CPU device wants a tile for each of its units, and devices that share want some to share. */
-SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend)
+SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
 {
+    (void)net;
     spki_cl_backend *b = (spki_cl_backend *)(uintptr_t)backend;
     uint32_t tiles = 0;
     spki_cl_open_once(b);
@@ -5014,8 +5466,9 @@ SPKI_FN void spki_cl_leave(spk_backend *backend, spk_net *net)
 }
 
 /* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend)
+SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend, const spk_net *net)
 {
+    (void)net;
     (void)backend;
     return 1;
 }

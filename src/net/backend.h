@@ -19,7 +19,7 @@ struct spk_backend {
     const char *name; /* "opencl" */
     bool or_cpu;      /* where the device cannot serve, the CPU does without an error */
     /* Targets are cut into this many tiles or a multiple. */
-    uint32_t (*tiles)(const spk_backend *backend);
+    uint32_t (*tiles)(const spk_backend *backend, const spk_net *net);
     /* Takes the built network. All or nothing. */
     spk_result (*build)(spk_backend *backend, spk_net *net);
     /* From net->slice to net->run_end, or until a recorder refuses (net->stop_result). */

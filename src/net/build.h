@@ -161,7 +161,7 @@ SPKI_FN spk_result spki_make_tiles(spk_net *net)
         c.cost[p] = spki_neuron_cost(net, p);
         total += c.cost[p] * (double)net->population[p].count;
     }
-    const uint32_t unit = net->backend ? net->backend->tiles(net->backend) : net->threads;
+    const uint32_t unit = net->backend ? net->backend->tiles(net->backend, net) : net->threads;
     for (uint32_t want = unit;; want += unit) {
         c.want = want;
         c.share = total / (double)want;

@@ -100,8 +100,9 @@ SPKI_FN void spki_cl_open_once(spki_cl_backend *b)
 /* -- what the network calls -- */
 
 /* A CPU device wants a tile for each of its units, and devices that share want some to share. */
-SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend)
+SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
 {
+    (void)net;
     spki_cl_backend *b = (spki_cl_backend *)(uintptr_t)backend;
     uint32_t tiles = 0;
     spki_cl_open_once(b);
@@ -145,8 +146,9 @@ SPKI_FN void spki_cl_leave(spk_backend *backend, spk_net *net)
 }
 
 /* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend)
+SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend, const spk_net *net)
 {
+    (void)net;
     (void)backend;
     return 1;
 }

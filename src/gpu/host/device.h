@@ -32,6 +32,8 @@
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
+#define SPKI_GPU_BATCH_ITEMS 512u
+#define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -43,7 +45,10 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_SAMPLE,
     SPKI_GPU_ENTRIES,
     SPKI_GPU_SELFTEST = SPKI_GPU_ENTRIES,
-    SPKI_GPU_ALL_ENTRIES
+    SPKI_GPU_ALL_ENTRIES,
+    SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
+    SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_MORE_ENTRIES
 } spki_gpu_entry;
 
 typedef void *spki_gpu_mem;    /* the API's handle of a block of device memory */
@@ -98,13 +103,24 @@ typedef struct spki_gpu_api {
     spk_result (*flush)(spki_gpu *gpu);
     spk_result (*finish)(spki_gpu *gpu);
     void (*close)(spki_gpu *gpu);
+    /* NULL where groups of items cannot meet: a launch in which all groups run at the same time,
+       each with `shared` bytes, and how many groups of SPKI_GPU_BATCH_ITEMS items such a launch may
+       have (0: none). */
+    spk_result (*together)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint32_t groups,
+                           uint64_t shared, const spki_gpu_arg *arg, uint32_t args);
+    uint32_t (*room)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint64_t shared);
+    /* NULL: through the host. Copies from the memory of gpu `from` to the same place of each gpu's
+       `to`; what they do later waits for it. */
+    spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
+                        uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
 {
     static const char *const name[] = {"spki_update",  "spki_tell",    "spki_count",
                                        "spki_scan",    "spki_compact", "spki_deliver",
-                                       "spki_sample",  "spki_selftest"};
+                                       "spki_sample",  "spki_selftest",
+                                       "spki_batch_all", "spki_batch_own"};
     return name[entry];
 }
 

@@ -39,6 +39,9 @@ typedef struct spki_gpu_part {
     uint64_t program_hash;
     spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
         tile_at, list[2], lanes, index, sample[2];
+    uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
+    bool own;                    /* each with a tile's accumulators in shared memory */
+    spki_gpu_block share, found, meet;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];

@@ -50,7 +50,8 @@ SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *pa
                                      &part->acc,     &part->history,  &part->group_id,
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
-                                     &part->index,   &part->sample[0], &part->sample[1]};
+                                     &part->index,   &part->sample[0], &part->sample[1],
+                                     &part->share,   &part->found,    &part->meet};
     for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
@@ -167,6 +168,9 @@ SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
     }
     for (uint32_t k = 0; k < 2 && result == SPK_OK; k++) {
         result = spki_gpu_blank(net, gpu, &part->list[k], part->list_words * 4);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_plan_batches(net, part);
     }
     return result;
 }

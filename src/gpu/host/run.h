@@ -6,7 +6,7 @@
 #ifndef SPIKELIB_GPU_HOST_RUN_H
 #define SPIKELIB_GPU_HOST_RUN_H
 
-#include "state.h"
+#include "batch.h"
 
 /* -- spikes that lists and the host ask for -- */
 
@@ -487,6 +487,22 @@ SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t par
 
 /* -- a batch -- */
 
+/* One slice on all devices, and what follows from it. */
+SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                  uint32_t steps, uint32_t at, bool amounts)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+    }
+    if (result == SPK_OK && g->parts > 1) {
+        return spki_gpu_exchange(net, g, parity, first, steps, at);
+    }
+    return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
+                                               (uint32_t)(first % g->part->ring), 0)
+                            : result;
+}
+
 /* Puts all slices of a batch under way. */
 SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
                                         bool amounts)
@@ -500,16 +516,15 @@ SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spk
     }
     for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
         const uint64_t sample = spki_gpu_next_sample(net, first, end);
-        const uint32_t steps = (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
         const uint32_t at = (uint32_t)(first - batch->first);
-        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-            result = spki_gpu_step(net, g, &g->part[k], batch->parity, first, steps, at, amounts);
-        }
-        if (result == SPK_OK && g->parts > 1) {
-            result = spki_gpu_exchange(net, g, batch->parity, first, steps, at);
-        } else if (result == SPK_OK) {
-            result = spki_gpu_deliver(net, g->part, &g->part->list[batch->parity], at, steps,
-                                      (uint32_t)(first % g->part->ring), 0);
+        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
+        const uint32_t steps =
+            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
+        if (many) {
+            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
+                                           many, at, amounts);
+        } else {
+            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
         }
         for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
             result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);

@@ -275,7 +275,10 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
+                  {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
                   {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
+                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
+                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
                   {"LIST_IDS", SPKI_GPU_LIST_IDS},
                   {"TEAM", SPKI_GPU_TEAM},
                   {"STREAM_INPUT", SPKI_STREAM_INPUT},
@@ -315,10 +318,13 @@ SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
     spki_gpu_names(s, api->keywords, false);
     spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);
     for (uint32_t k = 0; k < variants; k++) {
-        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(&e, &run, block, SPKI_DT); break;", k, k);
+        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(e, run, block, SPKI_DT); break;", k, k);
     }
     spki_gpu_say(s, "\n");
     spki_gpu_paste(s, spki_gpu_text_kernels);
+    if (api->together) {
+        spki_gpu_paste(s, spki_gpu_text_batch);
+    }
     spki_gpu_put(s, "", 1);
     return !s->text.failed && !s->lines.failed;
 }
@@ -330,7 +336,7 @@ SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
 }
 
 /* The statement that the first complaint of a compiler is about, or NULL: a line with "error" and a
-   place, as ":LINE:COLUMN:". `what` gets the compiler's words. */
+   place, as ":LINE:COLUMN:" or "(LINE):". `what` gets the compiler's words. */
 SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
                                              const char **what, int *what_size)
 {
@@ -343,12 +349,13 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
         }
         for (const char *q = start; *q && *q != '\n'; q++) {
             char *end;
-            if (*q != ':') {
+            if (*q != ':' && *q != '(') {
                 continue;
             }
             const unsigned long at = strtoul(q + 1, &end, 10);
-            const char *words = *end == ':' ? end + 1 + strspn(end + 1, "0123456789: ") : end;
-            for (size_t k = 0; end != q + 1 && *end == ':' && k < lines; k++) {
+            const bool place = end != q + 1 && *end == (*q == '(' ? ')' : ':');
+            const char *words = place ? end + 1 + strspn(end + 1, "0123456789: ") : end;
+            for (size_t k = 0; place && k < lines; k++) {
                 if (line[k].line == at) {
                     *what = words;
                     *what_size = (int)strcspn(words, "\n");

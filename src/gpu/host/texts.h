@@ -15,6 +15,10 @@ static const char *const spki_gpu_text_kernels[] = {
 #include "../text/kernels.cl"
 };
 
+static const char *const spki_gpu_text_batch[] = {
+#include "../text/batch.cl"
+};
+
 static const char *const spki_gpu_text_selftest[] = {
 #include "../text/selftest.cl"
 };

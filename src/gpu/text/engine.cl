@@ -377,9 +377,24 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
                               spki_e->group] = spki_word & spki_valid(spki_e);                     \
         }                                                                                          \
     }
+#elif defined(SPKI_VOTE)
+/* An item of a GPU does neurons low, low + 16, low + 32 and low + 48 of one group. Its 16 items run
+   together, and vote. */
+#define SPKI_BEGIN_BLOCK                                                                           \
+    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_TEAM_GROUPS, spki_low = SPKI_ITEM() % 16u;    \
+    spki_e->group = spki_first + spki_g;                                                           \
+    for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) {        \
+        uint64_t spki_word = 0;                                                                    \
+        spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);
+#define SPKI_SPIKED(spike, w) spki_word |= (uint64_t)SPKI_VOTE(spike) << (16u * (w));
+#define SPKI_END_BLOCK                                                                             \
+        if (spki_low == 0) {                                                                       \
+            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] +           \
+                              spki_e->group] = spki_word & spki_valid(spki_e);                     \
+        }                                                                                          \
+    }
 #else
-/* An item of a GPU does neurons low, low + 16, low + 32 and low + 48 of one group; the group's
-   bits meet in local memory. */
+/* Without votes, the group's bits meet in local memory. */
 #define SPKI_BEGIN_BLOCK                                                                           \
     const uint32_t spki_g = SPKI_ITEM() / 16u, spki_low = SPKI_ITEM() % 16u;                       \
     const int spki_on = spki_g < spki_groups;                                                      \
@@ -409,11 +424,12 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
     }
 #endif
 
-/* The slice at hand. `pos` is the place of its first step in the ring of accumulators. */
+/* The slice at hand. `pos` is the place of its first step in the ring of accumulators, which begins
+   with slot `acc_first` of each step. */
 typedef struct spki_run {
     SPKI_GLOBAL uint64_t *history;
     SPKI_LOCAL uint32_t *bits;
-    uint64_t first, slots;
+    uint64_t first, slots, acc_first;
     uint32_t steps, pos, ring, mask, row, amounts;
 } spki_run;
 
@@ -437,7 +453,7 @@ SPKI_DEVICE void spki_set_step(spki_env *e, const spki_run *run,
     pos -= pos >= run->ring ? run->ring : 0;
     e->step = run->first + s;
     e->low = low;
-    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] + g * 64u;
+    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;
     e->stride = block[SPKI_BLOCK_STRIDE];
     e->amounts = run->amounts && s == 0;
 }

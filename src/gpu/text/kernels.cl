@@ -1,6 +1,17 @@
 /* ---- >>kernel-entries: the kernels ---- */
 
-/* All steps of a slice for the neurons of one block a group of items. */
+/* The steps of a slice for one block of neurons. */
+SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
+                                   SPKI_GLOBAL const uint64_t *block)
+{
+    e->pop = e->desc + block[SPKI_BLOCK_POP];
+    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {
+        SPKI_DISPATCH
+    default: break;
+    }
+}
+
+/* All steps of a slice, a group of items a block. */
 SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,
                         SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,
                         SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,
@@ -9,12 +20,10 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
                         uint32_t ring, uint32_t history_mask, uint32_t history_row,
                         uint32_t amounts)
 {
-    SPKI_LOCAL uint32_t bits[2 * SPKI_BLOCK_GROUPS];
-    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;
+    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];
     spki_env e;
     spki_run run;
     e.desc = desc;
-    e.pop = desc + block[SPKI_BLOCK_POP];
     e.value = value;
     e.table = table;
     e.told = told;
@@ -26,16 +35,14 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     run.bits = bits;
     run.first = first;
     run.slots = slots;
+    run.acc_first = 0;
     run.steps = steps;
     run.pos = pos;
     run.ring = ring;
     run.mask = history_mask;
     run.row = history_row;
     run.amounts = amounts;
-    switch ((uint32_t)e.pop[SPKI_POP_MODEL]) {
-        SPKI_DISPATCH
-    default: break;
-    }
+    spki_update_block(&e, &run, blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE);
 }
 
 /* Spikes that lists and the host ask for: bits of one step's row of the history. */
@@ -51,7 +58,29 @@ SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *hi
 
 /* -- compaction: the words of each step, cut into `parts`, become a list of ids in order -- */
 
-/* A sum over the group's items; all get it. */
+/* The sum of what the group's items before this one have; `all` gets the whole. */
+#if defined(SPKI_FROM_BEFORE)
+SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)
+{
+    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;
+    uint32_t up = mine, before = 0, total = 0;
+    for (uint32_t d = 1; d < 32u; d *= 2) {
+        const uint32_t add = SPKI_FROM_BEFORE(up, d);
+        up += lane >= d ? add : 0;
+    }
+    if (lane == 31u) {
+        sum[warp] = up;
+    }
+    SPKI_MEET();
+    for (uint32_t w = 0; w < warps; w++) {
+        before += w < warp ? sum[w] : 0;
+        total += sum[w];
+    }
+    SPKI_MEET();
+    *all = total;
+    return before + up - mine;
+}
+#else
 SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)
 {
     const uint32_t item = SPKI_ITEM(), items = SPKI_ITEMS();
@@ -68,12 +97,13 @@ SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32
     SPKI_MEET();
     return before;
 }
+#endif
 
 SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,
                        uint64_t first, uint32_t history_mask, uint32_t history_row,
                        uint32_t group_first, uint32_t groups, uint32_t parts)
 {
-    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
     const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
@@ -93,7 +123,7 @@ SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t
 SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,
                       uint32_t steps, uint32_t parts)
 {
-    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
     uint32_t total = list[at];
     for (uint32_t s = 0; s < steps; s++) {
         for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {
@@ -119,7 +149,7 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
                          uint32_t history_row, uint32_t group_first, uint32_t groups,
                          uint32_t parts)
 {
-    SPKI_LOCAL uint32_t sum[SPKI_SCAN_ITEMS];
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
     const uint32_t part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);

@@ -16,6 +16,7 @@ typedef ushort uint16_t;
 #define SPKI_ENTRY(name) __kernel void name
 #define SPKI_GLOBAL __global
 #define SPKI_LOCAL __local
+#define SPKI_SHARED __local /* of an array; a pointer to it is SPKI_LOCAL */
 #define SPKI_DEVICE static inline
 #define SPKI_GROUP_ID() ((uint32_t)get_group_id(0))
 #define SPKI_GROUPS() ((uint32_t)get_num_groups(0))

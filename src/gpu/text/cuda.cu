@@ -1,0 +1,97 @@
+/* ---- >>kernel-cuda: what the kernels' text is made of, in CUDA C++ ---- */
+#ifdef __CUDACC_RTC__
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+typedef unsigned short uint16_t;
+#else
+#include <stdint.h>
+#endif
+#ifdef __CUDACC__
+#pragma nv_diag_suppress 177 /* a model may leave a parameter unused, a program a function */
+#pragma nv_diag_suppress 550 /* a state that is only set */
+#endif
+
+#define SPKI_ENTRY(name) extern "C" __global__ void name
+/* An entry that groups of so many items run, and no larger ones. */
+#define SPKI_ENTRY_OF(items, name) extern "C" __global__ void __launch_bounds__(items) name
+/* Shared memory whose size the launch says. */
+#define SPKI_SHARED_REST(type, name)                                                               \
+    extern __shared__ uint64_t spki_shared[];                                                      \
+    type *const name = (type *)spki_shared
+#define SPKI_GLOBAL
+#define SPKI_LOCAL
+#define SPKI_SHARED __shared__
+#define SPKI_DEVICE static __device__ inline
+#define SPKI_GROUP_ID() ((uint32_t)blockIdx.x)
+#define SPKI_GROUPS() ((uint32_t)gridDim.x)
+#define SPKI_ITEM() ((uint32_t)threadIdx.x)
+#define SPKI_ITEMS() ((uint32_t)blockDim.x)
+#define SPKI_MEET() __syncthreads()
+#define SPKI_GLOBAL_OR(p, x) atomicOr(p, x)
+#if SPKI_WIDE
+#define SPKI_GLOBAL_ADD(p, x)                                                                      \
+    atomicAdd((unsigned long long *)(p), (unsigned long long)(int64_t)(x))
+#else
+#define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))
+#endif
+#define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))
+#define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)
+#define __builtin_sqrtf(x) __fsqrt_rn(x)
+#define __builtin_sqrt(x) __dsqrt_rn(x)
+
+/* The 16 items of half a warp vote: bit k is item k's. */
+#define SPKI_VOTE(c)                                                                               \
+    ((__ballot_sync(0xffffu << (threadIdx.x & 16u), (c) ? 1 : 0) >> (threadIdx.x & 16u)) & 0xffffu)
+/* The value of the item `d` places before this one in the warp. */
+#define SPKI_FROM_BEFORE(x, d) __shfl_up_sync(0xffffffffu, x, d)
+
+/* One item, one number. */
+#define SPKI_CAT_(a, b) a##b
+#define SPKI_CAT(a, b) SPKI_CAT_(a, b)
+#define SPKI_CAT3_(a, b, c) a##b##c
+#define SPKI_CAT3(a, b, c) SPKI_CAT3_(a, b, c)
+#define SPKI_NIL(type) ((type)(0))
+typedef uint32_t spki_words;
+typedef int32_t spki_ints;
+#if SPKI_IS_DOUBLE
+typedef double spki_d1;
+typedef int64_t spki_id1;
+typedef int spki_md1;
+#define SPKI_AS_INT(x) ((int64_t)__double_as_longlong(x))
+#define SPKI_AS_REAL(x) __longlong_as_double((long long)(x))
+#else
+typedef float spki_f1;
+typedef int32_t spki_if1;
+typedef int spki_mf1;
+#define SPKI_AS_INT(x) ((int32_t)__float_as_int(x))
+#define SPKI_AS_REAL(x) __int_as_float(x)
+#endif
+#define SPKI_TO_REAL(x) ((real)(x))
+#define SPKI_VLOAD(p, at) ((p)[at])
+#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
+#define SPKI_COUNT(mask) (mask)
+#define SPKI_ANY(mask) (mask)
+
+SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)
+{
+    *low = a * m;
+    return __umulhi(a, m);
+}
+
+/* All groups of a cooperative launch wait for each other. `meet` counts arrivals, from 0 at the
+   launch; the fences make what was written before visible after, in the caches too. */
+SPKI_DEVICE void spki_meet_grid(uint32_t *meet)
+{
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        const uint32_t before = atomicAdd(meet, 1u);
+        const uint32_t all = (before / gridDim.x + 1u) * gridDim.x;
+        while (*(volatile uint32_t *)meet < all) {
+        }
+        __threadfence();
+    }
+    __syncthreads();
+}
