@@ -3234,6 +3234,11 @@ typedef spki_id8 spki_md8;
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -3325,14 +3330,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -3420,6 +3454,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -3688,6 +3727,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -3714,6 +3754,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -3805,14 +3850,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -3900,6 +3974,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -4168,6 +4247,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -4196,6 +4276,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -4287,14 +4372,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -4382,6 +4496,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -4650,6 +4769,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -4676,6 +4796,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -4767,14 +4892,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -4862,6 +5016,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -5130,6 +5289,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -5159,6 +5319,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -5250,14 +5415,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -5345,6 +5539,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -5613,6 +5812,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -5639,6 +5839,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -5730,14 +5935,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -5825,6 +6059,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -6093,6 +6332,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -6122,6 +6362,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -6213,14 +6458,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -6308,6 +6582,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -6576,6 +6855,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -6602,6 +6882,11 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -6693,14 +6978,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -6788,6 +7102,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -7056,6 +7375,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -7640,6 +7960,18 @@ SPKI_INLINE void spki_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
     out[1] = c1;
     out[2] = c2;
     out[3] = c3;
+}
+
+#define SPKI_PHILOX_KEYS 20
+
+/* The two words of the key in each of the ten rounds. */
+SPKI_INLINE void spki_philox_keys(uint32_t k0, uint32_t k1, uint32_t key[SPKI_PHILOX_KEYS])
+{
+    uint32_t round;
+    for (round = 0; round < 10; round++) {
+        key[2 * round] = k0 + round * SPKI_PHILOX_WEYL0;
+        key[2 * round + 1] = k1 + round * SPKI_PHILOX_WEYL1;
+    }
 }
 
 SPIKELIB_API void spk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -9627,8 +9959,9 @@ enum {
 #define SPKI_BLOCK 4096u  /* targets of a block of Bernoulli and all-to-all rows */
 #define SPKI_NO_SELF UINT32_MAX
 
-/* Philox words of counters (c0_first + i, c1, c2, c3), i < n_counters, four words each. */
-typedef void (*spki_fill_fn)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+/* Philox words of counters (c0_first + i, c1, c2, c3), i < n_counters, four words each, with the
+   keys of all rounds. */
+typedef void (*spki_fill_fn)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                              uint32_t c0_first, uint32_t n_counters, uint32_t *out);
 
 /* Index within the target view of the neuron that is `source` in the source view; UINT32_MAX if it
@@ -9673,7 +10006,7 @@ typedef struct spki_proj {
     double p, dt_ms;
     uint32_t max_delay_steps;
 
-    uint32_t key[2], stream;
+    uint32_t key[SPKI_PHILOX_KEYS], stream;
     spki_fill_fn fill;
     spki_counts half;       /* binomial(1024, 1/2) */
     spki_counts block, rest; /* Bernoulli: synapses in a block and in the last one */
@@ -9722,7 +10055,7 @@ typedef struct spki_row_scratch {
 
 /* -- random words -- */
 
-SPKI_FN void spki_fill_portable(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_FN void spki_fill_portable(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                 uint32_t c0_first, uint32_t n_counters, uint32_t *out)
 {
     uint32_t i;
@@ -11277,8 +11610,7 @@ SPKI_FN spk_result spki_proj_create(spki_mem *mem, spki_proj *out, const spk_con
     out->same_view = same_view;
     out->dt_ms = dt_ms;
     out->max_delay_steps = max_delay_steps;
-    out->key[0] = (uint32_t)seed;
-    out->key[1] = (uint32_t)(seed >> 32);
+    spki_philox_keys((uint32_t)seed, (uint32_t)(seed >> 32), out->key);
     out->stream = stream;
     out->fill = fill ? fill : spki_fill_portable;
     result = spki_make_limits(&m);
@@ -11304,6 +11636,24 @@ typedef struct spki_poisson_table {
     uint32_t base, count, common; /* counts start at base; `common` of the thresholds are likely */
     int32_t *threshold;           /* as unsigned numbers with the top bit flipped */
 } spki_poisson_table;
+
+/* Where the random words of neurons come from: see >>words. */
+typedef struct spki_word_address {
+    uint32_t group, c1, c2, c3; /* of the first neurons; the rest of the counter */
+    uint32_t key[SPKI_PHILOX_KEYS];
+} spki_word_address;
+
+SPKI_INLINE spki_word_address spki_words_of(uint32_t group, uint64_t step, uint32_t tag,
+                                            uint32_t stream, uint64_t seed)
+{
+    spki_word_address a;
+    a.group = group;
+    a.c1 = (uint32_t)step;
+    a.c2 = (uint32_t)(step >> 32) ^ tag;
+    a.c3 = stream;
+    spki_philox_keys((uint32_t)seed, (uint32_t)(seed >> 32), a.key);
+    return a;
+}
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -11370,67 +11720,153 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
-/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+/* a ^ b ^ c */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_xor3_, SPKI_LANES)(SPKI_U a, SPKI_U b, uint32_t c)
+{
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    const SPKI_U none = {0};
+    return (SPKI_U)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)(none + c), 0x96);
+#else
+    return a ^ b ^ c;
+#endif
+}
+
+/* Ten rounds for the counters (x0, c1, c2, c3): word w of all lanes goes to out[w]. What all lanes
+   share stays a scalar: half of the first two rounds. `key` holds two words a round, in memory,
+   since a vector that repeats a word is cheaper to load than to make from a register. */
 SPKI_TARGET static inline __attribute__((always_inline, unused)) void
-SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
-                                   uint32_t *w3)
+SPKI_CAT(spki_rounds_, SPKI_LANES)(SPKI_U x0, uint32_t c1, uint32_t c2, uint32_t c3,
+                                   const uint32_t *key, SPKI_U out[4])
 {
     const SPKI_U none = {0};
-    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
-#if SPKI_LANES > 1
+    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    const uint64_t p0 = (uint64_t)0xD2511F53u * ((uint32_t)(p1 >> 32) ^ c1 ^ key[0]);
+    SPKI_U x1, x2, x3, l0, l1, h0, h1;
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+    x2 = h0 ^ (c3 ^ key[1]);
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &x1);
+    x0 = h1 ^ ((uint32_t)p1 ^ key[2]);
+    x2 = l0 ^ ((uint32_t)(p0 >> 32) ^ key[3]);
+    x3 = none + (uint32_t)p0;
+#define SPKI_ROUND(n)                                                                              \
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);                                \
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);                                \
+    x0 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h1, x1, key[2 * n]);                        \
+    x2 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h0, x3, key[2 * n + 1]);                        \
+    x1 = l1;                                                                                       \
+    x3 = l0;
+    SPKI_ROUND(2) SPKI_ROUND(3) SPKI_ROUND(4) SPKI_ROUND(5)
+    SPKI_ROUND(6) SPKI_ROUND(7) SPKI_ROUND(8) SPKI_ROUND(9)
+#undef SPKI_ROUND
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+/* first + 0, 1, 2, .. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_count_up_, SPKI_LANES)(uint32_t first)
+{
+#if SPKI_LANES == 1
+    return first;
+#else
     static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     SPKI_U lane;
     memcpy(&lane, count, sizeof lane);
-    x0 += lane;
+    return lane + first;
 #endif
-    for (int round = 0; round < 10; round++) {
-        SPKI_U l0, l1;
-        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-        x0 = h1 ^ x1 ^ k0;
-        x1 = l1;
-        x2 = h0 ^ x3 ^ k1;
-        x3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    memcpy(w0, &x0, sizeof x0);
-    memcpy(w1, &x1, sizeof x1);
-    memcpy(w2, &x2, sizeof x2);
-    memcpy(w3, &x3, sizeof x3);
 }
 
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
-                                  uint32_t tag, uint32_t stream, uint64_t seed)
+SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, const spki_word_address *a)
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
+            SPKI_U x[4];
             SPKI_CAT(spki_rounds_, SPKI_LANES)
-            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
-             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)((a->group + (uint32_t)g) * 16u + l), a->c1, a->c2,
+             a->c3, a->key, x);
+            for (uint32_t w = 0; w < 4; w++) {
+                memcpy(to + 16 * w, &x[w], sizeof x[w]);
+            }
         }
     }
 }
 
+/* Words of counters c0 + k, k < SPKI_LANES, four each, in their order. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_quads_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
+                                  uint32_t c0, uint32_t *out)
+{
+    SPKI_U x[4];
+#if SPKI_HAVE_SSE2 && SPKI_LANES > 1
+    /* counters of lanes such that 4 x 4 blocks, transposed, lie in order */
+    static const uint32_t place[3][16] = {
+        {0, 1, 2, 3},
+        {0, 2, 4, 6, 1, 3, 5, 7},
+        {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+    };
+    SPKI_U lane;
+    memcpy(&lane, place[SPKI_LANES / 8], sizeof lane);
+    SPKI_CAT(spki_rounds_, SPKI_LANES)(lane + c0, c1, c2, c3, key, x);
+#if SPKI_LANES == 16
+    const __m512i a = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i b = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    const __m512i c = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i d = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    x[0] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, a, b);
+    x[1] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, a, b);
+    x[2] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, c, d);
+    x[3] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, c, d);
+#elif SPKI_LANES == 8
+    const __m256i a = _mm256_unpacklo_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i b = _mm256_unpacklo_epi32((__m256i)x[2], (__m256i)x[3]);
+    const __m256i c = _mm256_unpackhi_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i d = _mm256_unpackhi_epi32((__m256i)x[2], (__m256i)x[3]);
+    x[0] = (SPKI_U)_mm256_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm256_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm256_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm256_unpackhi_epi64(c, d);
+#else
+    const __m128i a = _mm_unpacklo_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i b = _mm_unpacklo_epi32((__m128i)x[2], (__m128i)x[3]);
+    const __m128i c = _mm_unpackhi_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i d = _mm_unpackhi_epi32((__m128i)x[2], (__m128i)x[3]);
+    x[0] = (SPKI_U)_mm_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm_unpackhi_epi64(c, d);
+#endif
+    memcpy(out, x, sizeof x);
+#else
+    uint32_t at[4][SPKI_LANES];
+    SPKI_CAT(spki_rounds_, SPKI_LANES)
+    (SPKI_CAT(spki_count_up_, SPKI_LANES)(c0), c1, c2, c3, key, x);
+    memcpy(at, x, sizeof at);
+    for (uint32_t j = 0; j < SPKI_LANES; j++) {
+        for (uint32_t w = 0; w < 4; w++) {
+            out[j * 4 + w] = at[w][j];
+        }
+    }
+#endif
+}
+
 /* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                  uint32_t c0, uint32_t n, uint32_t *out)
 {
-    uint32_t at[4][SPKI_LANES];
-    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
-        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)
-        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
-        for (uint32_t j = 0; j < have; j++) {
-            for (uint32_t w = 0; w < 4; w++) {
-                out[(k + j) * 4 + w] = at[w][j];
-            }
-        }
+    uint32_t k = 0, rest[4 * SPKI_LANES];
+    for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
+    }
+    if (k < n) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
+        memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
 }
 
@@ -11457,15 +11893,17 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -11515,39 +11953,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -11612,6 +12096,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -11623,6 +12109,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d1
 #define SPKI_TARGET SPKI_TARGET_SCALAR
+#define SPKI_WORDS spki_words_1
 #define SPKI_ANY_WORD(w) (w)
 /* ---- >>lanes: the engine's own vector loops, for one real type (pasted once per type) ----
    Inputs of a block of `n` neurons, n a multiple of 64. */
@@ -11638,15 +12125,17 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -11696,39 +12185,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -11793,6 +12328,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -11862,67 +12399,153 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
-/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+/* a ^ b ^ c */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_xor3_, SPKI_LANES)(SPKI_U a, SPKI_U b, uint32_t c)
+{
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    const SPKI_U none = {0};
+    return (SPKI_U)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)(none + c), 0x96);
+#else
+    return a ^ b ^ c;
+#endif
+}
+
+/* Ten rounds for the counters (x0, c1, c2, c3): word w of all lanes goes to out[w]. What all lanes
+   share stays a scalar: half of the first two rounds. `key` holds two words a round, in memory,
+   since a vector that repeats a word is cheaper to load than to make from a register. */
 SPKI_TARGET static inline __attribute__((always_inline, unused)) void
-SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
-                                   uint32_t *w3)
+SPKI_CAT(spki_rounds_, SPKI_LANES)(SPKI_U x0, uint32_t c1, uint32_t c2, uint32_t c3,
+                                   const uint32_t *key, SPKI_U out[4])
 {
     const SPKI_U none = {0};
-    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
-#if SPKI_LANES > 1
+    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    const uint64_t p0 = (uint64_t)0xD2511F53u * ((uint32_t)(p1 >> 32) ^ c1 ^ key[0]);
+    SPKI_U x1, x2, x3, l0, l1, h0, h1;
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+    x2 = h0 ^ (c3 ^ key[1]);
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &x1);
+    x0 = h1 ^ ((uint32_t)p1 ^ key[2]);
+    x2 = l0 ^ ((uint32_t)(p0 >> 32) ^ key[3]);
+    x3 = none + (uint32_t)p0;
+#define SPKI_ROUND(n)                                                                              \
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);                                \
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);                                \
+    x0 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h1, x1, key[2 * n]);                        \
+    x2 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h0, x3, key[2 * n + 1]);                        \
+    x1 = l1;                                                                                       \
+    x3 = l0;
+    SPKI_ROUND(2) SPKI_ROUND(3) SPKI_ROUND(4) SPKI_ROUND(5)
+    SPKI_ROUND(6) SPKI_ROUND(7) SPKI_ROUND(8) SPKI_ROUND(9)
+#undef SPKI_ROUND
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+/* first + 0, 1, 2, .. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_count_up_, SPKI_LANES)(uint32_t first)
+{
+#if SPKI_LANES == 1
+    return first;
+#else
     static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     SPKI_U lane;
     memcpy(&lane, count, sizeof lane);
-    x0 += lane;
+    return lane + first;
 #endif
-    for (int round = 0; round < 10; round++) {
-        SPKI_U l0, l1;
-        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-        x0 = h1 ^ x1 ^ k0;
-        x1 = l1;
-        x2 = h0 ^ x3 ^ k1;
-        x3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    memcpy(w0, &x0, sizeof x0);
-    memcpy(w1, &x1, sizeof x1);
-    memcpy(w2, &x2, sizeof x2);
-    memcpy(w3, &x3, sizeof x3);
 }
 
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
-                                  uint32_t tag, uint32_t stream, uint64_t seed)
+SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, const spki_word_address *a)
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
+            SPKI_U x[4];
             SPKI_CAT(spki_rounds_, SPKI_LANES)
-            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
-             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)((a->group + (uint32_t)g) * 16u + l), a->c1, a->c2,
+             a->c3, a->key, x);
+            for (uint32_t w = 0; w < 4; w++) {
+                memcpy(to + 16 * w, &x[w], sizeof x[w]);
+            }
         }
     }
 }
 
+/* Words of counters c0 + k, k < SPKI_LANES, four each, in their order. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_quads_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
+                                  uint32_t c0, uint32_t *out)
+{
+    SPKI_U x[4];
+#if SPKI_HAVE_SSE2 && SPKI_LANES > 1
+    /* counters of lanes such that 4 x 4 blocks, transposed, lie in order */
+    static const uint32_t place[3][16] = {
+        {0, 1, 2, 3},
+        {0, 2, 4, 6, 1, 3, 5, 7},
+        {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+    };
+    SPKI_U lane;
+    memcpy(&lane, place[SPKI_LANES / 8], sizeof lane);
+    SPKI_CAT(spki_rounds_, SPKI_LANES)(lane + c0, c1, c2, c3, key, x);
+#if SPKI_LANES == 16
+    const __m512i a = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i b = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    const __m512i c = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i d = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    x[0] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, a, b);
+    x[1] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, a, b);
+    x[2] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, c, d);
+    x[3] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, c, d);
+#elif SPKI_LANES == 8
+    const __m256i a = _mm256_unpacklo_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i b = _mm256_unpacklo_epi32((__m256i)x[2], (__m256i)x[3]);
+    const __m256i c = _mm256_unpackhi_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i d = _mm256_unpackhi_epi32((__m256i)x[2], (__m256i)x[3]);
+    x[0] = (SPKI_U)_mm256_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm256_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm256_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm256_unpackhi_epi64(c, d);
+#else
+    const __m128i a = _mm_unpacklo_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i b = _mm_unpacklo_epi32((__m128i)x[2], (__m128i)x[3]);
+    const __m128i c = _mm_unpackhi_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i d = _mm_unpackhi_epi32((__m128i)x[2], (__m128i)x[3]);
+    x[0] = (SPKI_U)_mm_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm_unpackhi_epi64(c, d);
+#endif
+    memcpy(out, x, sizeof x);
+#else
+    uint32_t at[4][SPKI_LANES];
+    SPKI_CAT(spki_rounds_, SPKI_LANES)
+    (SPKI_CAT(spki_count_up_, SPKI_LANES)(c0), c1, c2, c3, key, x);
+    memcpy(at, x, sizeof at);
+    for (uint32_t j = 0; j < SPKI_LANES; j++) {
+        for (uint32_t w = 0; w < 4; w++) {
+            out[j * 4 + w] = at[w][j];
+        }
+    }
+#endif
+}
+
 /* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                  uint32_t c0, uint32_t n, uint32_t *out)
 {
-    uint32_t at[4][SPKI_LANES];
-    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
-        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)
-        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
-        for (uint32_t j = 0; j < have; j++) {
-            for (uint32_t w = 0; w < 4; w++) {
-                out[(k + j) * 4 + w] = at[w][j];
-            }
-        }
+    uint32_t k = 0, rest[4 * SPKI_LANES];
+    for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
+    }
+    if (k < n) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
+        memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
 }
 
@@ -11949,15 +12572,17 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -12007,39 +12632,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -12104,6 +12775,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -12115,6 +12788,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d2
 #define SPKI_TARGET SPKI_TARGET_BASE
+#define SPKI_WORDS spki_words_4
 #define SPKI_ANY_WORD(w) ((w)[0] | (w)[1])
 /* ---- >>lanes: the engine's own vector loops, for one real type (pasted once per type) ----
    Inputs of a block of `n` neurons, n a multiple of 64. */
@@ -12130,15 +12804,17 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -12188,39 +12864,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -12285,6 +13007,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -12355,67 +13079,153 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
-/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+/* a ^ b ^ c */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_xor3_, SPKI_LANES)(SPKI_U a, SPKI_U b, uint32_t c)
+{
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    const SPKI_U none = {0};
+    return (SPKI_U)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)(none + c), 0x96);
+#else
+    return a ^ b ^ c;
+#endif
+}
+
+/* Ten rounds for the counters (x0, c1, c2, c3): word w of all lanes goes to out[w]. What all lanes
+   share stays a scalar: half of the first two rounds. `key` holds two words a round, in memory,
+   since a vector that repeats a word is cheaper to load than to make from a register. */
 SPKI_TARGET static inline __attribute__((always_inline, unused)) void
-SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
-                                   uint32_t *w3)
+SPKI_CAT(spki_rounds_, SPKI_LANES)(SPKI_U x0, uint32_t c1, uint32_t c2, uint32_t c3,
+                                   const uint32_t *key, SPKI_U out[4])
 {
     const SPKI_U none = {0};
-    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
-#if SPKI_LANES > 1
+    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    const uint64_t p0 = (uint64_t)0xD2511F53u * ((uint32_t)(p1 >> 32) ^ c1 ^ key[0]);
+    SPKI_U x1, x2, x3, l0, l1, h0, h1;
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+    x2 = h0 ^ (c3 ^ key[1]);
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &x1);
+    x0 = h1 ^ ((uint32_t)p1 ^ key[2]);
+    x2 = l0 ^ ((uint32_t)(p0 >> 32) ^ key[3]);
+    x3 = none + (uint32_t)p0;
+#define SPKI_ROUND(n)                                                                              \
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);                                \
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);                                \
+    x0 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h1, x1, key[2 * n]);                        \
+    x2 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h0, x3, key[2 * n + 1]);                        \
+    x1 = l1;                                                                                       \
+    x3 = l0;
+    SPKI_ROUND(2) SPKI_ROUND(3) SPKI_ROUND(4) SPKI_ROUND(5)
+    SPKI_ROUND(6) SPKI_ROUND(7) SPKI_ROUND(8) SPKI_ROUND(9)
+#undef SPKI_ROUND
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+/* first + 0, 1, 2, .. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_count_up_, SPKI_LANES)(uint32_t first)
+{
+#if SPKI_LANES == 1
+    return first;
+#else
     static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     SPKI_U lane;
     memcpy(&lane, count, sizeof lane);
-    x0 += lane;
+    return lane + first;
 #endif
-    for (int round = 0; round < 10; round++) {
-        SPKI_U l0, l1;
-        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-        x0 = h1 ^ x1 ^ k0;
-        x1 = l1;
-        x2 = h0 ^ x3 ^ k1;
-        x3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    memcpy(w0, &x0, sizeof x0);
-    memcpy(w1, &x1, sizeof x1);
-    memcpy(w2, &x2, sizeof x2);
-    memcpy(w3, &x3, sizeof x3);
 }
 
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
-                                  uint32_t tag, uint32_t stream, uint64_t seed)
+SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, const spki_word_address *a)
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
+            SPKI_U x[4];
             SPKI_CAT(spki_rounds_, SPKI_LANES)
-            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
-             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)((a->group + (uint32_t)g) * 16u + l), a->c1, a->c2,
+             a->c3, a->key, x);
+            for (uint32_t w = 0; w < 4; w++) {
+                memcpy(to + 16 * w, &x[w], sizeof x[w]);
+            }
         }
     }
 }
 
+/* Words of counters c0 + k, k < SPKI_LANES, four each, in their order. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_quads_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
+                                  uint32_t c0, uint32_t *out)
+{
+    SPKI_U x[4];
+#if SPKI_HAVE_SSE2 && SPKI_LANES > 1
+    /* counters of lanes such that 4 x 4 blocks, transposed, lie in order */
+    static const uint32_t place[3][16] = {
+        {0, 1, 2, 3},
+        {0, 2, 4, 6, 1, 3, 5, 7},
+        {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+    };
+    SPKI_U lane;
+    memcpy(&lane, place[SPKI_LANES / 8], sizeof lane);
+    SPKI_CAT(spki_rounds_, SPKI_LANES)(lane + c0, c1, c2, c3, key, x);
+#if SPKI_LANES == 16
+    const __m512i a = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i b = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    const __m512i c = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i d = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    x[0] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, a, b);
+    x[1] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, a, b);
+    x[2] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, c, d);
+    x[3] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, c, d);
+#elif SPKI_LANES == 8
+    const __m256i a = _mm256_unpacklo_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i b = _mm256_unpacklo_epi32((__m256i)x[2], (__m256i)x[3]);
+    const __m256i c = _mm256_unpackhi_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i d = _mm256_unpackhi_epi32((__m256i)x[2], (__m256i)x[3]);
+    x[0] = (SPKI_U)_mm256_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm256_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm256_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm256_unpackhi_epi64(c, d);
+#else
+    const __m128i a = _mm_unpacklo_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i b = _mm_unpacklo_epi32((__m128i)x[2], (__m128i)x[3]);
+    const __m128i c = _mm_unpackhi_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i d = _mm_unpackhi_epi32((__m128i)x[2], (__m128i)x[3]);
+    x[0] = (SPKI_U)_mm_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm_unpackhi_epi64(c, d);
+#endif
+    memcpy(out, x, sizeof x);
+#else
+    uint32_t at[4][SPKI_LANES];
+    SPKI_CAT(spki_rounds_, SPKI_LANES)
+    (SPKI_CAT(spki_count_up_, SPKI_LANES)(c0), c1, c2, c3, key, x);
+    memcpy(at, x, sizeof at);
+    for (uint32_t j = 0; j < SPKI_LANES; j++) {
+        for (uint32_t w = 0; w < 4; w++) {
+            out[j * 4 + w] = at[w][j];
+        }
+    }
+#endif
+}
+
 /* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                  uint32_t c0, uint32_t n, uint32_t *out)
 {
-    uint32_t at[4][SPKI_LANES];
-    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
-        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)
-        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
-        for (uint32_t j = 0; j < have; j++) {
-            for (uint32_t w = 0; w < 4; w++) {
-                out[(k + j) * 4 + w] = at[w][j];
-            }
-        }
+    uint32_t k = 0, rest[4 * SPKI_LANES];
+    for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
+    }
+    if (k < n) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
+        memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
 }
 
@@ -12442,15 +13252,17 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -12500,39 +13312,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -12597,6 +13455,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -12608,6 +13468,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d4
 #define SPKI_TARGET SPKI_TARGET_AVX2
+#define SPKI_WORDS spki_words_8
 #define SPKI_ANY_WORD(w) spki_any_f4(w)
 /* ---- >>lanes: the engine's own vector loops, for one real type (pasted once per type) ----
    Inputs of a block of `n` neurons, n a multiple of 64. */
@@ -12623,15 +13484,17 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -12681,39 +13544,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -12778,6 +13687,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -12848,67 +13759,153 @@ SPKI_CAT(spki_mulhilo_, SPKI_LANES)(SPKI_U a, uint32_t m, SPKI_U *low)
 #endif
 }
 
-/* Ten rounds for counters c0, c0 + 1, ..: word w of all lanes goes to the w-th pointer. */
+/* a ^ b ^ c */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_xor3_, SPKI_LANES)(SPKI_U a, SPKI_U b, uint32_t c)
+{
+#if SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    const SPKI_U none = {0};
+    return (SPKI_U)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)(none + c), 0x96);
+#else
+    return a ^ b ^ c;
+#endif
+}
+
+/* Ten rounds for the counters (x0, c1, c2, c3): word w of all lanes goes to out[w]. What all lanes
+   share stays a scalar: half of the first two rounds. `key` holds two words a round, in memory,
+   since a vector that repeats a word is cheaper to load than to make from a register. */
 SPKI_TARGET static inline __attribute__((always_inline, unused)) void
-SPKI_CAT(spki_rounds_, SPKI_LANES)(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                   uint32_t k1, uint32_t *w0, uint32_t *w1, uint32_t *w2,
-                                   uint32_t *w3)
+SPKI_CAT(spki_rounds_, SPKI_LANES)(SPKI_U x0, uint32_t c1, uint32_t c2, uint32_t c3,
+                                   const uint32_t *key, SPKI_U out[4])
 {
     const SPKI_U none = {0};
-    SPKI_U x0 = none + c0, x1 = none + c1, x2 = none + c2, x3 = none + c3;
-#if SPKI_LANES > 1
+    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    const uint64_t p0 = (uint64_t)0xD2511F53u * ((uint32_t)(p1 >> 32) ^ c1 ^ key[0]);
+    SPKI_U x1, x2, x3, l0, l1, h0, h1;
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
+    x2 = h0 ^ (c3 ^ key[1]);
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &x1);
+    x0 = h1 ^ ((uint32_t)p1 ^ key[2]);
+    x2 = l0 ^ ((uint32_t)(p0 >> 32) ^ key[3]);
+    x3 = none + (uint32_t)p0;
+#define SPKI_ROUND(n)                                                                              \
+    h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);                                \
+    h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);                                \
+    x0 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h1, x1, key[2 * n]);                        \
+    x2 = SPKI_CAT(spki_xor3_, SPKI_LANES)(h0, x3, key[2 * n + 1]);                        \
+    x1 = l1;                                                                                       \
+    x3 = l0;
+    SPKI_ROUND(2) SPKI_ROUND(3) SPKI_ROUND(4) SPKI_ROUND(5)
+    SPKI_ROUND(6) SPKI_ROUND(7) SPKI_ROUND(8) SPKI_ROUND(9)
+#undef SPKI_ROUND
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+/* first + 0, 1, 2, .. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) SPKI_U
+SPKI_CAT(spki_count_up_, SPKI_LANES)(uint32_t first)
+{
+#if SPKI_LANES == 1
+    return first;
+#else
     static const uint32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     SPKI_U lane;
     memcpy(&lane, count, sizeof lane);
-    x0 += lane;
+    return lane + first;
 #endif
-    for (int round = 0; round < 10; round++) {
-        SPKI_U l0, l1;
-        const SPKI_U h0 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x0, 0xD2511F53u, &l0);
-        const SPKI_U h1 = SPKI_CAT(spki_mulhilo_, SPKI_LANES)(x2, 0xCD9E8D57u, &l1);
-        x0 = h1 ^ x1 ^ k0;
-        x1 = l1;
-        x2 = h0 ^ x3 ^ k1;
-        x3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    memcpy(w0, &x0, sizeof x0);
-    memcpy(w1, &x1, sizeof x1);
-    memcpy(w2, &x2, sizeof x2);
-    memcpy(w3, &x3, sizeof x3);
 }
 
 /* Words for `groups` x 64 neurons; the first group has number `group`. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, uint32_t group, uint64_t step,
-                                  uint32_t tag, uint32_t stream, uint64_t seed)
+SPKI_CAT(spki_words_, SPKI_LANES)(uint32_t *out, size_t groups, const spki_word_address *a)
 {
     for (size_t g = 0; g < groups; g++) {
         for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
             uint32_t *to = out + g * 64 + l;
+            SPKI_U x[4];
             SPKI_CAT(spki_rounds_, SPKI_LANES)
-            ((group + (uint32_t)g) * 16u + l, (uint32_t)step, (uint32_t)(step >> 32) ^ tag, stream,
-             (uint32_t)seed, (uint32_t)(seed >> 32), to, to + 16, to + 32, to + 48);
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)((a->group + (uint32_t)g) * 16u + l), a->c1, a->c2,
+             a->c3, a->key, x);
+            for (uint32_t w = 0; w < 4; w++) {
+                memcpy(to + 16 * w, &x[w], sizeof x[w]);
+            }
         }
     }
 }
 
+/* Words of counters c0 + k, k < SPKI_LANES, four each, in their order. */
+SPKI_TARGET static inline __attribute__((always_inline, unused)) void
+SPKI_CAT(spki_quads_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
+                                  uint32_t c0, uint32_t *out)
+{
+    SPKI_U x[4];
+#if SPKI_HAVE_SSE2 && SPKI_LANES > 1
+    /* counters of lanes such that 4 x 4 blocks, transposed, lie in order */
+    static const uint32_t place[3][16] = {
+        {0, 1, 2, 3},
+        {0, 2, 4, 6, 1, 3, 5, 7},
+        {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+    };
+    SPKI_U lane;
+    memcpy(&lane, place[SPKI_LANES / 8], sizeof lane);
+    SPKI_CAT(spki_rounds_, SPKI_LANES)(lane + c0, c1, c2, c3, key, x);
+#if SPKI_LANES == 16
+    const __m512i a = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i b = _mm512_maskz_unpacklo_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    const __m512i c = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[0], (__m512i)x[1]);
+    const __m512i d = _mm512_maskz_unpackhi_epi32(0xffff, (__m512i)x[2], (__m512i)x[3]);
+    x[0] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, a, b);
+    x[1] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, a, b);
+    x[2] = (SPKI_U)_mm512_maskz_unpacklo_epi64(0xff, c, d);
+    x[3] = (SPKI_U)_mm512_maskz_unpackhi_epi64(0xff, c, d);
+#elif SPKI_LANES == 8
+    const __m256i a = _mm256_unpacklo_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i b = _mm256_unpacklo_epi32((__m256i)x[2], (__m256i)x[3]);
+    const __m256i c = _mm256_unpackhi_epi32((__m256i)x[0], (__m256i)x[1]);
+    const __m256i d = _mm256_unpackhi_epi32((__m256i)x[2], (__m256i)x[3]);
+    x[0] = (SPKI_U)_mm256_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm256_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm256_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm256_unpackhi_epi64(c, d);
+#else
+    const __m128i a = _mm_unpacklo_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i b = _mm_unpacklo_epi32((__m128i)x[2], (__m128i)x[3]);
+    const __m128i c = _mm_unpackhi_epi32((__m128i)x[0], (__m128i)x[1]);
+    const __m128i d = _mm_unpackhi_epi32((__m128i)x[2], (__m128i)x[3]);
+    x[0] = (SPKI_U)_mm_unpacklo_epi64(a, b);
+    x[1] = (SPKI_U)_mm_unpackhi_epi64(a, b);
+    x[2] = (SPKI_U)_mm_unpacklo_epi64(c, d);
+    x[3] = (SPKI_U)_mm_unpackhi_epi64(c, d);
+#endif
+    memcpy(out, x, sizeof x);
+#else
+    uint32_t at[4][SPKI_LANES];
+    SPKI_CAT(spki_rounds_, SPKI_LANES)
+    (SPKI_CAT(spki_count_up_, SPKI_LANES)(c0), c1, c2, c3, key, x);
+    memcpy(at, x, sizeof at);
+    for (uint32_t j = 0; j < SPKI_LANES; j++) {
+        for (uint32_t w = 0; w < 4; w++) {
+            out[j * 4 + w] = at[w][j];
+        }
+    }
+#endif
+}
+
 /* Words of counters c0 + k, k < n (a multiple of 16 is fastest), four each, in their order. */
 SPKI_TARGET __attribute__((unused)) static void
-SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                  uint32_t c0, uint32_t n, uint32_t *out)
 {
-    uint32_t at[4][SPKI_LANES];
-    for (uint32_t k = 0; k < n; k += SPKI_LANES) {
-        const uint32_t have = n - k < SPKI_LANES ? n - k : SPKI_LANES;
-        SPKI_CAT(spki_rounds_, SPKI_LANES)
-        (c0 + k, c1, c2, c3, key[0], key[1], at[0], at[1], at[2], at[3]);
-        for (uint32_t j = 0; j < have; j++) {
-            for (uint32_t w = 0; w < 4; w++) {
-                out[(k + j) * 4 + w] = at[w][j];
-            }
-        }
+    uint32_t k = 0, rest[4 * SPKI_LANES];
+    for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
+    }
+    if (k < n) {
+        SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
+        memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
 }
 
@@ -12935,15 +13932,17 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t key[2], uint32_t c1, uint32_t c2
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -12993,39 +13992,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -13090,6 +14135,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -13101,6 +14148,7 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d8
 #define SPKI_TARGET SPKI_TARGET_AVX512
+#define SPKI_WORDS spki_words_16
 #define SPKI_ANY_WORD(w) spki_any_f8(w)
 /* ---- >>lanes: the engine's own vector loops, for one real type (pasted once per type) ----
    Inputs of a block of `n` neurons, n a multiple of 64. */
@@ -13116,15 +14164,17 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -13174,39 +14224,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -13271,6 +14367,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED
@@ -13285,15 +14383,14 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #endif
 
 typedef struct spki_lane_ops {
-    void (*words)(uint32_t *out, size_t groups, uint32_t group, uint64_t step, uint32_t tag,
-                  uint32_t stream, uint64_t seed);
+    void (*words)(uint32_t *out, size_t groups, const spki_word_address *a);
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
-    void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
-                    double weight, bool add);
+    void (*poisson)(const spki_word_address *a, void *out, size_t n,
+                    const spki_poisson_table *table, double weight, bool add);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
-    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
+    void (*fill)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
                  uint32_t n, uint32_t *out);
 } spki_lane_ops;
 
@@ -16831,10 +17928,16 @@ SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uin
     }
 }
 
+SPKI_FN spki_word_address spki_block_address(const spki_block *b, uint64_t step, uint32_t stream)
+{
+    return spki_words_of(b->first / SPKI_GROUP, step, b->population << 16, stream,
+                         b->net->desc.seed);
+}
+
 SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
-    b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
-                  b->population << 16, stream, b->net->desc.seed);
+    const spki_word_address a = spki_block_address(b, step, stream);
+    b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, &a);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
@@ -16853,20 +17956,22 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
     if (!spki_part_lanes(b, part, &lo, &hi)) {
         return;
     }
-    spki_block_words(b, b->step, SPKI_STREAM_DRIVE | part->drive);
     if (plain) {
+        const spki_word_address a =
+            spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
         const spki_poisson_table *t = &drive->table[0];
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
         if (lo == 0 && hi == b->count) {
-            b->ops->poisson(b->scratch->words, out, b->lanes, t, w, true);
+            b->ops->poisson(&a, out, b->lanes, t, w, true);
             return;
         }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w, false);
+        b->ops->poisson(&a, tmp, b->lanes, t, w, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
+    spki_block_words(b, b->step, SPKI_STREAM_DRIVE | part->drive);
     for (uint32_t k = lo; k < hi; k++) {
         const uint32_t index = part->index + b->first + k - part->first;
         const spki_poisson_table *t = &drive->table[drive->table_of ? drive->table_of[index] : 0];
@@ -16914,6 +18019,9 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
+    if (!any && !b->pop->parts) {
+        return false;
+    }
     memset(out, 0, b->lanes * b->net->real_size);
     for (uint32_t k = 0; k < b->pop->parts; k++) {
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
@@ -16969,9 +18077,9 @@ SPKI_FN void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
+        const spki_word_address a = spki_block_address(b, b->step, SPKI_STREAM_STORAGE | k);
         b->ops->words(b->scratch->random + (size_t)k * SPKI_UPDATE_BLOCK, b->lanes / SPKI_GROUP,
-                      b->first / SPKI_GROUP, b->step, b->population << 16, SPKI_STREAM_STORAGE | k,
-                      b->net->desc.seed);
+                      &a);
     }
 }
 
@@ -43273,6 +44381,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_PATIENCE_MIN
 #undef SPKI_PERMIT_FREE
 #undef SPKI_PERMIT_NONE
+#undef SPKI_PHILOX_KEYS
 #undef SPKI_PHILOX_MUL0
 #undef SPKI_PHILOX_MUL1
 #undef SPKI_PHILOX_WEYL0
@@ -43351,6 +44460,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_USE_FUTEX
 #undef SPKI_WANTS_NOTHING
 #undef SPKI_WANTS_ROOM
+#undef SPKI_WORDS
 #undef SPKI_WORD_P
 #undef SPKI_WORD_X
 #undef SPKI_WORD_Y

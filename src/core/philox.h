@@ -31,6 +31,18 @@ SPKI_INLINE void spki_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
     out[3] = c3;
 }
 
+#define SPKI_PHILOX_KEYS 20
+
+/* The two words of the key in each of the ten rounds. */
+SPKI_INLINE void spki_philox_keys(uint32_t k0, uint32_t k1, uint32_t key[SPKI_PHILOX_KEYS])
+{
+    uint32_t round;
+    for (round = 0; round < 10; round++) {
+        key[2 * round] = k0 + round * SPKI_PHILOX_WEYL0;
+        key[2 * round + 1] = k1 + round * SPKI_PHILOX_WEYL1;
+    }
+}
+
 SPIKELIB_API void spk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     spki_philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1], out);

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_NET_LANES_H
 #define SPIKELIB_NET_LANES_H
 
-#include "../core/base.h"
+#include "../core/philox.h"
 #include "../simd/types.h"
 
 /* The distribution of a Poisson count of one rate, in units of 2^-32. */
@@ -11,6 +11,24 @@ typedef struct spki_poisson_table {
     uint32_t base, count, common; /* counts start at base; `common` of the thresholds are likely */
     int32_t *threshold;           /* as unsigned numbers with the top bit flipped */
 } spki_poisson_table;
+
+/* Where the random words of neurons come from: see >>words. */
+typedef struct spki_word_address {
+    uint32_t group, c1, c2, c3; /* of the first neurons; the rest of the counter */
+    uint32_t key[SPKI_PHILOX_KEYS];
+} spki_word_address;
+
+SPKI_INLINE spki_word_address spki_words_of(uint32_t group, uint64_t step, uint32_t tag,
+                                            uint32_t stream, uint64_t seed)
+{
+    spki_word_address a;
+    a.group = group;
+    a.c1 = (uint32_t)step;
+    a.c2 = (uint32_t)(step >> 32) ^ tag;
+    a.c3 = stream;
+    spki_philox_keys((uint32_t)seed, (uint32_t)(seed >> 32), a.key);
+    return a;
+}
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -30,6 +48,7 @@ typedef struct spki_poisson_table {
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d1
 #define SPKI_TARGET SPKI_TARGET_SCALAR
+#define SPKI_WORDS spki_words_1
 #define SPKI_ANY_WORD(w) (w)
 #include "lanes.inc.h"
 
@@ -47,6 +66,7 @@ typedef struct spki_poisson_table {
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d2
 #define SPKI_TARGET SPKI_TARGET_BASE
+#define SPKI_WORDS spki_words_4
 #define SPKI_ANY_WORD(w) ((w)[0] | (w)[1])
 #include "lanes.inc.h"
 #endif
@@ -65,6 +85,7 @@ typedef struct spki_poisson_table {
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d4
 #define SPKI_TARGET SPKI_TARGET_AVX2
+#define SPKI_WORDS spki_words_8
 #define SPKI_ANY_WORD(w) spki_any_f4(w)
 #include "lanes.inc.h"
 #endif
@@ -83,6 +104,7 @@ typedef struct spki_poisson_table {
 #define SPKI_IS_DOUBLE 1
 #define SPKI_S d8
 #define SPKI_TARGET SPKI_TARGET_AVX512
+#define SPKI_WORDS spki_words_16
 #define SPKI_ANY_WORD(w) spki_any_f8(w)
 #include "lanes.inc.h"
 #endif
@@ -92,15 +114,14 @@ typedef struct spki_poisson_table {
 #endif
 
 typedef struct spki_lane_ops {
-    void (*words)(uint32_t *out, size_t groups, uint32_t group, uint64_t step, uint32_t tag,
-                  uint32_t stream, uint64_t seed);
+    void (*words)(uint32_t *out, size_t groups, const spki_word_address *a);
     void (*take)(int32_t *acc, void *out, size_t n, double quantum);
     void (*add)(void *out, const void *add, size_t n);
-    void (*poisson)(const uint32_t *words, void *out, size_t n, const spki_poisson_table *table,
-                    double weight, bool add);
+    void (*poisson)(const spki_word_address *a, void *out, size_t n,
+                    const spki_poisson_table *table, double weight, bool add);
     void (*uniform)(const uint32_t *words, void *out, size_t n);
     void (*normal)(const uint32_t *words, void *out, size_t n, double sd);
-    void (*fill)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
+    void (*fill)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t c0,
                  uint32_t n, uint32_t *out);
 } spki_lane_ops;
 

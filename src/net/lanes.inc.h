@@ -12,15 +12,17 @@
 #if SPKI_LANES > 1
 typedef int32_t SPKI_F(spki_word) __attribute__((vector_size(SPKI_LANES * 4)));
 #define SPKI_WORD SPKI_F(spki_word)
+#define SPKI_U SPKI_CAT(spki_u32x, SPKI_LANES)
 #define SPKI_TO_REAL(w) __builtin_convertvector(w, SPKI_R)
 #else
 #define SPKI_WORD int32_t
+#define SPKI_U uint32_t
 #define SPKI_TO_REAL(w) ((SPKI_R)(w))
 #endif
 
 /* Counts in `hits` the lanes where u >= t; whether there are any. */
 #if SPKI_LANES == 1
-#define SPKI_COUNT_REACHED(hits, u, t) (u >= t ? (hits++, true) : false)
+#define SPKI_COUNT_REACHED(hits, u, t) (hits += u >= t, u >= t)
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
 #define SPKI_COUNT_REACHED(hits, u, t) spki_count_reached_f16(&hits, u, t)
 SPKI_TARGET SPKI_INLINE bool spki_count_reached_f16(SPKI_WORD *hits, SPKI_WORD u, SPKI_WORD t)
@@ -70,39 +72,85 @@ SPKI_LOOP void SPKI_F(spki_add)(void *out, const void *add, size_t n)
     }
 }
 
-/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x. Words
-   are compared as unsigned numbers; `threshold` holds them with the top bit flipped. The first
-   `common` thresholds are compared by all, without a branch; the rest while any lane still reaches
-   them. */
-SPKI_LOOP void SPKI_F(spki_poisson)(const uint32_t *words, void *out, size_t n,
+/* *to = x, or *to += x. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_put)(SPKI_E *to, SPKI_R x, bool add)
+{
+    SPKI_NO_CONTRACT
+    SPKI_R y;
+    if (add) {
+        memcpy(&y, to, sizeof y);
+        x = y + x;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+/* x = (base + the number of thresholds that the word reaches) * weight; out = x, or out += x, for
+   four vectors `stride` apart. Words are compared as unsigned numbers; `threshold` holds them with
+   the top bit flipped. The first `common` thresholds are compared by all, without a branch; the
+   rest while any lane still reaches them. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_poisson_four)(SPKI_WORD u[4], SPKI_E *to, uint32_t stride,
+                                                       const spki_poisson_table *table,
+                                                       SPKI_R weight, bool add)
+{
+    SPKI_NO_CONTRACT
+    const uint32_t count = table->count, common = table->common;
+    const int32_t *threshold = table->threshold;
+    const SPKI_WORD none = {0}, base = none + (int32_t)table->base;
+    const SPKI_WORD u0 = u[0] ^ INT32_MIN, u1 = u[1] ^ INT32_MIN, u2 = u[2] ^ INT32_MIN,
+                    u3 = u[3] ^ INT32_MIN;
+    SPKI_WORD h0 = base, h1 = base, h2 = base, h3 = base;
+    uint32_t k = 0;
+    for (; k < common; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        (void)SPKI_COUNT_REACHED(h0, u0, t);
+        (void)SPKI_COUNT_REACHED(h1, u1, t);
+        (void)SPKI_COUNT_REACHED(h2, u2, t);
+        (void)SPKI_COUNT_REACHED(h3, u3, t);
+    }
+    for (bool more = true; more && k < count; k++) {
+        const SPKI_WORD t = none + threshold[k];
+        const bool m0 = SPKI_COUNT_REACHED(h0, u0, t), m1 = SPKI_COUNT_REACHED(h1, u1, t);
+        const bool m2 = SPKI_COUNT_REACHED(h2, u2, t), m3 = SPKI_COUNT_REACHED(h3, u3, t);
+        more = m0 | m1 | m2 | m3;
+    }
+    SPKI_F(spki_put)(to, SPKI_TO_REAL(h0) * weight, add);
+    SPKI_F(spki_put)(to + stride, SPKI_TO_REAL(h1) * weight, add);
+    SPKI_F(spki_put)(to + 2 * stride, SPKI_TO_REAL(h2) * weight, add);
+    SPKI_F(spki_put)(to + 3 * stride, SPKI_TO_REAL(h3) * weight, add);
+}
+
+/* For n neurons, whose words stay in registers where vectors of words have as many lanes. */
+SPKI_LOOP void SPKI_F(spki_poisson)(const spki_word_address *a, void *out, size_t n,
                                     const spki_poisson_table *table, double weight, bool add)
 {
     SPKI_NO_CONTRACT
-    const int32_t *threshold = table->threshold;
-    const uint32_t count = table->count, common = table->common;
     const SPKI_R zero = {0}, w = zero + (SPKI_E)weight;
-    const SPKI_WORD none = {0};
     SPKI_E *to = (SPKI_E *)out;
-    for (size_t k = 0; k < n; k += SPKI_LANES) {
-        SPKI_WORD u, hits = none + (int32_t)table->base;
-        memcpy(&u, words + k, sizeof u);
-        u ^= INT32_MIN;
-        for (uint32_t t = 0; t < common; t++) {
-            (void)SPKI_COUNT_REACHED(hits, u, none + threshold[t]);
+#if SPKI_IS_DOUBLE
+    spki_word_address at = *a;
+    for (size_t k = 0; k < n; k += 64) {
+        uint32_t word[64];
+        at.group = a->group + (uint32_t)(k / 64);
+        SPKI_WORDS(word, 1, &at);
+        for (uint32_t l = 0; l < 64; l += 4 * SPKI_LANES) {
+            SPKI_WORD u[4];
+            memcpy(u, word + l, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, SPKI_LANES, table, w, add);
         }
-        for (uint32_t t = common; t < count; t++) {
-            if (!SPKI_COUNT_REACHED(hits, u, none + threshold[t])) {
-                break;
-            }
-        }
-        SPKI_R x = SPKI_TO_REAL(hits) * w;
-        if (add) {
-            SPKI_R y;
-            memcpy(&y, to + k, sizeof y);
-            x = y + x;
-        }
-        memcpy(to + k, &x, sizeof x);
     }
+#else
+    for (size_t k = 0; k < n; k += 64) {
+        for (uint32_t l = 0; l < 16; l += SPKI_LANES) {
+            SPKI_U x[4];
+            SPKI_WORD u[4];
+            SPKI_CAT(spki_rounds_, SPKI_LANES)
+            (SPKI_CAT(spki_count_up_, SPKI_LANES)(a->group * 16u + (uint32_t)(k / 4) + l), a->c1,
+             a->c2, a->c3, a->key, x);
+            memcpy(u, x, sizeof u);
+            SPKI_F(spki_poisson_four)(u, to + k + l, 16, table, w, add);
+        }
+    }
+#endif
 }
 
 /* Uniform in (0, 1]: (word + 1/2) / 2^32, rounded once. */
@@ -167,6 +215,8 @@ SPKI_LOOP void SPKI_F(spki_normal)(const uint32_t *words, void *out, size_t n, d
 #undef SPKI_LOOP
 #undef SPKI_E
 #undef SPKI_WORD
+#undef SPKI_WORDS
+#undef SPKI_U
 #undef SPKI_TO_REAL
 #undef SPKI_ANY_WORD
 #undef SPKI_COUNT_REACHED

@@ -34,8 +34,9 @@ enum {
 #define SPKI_BLOCK 4096u  /* targets of a block of Bernoulli and all-to-all rows */
 #define SPKI_NO_SELF UINT32_MAX
 
-/* Philox words of counters (c0_first + i, c1, c2, c3), i < n_counters, four words each. */
-typedef void (*spki_fill_fn)(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+/* Philox words of counters (c0_first + i, c1, c2, c3), i < n_counters, four words each, with the
+   keys of all rounds. */
+typedef void (*spki_fill_fn)(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                              uint32_t c0_first, uint32_t n_counters, uint32_t *out);
 
 /* Index within the target view of the neuron that is `source` in the source view; UINT32_MAX if it
@@ -80,7 +81,7 @@ typedef struct spki_proj {
     double p, dt_ms;
     uint32_t max_delay_steps;
 
-    uint32_t key[2], stream;
+    uint32_t key[SPKI_PHILOX_KEYS], stream;
     spki_fill_fn fill;
     spki_counts half;       /* binomial(1024, 1/2) */
     spki_counts block, rest; /* Bernoulli: synapses in a block and in the last one */
@@ -129,7 +130,7 @@ typedef struct spki_row_scratch {
 
 /* -- random words -- */
 
-SPKI_FN void spki_fill_portable(const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3,
+SPKI_FN void spki_fill_portable(const uint32_t *key, uint32_t c1, uint32_t c2, uint32_t c3,
                                 uint32_t c0_first, uint32_t n_counters, uint32_t *out)
 {
     uint32_t i;

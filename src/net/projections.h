@@ -751,8 +751,7 @@ SPKI_FN spk_result spki_proj_create(spki_mem *mem, spki_proj *out, const spk_con
     out->same_view = same_view;
     out->dt_ms = dt_ms;
     out->max_delay_steps = max_delay_steps;
-    out->key[0] = (uint32_t)seed;
-    out->key[1] = (uint32_t)(seed >> 32);
+    spki_philox_keys((uint32_t)seed, (uint32_t)(seed >> 32), out->key);
     out->stream = stream;
     out->fill = fill ? fill : spki_fill_portable;
     result = spki_make_limits(&m);

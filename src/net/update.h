@@ -95,10 +95,16 @@ SPKI_FN void spki_add_lanes(const spki_block *b, char *out, const char *add, uin
     }
 }
 
+SPKI_FN spki_word_address spki_block_address(const spki_block *b, uint64_t step, uint32_t stream)
+{
+    return spki_words_of(b->first / SPKI_GROUP, step, b->population << 16, stream,
+                         b->net->desc.seed);
+}
+
 SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t stream)
 {
-    b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, b->first / SPKI_GROUP, step,
-                  b->population << 16, stream, b->net->desc.seed);
+    const spki_word_address a = spki_block_address(b, step, stream);
+    b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, &a);
 }
 
 /* Poisson events of one part of a drive that reach receptor r. */
@@ -117,20 +123,22 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
     if (!spki_part_lanes(b, part, &lo, &hi)) {
         return;
     }
-    spki_block_words(b, b->step, SPKI_STREAM_DRIVE | part->drive);
     if (plain) {
+        const spki_word_address a =
+            spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
         const spki_poisson_table *t = &drive->table[0];
         const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
                                                                        : drive->value.uniform;
         if (lo == 0 && hi == b->count) {
-            b->ops->poisson(b->scratch->words, out, b->lanes, t, w, true);
+            b->ops->poisson(&a, out, b->lanes, t, w, true);
             return;
         }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(b->scratch->words, tmp, b->lanes, t, w, false);
+        b->ops->poisson(&a, tmp, b->lanes, t, w, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
+    spki_block_words(b, b->step, SPKI_STREAM_DRIVE | part->drive);
     for (uint32_t k = lo; k < hi; k++) {
         const uint32_t index = part->index + b->first + k - part->first;
         const spki_poisson_table *t = &drive->table[drive->table_of ? drive->table_of[index] : 0];
@@ -178,6 +186,9 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
 SPKI_FN bool spki_current_input(const spki_block *b, char *out)
 {
     bool any = b->pop->current != NULL;
+    if (!any && !b->pop->parts) {
+        return false;
+    }
     memset(out, 0, b->lanes * b->net->real_size);
     for (uint32_t k = 0; k < b->pop->parts; k++) {
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
@@ -233,9 +244,9 @@ SPKI_FN void spki_gather_random(const spki_block *b)
 {
     const uint32_t words = (b->pop->model->state_count + 1) / 2;
     for (uint32_t k = 0; k < words; k++) {
+        const spki_word_address a = spki_block_address(b, b->step, SPKI_STREAM_STORAGE | k);
         b->ops->words(b->scratch->random + (size_t)k * SPKI_UPDATE_BLOCK, b->lanes / SPKI_GROUP,
-                      b->first / SPKI_GROUP, b->step, b->population << 16, SPKI_STREAM_STORAGE | k,
-                      b->net->desc.seed);
+                      &a);
     }
 }
 

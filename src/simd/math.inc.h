@@ -12,6 +12,11 @@
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
 #if SPKI_IS_DOUBLE
 #define SPKI_INT int64_t
 #else
@@ -103,14 +108,43 @@ SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
 }
 #endif
 
+/* b where a lane is no number or both are zeros, which is what x86 does. */
 SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a < b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
 {
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
     return SPKI_F(spki_select)(a > b, a, b);
+#endif
 }
 
 SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
@@ -198,6 +232,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
 #if SPKI_IS_DOUBLE
     SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
     p = p * x + SPKI_C(1.0 / 87178291200.0);
@@ -466,6 +505,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #undef SPKI_F
 #undef SPKI_MATH
 #undef SPKI_C
+#undef SPKI_X86_VECTOR
 #undef SPKI_INT
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
