@@ -108,6 +108,16 @@
     >>dat                Prophesee DAT, records of decoded events
     >>nmnist             the 40-bit records of N-MNIST and N-Caltech101
     >>es                 Event Stream 2.0
+    >>spikefile-pack     columns of a block as few bits: packed with exceptions, or Rice
+    >>spikefile-unpack   columns of a block back to records, on every instruction set
+    >>spikefile-block    1,024 records to bytes and back
+    >>spikefile-os       files that are mapped, and grow while others read
+    >>spikefile-format   the file's header, a chunk's header, the index in it
+    >>spikefile-codec    LZ4 and Zstandard, where they are built in
+    >>spikefile-read     opening, also what was cut; finding; reading
+    >>spikefile-open     the reader's functions
+    >>spikefile-write    chunks appended and published
+    >>spikefile-events   spike files among the formats of events
     >>formats            the list of readers and writers
     >>decoder            bytes cut anywhere become events
     >>reader             event files
@@ -125,15 +135,6 @@
     >>views              counts, surfaces and voxel grids
     >>view-rows          values of a surface (pasted once per instruction set)
     >>flow               optical flow by plane fitting
-    >>spikefile-pack     columns of a block as few bits: packed with exceptions, or Rice
-    >>spikefile-unpack   columns of a block back to records, on every instruction set
-    >>spikefile-block    1,024 records to bytes and back
-    >>spikefile-os       files that are mapped, and grow while others read
-    >>spikefile-format   the file's header, a chunk's header, the index in it
-    >>spikefile-codec    LZ4 and Zstandard, where they are built in
-    >>spikefile-read     opening, also what was cut; finding; reading
-    >>spikefile-open     the reader's functions
-    >>spikefile-write    chunks appended and published
     >>park               sleeping on a word until it changes or a deadline passes
     >>ring-core          what a handle holds, counting, telling sleepers
     >>spsc               one producer, one consumer
@@ -1266,7 +1267,9 @@ typedef struct spk_event_writer_desc {
                                 cannot do without (ES) */
     bool no_vectors;         /* EVT3: every event by itself */
     bool as_stored;          /* y of the events runs upwards, as ES has it */
-    bool lz4;                /* AEDAT4: packets are compressed (SPIKELIB_LZ4) */
+    bool lz4;                /* AEDAT4, spike files: compressed (SPIKELIB_LZ4) */
+    double dt_ms;            /* spike files: the events are spikes of neurons (x | y << 16, as they
+                                are read from SONATA), kept in steps of this; default: events */
     /* Where the bytes go instead of a file (the path is then NULL, the format given). Returns how
        many it took; fewer than `size` is an error. default: a file */
     size_t (*write)(void *ctx, const void *data, size_t size);
@@ -21337,7 +21340,8 @@ struct spk_decoder {
     const uint8_t *io_start;  /* of the call of `decode` under way: its first byte, at `at` */
     const struct spki_io *io; /* that call's, and where its first event goes */
     const spk_event *io_out;
-    bool finished, ended, by_path;
+    bool finished, ended;
+    bool by_path; /* `name` can be opened */
     /* Events that did not fit the caller's array. */
     spk_event spill[2 * SPKI_EVENT_ROOM];
     size_t spill_next, spill_count;
@@ -21414,6 +21418,12 @@ SPKI_FN void spki_decoder_beside(spk_decoder *decoder, int64_t t_us)
     spki_decoder_epoch(decoder, t_us);
 }
 
+/* A time as the caller wants it. Damaged files hold any times: it wraps instead of overflowing. */
+SPKI_INLINE int64_t spki_decoder_shifted(const spk_decoder *decoder, int64_t t_us)
+{
+    return (int64_t)((uint64_t)t_us - (uint64_t)decoder->shift_us);
+}
+
 /* An event, its second half being x | y << 16 | polarity << 32 | kind << 40 | source << 48. Times
    are the stream's own; shift_time is seen to afterwards. */
 SPKI_INLINE void spki_event_store(spk_event *out, int64_t t_us, uint64_t rest)
@@ -21452,7 +21462,7 @@ SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_t
                              (decoder->source_bits + ((uint64_t)trigger->source << 48)));
     if (c->trigger) {
         spk_trigger copy = *trigger;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->trigger(c->ctx, &copy);
     }
@@ -21465,7 +21475,7 @@ SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
     decoder->stats.imu++;
     if (c->imu) {
         spk_imu copy = *imu;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->imu(c->ctx, &copy);
     }
@@ -21478,11 +21488,11 @@ SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
     decoder->stats.frames++;
     if (c->frame) {
         spk_frame copy = *frame;
-        copy.t_us -= decoder->shift_us;
-        copy.start_us -= decoder->shift_us;
-        copy.end_us -= decoder->shift_us;
-        copy.exposure_start_us -= decoder->shift_us;
-        copy.exposure_end_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
+        copy.start_us = spki_decoder_shifted(decoder, copy.start_us);
+        copy.end_us = spki_decoder_shifted(decoder, copy.end_us);
+        copy.exposure_start_us = spki_decoder_shifted(decoder, copy.exposure_start_us);
+        copy.exposure_end_us = spki_decoder_shifted(decoder, copy.exposure_end_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->frame(c->ctx, &copy);
     }
@@ -21495,7 +21505,7 @@ SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
     decoder->stats.extras++;
     if (c->extra) {
         spk_extra copy = *extra;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->extra(c->ctx, &copy);
     }
@@ -22588,7 +22598,7 @@ SPKI_FN bool spki_aedat3_records(spk_decoder *d, spki_aedat3 *s, spki_io *io)
         s->unpacked = true;
         s->body_at = 0;
     }
-    while (s->left > 0 && io->out < io->out_end) {
+    while (s->left > 0 && io->out < io->out_end && d->result == SPK_OK) {
         const uint8_t *p;
         size_t there, n = 1;
         if (packed) {
@@ -28047,8 +28057,3505 @@ static const spki_encoder spki_es_encoder = {
     NULL,          NULL};
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-pack: columns of a block as few bits: packed with exceptions, or Rice ---- */
+
+/* A block has up to 1,024 records, each column of it is one sequence of u32 (docs/spikefile.md).
+   Sources: frame of reference and patched exceptions, Zukowski, Heman, Nes, Boncz, "Super-scalar
+   RAM-CPU cache compression" (ICDE 2006); Rice codes, Rice and Plaunt (IEEE Trans. Comm. 1971). */
+#define SPKI_SF_BLOCK 1024u
+#define SPKI_SF_BLOCK_ROOM (SPKI_SF_BLOCK + 64u) /* vector code writes whole vectors */
+
+/* What a column's residuals are ... */
+#define SPKI_COL_PLAIN 0u  /* value - base */
+#define SPKI_COL_DELTA 1u  /* value - the one before (of the first: - base) */
+#define SPKI_COL_ZIGZAG 2u /* the same, signed: 0 -1 1 -2 ... are 0 1 2 3 ... */
+#define SPKI_COL_KIND 3u
+/* ... and how they lie there. */
+#define SPKI_COL_RICE 4u  /* low bits packed, the rest unary; else packed with exceptions */
+#define SPKI_COL_BASE 8u  /* a base follows; else it is 0 */
+#define SPKI_COL_WIDE 16u /* time only: 64 bits a record, nothing else */
+#define SPKI_COL_FUSED                                                                             \
+    32u /* neuron only: time holds both, the neuron in the lowest `width` bits                     \
+         */
+#define SPKI_COL_KNOWN 63u
+
+SPKI_INLINE uint32_t spki_bits32(uint32_t x)
+{
+    return x ? 32u - (uint32_t)__builtin_clz(x) : 0u;
+}
+
+SPKI_INLINE size_t spki_packed_bytes(uint32_t n, uint32_t width)
+{
+    return ((size_t)n * width + 7) / 8;
+}
+
+/* The lowest `width` bits of each value, the first value in the lowest bits of the first byte. */
+SPKI_FN uint8_t *spki_pack(uint8_t *to, const uint32_t *value, uint32_t n, uint32_t width)
+{
+    uint64_t word = 0;
+    uint32_t fill = 0;
+    const uint64_t mask = ((uint64_t)1 << width) - 1;
+    for (uint32_t k = 0; k < n; k++) {
+        word |= (value[k] & mask) << fill;
+        fill += width;
+        if (fill >= 32) {
+            spki_store32_le(to, (uint32_t)word);
+            to += 4;
+            word >>= 32;
+            fill -= 32;
+        }
+    }
+    for (; fill > 0; fill -= SPKI_MIN(fill, 8u), word >>= 8) *to++ = (uint8_t)word;
+    return to;
+}
+
+/* -- how to code a column -- */
+
+typedef struct spki_col {
+    uint32_t mode, width, extra; /* extra: exceptions, or bytes of the unary part */
+    uint32_t base, high;         /* high: bits of an exception above `width` */
+    uint64_t bits;               /* what it takes */
+} spki_col;
+
+SPKI_FN void spki_col_residuals(const uint32_t *value, uint32_t n, uint32_t mode, uint32_t base,
+                                uint32_t *out)
+{
+    const bool zigzag = (mode & SPKI_COL_KIND) == SPKI_COL_ZIGZAG;
+    if ((mode & SPKI_COL_KIND) == SPKI_COL_PLAIN) {
+        for (uint32_t k = 0; k < n; k++) out[k] = value[k] - base;
+        return;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        const uint32_t d = value[k] - (k > 0 ? value[k - 1] : base);
+        out[k] = zigzag ? d << 1 ^ (0u - (d >> 31)) : d;
+    }
+}
+
+/* Bits of a position within n records. */
+SPKI_INLINE uint32_t spki_place_bits(uint32_t n)
+{
+    return spki_bits32(n - 1);
+}
+
+/* The cheapest width for residuals whose bit lengths are counted in `length`. */
+SPKI_FN void spki_col_packed(spki_col *col, const uint32_t length[33], uint32_t n, bool bytes)
+{
+    uint32_t longest = 32, over = 0;
+    while (longest > 0 && !length[longest]) longest--;
+    for (int w = (int)(bytes ? (longest + 7) / 8 * 8 : longest); w >= 0; w--) {
+        uint64_t bits = (uint64_t)n * (uint32_t)w;
+        if (w < 32) over += length[w + 1];
+        if (over > 0) bits += 8 + (uint64_t)over * (spki_place_bits(n) + longest - (uint32_t)w);
+        if ((col->bits == 0 || bits < col->bits - 1) && !(bytes && over > 0)) {
+            col->width = (uint32_t)w;
+            col->extra = over;
+            col->high = over ? longest - (uint32_t)w : 0;
+            col->bits = bits + 1; /* 0 means that nothing was tried */
+        }
+        if (bytes) break;
+    }
+}
+
+/* A Rice code, if it beats what `col` has. `sum`: of the residuals. */
+SPKI_FN void spki_col_rice(spki_col *col, const uint32_t *r, uint32_t n, uint64_t sum)
+{
+    const uint64_t mean = sum / n;
+    const uint32_t k0 = mean >= UINT32_MAX ? 31 : spki_bits32((uint32_t)mean);
+    for (uint32_t k = k0 > 1 ? k0 - 2 : 0; k <= k0 && k < 32; k++) {
+        uint64_t unary = n;
+        if ((uint64_t)n * k + (sum >> k) >= col->bits) continue; /* it takes no less */
+        for (uint32_t i = 0; i < n; i++) unary += r[i] >> k;
+        if ((unary + 7) / 8 > 65535 || (uint64_t)n * k + unary + 1 >= col->bits) continue;
+        col->mode |= SPKI_COL_RICE;
+        col->width = k;
+        col->extra = (uint32_t)((unary + 7) / 8);
+        col->high = 0;
+        col->bits = (uint64_t)n * k + unary + 1;
+    }
+}
+
+/* Tries one kind of residuals; `bytes`: only whole bytes, for a compressor that sees none else. */
+SPKI_FN void spki_col_try(spki_col *best, const uint32_t *value, uint32_t n, uint32_t mode,
+                          uint32_t base, bool bytes, uint32_t *scratch)
+{
+    uint32_t length[33];
+    uint64_t sum = 0;
+    spki_col col;
+    memset(length, 0, sizeof length);
+    memset(&col, 0, sizeof col);
+    col.mode = mode;
+    col.base = base;
+    spki_col_residuals(value, n, mode, base, scratch);
+    for (uint32_t k = 0; k < n; k++) {
+        length[32 - __builtin_clz(scratch[k] | 1) - (scratch[k] == 0)]++;
+        sum += scratch[k];
+    }
+    spki_col_packed(&col, length, n, bytes);
+    if (!bytes) spki_col_rice(&col, scratch, n, sum);
+    if (base) {
+        col.mode |= SPKI_COL_BASE;
+        col.bits += 32;
+    }
+    if (best->bits == 0 || col.bits < best->bits) *best = col;
+}
+
+/* Of all ways to code a column the smallest. */
+SPKI_FN spki_col spki_col_choose(const uint32_t *value, uint32_t n, bool bytes, uint32_t *scratch)
+{
+    spki_col best;
+    uint32_t low = value[0], high = value[0];
+    bool rising = true;
+    memset(&best, 0, sizeof best);
+    for (uint32_t k = 1; k < n; k++) {
+        rising &= value[k] >= value[k - 1];
+        low = SPKI_MIN(low, value[k]);
+        high = SPKI_MAX(high, value[k]);
+    }
+    if (!rising || high - low < 2 || bytes) {
+        spki_col_try(&best, value, n, SPKI_COL_PLAIN, 0, bytes, scratch);
+        if (low > 0) spki_col_try(&best, value, n, SPKI_COL_PLAIN, low, bytes, scratch);
+    }
+    if (best.bits == 0 || best.bits > 2 * (uint64_t)n) /* differences take more than a bit */
+        spki_col_try(&best, value, n, rising ? SPKI_COL_DELTA : SPKI_COL_ZIGZAG, value[0], bytes,
+                     scratch);
+    return best;
+}
+
+/* -- writing it -- */
+
+/* One bit set after each residual's zeros. */
+SPKI_FN uint8_t *spki_put_unary(uint8_t *to, const uint32_t *r, uint32_t n, uint32_t k,
+                                size_t bytes)
+{
+    size_t at = 0;
+    memset(to, 0, bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        at += r[i] >> k;
+        to[at / 8] = (uint8_t)(to[at / 8] | 1u << (at % 8));
+        at++;
+    }
+    return to + bytes;
+}
+
+/* The places and high bits of the residuals that do not fit `width`. `scratch`: 2 blocks. */
+SPKI_FN uint8_t *spki_put_exceptions(uint8_t *to, const spki_col *col, const uint32_t *r,
+                                     uint32_t n, uint32_t *scratch)
+{
+    uint32_t *place = scratch, *high = scratch + SPKI_SF_BLOCK_ROOM, m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (spki_bits32(r[i]) <= col->width) continue;
+        place[m] = i;
+        high[m++] = col->width < 32 ? r[i] >> col->width : 0;
+    }
+    *to++ = (uint8_t)col->high;
+    to = spki_pack(to, place, m, spki_place_bits(n));
+    return spki_pack(to, high, m, col->high);
+}
+
+/* The column's data; its descriptor goes to `descriptor` (4 bytes). `scratch`: 3 blocks. */
+SPKI_FN uint8_t *spki_col_put(uint8_t *to, uint8_t *descriptor, const spki_col *col,
+                              const uint32_t *value, uint32_t n, uint32_t *scratch)
+{
+    descriptor[0] = (uint8_t)col->mode;
+    descriptor[1] = (uint8_t)col->width;
+    spki_store16_le(descriptor + 2, (uint16_t)col->extra);
+    spki_col_residuals(value, n, col->mode, col->base, scratch);
+    if (col->mode & SPKI_COL_BASE) {
+        spki_store32_le(to, col->base);
+        to += 4;
+    }
+    to = spki_pack(to, scratch, n, col->width);
+    if (col->mode & SPKI_COL_RICE) return spki_put_unary(to, scratch, n, col->width, col->extra);
+    if (col->extra) to = spki_put_exceptions(to, col, scratch, n, scratch + SPKI_SF_BLOCK_ROOM);
+    return to;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-unpack: columns of a block back to records, on every instruction set ---- */
+
+#if SPKI_HAVE_AVX2
+#include <immintrin.h>
+#endif
+
+/* All kernels may read 64 bytes beyond their input and write up to 15 values beyond their output;
+   a chunk ends with so many zero bytes. */
+#define SPKI_OVERREAD 64u
+
+typedef struct spki_unpacker {
+    /* out[k] = bits [k * width, (k + 1) * width) */
+    void (*unpack)(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out);
+    /* place[k] = position of the k-th one among `bytes` bytes; false if there are fewer than n */
+    bool (*ones)(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place);
+    /* io[k] |= (place[k] - place[k - 1] - 1) << width; place[-1] is readable and -1 */
+    void (*unary)(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n);
+    /* io[k] = base + the sum of io[0..k]; zigzag: of their signed values */
+    void (*sum)(uint32_t *io, uint32_t n, uint32_t base);
+    void (*zigzag)(uint32_t *io, uint32_t n, uint32_t base);
+    /* io[k] += base */
+    void (*add)(uint32_t *io, uint32_t n, uint32_t base);
+    /* records of four columns: t_us = first + t, meta = polarity | kind << 1 | source << 9 */
+    void (*events)(spk_event *out, int64_t first, const uint32_t *t, const uint32_t *x,
+                   const uint32_t *y, const uint32_t *meta, uint32_t n);
+    void (*spikes)(spk_spike *out, int64_t first, const uint32_t *t, const uint32_t *neuron,
+                   uint32_t n);
+    /* the same where t holds both: step t >> width, neuron the lowest `width` bits */
+    void (*fused)(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width, uint32_t n);
+} spki_unpacker;
+
+/* -- any processor -- */
+
+SPKI_FN void spki_unpack_any(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
+{
+    const uint64_t mask = ((uint64_t)1 << width) - 1;
+    size_t at = 0;
+    for (uint32_t k = 0; k < n; k++, at += width)
+        out[k] = (uint32_t)(spki_load64_le(in + at / 8) >> (at % 8) & mask);
+}
+
+SPKI_FN bool spki_ones_any(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
+{
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
+        uint64_t word = spki_load64_le(in + k);
+        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
+        for (; word && found < n; word &= word - 1)
+            place[found++] = 8 * k + (uint32_t)__builtin_ctzll(word);
+    }
+    return found == n;
+}
+
+SPKI_FN void spki_unary_any(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n)
+{
+    uint32_t last = UINT32_MAX;
+    for (uint32_t k = 0; k < n; k++) {
+        io[k] |= (place[k] - last - 1) << width;
+        last = place[k];
+    }
+}
+
+SPKI_FN void spki_sum_any(uint32_t *io, uint32_t n, uint32_t base)
+{
+    for (uint32_t k = 0; k < n; k++) io[k] = base += io[k];
+}
+
+SPKI_FN void spki_zigzag_any(uint32_t *io, uint32_t n, uint32_t base)
+{
+    for (uint32_t k = 0; k < n; k++) io[k] = base += io[k] >> 1 ^ (0u - (io[k] & 1));
+}
+
+SPKI_FN void spki_add_any(uint32_t *io, uint32_t n, uint32_t base)
+{
+    for (uint32_t k = 0; k < n; k++) io[k] += base;
+}
+
+SPKI_FN void spki_events_any(spk_event *out, int64_t first, const uint32_t *t, const uint32_t *x,
+                             const uint32_t *y, const uint32_t *meta, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        out[k].t_us = (int64_t)((uint64_t)first + t[k]);
+        out[k].x = (uint16_t)x[k];
+        out[k].y = (uint16_t)y[k];
+        out[k].polarity = (uint8_t)(meta[k] & 1);
+        out[k].kind = (uint8_t)(meta[k] >> 1);
+        out[k].source = (uint16_t)(meta[k] >> 9);
+    }
+}
+
+SPKI_FN void spki_spikes_any(spk_spike *out, int64_t first, const uint32_t *t,
+                             const uint32_t *neuron, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        out[k].step = (uint64_t)first + t[k];
+        out[k].neuron = neuron[k];
+        out[k].reserved = 0;
+    }
+}
+
+SPKI_FN void spki_fused_any(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width,
+                            uint32_t n)
+{
+    const uint32_t mask = (uint32_t)(((uint64_t)1 << width) - 1);
+    for (uint32_t k = 0; k < n; k++) {
+        out[k].step = (uint64_t)first + (width < 32 ? t[k] >> width : 0);
+        out[k].neuron = t[k] & mask;
+        out[k].reserved = 0;
+    }
+}
+
+#if SPKI_HAVE_AVX2
+/* -- AVX2 -- */
+
+#define SPKI_AVX2_FN __attribute__((target("avx2,popcnt"), unused)) static
+
+/* Eight values take `width` whole bytes, so that each group of eight is cut the same way: a byte
+   shuffle brings the four bytes that hold a value into its lane, a shift drops the bits before it.
+   That works while the bits before it, at most 7, and the value fit 32. */
+SPKI_AVX2_FN void spki_unpack_avx2(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
+    const uint32_t half = 4 * width; /* bits before the upper four values */
+    __m256i bit, byte, shuffle, shift, mask;
+    if (width > 25) {
+        spki_unpack_any(in, width, n, out);
+        return;
+    }
+    bit = _mm256_add_epi32(_mm256_mullo_epi32(lane, _mm256_set1_epi32((int)width)),
+                           _mm256_setr_epi32(0, 0, 0, 0, (int)(half % 8), (int)(half % 8),
+                                             (int)(half % 8), (int)(half % 8)));
+    byte = _mm256_srli_epi32(bit, 3);
+    shift = _mm256_and_si256(bit, _mm256_set1_epi32(7));
+    shuffle = _mm256_add_epi32(_mm256_mullo_epi32(byte, _mm256_set1_epi32(0x01010101)),
+                               _mm256_set1_epi32(0x03020100));
+    mask = _mm256_set1_epi32((int)(((uint32_t)1 << width) - 1));
+    for (uint32_t k = 0; k < n; k += 8, in += width) {
+        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in);
+        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in + half / 8));
+        __m256i v = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        v = _mm256_srlv_epi32(_mm256_shuffle_epi8(v, shuffle), shift);
+        _mm256_storeu_si256((__m256i *)(void *)(out + k), _mm256_and_si256(v, mask));
+    }
+}
+
+/* The four lowest ones of a nibble would need a table; a loop of eight and then of the rest keeps
+   the branch predictable, since most words hold about as many. */
+SPKI_AVX2_FN bool spki_ones_avx2(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
+{
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
+        uint64_t word = spki_load64_le(in + k);
+        uint32_t ones, at = found;
+        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
+        ones = (uint32_t)__builtin_popcountll(word);
+        if (ones > n - found) break;
+        found += ones;
+        for (; at < found; at += 4) { /* ctz of 0 is 64 or so: written beyond, and overwritten */
+            place[at] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+            word &= word - 1;
+            place[at + 1] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+            word &= word - 1;
+            place[at + 2] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+            word &= word - 1;
+            place[at + 3] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+            word &= word - 1;
+        }
+    }
+    return found == n || spki_ones_any(in, bytes, n, place);
+}
+
+SPKI_AVX2_FN void spki_unary_avx2(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n)
+{
+    const __m128i count = _mm_cvtsi32_si128((int)width);
+    const __m256i one = _mm256_set1_epi32(1);
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m256i at = _mm256_loadu_si256((const __m256i *)(const void *)(place + k));
+        const __m256i last = _mm256_loadu_si256((const __m256i *)(const void *)(place + k - 1));
+        const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(io + k));
+        const __m256i q = _mm256_sub_epi32(_mm256_sub_epi32(at, last), one);
+        _mm256_storeu_si256((__m256i *)(void *)(io + k),
+                            _mm256_or_si256(low, _mm256_sll_epi32(q, count)));
+    }
+}
+
+/* Sums of the first 1, 2, ... 8 lanes. */
+SPKI_AVX2_FN __attribute__((always_inline)) inline __m256i spki_sums8(__m256i v)
+{
+    __m256i low;
+    v = _mm256_add_epi32(v, _mm256_slli_si256(v, 4));
+    v = _mm256_add_epi32(v, _mm256_slli_si256(v, 8));
+    low = _mm256_permute2x128_si256(v, v, 0x08); /* the lower half, above zeros */
+    return _mm256_add_epi32(v, _mm256_shuffle_epi32(low, 0xff));
+}
+
+SPKI_AVX2_FN void spki_sum_avx2(uint32_t *io, uint32_t n, uint32_t base)
+{
+    const __m256i last = _mm256_set1_epi32(7);
+    __m256i carry = _mm256_set1_epi32((int)base);
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m256i v = spki_sums8(_mm256_loadu_si256((const __m256i *)(const void *)(io + k)));
+        _mm256_storeu_si256((__m256i *)(void *)(io + k), _mm256_add_epi32(v, carry));
+        carry = _mm256_add_epi32(carry, _mm256_permutevar8x32_epi32(v, last));
+    }
+}
+
+SPKI_AVX2_FN void spki_zigzag_avx2(uint32_t *io, uint32_t n, uint32_t base)
+{
+    const __m256i last = _mm256_set1_epi32(7), one = _mm256_set1_epi32(1);
+    __m256i carry = _mm256_set1_epi32((int)base);
+    for (uint32_t k = 0; k < n; k += 8) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(io + k));
+        v = _mm256_xor_si256(_mm256_srli_epi32(v, 1),
+                             _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_and_si256(v, one)));
+        v = spki_sums8(v);
+        _mm256_storeu_si256((__m256i *)(void *)(io + k), _mm256_add_epi32(v, carry));
+        carry = _mm256_add_epi32(carry, _mm256_permutevar8x32_epi32(v, last));
+    }
+}
+
+SPKI_AVX2_FN void spki_add_avx2(uint32_t *io, uint32_t n, uint32_t base)
+{
+    for (uint32_t k = 0; k < n; k++) io[k] += base;
+}
+
+/* Four 64-bit records' halves a and b to a0 b0 a1 b1 a2 b2 a3 b3. */
+SPKI_AVX2_FN __attribute__((always_inline)) inline void spki_pairs4(void *to, __m256i a, __m256i b)
+{
+    const __m256i even = _mm256_unpacklo_epi64(a, b), odd = _mm256_unpackhi_epi64(a, b);
+    _mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(even, odd, 0x20));
+    _mm256_storeu_si256((__m256i *)to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+}
+
+SPKI_AVX2_FN __attribute__((always_inline)) inline __m256i spki_wide4(const uint32_t *from)
+{
+    return _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
+SPKI_AVX2_FN void spki_events_avx2(spk_event *out, int64_t first, const uint32_t *t,
+                                   const uint32_t *x, const uint32_t *y, const uint32_t *meta,
+                                   uint32_t n)
+{
+    const __m256i base = _mm256_set1_epi64x(first), word = _mm256_set1_epi64x(0xffff);
+    const __m256i one = _mm256_set1_epi64x(1), rest = _mm256_set1_epi64x(0x1fffffe);
+    for (uint32_t k = 0; k < n; k += 4) {
+        const __m256i time = _mm256_add_epi64(base, spki_wide4(t + k));
+        const __m256i m = spki_wide4(meta + k);
+        __m256i v = _mm256_or_si256(_mm256_and_si256(m, one),
+                                    _mm256_slli_epi64(_mm256_and_si256(m, rest), 7));
+        v = _mm256_or_si256(_mm256_slli_epi64(v, 32), _mm256_and_si256(spki_wide4(x + k), word));
+        v = _mm256_or_si256(v, _mm256_slli_epi64(_mm256_and_si256(spki_wide4(y + k), word), 16));
+        spki_pairs4(out + k, time, v);
+    }
+}
+
+SPKI_AVX2_FN void spki_spikes_avx2(spk_spike *out, int64_t first, const uint32_t *t,
+                                   const uint32_t *neuron, uint32_t n)
+{
+    const __m256i base = _mm256_set1_epi64x(first);
+    for (uint32_t k = 0; k < n; k += 4)
+        spki_pairs4(out + k, _mm256_add_epi64(base, spki_wide4(t + k)), spki_wide4(neuron + k));
+}
+
+SPKI_AVX2_FN void spki_fused_avx2(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width,
+                                  uint32_t n)
+{
+    const __m128i count = _mm_cvtsi32_si128((int)width);
+    const __m256i base = _mm256_set1_epi64x(first);
+    const __m256i mask = _mm256_set1_epi64x((int64_t)(((uint64_t)1 << width) - 1));
+    for (uint32_t k = 0; k < n; k += 4) {
+        const __m256i v = spki_wide4(t + k);
+        spki_pairs4(out + k, _mm256_add_epi64(base, _mm256_srl_epi64(v, count)),
+                    _mm256_and_si256(v, mask));
+    }
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+/* -- AVX-512 (F, DQ, BW, VL) -- */
+
+#define SPKI_AVX512_FN                                                                             \
+    __attribute__((target("avx2,popcnt,avx512f,avx512dq,avx512bw,avx512vl"), unused)) static
+
+/* Sixteen values take 2 * width bytes. A value of up to 17 bits lies within two 16-bit words. */
+SPKI_AVX512_FN void spki_unpack_avx512(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
+{
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i bit, word, shift, mask;
+    if (width > 17) {
+        spki_unpack_avx2(in, width, n, out);
+        return;
+    }
+    bit = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)width));
+    word = _mm512_srli_epi32(bit, 4);
+    word =
+        _mm512_or_si512(word, _mm512_slli_epi32(_mm512_add_epi32(word, _mm512_set1_epi32(1)), 16));
+    shift = _mm512_and_si512(bit, _mm512_set1_epi32(15));
+    mask = _mm512_set1_epi32((int)(((uint32_t)1 << width) - 1));
+    for (uint32_t k = 0; k < n; k += 16, in += 2 * width) {
+        __m512i v = _mm512_permutexvar_epi16(word, _mm512_loadu_si512(in));
+        v = _mm512_and_si512(_mm512_srlv_epi32(v, shift), mask);
+        _mm512_storeu_si512(out + k, v);
+    }
+}
+
+SPKI_AVX512_FN bool spki_ones_avx512(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
+{
+    const __m512i step = _mm512_set1_epi32(16);
+    __m512i at = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
+        uint64_t word = spki_load64_le(in + k);
+        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
+        if ((uint32_t)__builtin_popcountll(word) > n - found)
+            return spki_ones_any(in, bytes, n, place);
+        for (int part = 0; part < 4; part++, word >>= 16) {
+            const uint32_t bits = (uint32_t)word & 0xffff;
+            _mm512_storeu_si512(place + found, _mm512_maskz_compress_epi32((__mmask16)bits, at));
+            found += (uint32_t)__builtin_popcount(bits);
+            at = _mm512_add_epi32(at, step);
+        }
+    }
+    return found == n;
+}
+
+SPKI_AVX512_FN void spki_unary_avx512(uint32_t *io, const uint32_t *place, uint32_t width,
+                                      uint32_t n)
+{
+    const __m128i count = _mm_cvtsi32_si128((int)width);
+    const __m512i one = _mm512_set1_epi32(1);
+    for (uint32_t k = 0; k < n; k += 16) {
+        const __m512i q = _mm512_sub_epi32(
+            _mm512_sub_epi32(_mm512_loadu_si512(place + k), _mm512_loadu_si512(place + k - 1)),
+            one);
+        _mm512_storeu_si512(
+            io + k, _mm512_or_si512(_mm512_loadu_si512(io + k), _mm512_sll_epi32(q, count)));
+    }
+}
+
+/* Sums of the first 1, 2, ... 16 lanes. */
+SPKI_AVX512_FN __attribute__((always_inline)) inline __m512i spki_sums16(__m512i v)
+{
+    const __m512i none = _mm512_setzero_si512();
+    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 15));
+    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 14));
+    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 12));
+    return _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 8));
+}
+
+SPKI_AVX512_FN void spki_sum_avx512(uint32_t *io, uint32_t n, uint32_t base)
+{
+    const __m512i last = _mm512_set1_epi32(15);
+    __m512i carry = _mm512_set1_epi32((int)base);
+    for (uint32_t k = 0; k < n; k += 16) {
+        const __m512i v = spki_sums16(_mm512_loadu_si512(io + k));
+        _mm512_storeu_si512(io + k, _mm512_add_epi32(v, carry));
+        carry = _mm512_add_epi32(carry, _mm512_permutexvar_epi32(last, v));
+    }
+}
+
+SPKI_AVX512_FN void spki_zigzag_avx512(uint32_t *io, uint32_t n, uint32_t base)
+{
+    const __m512i last = _mm512_set1_epi32(15), one = _mm512_set1_epi32(1);
+    __m512i carry = _mm512_set1_epi32((int)base);
+    for (uint32_t k = 0; k < n; k += 16) {
+        __m512i v = _mm512_loadu_si512(io + k);
+        v = _mm512_xor_si512(_mm512_srli_epi32(v, 1),
+                             _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_and_si512(v, one)));
+        v = spki_sums16(v);
+        _mm512_storeu_si512(io + k, _mm512_add_epi32(v, carry));
+        carry = _mm512_add_epi32(carry, _mm512_permutexvar_epi32(last, v));
+    }
+}
+
+/* Eight 64-bit records' halves a and b to a0 b0 ... a7 b7. */
+SPKI_AVX512_FN __attribute__((always_inline)) inline void spki_pairs8(void *to, __m512i a,
+                                                                      __m512i b)
+{
+    const __m512i low = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+    const __m512i high = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(a, low, b));
+    _mm512_storeu_si512((char *)to + 64, _mm512_permutex2var_epi64(a, high, b));
+}
+
+SPKI_AVX512_FN __attribute__((always_inline)) inline __m512i spki_wide8(const uint32_t *from)
+{
+    return _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)from));
+}
+
+SPKI_AVX512_FN void spki_events_avx512(spk_event *out, int64_t first, const uint32_t *t,
+                                       const uint32_t *x, const uint32_t *y, const uint32_t *meta,
+                                       uint32_t n)
+{
+    const __m512i base = _mm512_set1_epi64(first);
+    const __m256i one = _mm256_set1_epi32(1), rest = _mm256_set1_epi32(0x1fffffe);
+    const __m256i word = _mm256_set1_epi32(0xffff);
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m512i time = _mm512_add_epi64(base, spki_wide8(t + k));
+        const __m256i m = _mm256_loadu_si256((const __m256i *)(const void *)(meta + k));
+        const __m256i column = _mm256_loadu_si256((const __m256i *)(const void *)(x + k));
+        const __m256i row = _mm256_loadu_si256((const __m256i *)(const void *)(y + k));
+        const __m256i place =
+            _mm256_or_si256(_mm256_and_si256(column, word), _mm256_slli_epi32(row, 16));
+        const __m256i what = _mm256_or_si256(_mm256_and_si256(m, one),
+                                             _mm256_slli_epi32(_mm256_and_si256(m, rest), 7));
+        const __m512i v = _mm512_or_si512(_mm512_slli_epi64(_mm512_cvtepu32_epi64(what), 32),
+                                          _mm512_cvtepu32_epi64(place));
+        spki_pairs8(out + k, time, v);
+    }
+}
+
+SPKI_AVX512_FN void spki_spikes_avx512(spk_spike *out, int64_t first, const uint32_t *t,
+                                       const uint32_t *neuron, uint32_t n)
+{
+    const __m512i base = _mm512_set1_epi64(first);
+    for (uint32_t k = 0; k < n; k += 8)
+        spki_pairs8(out + k, _mm512_add_epi64(base, spki_wide8(t + k)), spki_wide8(neuron + k));
+}
+
+SPKI_AVX512_FN void spki_fused_avx512(spk_spike *out, int64_t first, const uint32_t *t,
+                                      uint32_t width, uint32_t n)
+{
+    const __m128i count = _mm_cvtsi32_si128((int)width);
+    const __m512i base = _mm512_set1_epi64(first);
+    const __m512i mask = _mm512_set1_epi64((int64_t)(((uint64_t)1 << width) - 1));
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m512i v = spki_wide8(t + k);
+        spki_pairs8(out + k, _mm512_add_epi64(base, _mm512_srl_epi64(v, count)),
+                    _mm512_and_si512(v, mask));
+    }
+}
+#endif
+
+SPKI_FN spki_unpacker spki_unpacker_for(spk_isa isa)
+{
+    spki_unpacker u = {spki_unpack_any, spki_ones_any,   spki_unary_any,
+                       spki_sum_any,    spki_zigzag_any, spki_add_any,
+                       spki_events_any, spki_spikes_any, spki_fused_any};
+    (void)isa;
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2 || isa == SPK_ISA_AVX512) {
+        u.unpack = spki_unpack_avx2;
+        u.ones = spki_ones_avx2;
+        u.unary = spki_unary_avx2;
+        u.sum = spki_sum_avx2;
+        u.zigzag = spki_zigzag_avx2;
+        u.add = spki_add_avx2;
+        u.events = spki_events_avx2;
+        u.spikes = spki_spikes_avx2;
+        u.fused = spki_fused_avx2;
+    }
+#endif
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) {
+        u.unpack = spki_unpack_avx512;
+        u.ones = spki_ones_avx512;
+        u.unary = spki_unary_avx512;
+        u.sum = spki_sum_avx512;
+        u.zigzag = spki_zigzag_avx512;
+        u.events = spki_events_avx512;
+        u.spikes = spki_spikes_avx512;
+        u.fused = spki_fused_avx512;
+    }
+#endif
+    return u;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-block: 1,024 records to bytes and back ---- */
+
+#define SPKI_SF_RECORD 16u
+/* Descriptors, 64-bit times, three columns that do not pack at all. */
+#define SPKI_SF_BLOCK_MAX (16u + 8u * SPKI_SF_BLOCK + 3u * (4u * SPKI_SF_BLOCK + 64u))
+
+/* Room for the columns of a block and for what coding them takes. */
+typedef struct spki_sf_scratch {
+    uint32_t column[4][SPKI_SF_BLOCK_ROOM];
+    uint32_t residual[3][SPKI_SF_BLOCK_ROOM];
+} spki_sf_scratch;
+
+SPKI_INLINE uint32_t spki_sf_columns(spk_spikefile_kind kind)
+{
+    return kind == SPK_SPIKEFILE_EVENTS ? 4 : 2;
+}
+
+SPKI_INLINE int64_t spki_sf_time(spk_spikefile_kind kind, const void *records, size_t k)
+{
+    if (kind == SPK_SPIKEFILE_EVENTS) return ((const spk_event *)records)[k].t_us;
+    return (int64_t)((const spk_spike *)records)[k].step;
+}
+
+/* -- to bytes -- */
+
+SPKI_FN void spki_sf_split(spk_spikefile_kind kind, const void *records, uint32_t n, int64_t first,
+                           spki_sf_scratch *s)
+{
+    const spk_event *event = (const spk_event *)records;
+    const spk_spike *spike = (const spk_spike *)records;
+    for (uint32_t k = 0; k < n; k++) {
+        s->column[0][k] = (uint32_t)((uint64_t)spki_sf_time(kind, records, k) - (uint64_t)first);
+        if (kind == SPK_SPIKEFILE_SPIKES) {
+            s->column[1][k] = spike[k].neuron;
+            continue;
+        }
+        s->column[1][k] = event[k].x;
+        s->column[2][k] = event[k].y;
+        s->column[3][k] = (uint32_t)event[k].polarity | (uint32_t)event[k].kind << 1 |
+                          (uint32_t)event[k].source << 9;
+    }
+}
+
+/* Spikes in (step, neuron) order are one rising number, (step << width) + neuron, whose gaps are
+   smaller than the two apart. False where they are not, or where it does not fit 32 bits. */
+SPKI_FN bool spki_sf_fuse(spki_sf_scratch *s, uint32_t n, uint32_t *fused, uint32_t *width)
+{
+    uint32_t ids = 0, times = 0, last = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        ids |= s->column[1][k];
+        times |= s->column[0][k];
+    }
+    *width = spki_bits32(ids);
+    if (*width + spki_bits32(times) > 31) return false;
+    for (uint32_t k = 0; k < n; k++) {
+        fused[k] = s->column[0][k] << *width | s->column[1][k];
+        if (fused[k] < last) return false;
+        last = fused[k];
+    }
+    return true;
+}
+
+/* One block; `first` is its earliest time and `span` the time from there to the latest. `bytes`:
+   whole bytes only, for a compressor. Returns the end of what was written. */
+SPKI_FN uint8_t *spki_sf_encode(spk_spikefile_kind kind, const void *records, uint32_t n,
+                                int64_t first, uint64_t span, bool bytes, uint8_t *to,
+                                spki_sf_scratch *s)
+{
+    const uint32_t columns = spki_sf_columns(kind);
+    uint8_t *descriptor = to;
+    uint32_t c = 0, width = 0;
+    spki_sf_split(kind, records, n, first, s);
+    to += 4 * columns;
+    if (span >= UINT32_MAX) {
+        spki_store32_le(descriptor, SPKI_COL_WIDE);
+        for (uint32_t k = 0; k < n; k++, to += 8)
+            spki_store64_le(to, (uint64_t)spki_sf_time(kind, records, k));
+        c = 1;
+    } else if (kind == SPK_SPIKEFILE_SPIKES && !bytes && spki_sf_fuse(s, n, s->column[2], &width)) {
+        const spki_col time = spki_col_choose(s->column[0], n, false, s->residual[0]);
+        const spki_col neuron = spki_col_choose(s->column[1], n, false, s->residual[0]);
+        const spki_col both = spki_col_choose(s->column[2], n, false, s->residual[0]);
+        if (both.bits <= time.bits + neuron.bits) {
+            to = spki_col_put(to, descriptor, &both, s->column[2], n, s->residual[0]);
+            spki_store32_le(descriptor + 4, SPKI_COL_FUSED | width << 8);
+            return to;
+        }
+    }
+    for (; c < columns; c++) {
+        const spki_col col = spki_col_choose(s->column[c], n, bytes, s->residual[0]);
+        to = spki_col_put(to, descriptor + 4 * c, &col, s->column[c], n, s->residual[0]);
+    }
+    return to;
+}
+
+/* -- and back -- */
+
+/* Adds the high bits of the values that did not fit. Returns the end of the column, or NULL. */
+SPKI_FN const uint8_t *spki_sf_patch(const spki_unpacker *u, const uint8_t *p, const uint8_t *end,
+                                     uint32_t n, uint32_t width, uint32_t count, uint32_t *out,
+                                     spki_sf_scratch *s)
+{
+    const uint32_t bits = spki_place_bits(n);
+    const size_t places = spki_packed_bytes(count, bits);
+    uint32_t high;
+    if (count > n || width > 31 || p == end) return NULL;
+    high = *p++;
+    if (high > 32 || places + spki_packed_bytes(count, high) > (size_t)(end - p)) return NULL;
+    u->unpack(p, bits, count, s->residual[0]);
+    p += places;
+    u->unpack(p, high, count, s->residual[1]);
+    for (uint32_t k = 0; k < count; k++) {
+        const uint32_t at = s->residual[0][k];
+        if (at >= n) return NULL;
+        out[at] |= s->residual[1][k] << width;
+    }
+    return p + spki_packed_bytes(count, high);
+}
+
+/* One column. Returns its end, or NULL where the bytes make no sense. */
+SPKI_FN const uint8_t *spki_sf_column(const spki_unpacker *u, const uint8_t *p, const uint8_t *end,
+                                      const uint8_t *descriptor, uint32_t n, uint32_t *out,
+                                      spki_sf_scratch *s)
+{
+    const uint32_t mode = descriptor[0], width = descriptor[1];
+    const uint32_t extra = spki_load16_le(descriptor + 2), kind = mode & SPKI_COL_KIND;
+    uint32_t base = 0;
+    if ((mode & ~(uint32_t)(SPKI_COL_KIND | SPKI_COL_RICE | SPKI_COL_BASE)) || width > 32)
+        return NULL;
+    if (mode & SPKI_COL_BASE) {
+        if (end - p < 4) return NULL;
+        base = spki_load32_le(p);
+        p += 4;
+    }
+    if (spki_packed_bytes(n, width) > (size_t)(end - p)) return NULL;
+    u->unpack(p, width, n, out);
+    p += spki_packed_bytes(n, width);
+    if (mode & SPKI_COL_RICE) {
+        uint32_t *place = s->residual[0] + 16;
+        if (width > 31 || extra > (size_t)(end - p)) return NULL;
+        place[-1] = UINT32_MAX;
+        if (!u->ones(p, extra, n, place)) return NULL;
+        u->unary(out, place, width, n);
+        p += extra;
+    } else if (extra) {
+        p = spki_sf_patch(u, p, end, n, width, extra, out, s);
+        if (!p) return NULL;
+    }
+    if (kind == SPKI_COL_DELTA)
+        u->sum(out, n, base);
+    else if (kind == SPKI_COL_ZIGZAG)
+        u->zigzag(out, n, base);
+    else if (kind != SPKI_COL_PLAIN)
+        return NULL;
+    else if (base)
+        u->add(out, n, base);
+    return p;
+}
+
+SPKI_FN void spki_sf_wide(spk_spikefile_kind kind, const uint8_t *p, uint32_t n, void *out)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const uint64_t t = spki_load64_le(p + 8 * (size_t)k);
+        if (kind == SPK_SPIKEFILE_EVENTS)
+            ((spk_event *)out)[k].t_us = (int64_t)t;
+        else
+            ((spk_spike *)out)[k].step = t;
+    }
+}
+
+/* n records to `out`, which has room for n rounded up to a multiple of 16. False where the bytes
+   make no sense, which only a writer with bad intentions (or a skipped checksum) brings about. */
+SPKI_FN bool spki_sf_decode(const spki_unpacker *u, spk_spikefile_kind kind, const uint8_t *p,
+                            size_t size, uint32_t n, int64_t first, spki_sf_scratch *s, void *out)
+{
+    const uint32_t columns = spki_sf_columns(kind);
+    const uint8_t *descriptor = p, *end = p + size, *wide = NULL;
+    uint32_t c = 0;
+    if (size < 4 * columns || n == 0 || n > SPKI_SF_BLOCK) return false;
+    p += 4 * columns;
+    if (descriptor[0] == SPKI_COL_WIDE) {
+        if (size < 4 * columns + 8 * (size_t)n) return false;
+        wide = p;
+        p += 8 * (size_t)n;
+        memset(s->column[0], 0, sizeof s->column[0]);
+        first = 0;
+        c = 1;
+    }
+    for (; c < columns; c++) {
+        if (c == 1 && !wide && kind == SPK_SPIKEFILE_SPIKES && descriptor[4] == SPKI_COL_FUSED) {
+            if (descriptor[5] > 32) return false;
+            u->fused((spk_spike *)out, first, s->column[0], descriptor[5], n);
+            return true;
+        }
+        p = spki_sf_column(u, p, end, descriptor + 4 * c, n, s->column[c], s);
+        if (!p) return false;
+    }
+    if (kind == SPK_SPIKEFILE_EVENTS)
+        u->events((spk_event *)out, first, s->column[0], s->column[1], s->column[2], s->column[3],
+                  n);
+    else
+        u->spikes((spk_spike *)out, first, s->column[0], s->column[1], n);
+    if (wide) spki_sf_wide(kind, wide, n, out);
+    return true;
+}
+
+/* -- records as they are: little-endian, 16 bytes -- */
+
+SPKI_FN void spki_sf_raw_put(spk_spikefile_kind kind, const void *records, size_t n, uint8_t *to)
+{
+    for (size_t k = 0; k < n; k++, to += SPKI_SF_RECORD) {
+        const spk_event *e = (const spk_event *)records + k;
+        const spk_spike *spike = (const spk_spike *)records + k;
+        spki_store64_le(to, (uint64_t)spki_sf_time(kind, records, k));
+        if (kind == SPK_SPIKEFILE_SPIKES) {
+            spki_store32_le(to + 8, spike->neuron);
+            spki_store32_le(to + 12, 0);
+            continue;
+        }
+        spki_store16_le(to + 8, e->x);
+        spki_store16_le(to + 10, e->y);
+        to[12] = e->polarity;
+        to[13] = e->kind;
+        spki_store16_le(to + 14, e->source);
+    }
+}
+
+SPKI_FN void spki_sf_raw_get(spk_spikefile_kind kind, const uint8_t *from, size_t n, void *records)
+{
+    for (size_t k = 0; k < n; k++, from += SPKI_SF_RECORD) {
+        spk_event *e = (spk_event *)records + k;
+        spk_spike *spike = (spk_spike *)records + k;
+        if (kind == SPK_SPIKEFILE_SPIKES) {
+            spike->step = spki_load64_le(from);
+            spike->neuron = spki_load32_le(from + 8);
+            spike->reserved = spki_load32_le(from + 12);
+            continue;
+        }
+        e->t_us = (int64_t)spki_load64_le(from);
+        e->x = (uint16_t)spki_load16_le(from + 8);
+        e->y = (uint16_t)spki_load16_le(from + 10);
+        e->polarity = from[12];
+        e->kind = from[13];
+        e->source = (uint16_t)spki_load16_le(from + 14);
+    }
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-os: files that are mapped, and grow while others read ---- */
+
+#include <errno.h>
+#if !defined(_WIN32)
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#endif
+
+/* Offsets have 64 bits everywhere. -std=c11 hides what is not ISO C, and 32-bit Linux has the large
+   forms under names of their own. */
+#if defined(__linux__)
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__LP64__)
+extern int spki_os_open(const char *path, int flags, ...) __asm__("open");
+extern ssize_t spki_os_pread(int fd, void *to, size_t size, int64_t at) __asm__("pread");
+extern ssize_t spki_os_pwrite(int fd, const void *data, size_t size, int64_t at) __asm__("pwrite");
+extern int64_t spki_os_lseek(int fd, int64_t at, int whence) __asm__("lseek");
+extern int spki_os_cut(int fd, int64_t size) __asm__("ftruncate");
+extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
+                          int64_t offset) __asm__("mmap");
+#else
+extern int spki_os_open(const char *path, int flags, ...) __asm__("open64");
+extern ssize_t spki_os_pread(int fd, void *to, size_t size, int64_t at) __asm__("pread64");
+extern ssize_t spki_os_pwrite(int fd, const void *data, size_t size,
+                              int64_t at) __asm__("pwrite64");
+extern int64_t spki_os_lseek(int fd, int64_t at, int whence) __asm__("lseek64");
+extern int spki_os_cut(int fd, int64_t size) __asm__("ftruncate64");
+extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
+                          int64_t offset) __asm__("mmap64");
+#endif
+extern int spki_os_fsync(int fd) __asm__("fsync");
+extern int spki_os_flock(int fd, int operation) __asm__("flock");
+#ifdef __cplusplus
+}
+#endif
+#elif !defined(_WIN32)
+#define spki_os_open open
+#define spki_os_pread pread
+#define spki_os_pwrite pwrite
+#define spki_os_lseek lseek
+#define spki_os_cut ftruncate
+#define spki_os_mmap mmap
+#define spki_os_fsync fsync
+#define spki_os_flock flock
+#endif
+
+typedef enum spki_sf_mode { SPKI_SF_READ, SPKI_SF_CREATE, SPKI_SF_APPEND } spki_sf_mode;
+
+typedef struct spki_sf_file {
+    bool open;
+#if defined(_WIN32)
+    HANDLE handle;
+#else
+    int fd;
+#endif
+    const uint8_t *map; /* NULL: not mapped */
+    uint64_t mapped;    /* bytes */
+    char why[96];       /* what the system said about the last call that failed */
+} spki_sf_file;
+
+#if defined(_WIN32)
+SPKI_FN void spki_sf_note(spki_sf_file *file)
+{
+    const DWORD code = GetLastError();
+    const char *text = code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND ? "no such file"
+                       : code == ERROR_ACCESS_DENIED     ? "access denied"
+                       : code == ERROR_SHARING_VIOLATION ? "another writer has it open"
+                       : code == ERROR_DISK_FULL || code == ERROR_HANDLE_DISK_FULL ? "disk full"
+                                                                                   : "error";
+    snprintf(file->why, sizeof file->why, "%s (Windows error %lu)", text, (unsigned long)code);
+}
+
+/* One writer: others may read what it has open, none may write. */
+SPKI_FN spk_result spki_sf_open(spki_sf_file *file, const char *path, spki_sf_mode mode)
+{
+    const DWORD access = mode == SPKI_SF_READ ? GENERIC_READ : GENERIC_READ | GENERIC_WRITE;
+    const DWORD share = mode == SPKI_SF_READ
+                            ? FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
+                            : FILE_SHARE_READ | FILE_SHARE_DELETE;
+    const DWORD how = mode == SPKI_SF_CREATE ? CREATE_ALWAYS : OPEN_EXISTING;
+    memset(file, 0, sizeof *file);
+    file->handle = CreateFileA(path, access, share, NULL, how, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (file->handle == INVALID_HANDLE_VALUE) {
+        const bool taken = GetLastError() == ERROR_SHARING_VIOLATION;
+        spki_sf_note(file);
+        return taken && mode != SPKI_SF_READ ? SPK_ERR_STATE : SPK_ERR_IO;
+    }
+    file->open = true;
+    return SPK_OK;
+}
+
+SPKI_FN bool spki_sf_size(spki_sf_file *file, uint64_t *size)
+{
+    LARGE_INTEGER bytes;
+    if (!GetFileSizeEx(file->handle, &bytes)) {
+        spki_sf_note(file);
+        return false;
+    }
+    *size = (uint64_t)bytes.QuadPart;
+    return true;
+}
+
+SPKI_FN size_t spki_sf_read(spki_sf_file *file, void *to, size_t size, uint64_t at)
+{
+    size_t done = 0;
+    while (done < size) {
+        OVERLAPPED where;
+        DWORD got = 0;
+        memset(&where, 0, sizeof where);
+        where.Offset = (DWORD)(at + done);
+        where.OffsetHigh = (DWORD)((at + done) >> 32);
+        if (!ReadFile(file->handle, (char *)to + done,
+                      (DWORD)SPKI_MIN(size - done, (size_t)1 << 30), &got, &where) ||
+            got == 0) {
+            if (GetLastError() != ERROR_HANDLE_EOF) spki_sf_note(file);
+            break;
+        }
+        done += got;
+    }
+    return done;
+}
+
+SPKI_FN size_t spki_sf_write(spki_sf_file *file, const void *data, size_t size, uint64_t at)
+{
+    size_t done = 0;
+    while (done < size) {
+        OVERLAPPED where;
+        DWORD put = 0;
+        memset(&where, 0, sizeof where);
+        where.Offset = (DWORD)(at + done);
+        where.OffsetHigh = (DWORD)((at + done) >> 32);
+        if (!WriteFile(file->handle, (const char *)data + done,
+                       (DWORD)SPKI_MIN(size - done, (size_t)1 << 30), &put, &where) ||
+            put == 0) {
+            spki_sf_note(file);
+            break;
+        }
+        done += put;
+    }
+    return done;
+}
+
+/* Fails while a reader has the end mapped; whoever writes next overwrites it then. */
+SPKI_FN bool spki_sf_cut(spki_sf_file *file, uint64_t size)
+{
+    LARGE_INTEGER to;
+    to.QuadPart = (LONGLONG)size;
+    return SetFilePointerEx(file->handle, to, NULL, FILE_BEGIN) && SetEndOfFile(file->handle);
+}
+
+SPKI_FN bool spki_sf_sync(spki_sf_file *file)
+{
+    if (FlushFileBuffers(file->handle)) return true;
+    spki_sf_note(file);
+    return false;
+}
+
+SPKI_FN void spki_sf_unmap(spki_sf_file *file)
+{
+    if (file->map) UnmapViewOfFile(file->map);
+    file->map = NULL;
+    file->mapped = 0;
+}
+
+SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
+{
+    HANDLE section;
+    spki_sf_unmap(file);
+    if (size == 0 || size > (uint64_t)(SIZE_MAX / 4)) return false;
+    section = CreateFileMappingA(file->handle, NULL, PAGE_READONLY, (DWORD)(size >> 32),
+                                 (DWORD)size, NULL);
+    if (!section) return false;
+    file->map = (const uint8_t *)MapViewOfFile(section, FILE_MAP_READ, 0, 0, (SIZE_T)size);
+    CloseHandle(section); /* the view keeps it */
+    if (!file->map) return false;
+    file->mapped = size;
+    return true;
+}
+
+SPKI_FN void spki_sf_close(spki_sf_file *file)
+{
+    spki_sf_unmap(file);
+    if (file->open) CloseHandle(file->handle);
+    file->open = false;
+}
+#else
+SPKI_FN void spki_sf_note(spki_sf_file *file)
+{
+    snprintf(file->why, sizeof file->why, "%s", errno ? strerror(errno) : "no reason given");
+}
+
+/* One writer: the lock goes with the descriptor, so that it ends with the process. 2 | 4 are
+   LOCK_EX | LOCK_NB of every system that has them. A file system without locks is no error. */
+SPKI_FN spk_result spki_sf_lock(spki_sf_file *file)
+{
+    if (spki_os_flock(file->fd, 2 | 4) == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+        return SPK_OK;
+    snprintf(file->why, sizeof file->why, "another writer has it open");
+    return SPK_ERR_STATE;
+}
+
+SPKI_FN spk_result spki_sf_open(spki_sf_file *file, const char *path, spki_sf_mode mode)
+{
+    struct stat what;
+    spk_result result = SPK_OK;
+    int flags = mode == SPKI_SF_READ ? O_RDONLY
+                : mode == SPKI_SF_APPEND ? O_RDWR
+                                         : O_RDWR | O_CREAT;
+#if defined(O_CLOEXEC)
+    flags |= O_CLOEXEC;
+#endif
+    memset(file, 0, sizeof *file);
+    errno = 0;
+    file->fd = spki_os_open(path, flags, 0666);
+    if (file->fd < 0) {
+        spki_sf_note(file);
+        return SPK_ERR_IO;
+    }
+    file->open = true;
+    if (fstat(file->fd, &what) == 0 && S_ISDIR(what.st_mode)) {
+        snprintf(file->why, sizeof file->why, "it is a directory");
+        return SPK_ERR_IO;
+    }
+    if (mode != SPKI_SF_READ) result = spki_sf_lock(file);
+    if (result == SPK_OK && mode == SPKI_SF_CREATE && S_ISREG(what.st_mode) &&
+        spki_os_cut(file->fd, 0) != 0) {
+        spki_sf_note(file);
+        result = SPK_ERR_IO;
+    }
+    return result;
+}
+
+SPKI_FN bool spki_sf_size(spki_sf_file *file, uint64_t *size)
+{
+    const int64_t end = spki_os_lseek(file->fd, 0, SEEK_END);
+    if (end < 0) {
+        spki_sf_note(file);
+        return false;
+    }
+    *size = (uint64_t)end;
+    return true;
+}
+
+/* Returns how many bytes were there. */
+SPKI_FN size_t spki_sf_read(spki_sf_file *file, void *to, size_t size, uint64_t at)
+{
+    size_t done = 0;
+    while (done < size) {
+        const ssize_t got =
+            spki_os_pread(file->fd, (char *)to + done, SPKI_MIN(size - done, (size_t)1 << 30),
+                          (int64_t)(at + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) spki_sf_note(file);
+        if (got <= 0) break;
+        done += (size_t)got;
+    }
+    return done;
+}
+
+/* Returns how many bytes were taken; fewer: spki_sf_file.why. */
+SPKI_FN size_t spki_sf_write(spki_sf_file *file, const void *data, size_t size, uint64_t at)
+{
+    size_t done = 0;
+    errno = 0;
+    while (done < size) {
+        const ssize_t put =
+            spki_os_pwrite(file->fd, (const char *)data + done,
+                           SPKI_MIN(size - done, (size_t)1 << 30), (int64_t)(at + done));
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) {
+            spki_sf_note(file);
+            break;
+        }
+        done += (size_t)put;
+    }
+    return done;
+}
+
+SPKI_FN bool spki_sf_cut(spki_sf_file *file, uint64_t size)
+{
+    return spki_os_cut(file->fd, (int64_t)size) == 0;
+}
+
+SPKI_FN bool spki_sf_sync(spki_sf_file *file)
+{
+    errno = 0;
+    if (spki_os_fsync(file->fd) == 0 || errno == EINVAL) return true;
+    spki_sf_note(file);
+    return false;
+}
+
+SPKI_FN void spki_sf_unmap(spki_sf_file *file)
+{
+    union { /* munmap of some systems takes a char pointer; none of them writes there */
+        const uint8_t *shown;
+        void *taken;
+    } map;
+    map.shown = file->map;
+    if (file->map) (void)munmap(map.taken, (size_t)file->mapped);
+    file->map = NULL;
+    file->mapped = 0;
+}
+
+/* False where mapping is impossible (too large for the address space, a pipe, ...). */
+SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
+{
+    void *at;
+    spki_sf_unmap(file);
+    if (size == 0 || size > (uint64_t)(SIZE_MAX / 4)) return false;
+    at = spki_os_mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, file->fd, 0);
+    if (at == MAP_FAILED) return false;
+    file->map = (const uint8_t *)at;
+    file->mapped = size;
+    return true;
+}
+
+SPKI_FN void spki_sf_close(spki_sf_file *file)
+{
+    spki_sf_unmap(file);
+    if (file->open) (void)close(file->fd);
+    file->open = false;
+}
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-format: the file's header, a chunk's header, the index in it ---- */
+
+/* All numbers are little-endian; docs/spikefile.md tells each byte. */
+#define SPKI_SF_HEAD 128u /* the file's header: 64 bytes for good, then two slots of 32 */
+#define SPKI_SF_VERSION 1u
+#define SPKI_SF_SLOT 64u
+#define SPKI_SF_CHUNK 128u /* a chunk's header without index and directory */
+#define SPKI_SF_ENTRY 24u  /* of the index */
+#define SPKI_SF_PLACE 20u  /* of the directory of blocks */
+#define SPKI_SF_FANOUT 16u
+#define SPKI_SF_SPINE_MAX 240u /* 15 entries on each of 16 levels: 2^64 chunks */
+#define SPKI_SF_RECORDS_MAX 1048576u
+#define SPKI_SF_BLOCKS_MAX (SPKI_SF_RECORDS_MAX / SPKI_SF_BLOCK)
+#define SPKI_SF_HEAD_MAX                                                                           \
+    (SPKI_SF_CHUNK + SPKI_SF_ENTRY * SPKI_SF_SPINE_MAX + SPKI_SF_PLACE * SPKI_SF_BLOCKS_MAX + 32u)
+#define SPKI_SF_ALIGN 64u
+#define SPKI_SF_SORTED 1u /* flags of a chunk: its records do not run back in time */
+#define SPKI_SF_OTHERS 2u /* it holds events without a pixel */
+
+SPKI_FN const uint8_t *spki_sf_magic(void)
+{
+    static const uint8_t magic[8] = {0x89, 'S', 'P', 'K', '\r', '\n', 0x1a, '\n'};
+    return magic;
+}
+
+/* What the end of the file is, published after it was written. */
+typedef struct spki_sf_slot {
+    uint64_t end, last, sequence; /* last: offset of the last chunk, 0: none */
+    bool valid, blank;
+} spki_sf_slot;
+
+SPKI_FN void spki_sf_slot_put(uint8_t *p, const spki_sf_slot *slot)
+{
+    spki_store64_le(p, slot->end);
+    spki_store64_le(p + 8, slot->last);
+    spki_store64_le(p + 16, slot->sequence);
+    spki_store64_le(p + 24, spk_xxh64(p, 24, 0));
+}
+
+SPKI_FN spki_sf_slot spki_sf_slot_get(const uint8_t *p)
+{
+    spki_sf_slot slot;
+    slot.end = spki_load64_le(p);
+    slot.last = spki_load64_le(p + 8);
+    slot.sequence = spki_load64_le(p + 16);
+    slot.valid = spki_load64_le(p + 24) == spk_xxh64(p, 24, 0);
+    slot.blank = (slot.end | slot.last | slot.sequence | spki_load64_le(p + 24)) == 0;
+    return slot;
+}
+
+typedef struct spki_sf_head {
+    uint32_t version, width, height;
+    spk_spikefile_kind kind;
+    double dt_ms;
+    uint64_t hash;
+} spki_sf_head;
+
+SPKI_FN void spki_sf_head_put(uint8_t *p, const spki_sf_head *head)
+{
+    uint64_t dt;
+    memset(p, 0, SPKI_SF_HEAD);
+    memcpy(p, spki_sf_magic(), 8);
+    spki_store32_le(p + 8, SPKI_SF_VERSION);
+    spki_store32_le(p + 12, (uint32_t)head->kind);
+    memcpy(&dt, &head->dt_ms, 8);
+    spki_store64_le(p + 16, dt);
+    spki_store32_le(p + 24, head->width);
+    spki_store32_le(p + 28, head->height);
+    spki_store64_le(p + 56, spk_xxh64(p, 56, 0));
+}
+
+/* A sentence about what is wrong with the first 64 bytes, or NULL. */
+SPKI_FN const char *spki_sf_head_get(const uint8_t *p, spki_sf_head *head, spk_result *result)
+{
+    const uint64_t dt = spki_load64_le(p + 16);
+    *result = SPK_ERR_FORMAT;
+    if (memcmp(p, spki_sf_magic(), 8) != 0) return "is not a spike file";
+    head->hash = spki_load64_le(p + 56);
+    if (head->hash != spk_xxh64(p, 56, 0))
+        return "the file's header (offset 0) is damaged: its checksum is wrong";
+    head->version = spki_load32_le(p + 8);
+    head->kind = (spk_spikefile_kind)spki_load32_le(p + 12);
+    memcpy(&head->dt_ms, &dt, 8);
+    head->width = spki_load32_le(p + 24);
+    head->height = spki_load32_le(p + 28);
+    *result = SPK_ERR_UNSUPPORTED;
+    if (head->version != SPKI_SF_VERSION) return "is of a later version of the format";
+    if (spki_load32_le(p + 12) > SPK_SPIKEFILE_EVENTS) return "holds a kind of records of its own";
+    *result = SPK_OK;
+    return NULL;
+}
+
+/* -- a chunk -- */
+
+typedef struct spki_sf_chunk {
+    uint64_t offset, number, bytes, stored, unpacked, before, back, body_hash, link, hash;
+    uint32_t head_bytes, records, blocks, spine, flags;
+    spk_spikefile_codec codec;
+    spk_spikefile_kind kind;
+    int64_t t_min, t_max, t_before, t_first; /* t_first: earliest of all chunks up to this */
+    uint32_t low, high;                      /* neurons, or x | y << 16 of pixels */
+    const uint8_t *head;
+} spki_sf_chunk;
+
+/* Entries of the index of a chunk: the sum of the digits of its number to the base 16. */
+SPKI_FN uint32_t spki_sf_spine_count(uint64_t number)
+{
+    uint32_t sum = 0;
+    for (; number > 0; number /= SPKI_SF_FANOUT) sum += (uint32_t)(number % SPKI_SF_FANOUT);
+    return sum;
+}
+
+SPKI_INLINE uint32_t spki_sf_head_bytes(uint32_t spine, uint32_t blocks)
+{
+    const uint32_t bytes = SPKI_SF_CHUNK + SPKI_SF_ENTRY * spine + SPKI_SF_PLACE * blocks + 8;
+    return (bytes + 15) & ~15u;
+}
+
+/* The fixed part; the checksum at the header's end comes last, by spki_sf_chunk_seal. */
+SPKI_FN void spki_sf_chunk_put(uint8_t *p, const spki_sf_chunk *c)
+{
+    memcpy(p, "SPKC", 4);
+    spki_store32_le(p + 4, c->head_bytes);
+    spki_store64_le(p + 8, c->offset);
+    spki_store64_le(p + 16, c->number);
+    spki_store64_le(p + 24, c->bytes);
+    spki_store32_le(p + 32, (uint32_t)c->stored);
+    spki_store32_le(p + 36, (uint32_t)c->unpacked);
+    spki_store64_le(p + 40, (uint64_t)c->t_first);
+    spki_store64_le(p + 48, c->before);
+    spki_store32_le(p + 56, c->records);
+    spki_store32_le(p + 60, c->spine);
+    p[64] = (uint8_t)c->codec;
+    p[65] = (uint8_t)c->kind;
+    p[66] = (uint8_t)c->flags;
+    p[67] = 0;
+    spki_store32_le(p + 68, 0);
+    spki_store64_le(p + 72, (uint64_t)c->t_min);
+    spki_store64_le(p + 80, (uint64_t)c->t_max);
+    spki_store64_le(p + 88, (uint64_t)c->t_before);
+    spki_store64_le(p + 96, c->back);
+    spki_store32_le(p + 104, c->low);
+    spki_store32_le(p + 108, c->high);
+    spki_store64_le(p + 112, c->body_hash);
+    spki_store64_le(p + 120, c->link);
+}
+
+SPKI_FN uint64_t spki_sf_chunk_seal(uint8_t *p, uint32_t head_bytes)
+{
+    const uint64_t hash = spk_xxh64(p, head_bytes - 8, 0);
+    spki_store64_le(p + head_bytes - 8, hash);
+    return hash;
+}
+
+/* Reads the fixed part, as far as its numbers bound each other. */
+SPKI_FN bool spki_sf_chunk_get(const uint8_t *p, uint64_t offset, spki_sf_chunk *c)
+{
+    const uint32_t known = SPKI_SF_SORTED | SPKI_SF_OTHERS;
+    memset(c, 0, sizeof *c);
+    c->head = p;
+    c->head_bytes = spki_load32_le(p + 4);
+    c->offset = spki_load64_le(p + 8);
+    c->number = spki_load64_le(p + 16);
+    c->bytes = spki_load64_le(p + 24);
+    c->stored = spki_load32_le(p + 32);
+    c->unpacked = spki_load32_le(p + 36);
+    c->t_first = (int64_t)spki_load64_le(p + 40);
+    c->before = spki_load64_le(p + 48);
+    c->records = spki_load32_le(p + 56);
+    c->spine = spki_load32_le(p + 60);
+    c->codec = (spk_spikefile_codec)p[64];
+    c->kind = (spk_spikefile_kind)p[65];
+    c->flags = p[66];
+    c->t_min = (int64_t)spki_load64_le(p + 72);
+    c->t_max = (int64_t)spki_load64_le(p + 80);
+    c->t_before = (int64_t)spki_load64_le(p + 88);
+    c->back = spki_load64_le(p + 96);
+    c->low = spki_load32_le(p + 104);
+    c->high = spki_load32_le(p + 108);
+    c->body_hash = spki_load64_le(p + 112);
+    c->link = spki_load64_le(p + 120);
+    if (memcmp(p, "SPKC", 4) != 0 || c->offset != offset) return false;
+    if (c->records == 0 || c->records > SPKI_SF_RECORDS_MAX ||
+        c->spine != spki_sf_spine_count(c->number) || p[64] > SPK_SPIKEFILE_ZSTD ||
+        p[65] > SPK_SPIKEFILE_EVENTS || (c->flags & ~known))
+        return false;
+    c->blocks = (c->records + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
+    return c->head_bytes == spki_sf_head_bytes(c->spine, c->blocks) &&
+           c->bytes == ((c->head_bytes + c->stored + SPKI_OVERREAD + SPKI_SF_ALIGN - 1) &
+                        ~(uint64_t)(SPKI_SF_ALIGN - 1)) &&
+           c->unpacked <= (uint64_t)c->blocks * SPKI_SF_BLOCK_MAX &&
+           (c->codec >= SPK_SPIKEFILE_LZ4 || c->unpacked == c->stored) &&
+           (c->codec != SPK_SPIKEFILE_RAW || c->stored == (uint64_t)c->records * SPKI_SF_RECORD) &&
+           c->t_min <= c->t_max && c->number <= offset && c->before <= INT64_MAX &&
+           c->bytes <= INT64_MAX - offset;
+}
+
+/* The rest of it: its checksum. */
+SPKI_FN bool spki_sf_chunk_sealed(const uint8_t *p, spki_sf_chunk *c)
+{
+    c->hash = spki_load64_le(p + c->head_bytes - 8);
+    return c->hash == spk_xxh64(p, c->head_bytes - 8, 0);
+}
+
+SPKI_INLINE uint32_t spki_sf_block_records(const spki_sf_chunk *c, uint32_t block)
+{
+    return SPKI_MIN(SPKI_SF_BLOCK, c->records - block * SPKI_SF_BLOCK);
+}
+
+/* -- its directory: where each block lies, and when -- */
+
+typedef struct spki_sf_place {
+    uint64_t begin, end; /* within the payload before compression */
+    int64_t t_min, t_max;
+    uint32_t hash;
+} spki_sf_place;
+
+SPKI_FN void spki_sf_place_put(uint8_t *p, uint64_t offset, int64_t first, uint64_t span,
+                               uint32_t hash)
+{
+    spki_store32_le(p, (uint32_t)offset);
+    spki_store32_le(p + 4, span < UINT32_MAX ? (uint32_t)span : UINT32_MAX);
+    spki_store64_le(p + 8, (uint64_t)first);
+    spki_store32_le(p + 16, hash);
+}
+
+/* False where it leads out of the payload. */
+SPKI_FN bool spki_sf_place_get(const spki_sf_chunk *c, uint32_t block, spki_sf_place *place)
+{
+    const uint8_t *p =
+        c->head + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * c->spine + (size_t)SPKI_SF_PLACE * block;
+    const uint32_t span = spki_load32_le(p + 4);
+    place->begin = spki_load32_le(p);
+    place->end = block + 1 < c->blocks ? spki_load32_le(p + SPKI_SF_PLACE) : c->unpacked;
+    place->t_min = (int64_t)spki_load64_le(p + 8);
+    place->hash = spki_load32_le(p + 16);
+    place->t_max = span == UINT32_MAX || place->t_min > INT64_MAX - (int64_t)span
+                       ? INT64_MAX
+                       : place->t_min + (int64_t)span;
+    return place->begin <= place->end && place->end <= c->unpacked &&
+           (c->codec != SPK_SPIKEFILE_RAW ||
+            (place->begin == (uint64_t)block * SPKI_SF_BLOCK * SPKI_SF_RECORD &&
+             place->end - place->begin ==
+                 (uint64_t)spki_sf_block_records(c, block) * SPKI_SF_RECORD));
+}
+
+/* -- its index --
+   Each chunk tells of all chunks before it: of those since the last multiple of 16 each, of the
+   sixteens since the last multiple of 256 each, and so on: the digits of its number to the base 16
+   say how many entries of each level there are. An entry names the last chunk of its group, which
+   in turn tells of the others of the group: so log16(n) headers lead to any chunk, and what is
+   written is never changed. */
+
+typedef struct spki_sf_entry {
+    uint64_t offset; /* of the group's last chunk */
+    int64_t t_max;   /* latest time up to its end */
+    uint64_t end;    /* records up to its end */
+} spki_sf_entry;
+
+SPKI_FN spki_sf_entry spki_sf_entry_get(const spki_sf_chunk *c, uint32_t k)
+{
+    const uint8_t *p = c->head + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * k;
+    spki_sf_entry entry;
+    entry.offset = spki_load64_le(p);
+    entry.t_max = (int64_t)spki_load64_le(p + 8);
+    entry.end = spki_load64_le(p + 16);
+    return entry;
+}
+
+SPKI_FN void spki_sf_entry_put(uint8_t *p, const spki_sf_entry *entry)
+{
+    spki_store64_le(p, entry->offset);
+    spki_store64_le(p + 8, (uint64_t)entry->t_max);
+    spki_store64_le(p + 16, entry->end);
+}
+
+SPKI_INLINE spki_sf_entry spki_sf_entry_of(const spki_sf_chunk *c)
+{
+    spki_sf_entry entry;
+    entry.offset = c->offset;
+    entry.t_max = SPKI_MAX(c->t_before, c->t_max);
+    entry.end = c->before + c->records;
+    return entry;
+}
+
+/* The index of chunk `number` + 1 from that of chunk `number` and its own entry. */
+SPKI_FN uint32_t spki_sf_spine_push(spki_sf_entry *spine, uint32_t count, uint64_t number,
+                                    const spki_sf_entry *entry)
+{
+    spine[count++] = *entry;
+    for (number++; number > 0 && number % SPKI_SF_FANOUT == 0; number /= SPKI_SF_FANOUT) {
+        spine[count - SPKI_SF_FANOUT] = spine[count - 1]; /* 16 of a level are 1 of the next */
+        count -= SPKI_SF_FANOUT - 1;
+    }
+    return count;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-codec: LZ4 and Zstandard, where they are built in ---- */
+
+#if defined(SPIKELIB_LZ4)
+#include <lz4.h>
+#endif
+#if defined(SPIKELIB_ZSTD)
+#include <zstd.h>
+#endif
+
+SPKI_FN bool spki_sf_codec_known(spk_spikefile_codec codec)
+{
+#if defined(SPIKELIB_LZ4)
+    if (codec == SPK_SPIKEFILE_LZ4) return true;
+#endif
+#if defined(SPIKELIB_ZSTD)
+    if (codec == SPK_SPIKEFILE_ZSTD) return true;
+#endif
+    return codec == SPK_SPIKEFILE_PACKED || codec == SPK_SPIKEFILE_RAW;
+}
+
+/* What to do about a codec that is not built in. */
+SPKI_FN const char *spki_sf_codec_flag(spk_spikefile_codec codec)
+{
+    return codec == SPK_SPIKEFILE_LZ4 ? "LZ4 is not built in: define SPIKELIB_LZ4, link with -llz4"
+                                      : "Zstandard is not built in: define SPIKELIB_ZSTD, link "
+                                        "with -lzstd";
+}
+
+/* The room that compressing may take. */
+SPKI_FN size_t spki_sf_squeezed(spk_spikefile_codec codec, size_t size)
+{
+    (void)codec;
+#if defined(SPIKELIB_LZ4)
+    if (codec == SPK_SPIKEFILE_LZ4) return (size_t)LZ4_compressBound((int)size);
+#endif
+#if defined(SPIKELIB_ZSTD)
+    if (codec == SPK_SPIKEFILE_ZSTD) return ZSTD_compressBound(size);
+#endif
+    return size;
+}
+
+/* Returns the compressed size; 0: it cannot be done. */
+SPKI_FN size_t spki_sf_squeeze(spk_spikefile_codec codec, int32_t level, const uint8_t *from,
+                               size_t size, uint8_t *to, size_t room)
+{
+    (void)codec, (void)level, (void)from, (void)size, (void)to, (void)room;
+#if defined(SPIKELIB_LZ4)
+    if (codec == SPK_SPIKEFILE_LZ4) {
+        const int got = LZ4_compress_default((const char *)from, (char *)to, (int)size, (int)room);
+        return got > 0 ? (size_t)got : 0;
+    }
+#endif
+#if defined(SPIKELIB_ZSTD)
+    if (codec == SPK_SPIKEFILE_ZSTD) {
+        const size_t got = ZSTD_compress(to, room, from, size, level ? level : 3);
+        return ZSTD_isError(got) ? 0 : got;
+    }
+#endif
+    return 0;
+}
+
+/* True if exactly `room` bytes came out. */
+SPKI_FN bool spki_sf_unsqueeze(spk_spikefile_codec codec, const uint8_t *from, size_t size,
+                               uint8_t *to, size_t room)
+{
+    (void)codec, (void)from, (void)size, (void)to, (void)room;
+#if defined(SPIKELIB_LZ4)
+    if (codec == SPK_SPIKEFILE_LZ4)
+        return size <= INT_MAX && room <= INT_MAX &&
+               LZ4_decompress_safe((const char *)from, (char *)to, (int)size, (int)room) ==
+                   (int)room;
+#endif
+#if defined(SPIKELIB_ZSTD)
+    if (codec == SPK_SPIKEFILE_ZSTD) return ZSTD_decompress(to, room, from, size) == room;
+#endif
+    return false;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-read: opening, also what was cut; finding; reading ---- */
+
+#include <stdarg.h>
+
+struct spk_spikefile {
+    spki_mem mem;
+    spki_sf_file file;
+    spki_unpacker unpacker;
+    spk_isa isa;
+    bool no_map, no_verify, ready;
+    bool headless; /* cut within the file's header: there is nothing */
+    bool have_last, salvaged, damaged;
+    spk_result status;
+    char error[320], lost[320], path[128];
+    spki_sf_head head;
+    uint64_t size, end, sequence;
+    spki_sf_chunk last; /* the last whole one */
+    spki_sf_chunk tail; /* the one that was cut, with as many blocks as are there */
+    uint8_t
+        *head_at[3]; /* headers read where nothing is mapped: of the chunk at hand, others, tail */
+    uint8_t *body, *loose, *tail_body; /* a body read; one after decompression; the tail's */
+    size_t body_room, loose_room, tail_room;
+    spki_sf_scratch *scratch;
+    uint8_t *out; /* a decoded block */
+
+    /* The cursor: the next block of the chunk at hand, or the next chunk. */
+    spki_sf_chunk chunk;
+    bool loaded, done;
+    bool by_block; /* only a part of the chunk is wanted, whose blocks are checked one by one */
+    const uint8_t *payload;
+    uint32_t block, skip; /* skip: records of the block that come before the one sought */
+    uint64_t next;        /* offset of the chunk after */
+    const uint8_t *left;  /* decoded, and not yet given out */
+    size_t left_count;
+
+    /* What is wanted. */
+    int64_t t_begin, t_end;   /* t_end INT64_MAX: open */
+    uint32_t low[2], high[2]; /* neurons, or x and y; high included */
+    bool ranged;
+};
+
+SPKI_FN __attribute__((format(printf, 3, 4))) spk_result
+spki_sfr_fail(spk_spikefile *r, spk_result result, const char *format, ...)
+{
+    va_list args;
+    const int n = snprintf(r->error, sizeof r->error, "spike file \"%s\": ", r->path);
+    va_start(args, format);
+    vsnprintf(r->error + n, sizeof r->error - (size_t)n, format, args);
+    va_end(args);
+    r->status = result;
+    return result;
+}
+
+SPKI_FN __attribute__((format(printf, 2, 3))) void spki_sfr_lost(spk_spikefile *r,
+                                                                 const char *format, ...)
+{
+    va_list args;
+    const int n = snprintf(r->lost, sizeof r->lost, "spike file \"%s\": ", r->path);
+    va_start(args, format);
+    vsnprintf(r->lost + n, sizeof r->lost - (size_t)n, format, args);
+    va_end(args);
+}
+
+typedef unsigned long long spki_sf_llu;
+
+/* -- bytes of the file -- */
+
+/* The bytes [at, at + size): in the mapping, or read to `to`. NULL if they are not all there. */
+SPKI_FN const uint8_t *spki_sfr_bytes(spk_spikefile *r, uint64_t at, size_t size, uint8_t *to)
+{
+    if (at > r->size || size > r->size - at) return NULL;
+    if (r->file.map && at + size <= r->file.mapped) return r->file.map + at;
+    return to && spki_sf_read(&r->file, to, size, at) == size ? to : NULL;
+}
+
+/* Room in a buffer that grows. */
+SPKI_FN bool spki_sfr_room(spk_spikefile *r, uint8_t **buffer, size_t *room, uint64_t size)
+{
+    uint8_t *more;
+    if (size <= *room) return true;
+    if (size > SIZE_MAX / 2) return false;
+    more = (uint8_t *)spki_alloc_raw(&r->mem, (size_t)size, 1);
+    if (!more) return false;
+    spki_free(&r->mem, *buffer, *room, 1);
+    *buffer = more;
+    *room = (size_t)size;
+    return true;
+}
+
+/* What is wrong with the header at `offset`, or NULL. `slot`: which buffer it may be read to. */
+SPKI_FN const char *spki_sfr_header(spk_spikefile *r, uint64_t offset, int slot, spki_sf_chunk *c)
+{
+    const uint8_t *p = spki_sfr_bytes(r, offset, SPKI_SF_CHUNK, r->head_at[slot]);
+    if (!p) return "is cut";
+    if (!spki_sf_chunk_get(p, offset, c)) return "is damaged: its numbers make no sense";
+    p = spki_sfr_bytes(r, offset, c->head_bytes, r->head_at[slot]);
+    if (!p) return "is cut";
+    c->head = p;
+    if (!spki_sf_chunk_sealed(p, c)) return "is damaged: its checksum is wrong";
+    if (c->kind != r->head.kind) return "holds another kind of records than the file";
+    return NULL;
+}
+
+/* -- where the file ends -- */
+
+/* The newer of the two slots that are whole. A slot may be read while it is written, so a broken
+   one gets another chance. Returns how many are broken. */
+SPKI_FN int spki_sfr_slots(spk_spikefile *r, spki_sf_slot *best)
+{
+    int broken = 0;
+    for (int attempt = 0; attempt < 8; attempt++) {
+        uint8_t bytes[64];
+        broken = 0;
+        memset(best, 0, sizeof *best);
+        if (spki_sf_read(&r->file, bytes, 64, SPKI_SF_SLOT) != 64) return 2;
+        for (int k = 0; k < 2; k++) {
+            const spki_sf_slot slot = spki_sf_slot_get(bytes + 32 * k);
+            broken += !slot.valid && !slot.blank;
+            if (slot.valid && !slot.blank && (!best->valid || slot.sequence > best->sequence))
+                *best = slot;
+        }
+        if (broken == 0) break;
+    }
+    return broken;
+}
+
+/* Is what a slot says true? Then r->last is set. */
+SPKI_FN bool spki_sfr_believe(spk_spikefile *r, const spki_sf_slot *slot)
+{
+    spki_sf_chunk last;
+    if (!slot->valid || slot->end > r->size) return false;
+    if (slot->last == 0 && slot->end != SPKI_SF_HEAD) return false;
+    if (slot->last != 0) {
+        if (spki_sfr_header(r, slot->last, 2, &last) != NULL) return false;
+        if (last.offset + last.bytes != slot->end) return false;
+        r->last = last;
+        r->have_last = true;
+    }
+    r->end = slot->end;
+    r->sequence = slot->sequence;
+    return true;
+}
+
+SPKI_FN bool spki_sfr_body_whole(spk_spikefile *r, const spki_sf_chunk *c)
+{
+    const uint64_t size = c->bytes - c->head_bytes;
+    const uint8_t *body;
+    if (!r->file.map && !spki_sfr_room(r, &r->body, &r->body_room, size)) return false;
+    body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
+    return body && c->body_hash == spk_xxh64(body, (size_t)size, 0);
+}
+
+/* Of a chunk whose header is there and whose body was cut: the whole blocks before the cut. */
+SPKI_FN void spki_sfr_salvage(spk_spikefile *r, const spki_sf_chunk *c)
+{
+    const uint64_t from = c->offset + c->head_bytes, have = r->size - SPKI_MIN(from, r->size);
+    spki_sf_chunk tail = *c;
+    uint32_t blocks = 0, head_bytes = c->head_bytes;
+    uint64_t end = 0;
+    if (c->codec >= SPK_SPIKEFILE_LZ4 || have == 0) return;
+    if (!spki_sfr_room(r, &r->tail_body, &r->tail_room, head_bytes + have + SPKI_OVERREAD)) return;
+    memset(r->tail_body, 0, r->tail_room);
+    if (spki_sf_read(&r->file, r->tail_body, (size_t)(head_bytes + have), c->offset) !=
+        head_bytes + have)
+        return;
+    tail.head = r->tail_body;
+    for (; blocks < c->blocks; blocks++) {
+        spki_sf_place place;
+        if (!spki_sf_place_get(&tail, blocks, &place) || place.end > have) break;
+        if (place.hash != (uint32_t)spk_xxh64(r->tail_body + head_bytes + place.begin,
+                                              (size_t)(place.end - place.begin), 0))
+            break;
+        end = place.end;
+    }
+    if (blocks == 0) return;
+    tail.records = SPKI_MIN(tail.records, blocks * SPKI_SF_BLOCK);
+    tail.blocks = blocks;
+    tail.stored = tail.unpacked = end;
+    r->tail = tail;
+    r->salvaged = true;
+}
+
+/* Walks from header to header, as far as they are whole and follow each other. */
+SPKI_FN void spki_sfr_scan(spk_spikefile *r)
+{
+    uint64_t at = r->have_last ? r->end : SPKI_SF_HEAD;
+    uint64_t link = r->have_last ? r->last.hash : r->head.hash;
+    uint64_t number = r->have_last ? r->last.number + 1 : 0;
+    spki_sf_chunk before = r->last, c;
+    bool had = r->have_last;
+    const char *why = NULL;
+    uint32_t cut_records = 0, cut_blocks = 0;
+    memset(&c, 0, sizeof c);
+    while (at < r->size) {
+        why = spki_sfr_header(r, at, 1, &c);
+        if (!why && (c.link != link || c.number != number)) why = "does not follow the one before";
+        if (why) break;
+        if (c.bytes > r->size - at) {
+            why = "is there, its records are cut";
+            cut_records = c.records;
+            cut_blocks = 1;
+            break;
+        }
+        before = r->last;
+        had = r->have_last;
+        r->last = c;
+        r->have_last = true;
+        at += c.bytes;
+        link = c.hash;
+        number++;
+    }
+    r->end = at;
+    /* The last one may have been under way when its writer ended. */
+    if (r->have_last && !why && !spki_sfr_body_whole(r, &r->last)) {
+        c = r->last;
+        at = r->end = c.offset;
+        number = c.number;
+        why = "is there, its records are not whole";
+        cut_records = c.records;
+        cut_blocks = 1;
+        r->last = before;
+        r->have_last = had;
+    }
+    if (r->have_last && !r->file.map) (void)spki_sfr_header(r, r->last.offset, 2, &r->last);
+    if (!why) return;
+    if (cut_blocks) spki_sfr_salvage(r, &c);
+    if (cut_blocks)
+        spki_sfr_lost(
+            r,
+            "chunk %llu at offset %llu is cut after %llu of its %llu bytes: %u of its "
+            "%u records are lost",
+            (spki_sf_llu)number, (spki_sf_llu)at, (spki_sf_llu)(r->size - at), (spki_sf_llu)c.bytes,
+            (unsigned)(cut_records - (r->salvaged ? r->tail.records : 0)), (unsigned)cut_records);
+    else
+        spki_sfr_lost(r, "%llu bytes from offset %llu on are lost: the header of chunk %llu %s",
+                      (spki_sf_llu)(r->size - at), (spki_sf_llu)at, (spki_sf_llu)number, why);
+}
+
+/* Finds the end, whole or not. */
+SPKI_FN void spki_sfr_find_end(spk_spikefile *r)
+{
+    spki_sf_slot slot;
+    const int broken = spki_sfr_slots(r, &slot);
+    r->have_last = r->salvaged = r->damaged = false;
+    r->lost[0] = 0;
+    r->sequence = slot.valid ? slot.sequence : 0;
+    if (spki_sfr_believe(r, &slot) && !broken) {
+        if (r->size > r->end)
+            spki_sfr_lost(r,
+                          "%llu bytes behind the last chunk, from offset %llu on, are of a chunk "
+                          "that is not finished, or never was",
+                          (spki_sf_llu)(r->size - r->end), (spki_sf_llu)r->end);
+        return;
+    }
+    r->damaged = true;
+    spki_sfr_scan(r);
+    if (r->lost[0]) return;
+    if (broken)
+        spki_sfr_lost(r, "nothing, but the note of where the file ends (offset 64 to 127) is "
+                         "damaged: its checksum is wrong");
+    else
+        spki_sfr_lost(r,
+                      "%llu bytes from offset %llu on are lost: the file was cut between two "
+                      "chunks",
+                      (spki_sf_llu)(slot.end > r->end ? slot.end - r->end : 0),
+                      (spki_sf_llu)r->end);
+}
+
+SPKI_FN void spki_sfr_map(spk_spikefile *r)
+{
+    if (r->no_map || (r->file.map && r->file.mapped >= r->size)) return;
+    (void)spki_sf_map(&r->file, r->size); /* else it is read */
+}
+
+/* -- the chunk at hand -- */
+
+SPKI_FN const spki_sf_chunk *spki_sfr_newest(const spk_spikefile *r)
+{
+    return r->salvaged ? &r->tail : r->have_last ? &r->last : NULL;
+}
+
+SPKI_FN spk_result spki_sfr_damaged(spk_spikefile *r, uint64_t number, uint64_t offset,
+                                    const char *why)
+{
+    return spki_sfr_fail(r, SPK_ERR_FORMAT, "chunk %llu at offset %llu: %s", (spki_sf_llu)number,
+                         (spki_sf_llu)offset, why);
+}
+
+/* The header at `offset`, into buffer `slot`, the tail's included. */
+SPKI_FN spk_result spki_sfr_enter(spk_spikefile *r, uint64_t offset, int slot, spki_sf_chunk *c)
+{
+    const char *why;
+    if (r->salvaged && offset == r->tail.offset) {
+        *c = r->tail;
+        return SPK_OK;
+    }
+    why = spki_sfr_header(r, offset, slot, c);
+    if (!why) return SPK_OK;
+    return spki_sfr_fail(r, SPK_ERR_FORMAT, "the header of the chunk at offset %llu %s",
+                         (spki_sf_llu)offset, why);
+}
+
+/* Where the payload of the chunk at hand lies, read and decompressed if need be. */
+SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
+{
+    const spki_sf_chunk *c = &r->chunk;
+    const uint64_t size = c->bytes - c->head_bytes;
+    const uint8_t *body;
+    r->by_block = false;
+    if (r->salvaged && c->offset == r->tail.offset) {
+        r->payload = r->tail_body + c->head_bytes;
+        return SPK_OK;
+    }
+    if (size > SIZE_MAX / 2 || (!r->file.map && !spki_sfr_room(r, &r->body, &r->body_room, size)))
+        return spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory for a chunk of %llu bytes",
+                             (spki_sf_llu)size);
+    body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
+    if (!body) return spki_sfr_damaged(r, c->number, c->offset, "its records are cut");
+    r->by_block = !r->no_verify && c->codec < SPK_SPIKEFILE_LZ4 &&
+                  (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
+        return spki_sfr_damaged(r, c->number, c->offset,
+                                "its records are damaged: their checksum is wrong");
+    r->payload = body;
+    if (c->codec < SPK_SPIKEFILE_LZ4) return SPK_OK;
+    if (!spki_sf_codec_known(c->codec))
+        return spki_sfr_fail(r, SPK_ERR_UNSUPPORTED, "chunk %llu at offset %llu: %s",
+                             (spki_sf_llu)c->number, (spki_sf_llu)c->offset,
+                             spki_sf_codec_flag(c->codec));
+    if (!spki_sfr_room(r, &r->loose, &r->loose_room, c->unpacked + SPKI_OVERREAD))
+        return spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory for a chunk of %llu bytes",
+                             (spki_sf_llu)c->unpacked);
+    if (!spki_sf_unsqueeze(c->codec, body, (size_t)c->stored, r->loose, (size_t)c->unpacked))
+        return spki_sfr_damaged(r, c->number, c->offset, "its records cannot be decompressed");
+    memset(r->loose + c->unpacked, 0, SPKI_OVERREAD);
+    r->payload = r->loose;
+    return SPK_OK;
+}
+
+/* -- finding -- */
+
+typedef enum spki_sfr_key { SPKI_SFR_TIME, SPKI_SFR_RECORD, SPKI_SFR_OFFSET } spki_sfr_key;
+
+/* Is what is sought up to the end of this? All three only rise along the file. */
+SPKI_FN bool spki_sfr_reached(const spki_sf_entry *entry, spki_sfr_key key, int64_t value)
+{
+    switch (key) {
+    case SPKI_SFR_TIME:
+        return entry->t_max >= value;
+    case SPKI_SFR_RECORD:
+        return entry->end > (uint64_t)value;
+    default:
+        return entry->offset > (uint64_t)value;
+    }
+}
+
+/* The first chunk that reaches `value`; *found is false if none does. */
+SPKI_FN spk_result spki_sfr_find(spk_spikefile *r, spki_sfr_key key, int64_t value,
+                                 uint64_t *offset, bool *found)
+{
+    const spki_sf_chunk *newest = spki_sfr_newest(r);
+    spki_sf_chunk c;
+    spki_sf_entry entry;
+    *found = false;
+    if (!newest) return SPK_OK;
+    c = *newest;
+    entry = spki_sf_entry_of(&c);
+    if (!spki_sfr_reached(&entry, key, value)) return SPK_OK;
+    *found = true;
+    for (;;) {
+        uint32_t k = 0;
+        spk_result result;
+        for (; k < c.spine; k++) {
+            entry = spki_sf_entry_get(&c, k);
+            if (spki_sfr_reached(&entry, key, value)) break;
+        }
+        *offset = c.offset;
+        if (k == c.spine) return SPK_OK;
+        if (entry.offset >= c.offset) /* downwards only: so it ends */
+            return spki_sfr_damaged(r, c.number, c.offset, "its index leads nowhere");
+        result = spki_sfr_enter(r, entry.offset, 1, &c);
+        if (result != SPK_OK) return result;
+    }
+}
+
+SPKI_FN void spki_sfr_leave(spk_spikefile *r)
+{
+    r->loaded = false;
+    r->left = NULL;
+    r->left_count = 0;
+    r->skip = 0;
+}
+
+SPKI_FN uint64_t spki_sfr_limit(const spk_spikefile *r)
+{
+    return r->salvaged ? r->tail.offset + r->tail.bytes : r->end;
+}
+
+SPKI_FN spk_result spki_sfr_go(spk_spikefile *r, spki_sfr_key key, int64_t value)
+{
+    uint64_t offset = 0;
+    bool found;
+    spk_result result;
+    spki_sfr_leave(r);
+    r->done = false;
+    r->next = spki_sfr_limit(r);
+    result = spki_sfr_find(r, key, value, &offset, &found);
+    if (result == SPK_OK && found) r->next = offset;
+    return result;
+}
+
+/* -- reading -- */
+
+/* Can no record of this chunk or a later one be wanted? Records lie at most `back` behind the
+   latest before them. */
+SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, const spki_sf_chunk *c)
+{
+    const spki_sf_chunk *newest = spki_sfr_newest(r);
+    if (r->t_end == INT64_MAX || c->t_before < r->t_end || !newest) return false;
+    return (uint64_t)c->t_before - (uint64_t)r->t_end >= newest->back;
+}
+
+SPKI_FN bool spki_sfr_wanted(const spk_spikefile *r, const spki_sf_chunk *c)
+{
+    if (c->t_max < r->t_begin || (r->t_end != INT64_MAX && c->t_min >= r->t_end)) return false;
+    if (!r->ranged || (c->flags & SPKI_SF_OTHERS)) return true;
+    if (c->kind == SPK_SPIKEFILE_SPIKES) return c->low <= r->high[0] && c->high >= r->low[0];
+    return (c->low & 0xffff) <= r->high[0] && (c->high & 0xffff) >= r->low[0] &&
+           c->low >> 16 <= r->high[1] && c->high >> 16 >= r->low[1];
+}
+
+/* Behind a header that is damaged the index of the last chunk leads on. */
+SPKI_FN void spki_sfr_step_over(spk_spikefile *r, uint64_t offset)
+{
+    char sentence[sizeof r->error];
+    const spk_result result = r->status;
+    uint64_t next = 0;
+    bool found = false;
+    memcpy(sentence, r->error, sizeof sentence);
+    if (spki_sfr_find(r, SPKI_SFR_OFFSET, (int64_t)offset, &next, &found) != SPK_OK || !found)
+        next = spki_sfr_limit(r);
+    memcpy(r->error, sentence, sizeof sentence);
+    r->status = result;
+    r->next = next;
+}
+
+/* The next chunk with something wanted becomes the one at hand. False at the end or on an error. */
+SPKI_FN bool spki_sfr_advance(spk_spikefile *r)
+{
+    while (!r->done && r->next < spki_sfr_limit(r)) {
+        const uint64_t offset = r->next;
+        if (spki_sfr_enter(r, offset, 0, &r->chunk) != SPK_OK) {
+            spki_sfr_step_over(r, offset);
+            return false;
+        }
+        if (spki_sfr_beyond(r, &r->chunk)) {
+            r->done = true;
+            break;
+        }
+        r->next = offset + r->chunk.bytes;
+        if (!spki_sfr_wanted(r, &r->chunk)) {
+            r->skip = 0;
+            continue;
+        }
+        if (spki_sfr_payload(r) != SPK_OK) return false;
+        r->loaded = true;
+        r->block = 0;
+        return true;
+    }
+    return false;
+}
+
+SPKI_FN size_t spki_sfr_keep_spikes(const spk_spikefile *r, const spk_spike *in, size_t n,
+                                    spk_spike *out)
+{
+    const bool open = r->t_end == INT64_MAX;
+    size_t kept = 0;
+    for (size_t k = 0; k < n; k++) {
+        const spk_spike s = in[k];
+        const int64_t t = (int64_t)s.step;
+        out[kept] = s;
+        kept += (t >= r->t_begin) & (open | (t < r->t_end)) & (s.neuron >= r->low[0]) &
+                (s.neuron <= r->high[0]);
+    }
+    return kept;
+}
+
+SPKI_FN size_t spki_sfr_keep_events(const spk_spikefile *r, const spk_event *in, size_t n,
+                                    spk_event *out)
+{
+    const bool open = r->t_end == INT64_MAX;
+    size_t kept = 0;
+    for (size_t k = 0; k < n; k++) {
+        const spk_event e = in[k];
+        const bool inside =
+            (e.x >= r->low[0]) & (e.x <= r->high[0]) & (e.y >= r->low[1]) & (e.y <= r->high[1]);
+        out[kept] = e;
+        kept += (e.t_us >= r->t_begin) & (open | (e.t_us < r->t_end)) &
+                (inside | (e.kind != SPK_EVENT_CD));
+    }
+    return kept;
+}
+
+/* First of n records in the order of time that is not before t. */
+SPKI_FN size_t spki_sfr_lower(const spk_spikefile *r, const void *records, size_t n, int64_t t)
+{
+    size_t low = 0;
+    while (n > 0) {
+        const size_t half = n / 2;
+        if (spki_sf_time(r->head.kind, records, low + half) < t) {
+            low += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return low;
+}
+
+/* Of n records those that are wanted; `to`: where they are put if single ones have to be picked. */
+SPKI_FN size_t spki_sfr_select(const spk_spikefile *r, const spki_sf_place *place,
+                               const uint8_t **records, size_t n, uint8_t *to)
+{
+    const bool whole =
+        place->t_min >= r->t_begin && (r->t_end == INT64_MAX || place->t_max < r->t_end);
+    if (whole && !r->ranged) return n;
+    if (!r->ranged && (r->chunk.flags & SPKI_SF_SORTED)) {
+        const size_t from = spki_sfr_lower(r, *records, n, r->t_begin);
+        if (r->t_end != INT64_MAX) n = spki_sfr_lower(r, *records, n, r->t_end);
+        *records += from * SPKI_SF_RECORD;
+        return n > from ? n - from : 0;
+    }
+    n = r->head.kind == SPK_SPIKEFILE_SPIKES
+            ? spki_sfr_keep_spikes(r, (const spk_spike *)(const void *)*records, n,
+                                   (spk_spike *)(void *)to)
+            : spki_sfr_keep_events(r, (const spk_event *)(const void *)*records, n,
+                                   (spk_event *)(void *)to);
+    *records = to;
+    return n;
+}
+
+/* A block of the chunk at hand: decoded to `to`, or where it lies. NULL if it is damaged. */
+SPKI_FN const uint8_t *spki_sfr_block(spk_spikefile *r, const spki_sf_place *place, uint32_t n,
+                                      uint8_t *to)
+{
+    const uint8_t *from = r->payload + place->begin;
+    if (r->chunk.codec != SPK_SPIKEFILE_RAW)
+        return spki_sf_decode(&r->unpacker, r->head.kind, from, (size_t)(place->end - place->begin),
+                              n, place->t_min, r->scratch, to)
+                   ? to
+                   : NULL;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if ((uintptr_t)from % 8 == 0) return from;
+#endif
+    spki_sf_raw_get(r->head.kind, from, n, to);
+    return to;
+}
+
+/* All that is wanted of a sorted raw chunk lies together. */
+SPKI_FN bool spki_sfr_together(const spk_spikefile *r)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return r->chunk.codec == SPK_SPIKEFILE_RAW && (r->chunk.flags & SPKI_SF_SORTED) && !r->ranged &&
+           (uintptr_t)r->payload % 8 == 0;
+#else
+    (void)r;
+    return false;
+#endif
+}
+
+/* A block is checked by itself where the whole chunk was not. */
+SPKI_FN bool spki_sfr_block_sound(spk_spikefile *r, const spki_sf_place *place)
+{
+    if (!r->by_block || place->hash == (uint32_t)spk_xxh64(r->payload + place->begin,
+                                                           (size_t)(place->end - place->begin), 0))
+        return true;
+    r->loaded = false;
+    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset,
+                     "its records are damaged: the checksum of a block is wrong");
+    return false;
+}
+
+SPKI_FN bool spki_sfr_place(spk_spikefile *r, uint32_t block, spki_sf_place *place)
+{
+    if (spki_sf_place_get(&r->chunk, block, place)) return true;
+    r->loaded = false;
+    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "its directory is damaged");
+    return false;
+}
+
+/* The rest of what is wanted of a sorted raw chunk; only its own blocks are touched. NULL if there
+   is none, or on an error. */
+SPKI_FN const uint8_t *spki_sfr_stretch(spk_spikefile *r, uint8_t *to, size_t *count)
+{
+    spki_sf_place place, all;
+    const uint8_t *records = NULL;
+    size_t n = 0;
+    memset(&all, 0, sizeof all);
+    for (; r->block < r->chunk.blocks; r->block++) {
+        const uint32_t here = spki_sf_block_records(&r->chunk, r->block);
+        const uint32_t skip = SPKI_MIN(r->skip, here);
+        if (!spki_sfr_place(r, r->block, &place)) return NULL;
+        if (r->t_end != INT64_MAX && place.t_min >= r->t_end) break;
+        r->skip -= skip;
+        if (skip == here || place.t_max < r->t_begin) continue;
+        if (!spki_sfr_block_sound(r, &place)) return NULL;
+        if (!records) {
+            records = r->payload + place.begin + (size_t)skip * SPKI_SF_RECORD;
+            all.t_min = place.t_min;
+        }
+        all.t_max = place.t_max;
+        n += here - skip;
+    }
+    r->block = r->chunk.blocks;
+    if (!records) return NULL;
+    *count = spki_sfr_select(r, &all, &records, n, to);
+    return *count ? records : NULL;
+}
+
+/* The next records that are wanted: a pointer to *count of them. `to` (room for a block) is used
+   where they have to be decoded. `chunks`: more than a block at once, where they lie together. NULL
+   at the end or on an error. */
+SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks, size_t *count)
+{
+    *count = 0;
+    r->status = SPK_OK;
+    for (;;) {
+        spki_sf_place place;
+        const uint8_t *records;
+        uint32_t n, skip;
+        if (!r->loaded && !spki_sfr_advance(r)) return NULL;
+        if (r->block == r->chunk.blocks) {
+            r->loaded = false;
+            continue;
+        }
+        if (chunks && spki_sfr_together(r)) {
+            records = spki_sfr_stretch(r, to, count);
+            if (records) return records;
+            if (r->status != SPK_OK) return NULL;
+            continue;
+        }
+        n = spki_sf_block_records(&r->chunk, r->block);
+        skip = SPKI_MIN(r->skip, n);
+        r->skip -= skip;
+        if (!spki_sfr_place(r, r->block++, &place)) return NULL;
+        if (skip == n || place.t_max < r->t_begin ||
+            (r->t_end != INT64_MAX && place.t_min >= r->t_end))
+            continue;
+        if (!spki_sfr_block_sound(r, &place)) return NULL;
+        records = spki_sfr_block(r, &place, n, to);
+        if (!records) {
+            r->loaded = false;
+            spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "a block makes no sense");
+            return NULL;
+        }
+        records += (size_t)skip * SPKI_SF_RECORD;
+        *count = spki_sfr_select(r, &place, &records, n - skip, to);
+        if (*count) return records;
+    }
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-open: the reader's functions ---- */
+
+/* -- opening and closing -- */
+
+SPKI_FN bool spki_sfr_memory(spk_spikefile *r)
+{
+    for (int k = 0; k < 3; k++) {
+        r->head_at[k] = (uint8_t *)spki_alloc_raw(&r->mem, SPKI_SF_HEAD_MAX, 1);
+        if (!r->head_at[k]) return false;
+    }
+    r->scratch = (spki_sf_scratch *)spki_alloc(&r->mem, 1, sizeof *r->scratch);
+    r->out = (uint8_t *)spki_alloc(&r->mem, SPKI_SF_BLOCK_ROOM, SPKI_SF_RECORD);
+    return r->scratch && r->out;
+}
+
+/* The first bytes of the file. A file that was cut within them is an empty one. */
+SPKI_FN void spki_sfr_begin(spk_spikefile *r)
+{
+    uint8_t bytes[SPKI_SF_HEAD];
+    const size_t want = (size_t)SPKI_MIN((uint64_t)SPKI_SF_HEAD, r->size);
+    const char *why;
+    spk_result result;
+    memset(bytes, 0, sizeof bytes);
+    if (spki_sf_read(&r->file, bytes, want, 0) != want) {
+        spki_sfr_fail(r, SPK_ERR_IO, "cannot be read: %s", r->file.why);
+        return;
+    }
+    if (memcmp(bytes, spki_sf_magic(), SPKI_MIN(want, (size_t)8)) != 0) {
+        spki_sfr_fail(r, SPK_ERR_FORMAT, "is not a spike file");
+        return;
+    }
+    if (want < SPKI_SF_SLOT) {
+        r->headless = true;
+        spki_sfr_lost(r,
+                      "all is lost: it was cut within its header, of which %u of 128 bytes are "
+                      "there",
+                      (unsigned)want);
+        return;
+    }
+    why = spki_sf_head_get(bytes, &r->head, &result);
+    if (why) {
+        spki_sfr_fail(r, result, "%s", why);
+        return;
+    }
+    if (want < SPKI_SF_HEAD) {
+        r->end = r->size;
+        spki_sfr_lost(r, "all records are lost: it was cut after %u of the 128 bytes of its header",
+                      (unsigned)want);
+        return;
+    }
+    spki_sfr_map(r);
+    spki_sfr_find_end(r);
+}
+
+SPKI_FN const char *spki_sfr_check(const spk_spikefile_read_desc *d, spk_result *result,
+                                   spk_isa *isa)
+{
+    const char *why;
+    *result = SPK_ERR_UNINITIALISED;
+    if (d->begin_sentinel || d->end_sentinel)
+        return "the descriptor's sentinels are not 0: start it with = {0}";
+    *result = spki_isa_resolve(d->isa, isa, &why);
+    return *result == SPK_OK ? NULL : why;
+}
+
+SPIKELIB_API spk_spikefile *spk_spikefile_open(const char *path,
+                                               const spk_spikefile_read_desc *desc)
+{
+    const bool sound = desc && !desc->begin_sentinel && !desc->end_sentinel;
+    spki_mem mem;
+    spk_spikefile_read_desc d;
+    spk_spikefile *r;
+    spk_result result = SPK_OK;
+    const char *why;
+    spki_mem_init(&mem, sound ? &desc->allocator : NULL, sound ? desc->memory_limit : 0);
+    r = (spk_spikefile *)spki_alloc(&mem, 1, sizeof *r);
+    if (!r) return NULL;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    r->mem = mem;
+    r->no_map = d.no_map;
+    r->no_verify = d.no_verify;
+    r->t_begin = INT64_MIN;
+    r->t_end = INT64_MAX;
+    r->high[0] = r->high[1] = UINT32_MAX;
+    r->next = SPKI_SF_HEAD;
+    snprintf(r->path, sizeof r->path, "%s", path ? path : "(null)");
+    why = spki_sfr_check(&d, &result, &r->isa);
+    if (!path)
+        spki_sfr_fail(r, SPK_ERR_NULL, "the path is NULL");
+    else if (why)
+        spki_sfr_fail(r, result, "%s", why);
+    else if (!spki_sfr_memory(r))
+        spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory to read");
+    else if ((result = spki_sf_open(&r->file, path, SPKI_SF_READ)) != SPK_OK ||
+             !spki_sf_size(&r->file, &r->size))
+        spki_sfr_fail(r, SPK_ERR_IO, "cannot be opened: %s", r->file.why);
+    if (r->status != SPK_OK) return r;
+    r->unpacker = spki_unpacker_for(r->isa);
+    spki_sfr_begin(r);
+    r->ready = r->status == SPK_OK;
+    return r;
+}
+
+SPIKELIB_API void spk_spikefile_close(spk_spikefile *file)
+{
+    spki_mem mem;
+    if (!file) return;
+    spki_sf_close(&file->file);
+    mem = file->mem;
+    for (int k = 0; k < 3; k++) spki_free(&mem, file->head_at[k], SPKI_SF_HEAD_MAX, 1);
+    spki_free(&mem, file->body, file->body_room, 1);
+    spki_free(&mem, file->loose, file->loose_room, 1);
+    spki_free(&mem, file->tail_body, file->tail_room, 1);
+    spki_free(&mem, file->scratch, 1, sizeof *file->scratch);
+    spki_free(&mem, file->out, SPKI_SF_BLOCK_ROOM, SPKI_SF_RECORD);
+    spki_free(&mem, file, 1, sizeof *file);
+}
+
+/* What the file is in is kept by the caller's word: SPK_OK, or why nothing can be done. */
+SPKI_FN spk_result spki_sfr_ready(spk_spikefile *r)
+{
+    if (!r) return SPK_ERR_NULL;
+    if (r->ready) r->status = SPK_OK;
+    return r->status;
+}
+
+/* -- following a file that grows -- */
+
+/* The number of the next record that is not decoded. */
+SPKI_FN uint64_t spki_sfr_position(const spk_spikefile *r)
+{
+    const uint64_t blocks = (uint64_t)r->block * SPKI_SF_BLOCK;
+    return r->chunk.before + SPKI_MIN(blocks, (uint64_t)r->chunk.records);
+}
+
+SPKI_FN spk_result spki_sfr_go_record(spk_spikefile *r, uint64_t index)
+{
+    spki_sf_chunk c;
+    const spk_result result = index > INT64_MAX ? spki_sfr_go(r, SPKI_SFR_RECORD, INT64_MAX)
+                                                : spki_sfr_go(r, SPKI_SFR_RECORD, (int64_t)index);
+    if (result != SPK_OK || r->next >= spki_sfr_limit(r)) return result;
+    if (spki_sfr_enter(r, r->next, 1, &c) != SPK_OK) return r->status;
+    r->skip = (uint32_t)(index - c.before);
+    return SPK_OK;
+}
+
+/* After the mapping moved, or the file turned out to be another: back to the same record. */
+SPKI_FN spk_result spki_sfr_again(spk_spikefile *r, bool salvaged, const uint8_t *map)
+{
+    const uint8_t *left = r->left;
+    const size_t count = r->left_count;
+    if (salvaged) {
+        (void)spki_sfr_go_record(r, spki_sfr_position(r));
+        r->left = left;
+        r->left_count = count;
+        return r->status;
+    }
+    if (!r->loaded || (r->file.map && r->file.map == map)) return SPK_OK;
+    if (spki_sfr_enter(r, r->chunk.offset, 0, &r->chunk) != SPK_OK) return r->status;
+    return spki_sfr_payload(r);
+}
+
+SPIKELIB_API spk_result spk_spikefile_refresh(spk_spikefile *file)
+{
+    spk_spikefile *r = file;
+    const uint8_t *map;
+    uint64_t size = 0, sequence;
+    spki_sf_slot slot;
+    bool salvaged, inside;
+    if (spki_sfr_ready(r) != SPK_OK) return r ? r->status : SPK_ERR_NULL;
+    if (!spki_sf_size(&r->file, &size))
+        return spki_sfr_fail(r, SPK_ERR_IO, "cannot be read: %s", r->file.why);
+    if (r->size < SPKI_SF_HEAD) { /* it had no header: begin again once there is one */
+        if (size < SPKI_SF_HEAD) return SPK_OK;
+        r->size = size;
+        r->headless = false;
+        r->lost[0] = 0;
+        spki_sfr_begin(r);
+        return r->status;
+    }
+    sequence = spki_sfr_slots(r, &slot) == 0 ? slot.sequence : r->sequence;
+    if (size == r->size && sequence == r->sequence) return SPK_OK;
+    if (r->left_count && r->left != r->out) { /* in the mapping: a place of their own */
+        memmove(r->out, r->left, r->left_count * SPKI_SF_RECORD);
+        r->left = r->out;
+    }
+    map = r->file.map;
+    salvaged = r->salvaged;
+    inside = salvaged && r->loaded && r->chunk.offset == r->tail.offset;
+    if (salvaged && !inside && r->next > r->tail.offset) {
+        inside = true; /* it was read to its end */
+        r->chunk = r->tail;
+        r->block = r->tail.blocks;
+    }
+    r->size = size;
+    if (r->file.mapped > size) spki_sf_unmap(&r->file);
+    spki_sfr_map(r);
+    spki_sfr_find_end(r);
+    r->done = false;
+    return spki_sfr_again(r, inside, map);
+}
+
+SPIKELIB_API spk_result spk_spikefile_get_info(const spk_spikefile *file, spk_spikefile_info *info)
+{
+    const spki_sf_chunk *newest;
+    if (!file || !info) return SPK_ERR_NULL;
+    memset(info, 0, sizeof *info);
+    if (!file->ready) return file->status;
+    newest = spki_sfr_newest(file);
+    info->kind = file->head.kind;
+    info->dt_ms = file->head.dt_ms;
+    info->width = file->head.width;
+    info->height = file->head.height;
+    info->bytes = file->end;
+    info->bytes_lost = file->size - SPKI_MIN(file->size, file->end);
+    info->mapped = file->file.map != NULL;
+    info->isa = file->isa;
+    if (!newest) return SPK_OK;
+    info->codec = newest->codec;
+    info->records = newest->before + newest->records;
+    info->chunks = newest->number + 1;
+    info->t_max = SPKI_MAX(newest->t_before, newest->t_max);
+    info->t_min = newest->t_first;
+    info->back = newest->back;
+    return SPK_OK;
+}
+
+SPIKELIB_API const char *spk_spikefile_lost(const spk_spikefile *file)
+{
+    return file ? file->lost : "the spike file is NULL";
+}
+
+/* -- choosing -- */
+
+SPIKELIB_API spk_result spk_spikefile_window(spk_spikefile *file, int64_t begin, int64_t end)
+{
+    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
+    if (begin > end)
+        return spki_sfr_fail(file, SPK_ERR_RANGE, "the window [%lld, %lld) ends before it begins",
+                             (long long)begin, (long long)end);
+    file->t_begin = begin;
+    file->t_end = end;
+    return spki_sfr_go(file, SPKI_SFR_TIME, begin);
+}
+
+SPIKELIB_API spk_result spk_spikefile_seek(spk_spikefile *file, int64_t t)
+{
+    return spk_spikefile_window(file, t, INT64_MAX);
+}
+
+SPIKELIB_API spk_result spk_spikefile_seek_record(spk_spikefile *file, uint64_t index)
+{
+    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
+    file->t_begin = INT64_MIN;
+    file->t_end = INT64_MAX;
+    return spki_sfr_go_record(file, index);
+}
+
+SPKI_FN spk_result spki_sfr_choose(spk_spikefile *r, uint32_t x0, uint32_t y0, uint32_t x1,
+                                   uint32_t y1)
+{
+    r->low[0] = x0;
+    r->low[1] = y0;
+    r->high[0] = x1;
+    r->high[1] = y1;
+    return spki_sfr_go(r, SPKI_SFR_TIME, r->t_begin);
+}
+
+SPIKELIB_API spk_result spk_spikefile_neurons(spk_spikefile *file, uint32_t begin, uint32_t end)
+{
+    spk_result result;
+    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
+    if (file->head.kind != SPK_SPIKEFILE_SPIKES)
+        return spki_sfr_fail(file, SPK_ERR_STATE, "holds events, which have pixels, not neurons");
+    if (begin >= end)
+        return spki_sfr_fail(file, SPK_ERR_RANGE, "the neurons [%u, %u) are none", (unsigned)begin,
+                             (unsigned)end);
+    result = spki_sfr_choose(file, begin, 0, end == UINT32_MAX ? end : end - 1, 0);
+    file->ranged = begin > 0 || end < UINT32_MAX;
+    return result;
+}
+
+SPIKELIB_API spk_result spk_spikefile_pixels(spk_spikefile *file, uint32_t x0, uint32_t y0,
+                                             uint32_t x1, uint32_t y1)
+{
+    spk_result result;
+    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
+    if (file->head.kind != SPK_SPIKEFILE_EVENTS)
+        return spki_sfr_fail(file, SPK_ERR_STATE, "holds spikes, which have neurons, not pixels");
+    if (x0 >= x1 || y0 >= y1)
+        return spki_sfr_fail(file, SPK_ERR_RANGE, "the pixels from %u, %u to %u, %u are none",
+                             (unsigned)x0, (unsigned)y0, (unsigned)x1, (unsigned)y1);
+    result = spki_sfr_choose(file, x0, y0, x1 - 1, y1 - 1);
+    file->ranged = x0 > 0 || y0 > 0 || x1 < 65536 || y1 < 65536;
+    return result;
+}
+
+/* -- reading -- */
+
+SPKI_FN bool spki_sfr_kind(spk_spikefile *r, spk_spikefile_kind kind)
+{
+    if (spki_sfr_ready(r) != SPK_OK) return false;
+    if (r->head.kind == kind || r->headless) return true;
+    spki_sfr_fail(r, SPK_ERR_STATE, "holds %s, not %s", kind ? "spikes" : "events",
+                  kind ? "events" : "spikes");
+    return false;
+}
+
+SPKI_FN const uint8_t *spki_sfr_span(spk_spikefile *r, spk_spikefile_kind kind, size_t *count)
+{
+    const uint8_t *records = r ? r->left : NULL;
+    *count = 0;
+    if (!spki_sfr_kind(r, kind)) return NULL;
+    if (!r->left_count) return spki_sfr_next(r, r->out, true, count);
+    *count = r->left_count;
+    r->left_count = 0;
+    return records;
+}
+
+/* Blocks are decoded to where they are wanted if they fit there whole. */
+SPKI_FN size_t spki_sfr_copy(spk_spikefile *r, spk_spikefile_kind kind, uint8_t *out,
+                             size_t capacity)
+{
+    size_t done = 0;
+    if (!out || !spki_sfr_kind(r, kind)) {
+        if (r && r->ready && !out) spki_sfr_fail(r, SPK_ERR_NULL, "the room for records is NULL");
+        return 0;
+    }
+    while (done < capacity) {
+        uint8_t *to = out + done * SPKI_SF_RECORD;
+        size_t n;
+        if (!r->left_count) {
+            uint8_t *room = capacity - done >= SPKI_SF_BLOCK + 16 ? to : r->out;
+            r->left = spki_sfr_next(r, room, false, &r->left_count);
+            if (!r->left) break;
+            if (r->left == to) {
+                done += r->left_count;
+                r->left_count = 0;
+                continue;
+            }
+        }
+        n = SPKI_MIN(r->left_count, capacity - done);
+        memmove(to, r->left, n * SPKI_SF_RECORD);
+        r->left += n * SPKI_SF_RECORD;
+        r->left_count -= n;
+        done += n;
+    }
+    return done;
+}
+
+SPIKELIB_API const spk_spike *spk_spikefile_next_spikes(spk_spikefile *file, size_t *count)
+{
+    size_t ignored;
+    return (const spk_spike *)(const void *)spki_sfr_span(file, SPK_SPIKEFILE_SPIKES,
+                                                          count ? count : &ignored);
+}
+
+SPIKELIB_API const spk_event *spk_spikefile_next_events(spk_spikefile *file, size_t *count)
+{
+    size_t ignored;
+    return (const spk_event *)(const void *)spki_sfr_span(file, SPK_SPIKEFILE_EVENTS,
+                                                          count ? count : &ignored);
+}
+
+SPIKELIB_API size_t spk_spikefile_read_spikes(spk_spikefile *file, spk_spike *out, size_t capacity)
+{
+    return spki_sfr_copy(file, SPK_SPIKEFILE_SPIKES, (uint8_t *)out, capacity);
+}
+
+SPIKELIB_API size_t spk_spikefile_read_events(spk_spikefile *file, spk_event *out, size_t capacity)
+{
+    return spki_sfr_copy(file, SPK_SPIKEFILE_EVENTS, (uint8_t *)out, capacity);
+}
+
+/* -- checking -- */
+
+SPKI_FN spk_result spki_sfr_verify(spk_spikefile *r)
+{
+    uint64_t at = SPKI_SF_HEAD, link, number = 0;
+    uint8_t bytes[SPKI_SF_SLOT];
+    spki_sf_head head;
+    spk_result result;
+    if (spki_sf_read(&r->file, bytes, SPKI_SF_SLOT, 0) != SPKI_SF_SLOT ||
+        spki_sf_head_get(bytes, &head, &result))
+        return spki_sfr_fail(r, SPK_ERR_FORMAT, "the file's header (offset 0) is damaged");
+    for (link = r->head.hash; at < r->end; number++) {
+        spki_sf_chunk c;
+        const char *why = spki_sfr_header(r, at, 1, &c);
+        if (why)
+            return spki_sfr_fail(r, SPK_ERR_FORMAT, "the header of chunk %llu at offset %llu %s",
+                                 (spki_sf_llu)number, (spki_sf_llu)at, why);
+        if (c.number != number || c.link != link)
+            return spki_sfr_damaged(r, number, at, "it does not follow the one before");
+        if (c.bytes > r->end - at) return spki_sfr_damaged(r, number, at, "it is cut");
+        if (!spki_sfr_body_whole(r, &c))
+            return spki_sfr_damaged(r, number, at,
+                                    "its records are damaged: their checksum is wrong");
+        link = c.hash;
+        at += c.bytes;
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_spikefile_verify(spk_spikefile *file)
+{
+    spk_spikefile *r = file;
+    uint8_t *body = r ? r->body : NULL;
+    const size_t room = r ? r->body_room : 0;
+    if (spki_sfr_ready(r) != SPK_OK) return r ? r->status : SPK_ERR_NULL;
+    if (r->damaged || r->size < SPKI_SF_HEAD) { /* the sentence begins as all do */
+        snprintf(r->error, sizeof r->error, "%s", r->lost);
+        return r->status = SPK_ERR_FORMAT;
+    }
+    r->body = NULL; /* that of the chunk at hand stays */
+    r->body_room = 0;
+    (void)spki_sfr_verify(r);
+    spki_free(&r->mem, r->body, r->body_room, 1);
+    r->body = body;
+    r->body_room = room;
+    return r->status;
+}
+
+SPIKELIB_API spk_result spk_spikefile_status(const spk_spikefile *file)
+{
+    return file ? file->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_spikefile_error(const spk_spikefile *file)
+{
+    return !file ? "the spike file is NULL" : file->status != SPK_OK ? file->error : "";
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-write: chunks appended and published ---- */
+
+struct spk_spikefile_writer {
+    spki_mem mem;
+    spki_sf_file file;
+    spk_spikefile_desc desc;
+    spki_sf_head head;
+    spk_result status;
+    char error[320], path[128];
+    uint8_t *records, *chunk, *spare, *packed; /* spare, packed: with a compressor */
+    size_t chunk_room, spare_room, packed_room;
+    spki_sf_scratch *scratch;
+    spki_sf_entry *spine;
+    uint32_t spine_count, fill, again; /* again: taken of a recorder's items that will come again */
+    uint64_t end, last, number, sequence, before, taken, written, back, link;
+    int64_t t_before, t_first;
+    bool ready;
+};
+
+SPKI_FN __attribute__((format(printf, 3, 4))) spk_result
+spki_sfw_fail(spk_spikefile_writer *w, spk_result result, const char *format, ...)
+{
+    va_list args;
+    const int n = snprintf(w->error, sizeof w->error, "spike file \"%s\": ", w->path);
+    va_start(args, format);
+    vsnprintf(w->error + n, sizeof w->error - (size_t)n, format, args);
+    va_end(args);
+    w->status = result;
+    return result;
+}
+
+/* -- a chunk's body -- */
+
+SPKI_FN uint8_t *spki_sfw_record(const spk_spikefile_writer *w, size_t k)
+{
+    return w->records + k * SPKI_SF_RECORD;
+}
+
+/* Earliest and latest time of records [at, at + n). */
+SPKI_FN void spki_sfw_times(const spk_spikefile_writer *w, uint32_t at, uint32_t n, int64_t *low,
+                            int64_t *high)
+{
+    *low = INT64_MAX;
+    *high = INT64_MIN;
+    for (uint32_t k = at; k < at + n; k++) {
+        const int64_t t = spki_sf_time(w->head.kind, w->records, k);
+        *low = SPKI_MIN(*low, t);
+        *high = SPKI_MAX(*high, t);
+    }
+}
+
+/* All blocks, one after the other, to `to`; with `directory` also their places there. */
+SPKI_FN uint8_t *spki_sfw_blocks(spk_spikefile_writer *w, bool bytes, uint8_t *to,
+                                 uint8_t *directory)
+{
+    uint8_t *begin = to;
+    for (uint32_t at = 0; at < w->fill; at += SPKI_SF_BLOCK, directory += SPKI_SF_PLACE) {
+        const uint32_t n = SPKI_MIN(SPKI_SF_BLOCK, w->fill - at);
+        uint8_t *block = to;
+        int64_t low, high;
+        uint64_t span;
+        spki_sfw_times(w, at, n, &low, &high);
+        span = (uint64_t)high - (uint64_t)low;
+        if (w->desc.codec == SPK_SPIKEFILE_RAW) {
+            spki_sf_raw_put(w->head.kind, spki_sfw_record(w, at), n, to);
+            to += (size_t)n * SPKI_SF_RECORD;
+        } else {
+            to = spki_sf_encode(w->head.kind, spki_sfw_record(w, at), n, low, span, bytes, to,
+                                w->scratch);
+        }
+        spki_sf_place_put(directory, (uint64_t)(block - begin), low, span,
+                          (uint32_t)spk_xxh64(block, (size_t)(to - block), 0));
+    }
+    return to;
+}
+
+/* Compressed where that is smaller than packed. */
+SPKI_FN void spki_sfw_compress(spk_spikefile_writer *w, spki_sf_chunk *c, uint8_t *body,
+                               uint8_t *directory)
+{
+    const size_t size = (size_t)(spki_sfw_blocks(w, true, w->spare, directory) - w->spare);
+    const size_t got =
+        spki_sf_squeeze(w->desc.codec, w->desc.level, w->spare, size, w->packed, w->packed_room);
+    const size_t plain = (size_t)(spki_sfw_blocks(w, false, body, directory) - body);
+    c->codec = SPK_SPIKEFILE_PACKED;
+    c->stored = c->unpacked = plain;
+    if (got == 0 || got >= plain) return;
+    (void)spki_sfw_blocks(w, true, w->spare, directory);
+    memcpy(body, w->packed, got);
+    c->codec = w->desc.codec;
+    c->stored = got;
+    c->unpacked = size;
+}
+
+/* Ranges of times and places, and how far time runs back. */
+SPKI_FN void spki_sfw_ranges(const spk_spikefile_writer *w, spki_sf_chunk *c)
+{
+    int64_t latest = w->t_before, last = INT64_MIN;
+    uint32_t x0 = UINT32_MAX, x1 = 0, y0 = 0xffff, y1 = 0;
+    c->flags = SPKI_SF_SORTED;
+    c->back = w->back;
+    spki_sfw_times(w, 0, w->fill, &c->t_min, &c->t_max);
+    c->t_first = SPKI_MIN(w->t_first, c->t_min);
+    for (uint32_t k = 0; k < w->fill; k++) {
+        const int64_t t = spki_sf_time(w->head.kind, w->records, k);
+        if (t < last) c->flags &= ~SPKI_SF_SORTED;
+        if (t < latest) c->back = SPKI_MAX(c->back, (uint64_t)latest - (uint64_t)t);
+        latest = SPKI_MAX(latest, t);
+        last = t;
+        if (w->head.kind == SPK_SPIKEFILE_SPIKES) {
+            const uint32_t id = ((const spk_spike *)(const void *)w->records)[k].neuron;
+            x0 = SPKI_MIN(x0, id);
+            x1 = SPKI_MAX(x1, id);
+            continue;
+        }
+        const spk_event *e = (const spk_event *)(const void *)w->records + k;
+        if (e->kind != SPK_EVENT_CD) {
+            c->flags |= SPKI_SF_OTHERS;
+            continue;
+        }
+        x0 = SPKI_MIN(x0, e->x);
+        x1 = SPKI_MAX(x1, e->x);
+        y0 = SPKI_MIN(y0, e->y);
+        y1 = SPKI_MAX(y1, e->y);
+    }
+    const bool spikes = w->head.kind == SPK_SPIKEFILE_SPIKES;
+    c->low = spikes ? x0 : (x0 & 0xffff) | y0 << 16;
+    c->high = spikes ? x1 : x1 | y1 << 16;
+}
+
+/* -- to the disk -- */
+
+/* What a failed write left behind is cut off, as far as that is possible: nobody reads beyond the
+   published end anyway, and the next chunk overwrites it. */
+SPKI_FN spk_result spki_sfw_no_room(spk_spikefile_writer *w, const char *what)
+{
+    char why[96];
+    memcpy(why, w->file.why, sizeof why);
+    (void)spki_sf_cut(&w->file, w->end);
+    return spki_sfw_fail(w, SPK_ERR_IO,
+                         "%s at offset %llu cannot be written: %s; the %llu records before it are "
+                         "in the file, %u wait",
+                         what, (unsigned long long)w->end, why, (unsigned long long)w->before,
+                         (unsigned)w->fill);
+}
+
+/* Only when all bytes of a chunk are there does a slot say so; the two take turns, so that a slot
+   that was only half written leaves the other. */
+SPKI_FN bool spki_sfw_publish(spk_spikefile_writer *w, uint64_t end, uint64_t last)
+{
+    uint8_t bytes[32];
+    spki_sf_slot slot;
+    memset(&slot, 0, sizeof slot);
+    slot.end = end;
+    slot.last = last;
+    slot.sequence = w->sequence + 1;
+    spki_sf_slot_put(bytes, &slot);
+    if (w->desc.sync && !spki_sf_sync(&w->file)) return false;
+    if (spki_sf_write(&w->file, bytes, 32, SPKI_SF_SLOT + 32 * (slot.sequence % 2)) != 32)
+        return false;
+    if (w->desc.sync && !spki_sf_sync(&w->file)) return false;
+    w->sequence++;
+    return true;
+}
+
+SPKI_FN void spki_sfw_advance(spk_spikefile_writer *w, const spki_sf_chunk *c)
+{
+    const spki_sf_entry entry = spki_sf_entry_of(c);
+    w->spine_count = spki_sf_spine_push(w->spine, w->spine_count, c->number, &entry);
+    w->end = c->offset + c->bytes;
+    w->last = c->offset;
+    w->number = c->number + 1;
+    w->before = entry.end;
+    w->t_before = entry.t_max;
+    w->t_first = c->t_first;
+    w->back = c->back;
+    w->link = c->hash;
+}
+
+/* What is buffered, as one chunk. */
+SPKI_FN spk_result spki_sfw_chunk(spk_spikefile_writer *w)
+{
+    spki_sf_chunk c;
+    uint8_t *p = w->chunk, *directory;
+    if (w->fill == 0) return SPK_OK;
+    memset(&c, 0, sizeof c);
+    c.offset = w->end;
+    c.number = w->number;
+    c.before = w->before;
+    c.t_before = w->t_before;
+    c.link = w->link;
+    c.records = w->fill;
+    c.blocks = (w->fill + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
+    c.spine = w->spine_count;
+    c.kind = w->head.kind;
+    c.codec = w->desc.codec;
+    c.head_bytes = spki_sf_head_bytes(c.spine, c.blocks);
+    memset(p, 0, c.head_bytes);
+    directory = p + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * c.spine;
+    for (uint32_t k = 0; k < c.spine; k++)
+        spki_sf_entry_put(p + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * k, &w->spine[k]);
+    spki_sfw_ranges(w, &c);
+    if (c.codec >= SPK_SPIKEFILE_LZ4) {
+        spki_sfw_compress(w, &c, p + c.head_bytes, directory);
+    } else {
+        c.stored =
+            (uint64_t)(spki_sfw_blocks(w, false, p + c.head_bytes, directory) - (p + c.head_bytes));
+        c.unpacked = c.stored;
+    }
+    c.bytes = (c.head_bytes + c.stored + SPKI_OVERREAD + SPKI_SF_ALIGN - 1) &
+              ~(uint64_t)(SPKI_SF_ALIGN - 1);
+    memset(p + c.head_bytes + c.stored, 0, (size_t)(c.bytes - c.head_bytes - c.stored));
+    c.body_hash = spk_xxh64(p + c.head_bytes, (size_t)(c.bytes - c.head_bytes), 0);
+    spki_sf_chunk_put(p, &c);
+    c.hash = spki_sf_chunk_seal(p, c.head_bytes);
+    if (spki_sf_write(&w->file, p, (size_t)c.bytes, c.offset) != c.bytes)
+        return spki_sfw_no_room(w, "a chunk");
+    if (!spki_sfw_publish(w, c.offset + c.bytes, c.offset))
+        return spki_sfw_no_room(w, "the end of a chunk");
+    spki_sfw_advance(w, &c);
+    w->written += w->fill;
+    w->fill = 0;
+    w->status = SPK_OK;
+    w->error[0] = 0;
+    return SPK_OK;
+}
+
+/* Whole records, checked before. */
+SPKI_FN spk_result spki_sfw_write(spk_spikefile_writer *w, const void *records, size_t count)
+{
+    const uint8_t *from = (const uint8_t *)records;
+    while (count > 0) {
+        size_t n;
+        if (w->fill == w->desc.chunk_records && spki_sfw_chunk(w) != SPK_OK) return w->status;
+        n = SPKI_MIN(count, (size_t)(w->desc.chunk_records - w->fill));
+        memcpy(spki_sfw_record(w, w->fill), from, n * SPKI_SF_RECORD);
+        w->fill += (uint32_t)n;
+        w->taken += n;
+        from += n * SPKI_SF_RECORD;
+        count -= n;
+    }
+    return w->fill == w->desc.chunk_records ? spki_sfw_chunk(w) : SPK_OK;
+}
+
+/* -- beginning -- */
+
+SPKI_FN const char *spki_sfw_check(const spk_spikefile_desc *d, spk_result *result)
+{
+    *result = SPK_ERR_UNINITIALISED;
+    if (d->begin_sentinel || d->end_sentinel)
+        return "the descriptor's sentinels are not 0: start it with = {0}";
+    *result = SPK_ERR_RANGE;
+    if ((uint32_t)d->kind > SPK_SPIKEFILE_EVENTS) return "desc.kind is none";
+    if ((uint32_t)d->codec > SPK_SPIKEFILE_ZSTD) return "desc.codec is none";
+    if (!(d->dt_ms >= 0.0 && d->dt_ms < 1e15)) return "desc.dt_ms is negative, NaN or absurd";
+    if (d->chunk_records > SPKI_SF_RECORDS_MAX) return "desc.chunk_records is above 1,048,576";
+    *result = SPK_ERR_UNSUPPORTED;
+    if (!spki_sf_codec_known(d->codec)) return spki_sf_codec_flag(d->codec);
+    *result = SPK_OK;
+    return NULL;
+}
+
+SPKI_FN bool spki_sfw_memory(spk_spikefile_writer *w)
+{
+    const size_t n = w->desc.chunk_records, blocks = (n + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
+    const size_t body =
+        w->desc.codec == SPK_SPIKEFILE_RAW ? n * SPKI_SF_RECORD : blocks * SPKI_SF_BLOCK_MAX;
+    w->chunk_room = SPKI_SF_HEAD_MAX + body + SPKI_OVERREAD + SPKI_SF_ALIGN;
+    w->records = (uint8_t *)spki_alloc_raw(&w->mem, n, SPKI_SF_RECORD);
+    w->chunk = (uint8_t *)spki_alloc_raw(&w->mem, w->chunk_room, 1);
+    w->scratch = (spki_sf_scratch *)spki_alloc_raw(&w->mem, 1, sizeof *w->scratch);
+    w->spine = (spki_sf_entry *)spki_alloc_raw(&w->mem, SPKI_SF_SPINE_MAX + 1, sizeof *w->spine);
+    if (w->desc.codec >= SPK_SPIKEFILE_LZ4) {
+        w->spare_room = body;
+        w->packed_room = spki_sf_squeezed(w->desc.codec, body);
+        w->spare = (uint8_t *)spki_alloc_raw(&w->mem, w->spare_room, 1);
+        w->packed = (uint8_t *)spki_alloc_raw(&w->mem, w->packed_room, 1);
+        if (!w->spare || !w->packed) return false;
+    }
+    return w->records && w->chunk && w->scratch && w->spine;
+}
+
+SPKI_FN void spki_sfw_new_file(spk_spikefile_writer *w)
+{
+    uint8_t bytes[SPKI_SF_HEAD];
+    spki_sf_slot slot;
+    w->head.kind = w->desc.kind;
+    w->head.dt_ms = w->desc.dt_ms;
+    w->head.width = w->desc.width;
+    w->head.height = w->desc.height;
+    spki_sf_head_put(bytes, &w->head);
+    memset(&slot, 0, sizeof slot);
+    slot.end = SPKI_SF_HEAD;
+    spki_sf_slot_put(bytes + SPKI_SF_SLOT, &slot);
+    w->link = spki_load64_le(bytes + 56);
+    w->end = SPKI_SF_HEAD;
+    if (spki_sf_write(&w->file, bytes, SPKI_SF_HEAD, 0) != SPKI_SF_HEAD ||
+        (w->desc.sync && !spki_sf_sync(&w->file)))
+        spki_sfw_fail(w, SPK_ERR_IO, "the header cannot be written: %s", w->file.why);
+}
+
+/* The whole blocks of a chunk that was cut, which the reader has in memory, go on as new records.
+ */
+SPKI_FN void spki_sfw_salvaged(spk_spikefile_writer *w, spk_spikefile *old)
+{
+    old->chunk = old->tail;
+    old->payload = old->tail_body + old->tail.head_bytes;
+    for (uint32_t k = 0; k < old->tail.blocks && w->status == SPK_OK; k++) {
+        const uint32_t n = spki_sf_block_records(&old->tail, k);
+        const uint8_t *records = NULL;
+        spki_sf_place place;
+        if (spki_sf_place_get(&old->tail, k, &place))
+            records = spki_sfr_block(old, &place, n, old->out);
+        if (!records) return; /* no writer of ours made it */
+        (void)spki_sfw_write(w, records, n);
+    }
+}
+
+/* The file that is there is read with a reader of our own, with all that it does about files that
+   were cut. */
+SPKI_FN void spki_sfw_old_file(spk_spikefile_writer *w, spk_spikefile *old)
+{
+    const spk_spikefile_desc *d = &w->desc;
+    const spki_sf_chunk *last = &old->last;
+    w->head = old->head;
+    w->link = old->head.hash;
+    w->end = SPKI_SF_HEAD;
+    w->sequence = old->sequence;
+    if (old->status != SPK_OK || old->headless) {
+        spki_sfw_fail(w, old->status != SPK_OK ? old->status : SPK_ERR_FORMAT,
+                      "cannot be appended to: %s", old->status != SPK_OK ? old->error : old->lost);
+    } else if (d->kind != w->head.kind || (d->width && d->width != w->head.width) ||
+               (d->height && d->height != w->head.height) ||
+               (d->dt_ms != 0.0 && d->dt_ms != w->head.dt_ms)) {
+        spki_sfw_fail(w, SPK_ERR_RANGE,
+                      "holds %s of %u x %u with dt_ms %g, the descriptor says otherwise",
+                      w->head.kind == SPK_SPIKEFILE_EVENTS ? "events" : "spikes",
+                      (unsigned)w->head.width, (unsigned)w->head.height, w->head.dt_ms);
+    }
+    if (w->status != SPK_OK) return;
+    if (old->have_last) {
+        w->spine_count = last->spine;
+        for (uint32_t k = 0; k < last->spine; k++) w->spine[k] = spki_sf_entry_get(last, k);
+        spki_sfw_advance(w, last);
+    }
+    spki_sf_close(&old->file); /* Windows cuts no file that is mapped */
+    if (!spki_sf_cut(&w->file, w->end))
+        spki_sfw_fail(w, SPK_ERR_IO, "cannot be cut behind its last whole chunk, at offset %llu",
+                      (unsigned long long)w->end);
+    else if (!spki_sfw_publish(w, w->end, w->last) || !spki_sfw_publish(w, w->end, w->last))
+        spki_sfw_fail(w, SPK_ERR_IO, "its header cannot be written: %s", w->file.why);
+    else if (old->salvaged)
+        spki_sfw_salvaged(w, old);
+}
+
+SPKI_FN spk_spikefile_writer *spki_sfw_open(const char *path, const spk_spikefile_desc *desc,
+                                            spki_sf_mode mode)
+{
+    spki_mem mem;
+    spk_spikefile_writer *w;
+    spk_spikefile *old = NULL;
+    spk_result result = SPK_OK;
+    const char *why;
+    const bool sound = desc && !desc->begin_sentinel && !desc->end_sentinel;
+    spki_mem_init(&mem, sound ? &desc->allocator : NULL, sound ? desc->memory_limit : 0);
+    w = (spk_spikefile_writer *)spki_alloc(&mem, 1, sizeof *w);
+    if (!w) return NULL;
+    w->mem = mem;
+    w->t_before = INT64_MIN;
+    w->t_first = INT64_MAX;
+    if (desc) w->desc = *desc;
+    snprintf(w->path, sizeof w->path, "%s", path ? path : "(null)");
+    why = spki_sfw_check(&w->desc, &result);
+    if (!w->desc.chunk_records) w->desc.chunk_records = 65536;
+    if (!path)
+        spki_sfw_fail(w, SPK_ERR_NULL, "the path is NULL");
+    else if (why)
+        spki_sfw_fail(w, result, "%s", why);
+    else if (!spki_sfw_memory(w))
+        spki_sfw_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory to write");
+    else if ((result = spki_sf_open(&w->file, path, mode)) != SPK_OK)
+        spki_sfw_fail(w, result, "cannot be opened for writing: %s", w->file.why);
+    if (w->status != SPK_OK) return w;
+    if (mode == SPKI_SF_CREATE) {
+        spki_sfw_new_file(w);
+    } else {
+        spk_spikefile_read_desc d;
+        memset(&d, 0, sizeof d);
+        d.allocator = w->desc.allocator;
+        d.memory_limit = w->desc.memory_limit;
+        old = spk_spikefile_open(path, &d);
+        if (old)
+            spki_sfw_old_file(w, old);
+        else
+            spki_sfw_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory to read it");
+        spk_spikefile_close(old);
+    }
+    w->ready = w->status == SPK_OK;
+    return w;
+}
+
+SPIKELIB_API spk_spikefile_writer *spk_spikefile_create(const char *path,
+                                                        const spk_spikefile_desc *desc)
+{
+    return spki_sfw_open(path, desc, SPKI_SF_CREATE);
+}
+
+SPIKELIB_API spk_spikefile_writer *spk_spikefile_append(const char *path,
+                                                        const spk_spikefile_desc *desc)
+{
+    return spki_sfw_open(path, desc, SPKI_SF_APPEND);
+}
+
+/* -- going on -- */
+
+SPKI_FN spk_result spki_sfw_ready(spk_spikefile_writer *w, spk_spikefile_kind kind,
+                                  const void *records, size_t count)
+{
+    if (!w) return SPK_ERR_NULL;
+    if (!w->ready) return w->status;
+    if (kind != w->head.kind)
+        return spki_sfw_fail(w, SPK_ERR_STATE, "holds %s, not %s", kind ? "spikes" : "events",
+                             kind ? "events" : "spikes");
+    if (!records && count) return spki_sfw_fail(w, SPK_ERR_NULL, "the records are NULL");
+    for (size_t k = 0; k < count; k++) {
+        const spk_spike *spike = (const spk_spike *)records + k;
+        const spk_event *event = (const spk_event *)records + k;
+        if (kind == SPK_SPIKEFILE_SPIKES && spike->step > INT64_MAX)
+            return spki_sfw_fail(w, SPK_ERR_RANGE, "spike %llu: step %llu is not below 2^63",
+                                 (unsigned long long)k, (unsigned long long)spike->step);
+        if (kind == SPK_SPIKEFILE_EVENTS && event->polarity > 1)
+            return spki_sfw_fail(w, SPK_ERR_RANGE, "event %llu: polarity %u is neither 0 nor 1",
+                                 (unsigned long long)k, (unsigned)event->polarity);
+    }
+    return SPK_OK;
+}
+
+SPIKELIB_API spk_result spk_spikefile_write_spikes(spk_spikefile_writer *writer,
+                                                   const spk_spike *spikes, size_t count)
+{
+    const spk_result result = spki_sfw_ready(writer, SPK_SPIKEFILE_SPIKES, spikes, count);
+    return result == SPK_OK ? spki_sfw_write(writer, spikes, count) : result;
+}
+
+SPIKELIB_API spk_result spk_spikefile_write_events(spk_spikefile_writer *writer,
+                                                   const spk_event *events, size_t count)
+{
+    const spk_result result = spki_sfw_ready(writer, SPK_SPIKEFILE_EVENTS, events, count);
+    return result == SPK_OK ? spki_sfw_write(writer, events, count) : result;
+}
+
+/* A recorder hands the same items again after a refusal, of which some may have been taken. */
+SPIKELIB_API bool spk_spikefile_record(void *writer, uint64_t step, const void *items, size_t count)
+{
+    spk_spikefile_writer *w = (spk_spikefile_writer *)writer;
+    const spk_spike *spikes = (const spk_spike *)items;
+    (void)step;
+    if (spki_sfw_ready(w, SPK_SPIKEFILE_SPIKES, items, count) != SPK_OK) return false;
+    for (size_t done = SPKI_MIN((size_t)w->again, count); done < count; done++) {
+        if (w->fill == w->desc.chunk_records && spki_sfw_chunk(w) != SPK_OK) {
+            w->again = (uint32_t)done;
+            return false;
+        }
+        memcpy(spki_sfw_record(w, w->fill++), &spikes[done], SPKI_SF_RECORD);
+        w->taken++;
+    }
+    w->again = 0;
+    return true;
+}
+
+SPIKELIB_API spk_result spk_spikefile_flush(spk_spikefile_writer *writer)
+{
+    if (!writer) return SPK_ERR_NULL;
+    return writer->ready ? spki_sfw_chunk(writer) : writer->status;
+}
+
+SPIKELIB_API uint64_t spk_spikefile_writer_count(const spk_spikefile_writer *writer)
+{
+    return writer ? writer->taken : 0;
+}
+
+SPIKELIB_API uint64_t spk_spikefile_writer_written(const spk_spikefile_writer *writer)
+{
+    return writer ? writer->written : 0;
+}
+
+SPIKELIB_API spk_result spk_spikefile_writer_status(const spk_spikefile_writer *writer)
+{
+    return writer ? writer->status : SPK_ERR_NULL;
+}
+
+SPIKELIB_API const char *spk_spikefile_writer_error(const spk_spikefile_writer *writer)
+{
+    return writer ? writer->error : "the spike file writer is NULL";
+}
+
+SPIKELIB_API spk_result spk_spikefile_writer_close(spk_spikefile_writer *writer)
+{
+    spki_mem mem;
+    spk_result result;
+    if (!writer) return SPK_OK;
+    result = spk_spikefile_flush(writer);
+    spki_sf_close(&writer->file);
+    mem = writer->mem;
+    spki_free(&mem, writer->records, writer->desc.chunk_records, SPKI_SF_RECORD);
+    spki_free(&mem, writer->chunk, writer->chunk_room, 1);
+    spki_free(&mem, writer->spare, writer->spare_room, 1);
+    spki_free(&mem, writer->packed, writer->packed_room, 1);
+    spki_free(&mem, writer->scratch, 1, sizeof *writer->scratch);
+    spki_free(&mem, writer->spine, SPKI_SF_SPINE_MAX + 1, sizeof *writer->spine);
+    spki_free(&mem, writer, 1, sizeof *writer);
+    return result;
+}
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(SPIKELIB_NO_SPIKEFILE)
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>spikefile-events: spike files among the formats of events ---- */
+
+/* -- reading -- */
+
+/* A spike file is read at its places and not from front to back, so it is opened by its path. */
+typedef struct spki_spikes_state {
+    spk_spikefile *file;
+    spk_spikefile_info info;
+    bool ended;
+} spki_spikes_state;
+
+SPKI_FN spki_sniff spki_spikes_sniff(const uint8_t *head, size_t size, bool whole)
+{
+    if (memcmp(head, spki_sf_magic(), SPKI_MIN(size, (size_t)8)) != 0) return SPKI_SNIFF_NO;
+    return size >= 8 ? SPKI_SNIFF_YES : whole ? SPKI_SNIFF_NO : SPKI_SNIFF_MORE;
+}
+
+/* Its sentence without the name that both put in front. */
+SPKI_FN const char *spki_spikes_why(const char *sentence)
+{
+    const char *why = strstr(sentence, "\": ");
+    return why ? why + 3 : sentence;
+}
+
+SPKI_FN void spki_spikes_open(spk_decoder *d, const char *path)
+{
+    spki_spikes_state *s = (spki_spikes_state *)d->state;
+    spk_spikefile_read_desc desc;
+    if (s->file) return;
+    memset(&desc, 0, sizeof desc);
+    desc.isa = d->isa;
+    desc.allocator = d->desc.allocator;
+    desc.memory_limit = d->desc.memory_limit;
+    s->file = spk_spikefile_open(path, &desc);
+    if (!s->file) {
+        spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to open the spike file");
+        return;
+    }
+    if (spk_spikefile_status(s->file) != SPK_OK) {
+        spki_decoder_fail(d, spk_spikefile_status(s->file), NULL, "%s",
+                          spki_spikes_why(spk_spikefile_error(s->file)));
+        return;
+    }
+    spk_spikefile_get_info(s->file, &s->info);
+    if (s->info.kind == SPK_SPIKEFILE_EVENTS)
+        spki_decoder_size(d, SPKI_MIN(s->info.width, 65536u), SPKI_MIN(s->info.height, 65536u));
+    d->mixed = true;
+    d->stats.bytes = s->info.bytes + s->info.bytes_lost;
+    d->stats.bytes_skipped += s->info.bytes_lost;
+    if (*spk_spikefile_lost(s->file))
+        spki_decoder_violation(d, NULL, spki_spikes_why(spk_spikefile_lost(s->file)));
+}
+
+SPKI_FN void spki_spikes_event(spk_decoder *d, spki_io *io, const spk_event *e)
+{
+    if (e->kind == SPK_EVENT_TRIGGER) {
+        spk_trigger trigger;
+        memset(&trigger, 0, sizeof trigger);
+        trigger.t_us = e->t_us;
+        trigger.channel = e->x;
+        trigger.source = e->source;
+        trigger.edge = e->polarity;
+        spki_decoder_trigger(d, io, &trigger);
+    } else if (e->x >= spki_decoder_columns(d) || e->y >= spki_decoder_rows(d))
+        d->stats.dropped++;
+    else
+        spki_event_store(io->out++, e->t_us, spki_event_rest(e) + d->source_bits);
+}
+
+/* A spike as SONATA's come: x | y << 16 is the neuron, the time the begin of its step. */
+SPKI_FN void spki_spikes_spike(spk_decoder *d, spki_io *io, const spki_spikes_state *s,
+                               const spk_spike *spike)
+{
+    double us = s->info.dt_ms > 0.0 ? (double)spike->step * (1e3 * s->info.dt_ms) : 0.0;
+    if (us > 9.2e18) {
+        d->stats.dropped++;
+        return;
+    }
+    spki_event_store(io->out++,
+                     s->info.dt_ms > 0.0 ? (int64_t)(us + 0.5) : (int64_t)spike->step,
+                     (uint64_t)spike->neuron | UINT64_C(1) << 32 | d->source_bits);
+}
+
+SPKI_FN void spki_spikes_decode(spk_decoder *d, spki_io *io)
+{
+    spki_spikes_state *s = (spki_spikes_state *)d->state;
+    if (!s->file && d->by_path) spki_spikes_open(d, d->name);
+    io->in = io->in_end;
+    if (!s->file && io->last)
+        spki_decoder_fail(d, SPK_ERR_UNSUPPORTED, NULL,
+                          "a spike file is read by its path (spk_events_open), not as a stream");
+    while (s->file && !s->ended && d->result == SPK_OK && io->out < io->out_end) {
+        spk_event events[64]; /* of 16 bytes, as spikes are */
+        spk_spike spikes[64];
+        size_t room = SPKI_MIN((size_t)(io->out_end - io->out), (size_t)64), n, k;
+        bool neurons = s->info.kind == SPK_SPIKEFILE_SPIKES;
+        n = neurons ? spk_spikefile_read_spikes(s->file, spikes, room)
+                    : spk_spikefile_read_events(s->file, events, room);
+        for (k = 0; k < n; k++)
+            if (neurons) spki_spikes_spike(d, io, s, &spikes[k]);
+            else spki_spikes_event(d, io, &events[k]);
+        if (n > 0) continue;
+        s->ended = spk_spikefile_status(s->file) == SPK_OK;
+        if (s->ended) break;
+        if (spk_spikefile_status(s->file) != SPK_ERR_FORMAT) /* else a chunk: it goes on behind it */
+            spki_decoder_fail(d, spk_spikefile_status(s->file), NULL, "%s",
+                              spki_spikes_why(spk_spikefile_error(s->file)));
+        else
+            spki_decoder_violation(d, NULL, spki_spikes_why(spk_spikefile_error(s->file)));
+    }
+}
+
+SPKI_FN void spki_spikes_end(spk_decoder *d)
+{
+    spk_spikefile_close(((spki_spikes_state *)d->state)->file);
+}
+
+static const spki_codec spki_spikes_codec = {
+    SPK_FORMAT_SPIKES, ".spk ", sizeof(spki_spikes_state), spki_spikes_sniff, NULL, NULL,
+    spki_spikes_open, spki_spikes_decode, NULL, spki_spikes_end};
+
+/* -- writing -- */
+
+typedef struct spki_spikes_writer {
+    spk_spikefile_writer *file;
+    double step_us;
+} spki_spikes_writer;
+
+/* Its state after a call: what is in the file, and whether the disk takes it. */
+SPKI_FN bool spki_spikes_went(spk_event_writer *w, spk_result result)
+{
+    spki_spikes_writer *s = (spki_spikes_writer *)w->state;
+    w->written = spk_spikefile_writer_written(s->file);
+    if (result != SPK_OK)
+        spki_writer_fail(w, result, "%s", spki_spikes_why(spk_spikefile_writer_error(s->file)));
+    return result == SPK_OK;
+}
+
+SPKI_FN void spki_spikes_begin(spk_event_writer *w)
+{
+    spki_spikes_writer *s = (spki_spikes_writer *)w->state;
+    spk_spikefile_desc d;
+    if (!w->name) {
+        spki_writer_fail(w, SPK_ERR_UNSUPPORTED,
+                         "spikes: a spike file needs a path, its header is written at the end");
+        return;
+    }
+    memset(&d, 0, sizeof d);
+    s->step_us = 1e3 * w->desc.dt_ms;
+    d.kind = s->step_us > 0.0 ? SPK_SPIKEFILE_SPIKES : SPK_SPIKEFILE_EVENTS;
+    d.dt_ms = w->desc.dt_ms;
+    d.width = s->step_us > 0.0 ? 0 : w->desc.width;
+    d.height = s->step_us > 0.0 ? 0 : w->desc.height;
+    d.codec = w->desc.lz4 ? SPK_SPIKEFILE_LZ4 : SPK_SPIKEFILE_PACKED;
+    d.allocator = w->desc.allocator;
+    d.memory_limit = w->desc.memory_limit;
+    s->file = spk_spikefile_create(w->name, &d);
+    if (!s->file)
+        spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory to write a spike file");
+    else
+        (void)spki_spikes_went(w, spk_spikefile_writer_status(s->file));
+}
+
+/* Can the file hold it? False after an error. */
+SPKI_FN bool spki_spikes_holds(spk_event_writer *w, const spk_event *e)
+{
+    const spki_spikes_writer *s = (const spki_spikes_writer *)w->state;
+    if (s->step_us > 0.0) {
+        if (e->kind != SPK_EVENT_CD) return spki_writer_refuse(w, e, "it is no spike of a neuron");
+        if (e->t_us < 0) return spki_writer_refuse(w, e, "the time is negative");
+        if ((double)e->t_us / s->step_us > 9e18)
+            return spki_writer_refuse(w, e, "its step is not below 2^63");
+        return true;
+    }
+    if (e->polarity > 1) return spki_writer_refuse(w, e, "the polarity is neither 0 nor 1");
+    return e->kind == SPK_EVENT_TRIGGER || e->kind == SPK_EVENT_OTHER || spki_writer_cd(w, e);
+}
+
+SPKI_FN void spki_spikes_encode(spk_event_writer *w, const spk_event *e, size_t count)
+{
+    spki_spikes_writer *s = (spki_spikes_writer *)w->state;
+    while (count > 0) {
+        spk_spike spikes[256];
+        size_t n = 0;
+        spk_result result = SPK_OK;
+        for (; n < count && n < 256; n++, w->encoded++) {
+            if (!spki_spikes_holds(w, &e[n])) break;
+            if (s->step_us <= 0.0) continue;
+            memset(&spikes[n], 0, sizeof spikes[n]);
+            spikes[n].step = (uint64_t)((double)e[n].t_us / s->step_us + 0.5);
+            spikes[n].neuron = (uint32_t)e[n].x | (uint32_t)e[n].y << 16;
+        }
+        if (n > 0)
+            result = s->step_us > 0.0 ? spk_spikefile_write_spikes(s->file, spikes, n)
+                                      : spk_spikefile_write_events(s->file, e, n);
+        if (!spki_spikes_went(w, result) || w->result != SPK_OK) return;
+        e += n;
+        count -= n;
+    }
+}
+
+SPKI_FN void spki_spikes_finish(spk_event_writer *w)
+{
+    spki_spikes_writer *s = (spki_spikes_writer *)w->state;
+    (void)spki_spikes_went(w, spk_spikefile_flush(s->file));
+}
+
+SPKI_FN void spki_spikes_close(spk_event_writer *w)
+{
+    (void)spk_spikefile_writer_close(((spki_spikes_writer *)w->state)->file);
+}
+
+static const spki_encoder spki_spikes_encoder = {
+    SPK_FORMAT_SPIKES,  ".spk ",           sizeof(spki_spikes_writer), spki_spikes_begin,
+    spki_spikes_encode, spki_spikes_finish, spki_spikes_close};
+#endif /* SPIKELIB_NO_EVENTS */
+#endif /* SPIKELIB_NO_SPIKEFILE */
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>formats: the list of readers and writers ---- */
+
+#ifndef SPIKELIB_NO_SPIKEFILE
+#endif
 
 /* In the order in which their contents are asked; those that know themselves by a mark come first,
    those that guess last. */
@@ -28056,6 +31563,9 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
         &spki_hdf5_codec,
+#ifndef SPIKELIB_NO_SPIKEFILE
+        &spki_spikes_codec,
+#endif
         &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
         &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
         &spki_npy_codec,  &spki_dat_codec,    &spki_sonata_text_codec, &spki_csv_codec,
@@ -28067,6 +31577,9 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
 SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
 {
     static const spki_encoder *const list[] = {
+#ifndef SPIKELIB_NO_SPIKEFILE
+        &spki_spikes_encoder,
+#endif
         &spki_evt3_encoder, &spki_evt2_encoder,   &spki_dat_encoder,
         &spki_es_encoder,   &spki_nmnist_encoder, &spki_aedat4_encoder,
         &spki_csv_encoder,  &spki_npy_encoder,    &spki_text_encoder,
@@ -28232,7 +31745,7 @@ SPKI_FN void spki_decoder_account(spk_decoder *d, spk_event *out, size_t count)
     if (count == 0) return;
     if (d->desc.shift_time) {
         spki_decoder_epoch(d, out[0].t_us);
-        for (k = 0; k < count; k++) out[k].t_us -= d->shift_us;
+        for (k = 0; k < count; k++) out[k].t_us = spki_decoder_shifted(d, out[k].t_us);
     }
     if (d->mixed) {
         for (k = 0; k < count; k++) {
@@ -28535,6 +32048,7 @@ SPKI_FN void spki_events_open_file(spk_events *in, const char *path)
         spki_decoder_fail(d, SPK_ERR_IO, NULL, "cannot be opened: %s", spki_file_why());
         return;
     }
+    d->by_path = true;
     setvbuf(in->file, NULL, _IONBF, 0);
     in->buffer = (uint8_t *)spki_alloc_raw(&d->mem, SPKI_READ_BUFFER, 1);
     if (!in->buffer) spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to read it");
@@ -28687,6 +32201,8 @@ SPKI_FN void spki_writer_configure(spk_event_writer *w)
         spki_writer_fail(w, SPK_ERR_NULL, "the path and spk_event_writer_desc.write are NULL");
     else if (w->name && d->write)
         spki_writer_fail(w, SPK_ERR_RANGE, "a path and spk_event_writer_desc.write: one is enough");
+    else if (!(d->dt_ms >= 0.0 && d->dt_ms < 1e9)) /* not NaN either */
+        spki_writer_fail(w, SPK_ERR_RANGE, "spk_event_writer_desc.dt_ms is %g", d->dt_ms);
     if (w->result == SPK_OK) w->encoder = spki_writer_choose(w);
 }
 
@@ -28698,7 +32214,7 @@ SPKI_FN void spki_writer_start(spk_event_writer *w)
         spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for its buffer");
         return;
     }
-    if (w->name) {
+    if (w->name && w->encoder->format != SPK_FORMAT_SPIKES) { /* which opens its own */
         w->file = spki_file_open(w->name, "wb");
         if (!w->file) {
             spki_writer_fail(w, SPK_ERR_IO, "cannot be opened for writing: %s", spki_file_why());
@@ -32024,3280 +35540,6 @@ SPIKELIB_API const char *spk_flow_error(const spk_flow *flow)
     return flow ? flow->f.error : "the flow is NULL (there was no memory to create it)";
 }
 #endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-pack: columns of a block as few bits: packed with exceptions, or Rice ---- */
-
-/* A block has up to 1,024 records, each column of it is one sequence of u32 (docs/spikefile.md).
-   Sources: frame of reference and patched exceptions, Zukowski, Heman, Nes, Boncz, "Super-scalar
-   RAM-CPU cache compression" (ICDE 2006); Rice codes, Rice and Plaunt (IEEE Trans. Comm. 1971). */
-#define SPKI_SF_BLOCK 1024u
-#define SPKI_SF_BLOCK_ROOM (SPKI_SF_BLOCK + 64u) /* vector code writes whole vectors */
-
-/* What a column's residuals are ... */
-#define SPKI_COL_PLAIN 0u  /* value - base */
-#define SPKI_COL_DELTA 1u  /* value - the one before (of the first: - base) */
-#define SPKI_COL_ZIGZAG 2u /* the same, signed: 0 -1 1 -2 ... are 0 1 2 3 ... */
-#define SPKI_COL_KIND 3u
-/* ... and how they lie there. */
-#define SPKI_COL_RICE 4u  /* low bits packed, the rest unary; else packed with exceptions */
-#define SPKI_COL_BASE 8u  /* a base follows; else it is 0 */
-#define SPKI_COL_WIDE 16u /* time only: 64 bits a record, nothing else */
-#define SPKI_COL_FUSED                                                                             \
-    32u /* neuron only: time holds both, the neuron in the lowest `width` bits                     \
-         */
-#define SPKI_COL_KNOWN 63u
-
-SPKI_INLINE uint32_t spki_bits32(uint32_t x)
-{
-    return x ? 32u - (uint32_t)__builtin_clz(x) : 0u;
-}
-
-SPKI_INLINE size_t spki_packed_bytes(uint32_t n, uint32_t width)
-{
-    return ((size_t)n * width + 7) / 8;
-}
-
-/* The lowest `width` bits of each value, the first value in the lowest bits of the first byte. */
-SPKI_FN uint8_t *spki_pack(uint8_t *to, const uint32_t *value, uint32_t n, uint32_t width)
-{
-    uint64_t word = 0;
-    uint32_t fill = 0;
-    const uint64_t mask = ((uint64_t)1 << width) - 1;
-    for (uint32_t k = 0; k < n; k++) {
-        word |= (value[k] & mask) << fill;
-        fill += width;
-        if (fill >= 32) {
-            spki_store32_le(to, (uint32_t)word);
-            to += 4;
-            word >>= 32;
-            fill -= 32;
-        }
-    }
-    for (; fill > 0; fill -= SPKI_MIN(fill, 8u), word >>= 8) *to++ = (uint8_t)word;
-    return to;
-}
-
-/* -- how to code a column -- */
-
-typedef struct spki_col {
-    uint32_t mode, width, extra; /* extra: exceptions, or bytes of the unary part */
-    uint32_t base, high;         /* high: bits of an exception above `width` */
-    uint64_t bits;               /* what it takes */
-} spki_col;
-
-SPKI_FN void spki_col_residuals(const uint32_t *value, uint32_t n, uint32_t mode, uint32_t base,
-                                uint32_t *out)
-{
-    const bool zigzag = (mode & SPKI_COL_KIND) == SPKI_COL_ZIGZAG;
-    if ((mode & SPKI_COL_KIND) == SPKI_COL_PLAIN) {
-        for (uint32_t k = 0; k < n; k++) out[k] = value[k] - base;
-        return;
-    }
-    for (uint32_t k = 0; k < n; k++) {
-        const uint32_t d = value[k] - (k > 0 ? value[k - 1] : base);
-        out[k] = zigzag ? d << 1 ^ (0u - (d >> 31)) : d;
-    }
-}
-
-/* Bits of a position within n records. */
-SPKI_INLINE uint32_t spki_place_bits(uint32_t n)
-{
-    return spki_bits32(n - 1);
-}
-
-/* The cheapest width for residuals whose bit lengths are counted in `length`. */
-SPKI_FN void spki_col_packed(spki_col *col, const uint32_t length[33], uint32_t n, bool bytes)
-{
-    uint32_t longest = 32, over = 0;
-    while (longest > 0 && !length[longest]) longest--;
-    for (int w = (int)(bytes ? (longest + 7) / 8 * 8 : longest); w >= 0; w--) {
-        uint64_t bits = (uint64_t)n * (uint32_t)w;
-        if (w < 32) over += length[w + 1];
-        if (over > 0) bits += 8 + (uint64_t)over * (spki_place_bits(n) + longest - (uint32_t)w);
-        if ((col->bits == 0 || bits < col->bits - 1) && !(bytes && over > 0)) {
-            col->width = (uint32_t)w;
-            col->extra = over;
-            col->high = over ? longest - (uint32_t)w : 0;
-            col->bits = bits + 1; /* 0 means that nothing was tried */
-        }
-        if (bytes) break;
-    }
-}
-
-/* A Rice code, if it beats what `col` has. `sum`: of the residuals. */
-SPKI_FN void spki_col_rice(spki_col *col, const uint32_t *r, uint32_t n, uint64_t sum)
-{
-    const uint64_t mean = sum / n;
-    const uint32_t k0 = mean >= UINT32_MAX ? 31 : spki_bits32((uint32_t)mean);
-    for (uint32_t k = k0 > 1 ? k0 - 2 : 0; k <= k0 && k < 32; k++) {
-        uint64_t unary = n;
-        if ((uint64_t)n * k + (sum >> k) >= col->bits) continue; /* it takes no less */
-        for (uint32_t i = 0; i < n; i++) unary += r[i] >> k;
-        if ((unary + 7) / 8 > 65535 || (uint64_t)n * k + unary + 1 >= col->bits) continue;
-        col->mode |= SPKI_COL_RICE;
-        col->width = k;
-        col->extra = (uint32_t)((unary + 7) / 8);
-        col->high = 0;
-        col->bits = (uint64_t)n * k + unary + 1;
-    }
-}
-
-/* Tries one kind of residuals; `bytes`: only whole bytes, for a compressor that sees none else. */
-SPKI_FN void spki_col_try(spki_col *best, const uint32_t *value, uint32_t n, uint32_t mode,
-                          uint32_t base, bool bytes, uint32_t *scratch)
-{
-    uint32_t length[33];
-    uint64_t sum = 0;
-    spki_col col;
-    memset(length, 0, sizeof length);
-    memset(&col, 0, sizeof col);
-    col.mode = mode;
-    col.base = base;
-    spki_col_residuals(value, n, mode, base, scratch);
-    for (uint32_t k = 0; k < n; k++) {
-        length[32 - __builtin_clz(scratch[k] | 1) - (scratch[k] == 0)]++;
-        sum += scratch[k];
-    }
-    spki_col_packed(&col, length, n, bytes);
-    if (!bytes) spki_col_rice(&col, scratch, n, sum);
-    if (base) {
-        col.mode |= SPKI_COL_BASE;
-        col.bits += 32;
-    }
-    if (best->bits == 0 || col.bits < best->bits) *best = col;
-}
-
-/* Of all ways to code a column the smallest. */
-SPKI_FN spki_col spki_col_choose(const uint32_t *value, uint32_t n, bool bytes, uint32_t *scratch)
-{
-    spki_col best;
-    uint32_t low = value[0], high = value[0];
-    bool rising = true;
-    memset(&best, 0, sizeof best);
-    for (uint32_t k = 1; k < n; k++) {
-        rising &= value[k] >= value[k - 1];
-        low = SPKI_MIN(low, value[k]);
-        high = SPKI_MAX(high, value[k]);
-    }
-    if (!rising || high - low < 2 || bytes) {
-        spki_col_try(&best, value, n, SPKI_COL_PLAIN, 0, bytes, scratch);
-        if (low > 0) spki_col_try(&best, value, n, SPKI_COL_PLAIN, low, bytes, scratch);
-    }
-    if (best.bits == 0 || best.bits > 2 * (uint64_t)n) /* differences take more than a bit */
-        spki_col_try(&best, value, n, rising ? SPKI_COL_DELTA : SPKI_COL_ZIGZAG, value[0], bytes,
-                     scratch);
-    return best;
-}
-
-/* -- writing it -- */
-
-/* One bit set after each residual's zeros. */
-SPKI_FN uint8_t *spki_put_unary(uint8_t *to, const uint32_t *r, uint32_t n, uint32_t k,
-                                size_t bytes)
-{
-    size_t at = 0;
-    memset(to, 0, bytes);
-    for (uint32_t i = 0; i < n; i++) {
-        at += r[i] >> k;
-        to[at / 8] = (uint8_t)(to[at / 8] | 1u << (at % 8));
-        at++;
-    }
-    return to + bytes;
-}
-
-/* The places and high bits of the residuals that do not fit `width`. `scratch`: 2 blocks. */
-SPKI_FN uint8_t *spki_put_exceptions(uint8_t *to, const spki_col *col, const uint32_t *r,
-                                     uint32_t n, uint32_t *scratch)
-{
-    uint32_t *place = scratch, *high = scratch + SPKI_SF_BLOCK_ROOM, m = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (spki_bits32(r[i]) <= col->width) continue;
-        place[m] = i;
-        high[m++] = col->width < 32 ? r[i] >> col->width : 0;
-    }
-    *to++ = (uint8_t)col->high;
-    to = spki_pack(to, place, m, spki_place_bits(n));
-    return spki_pack(to, high, m, col->high);
-}
-
-/* The column's data; its descriptor goes to `descriptor` (4 bytes). `scratch`: 3 blocks. */
-SPKI_FN uint8_t *spki_col_put(uint8_t *to, uint8_t *descriptor, const spki_col *col,
-                              const uint32_t *value, uint32_t n, uint32_t *scratch)
-{
-    descriptor[0] = (uint8_t)col->mode;
-    descriptor[1] = (uint8_t)col->width;
-    spki_store16_le(descriptor + 2, (uint16_t)col->extra);
-    spki_col_residuals(value, n, col->mode, col->base, scratch);
-    if (col->mode & SPKI_COL_BASE) {
-        spki_store32_le(to, col->base);
-        to += 4;
-    }
-    to = spki_pack(to, scratch, n, col->width);
-    if (col->mode & SPKI_COL_RICE) return spki_put_unary(to, scratch, n, col->width, col->extra);
-    if (col->extra) to = spki_put_exceptions(to, col, scratch, n, scratch + SPKI_SF_BLOCK_ROOM);
-    return to;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-unpack: columns of a block back to records, on every instruction set ---- */
-
-#if SPKI_HAVE_AVX2
-#include <immintrin.h>
-#endif
-
-/* All kernels may read 64 bytes beyond their input and write up to 15 values beyond their output;
-   a chunk ends with so many zero bytes. */
-#define SPKI_OVERREAD 64u
-
-typedef struct spki_unpacker {
-    /* out[k] = bits [k * width, (k + 1) * width) */
-    void (*unpack)(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out);
-    /* place[k] = position of the k-th one among `bytes` bytes; false if there are fewer than n */
-    bool (*ones)(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place);
-    /* io[k] |= (place[k] - place[k - 1] - 1) << width; place[-1] is readable and -1 */
-    void (*unary)(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n);
-    /* io[k] = base + the sum of io[0..k]; zigzag: of their signed values */
-    void (*sum)(uint32_t *io, uint32_t n, uint32_t base);
-    void (*zigzag)(uint32_t *io, uint32_t n, uint32_t base);
-    /* io[k] += base */
-    void (*add)(uint32_t *io, uint32_t n, uint32_t base);
-    /* records of four columns: t_us = first + t, meta = polarity | kind << 1 | source << 9 */
-    void (*events)(spk_event *out, int64_t first, const uint32_t *t, const uint32_t *x,
-                   const uint32_t *y, const uint32_t *meta, uint32_t n);
-    void (*spikes)(spk_spike *out, int64_t first, const uint32_t *t, const uint32_t *neuron,
-                   uint32_t n);
-    /* the same where t holds both: step t >> width, neuron the lowest `width` bits */
-    void (*fused)(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width, uint32_t n);
-} spki_unpacker;
-
-/* -- any processor -- */
-
-SPKI_FN void spki_unpack_any(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
-{
-    const uint64_t mask = ((uint64_t)1 << width) - 1;
-    size_t at = 0;
-    for (uint32_t k = 0; k < n; k++, at += width)
-        out[k] = (uint32_t)(spki_load64_le(in + at / 8) >> (at % 8) & mask);
-}
-
-SPKI_FN bool spki_ones_any(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
-{
-    uint32_t found = 0;
-    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
-        uint64_t word = spki_load64_le(in + k);
-        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
-        for (; word && found < n; word &= word - 1)
-            place[found++] = 8 * k + (uint32_t)__builtin_ctzll(word);
-    }
-    return found == n;
-}
-
-SPKI_FN void spki_unary_any(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n)
-{
-    uint32_t last = UINT32_MAX;
-    for (uint32_t k = 0; k < n; k++) {
-        io[k] |= (place[k] - last - 1) << width;
-        last = place[k];
-    }
-}
-
-SPKI_FN void spki_sum_any(uint32_t *io, uint32_t n, uint32_t base)
-{
-    for (uint32_t k = 0; k < n; k++) io[k] = base += io[k];
-}
-
-SPKI_FN void spki_zigzag_any(uint32_t *io, uint32_t n, uint32_t base)
-{
-    for (uint32_t k = 0; k < n; k++) io[k] = base += io[k] >> 1 ^ (0u - (io[k] & 1));
-}
-
-SPKI_FN void spki_add_any(uint32_t *io, uint32_t n, uint32_t base)
-{
-    for (uint32_t k = 0; k < n; k++) io[k] += base;
-}
-
-SPKI_FN void spki_events_any(spk_event *out, int64_t first, const uint32_t *t, const uint32_t *x,
-                             const uint32_t *y, const uint32_t *meta, uint32_t n)
-{
-    for (uint32_t k = 0; k < n; k++) {
-        out[k].t_us = (int64_t)((uint64_t)first + t[k]);
-        out[k].x = (uint16_t)x[k];
-        out[k].y = (uint16_t)y[k];
-        out[k].polarity = (uint8_t)(meta[k] & 1);
-        out[k].kind = (uint8_t)(meta[k] >> 1);
-        out[k].source = (uint16_t)(meta[k] >> 9);
-    }
-}
-
-SPKI_FN void spki_spikes_any(spk_spike *out, int64_t first, const uint32_t *t,
-                             const uint32_t *neuron, uint32_t n)
-{
-    for (uint32_t k = 0; k < n; k++) {
-        out[k].step = (uint64_t)first + t[k];
-        out[k].neuron = neuron[k];
-        out[k].reserved = 0;
-    }
-}
-
-SPKI_FN void spki_fused_any(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width,
-                            uint32_t n)
-{
-    const uint32_t mask = (uint32_t)(((uint64_t)1 << width) - 1);
-    for (uint32_t k = 0; k < n; k++) {
-        out[k].step = (uint64_t)first + (width < 32 ? t[k] >> width : 0);
-        out[k].neuron = t[k] & mask;
-        out[k].reserved = 0;
-    }
-}
-
-#if SPKI_HAVE_AVX2
-/* -- AVX2 -- */
-
-#define SPKI_AVX2_FN __attribute__((target("avx2,popcnt"), unused)) static
-
-/* Eight values take `width` whole bytes, so that each group of eight is cut the same way: a byte
-   shuffle brings the four bytes that hold a value into its lane, a shift drops the bits before it.
-   That works while the bits before it, at most 7, and the value fit 32. */
-SPKI_AVX2_FN void spki_unpack_avx2(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
-    const uint32_t half = 4 * width; /* bits before the upper four values */
-    __m256i bit, byte, shuffle, shift, mask;
-    if (width > 25) {
-        spki_unpack_any(in, width, n, out);
-        return;
-    }
-    bit = _mm256_add_epi32(_mm256_mullo_epi32(lane, _mm256_set1_epi32((int)width)),
-                           _mm256_setr_epi32(0, 0, 0, 0, (int)(half % 8), (int)(half % 8),
-                                             (int)(half % 8), (int)(half % 8)));
-    byte = _mm256_srli_epi32(bit, 3);
-    shift = _mm256_and_si256(bit, _mm256_set1_epi32(7));
-    shuffle = _mm256_add_epi32(_mm256_mullo_epi32(byte, _mm256_set1_epi32(0x01010101)),
-                               _mm256_set1_epi32(0x03020100));
-    mask = _mm256_set1_epi32((int)(((uint32_t)1 << width) - 1));
-    for (uint32_t k = 0; k < n; k += 8, in += width) {
-        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in);
-        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in + half / 8));
-        __m256i v = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-        v = _mm256_srlv_epi32(_mm256_shuffle_epi8(v, shuffle), shift);
-        _mm256_storeu_si256((__m256i *)(void *)(out + k), _mm256_and_si256(v, mask));
-    }
-}
-
-/* The four lowest ones of a nibble would need a table; a loop of eight and then of the rest keeps
-   the branch predictable, since most words hold about as many. */
-SPKI_AVX2_FN bool spki_ones_avx2(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
-{
-    uint32_t found = 0;
-    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
-        uint64_t word = spki_load64_le(in + k);
-        uint32_t ones, at = found;
-        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
-        ones = (uint32_t)__builtin_popcountll(word);
-        if (ones > n - found) break;
-        found += ones;
-        for (; at < found; at += 4) { /* ctz of 0 is 64 or so: written beyond, and overwritten */
-            place[at] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
-            word &= word - 1;
-            place[at + 1] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
-            word &= word - 1;
-            place[at + 2] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
-            word &= word - 1;
-            place[at + 3] = 8 * k + (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
-            word &= word - 1;
-        }
-    }
-    return found == n || spki_ones_any(in, bytes, n, place);
-}
-
-SPKI_AVX2_FN void spki_unary_avx2(uint32_t *io, const uint32_t *place, uint32_t width, uint32_t n)
-{
-    const __m128i count = _mm_cvtsi32_si128((int)width);
-    const __m256i one = _mm256_set1_epi32(1);
-    for (uint32_t k = 0; k < n; k += 8) {
-        const __m256i at = _mm256_loadu_si256((const __m256i *)(const void *)(place + k));
-        const __m256i last = _mm256_loadu_si256((const __m256i *)(const void *)(place + k - 1));
-        const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(io + k));
-        const __m256i q = _mm256_sub_epi32(_mm256_sub_epi32(at, last), one);
-        _mm256_storeu_si256((__m256i *)(void *)(io + k),
-                            _mm256_or_si256(low, _mm256_sll_epi32(q, count)));
-    }
-}
-
-/* Sums of the first 1, 2, ... 8 lanes. */
-SPKI_AVX2_FN __attribute__((always_inline)) inline __m256i spki_sums8(__m256i v)
-{
-    __m256i low;
-    v = _mm256_add_epi32(v, _mm256_slli_si256(v, 4));
-    v = _mm256_add_epi32(v, _mm256_slli_si256(v, 8));
-    low = _mm256_permute2x128_si256(v, v, 0x08); /* the lower half, above zeros */
-    return _mm256_add_epi32(v, _mm256_shuffle_epi32(low, 0xff));
-}
-
-SPKI_AVX2_FN void spki_sum_avx2(uint32_t *io, uint32_t n, uint32_t base)
-{
-    const __m256i last = _mm256_set1_epi32(7);
-    __m256i carry = _mm256_set1_epi32((int)base);
-    for (uint32_t k = 0; k < n; k += 8) {
-        const __m256i v = spki_sums8(_mm256_loadu_si256((const __m256i *)(const void *)(io + k)));
-        _mm256_storeu_si256((__m256i *)(void *)(io + k), _mm256_add_epi32(v, carry));
-        carry = _mm256_add_epi32(carry, _mm256_permutevar8x32_epi32(v, last));
-    }
-}
-
-SPKI_AVX2_FN void spki_zigzag_avx2(uint32_t *io, uint32_t n, uint32_t base)
-{
-    const __m256i last = _mm256_set1_epi32(7), one = _mm256_set1_epi32(1);
-    __m256i carry = _mm256_set1_epi32((int)base);
-    for (uint32_t k = 0; k < n; k += 8) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(io + k));
-        v = _mm256_xor_si256(_mm256_srli_epi32(v, 1),
-                             _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_and_si256(v, one)));
-        v = spki_sums8(v);
-        _mm256_storeu_si256((__m256i *)(void *)(io + k), _mm256_add_epi32(v, carry));
-        carry = _mm256_add_epi32(carry, _mm256_permutevar8x32_epi32(v, last));
-    }
-}
-
-SPKI_AVX2_FN void spki_add_avx2(uint32_t *io, uint32_t n, uint32_t base)
-{
-    for (uint32_t k = 0; k < n; k++) io[k] += base;
-}
-
-/* Four 64-bit records' halves a and b to a0 b0 a1 b1 a2 b2 a3 b3. */
-SPKI_AVX2_FN __attribute__((always_inline)) inline void spki_pairs4(void *to, __m256i a, __m256i b)
-{
-    const __m256i even = _mm256_unpacklo_epi64(a, b), odd = _mm256_unpackhi_epi64(a, b);
-    _mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(even, odd, 0x20));
-    _mm256_storeu_si256((__m256i *)to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
-}
-
-SPKI_AVX2_FN __attribute__((always_inline)) inline __m256i spki_wide4(const uint32_t *from)
-{
-    return _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)from));
-}
-
-SPKI_AVX2_FN void spki_events_avx2(spk_event *out, int64_t first, const uint32_t *t,
-                                   const uint32_t *x, const uint32_t *y, const uint32_t *meta,
-                                   uint32_t n)
-{
-    const __m256i base = _mm256_set1_epi64x(first), word = _mm256_set1_epi64x(0xffff);
-    const __m256i one = _mm256_set1_epi64x(1), rest = _mm256_set1_epi64x(0x1fffffe);
-    for (uint32_t k = 0; k < n; k += 4) {
-        const __m256i time = _mm256_add_epi64(base, spki_wide4(t + k));
-        const __m256i m = spki_wide4(meta + k);
-        __m256i v = _mm256_or_si256(_mm256_and_si256(m, one),
-                                    _mm256_slli_epi64(_mm256_and_si256(m, rest), 7));
-        v = _mm256_or_si256(_mm256_slli_epi64(v, 32), _mm256_and_si256(spki_wide4(x + k), word));
-        v = _mm256_or_si256(v, _mm256_slli_epi64(_mm256_and_si256(spki_wide4(y + k), word), 16));
-        spki_pairs4(out + k, time, v);
-    }
-}
-
-SPKI_AVX2_FN void spki_spikes_avx2(spk_spike *out, int64_t first, const uint32_t *t,
-                                   const uint32_t *neuron, uint32_t n)
-{
-    const __m256i base = _mm256_set1_epi64x(first);
-    for (uint32_t k = 0; k < n; k += 4)
-        spki_pairs4(out + k, _mm256_add_epi64(base, spki_wide4(t + k)), spki_wide4(neuron + k));
-}
-
-SPKI_AVX2_FN void spki_fused_avx2(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width,
-                                  uint32_t n)
-{
-    const __m128i count = _mm_cvtsi32_si128((int)width);
-    const __m256i base = _mm256_set1_epi64x(first);
-    const __m256i mask = _mm256_set1_epi64x((int64_t)(((uint64_t)1 << width) - 1));
-    for (uint32_t k = 0; k < n; k += 4) {
-        const __m256i v = spki_wide4(t + k);
-        spki_pairs4(out + k, _mm256_add_epi64(base, _mm256_srl_epi64(v, count)),
-                    _mm256_and_si256(v, mask));
-    }
-}
-#endif
-
-#if SPKI_HAVE_AVX512
-/* -- AVX-512 (F, DQ, BW, VL) -- */
-
-#define SPKI_AVX512_FN                                                                             \
-    __attribute__((target("avx2,popcnt,avx512f,avx512dq,avx512bw,avx512vl"), unused)) static
-
-/* Sixteen values take 2 * width bytes. A value of up to 17 bits lies within two 16-bit words. */
-SPKI_AVX512_FN void spki_unpack_avx512(const uint8_t *in, uint32_t width, uint32_t n, uint32_t *out)
-{
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    __m512i bit, word, shift, mask;
-    if (width > 17) {
-        spki_unpack_avx2(in, width, n, out);
-        return;
-    }
-    bit = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)width));
-    word = _mm512_srli_epi32(bit, 4);
-    word =
-        _mm512_or_si512(word, _mm512_slli_epi32(_mm512_add_epi32(word, _mm512_set1_epi32(1)), 16));
-    shift = _mm512_and_si512(bit, _mm512_set1_epi32(15));
-    mask = _mm512_set1_epi32((int)(((uint32_t)1 << width) - 1));
-    for (uint32_t k = 0; k < n; k += 16, in += 2 * width) {
-        __m512i v = _mm512_permutexvar_epi16(word, _mm512_loadu_si512(in));
-        v = _mm512_and_si512(_mm512_srlv_epi32(v, shift), mask);
-        _mm512_storeu_si512(out + k, v);
-    }
-}
-
-SPKI_AVX512_FN bool spki_ones_avx512(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
-{
-    const __m512i step = _mm512_set1_epi32(16);
-    __m512i at = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    uint32_t found = 0;
-    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
-        uint64_t word = spki_load64_le(in + k);
-        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
-        if ((uint32_t)__builtin_popcountll(word) > n - found)
-            return spki_ones_any(in, bytes, n, place);
-        for (int part = 0; part < 4; part++, word >>= 16) {
-            const uint32_t bits = (uint32_t)word & 0xffff;
-            _mm512_storeu_si512(place + found, _mm512_maskz_compress_epi32((__mmask16)bits, at));
-            found += (uint32_t)__builtin_popcount(bits);
-            at = _mm512_add_epi32(at, step);
-        }
-    }
-    return found == n;
-}
-
-SPKI_AVX512_FN void spki_unary_avx512(uint32_t *io, const uint32_t *place, uint32_t width,
-                                      uint32_t n)
-{
-    const __m128i count = _mm_cvtsi32_si128((int)width);
-    const __m512i one = _mm512_set1_epi32(1);
-    for (uint32_t k = 0; k < n; k += 16) {
-        const __m512i q = _mm512_sub_epi32(
-            _mm512_sub_epi32(_mm512_loadu_si512(place + k), _mm512_loadu_si512(place + k - 1)),
-            one);
-        _mm512_storeu_si512(
-            io + k, _mm512_or_si512(_mm512_loadu_si512(io + k), _mm512_sll_epi32(q, count)));
-    }
-}
-
-/* Sums of the first 1, 2, ... 16 lanes. */
-SPKI_AVX512_FN __attribute__((always_inline)) inline __m512i spki_sums16(__m512i v)
-{
-    const __m512i none = _mm512_setzero_si512();
-    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 15));
-    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 14));
-    v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 12));
-    return _mm512_add_epi32(v, _mm512_alignr_epi32(v, none, 8));
-}
-
-SPKI_AVX512_FN void spki_sum_avx512(uint32_t *io, uint32_t n, uint32_t base)
-{
-    const __m512i last = _mm512_set1_epi32(15);
-    __m512i carry = _mm512_set1_epi32((int)base);
-    for (uint32_t k = 0; k < n; k += 16) {
-        const __m512i v = spki_sums16(_mm512_loadu_si512(io + k));
-        _mm512_storeu_si512(io + k, _mm512_add_epi32(v, carry));
-        carry = _mm512_add_epi32(carry, _mm512_permutexvar_epi32(last, v));
-    }
-}
-
-SPKI_AVX512_FN void spki_zigzag_avx512(uint32_t *io, uint32_t n, uint32_t base)
-{
-    const __m512i last = _mm512_set1_epi32(15), one = _mm512_set1_epi32(1);
-    __m512i carry = _mm512_set1_epi32((int)base);
-    for (uint32_t k = 0; k < n; k += 16) {
-        __m512i v = _mm512_loadu_si512(io + k);
-        v = _mm512_xor_si512(_mm512_srli_epi32(v, 1),
-                             _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_and_si512(v, one)));
-        v = spki_sums16(v);
-        _mm512_storeu_si512(io + k, _mm512_add_epi32(v, carry));
-        carry = _mm512_add_epi32(carry, _mm512_permutexvar_epi32(last, v));
-    }
-}
-
-/* Eight 64-bit records' halves a and b to a0 b0 ... a7 b7. */
-SPKI_AVX512_FN __attribute__((always_inline)) inline void spki_pairs8(void *to, __m512i a,
-                                                                      __m512i b)
-{
-    const __m512i low = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
-    const __m512i high = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
-    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(a, low, b));
-    _mm512_storeu_si512((char *)to + 64, _mm512_permutex2var_epi64(a, high, b));
-}
-
-SPKI_AVX512_FN __attribute__((always_inline)) inline __m512i spki_wide8(const uint32_t *from)
-{
-    return _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)from));
-}
-
-SPKI_AVX512_FN void spki_events_avx512(spk_event *out, int64_t first, const uint32_t *t,
-                                       const uint32_t *x, const uint32_t *y, const uint32_t *meta,
-                                       uint32_t n)
-{
-    const __m512i base = _mm512_set1_epi64(first);
-    const __m256i one = _mm256_set1_epi32(1), rest = _mm256_set1_epi32(0x1fffffe);
-    const __m256i word = _mm256_set1_epi32(0xffff);
-    for (uint32_t k = 0; k < n; k += 8) {
-        const __m512i time = _mm512_add_epi64(base, spki_wide8(t + k));
-        const __m256i m = _mm256_loadu_si256((const __m256i *)(const void *)(meta + k));
-        const __m256i column = _mm256_loadu_si256((const __m256i *)(const void *)(x + k));
-        const __m256i row = _mm256_loadu_si256((const __m256i *)(const void *)(y + k));
-        const __m256i place =
-            _mm256_or_si256(_mm256_and_si256(column, word), _mm256_slli_epi32(row, 16));
-        const __m256i what = _mm256_or_si256(_mm256_and_si256(m, one),
-                                             _mm256_slli_epi32(_mm256_and_si256(m, rest), 7));
-        const __m512i v = _mm512_or_si512(_mm512_slli_epi64(_mm512_cvtepu32_epi64(what), 32),
-                                          _mm512_cvtepu32_epi64(place));
-        spki_pairs8(out + k, time, v);
-    }
-}
-
-SPKI_AVX512_FN void spki_spikes_avx512(spk_spike *out, int64_t first, const uint32_t *t,
-                                       const uint32_t *neuron, uint32_t n)
-{
-    const __m512i base = _mm512_set1_epi64(first);
-    for (uint32_t k = 0; k < n; k += 8)
-        spki_pairs8(out + k, _mm512_add_epi64(base, spki_wide8(t + k)), spki_wide8(neuron + k));
-}
-
-SPKI_AVX512_FN void spki_fused_avx512(spk_spike *out, int64_t first, const uint32_t *t,
-                                      uint32_t width, uint32_t n)
-{
-    const __m128i count = _mm_cvtsi32_si128((int)width);
-    const __m512i base = _mm512_set1_epi64(first);
-    const __m512i mask = _mm512_set1_epi64((int64_t)(((uint64_t)1 << width) - 1));
-    for (uint32_t k = 0; k < n; k += 8) {
-        const __m512i v = spki_wide8(t + k);
-        spki_pairs8(out + k, _mm512_add_epi64(base, _mm512_srl_epi64(v, count)),
-                    _mm512_and_si512(v, mask));
-    }
-}
-#endif
-
-SPKI_FN spki_unpacker spki_unpacker_for(spk_isa isa)
-{
-    spki_unpacker u = {spki_unpack_any, spki_ones_any,   spki_unary_any,
-                       spki_sum_any,    spki_zigzag_any, spki_add_any,
-                       spki_events_any, spki_spikes_any, spki_fused_any};
-    (void)isa;
-#if SPKI_HAVE_AVX2
-    if (isa == SPK_ISA_AVX2 || isa == SPK_ISA_AVX512) {
-        u.unpack = spki_unpack_avx2;
-        u.ones = spki_ones_avx2;
-        u.unary = spki_unary_avx2;
-        u.sum = spki_sum_avx2;
-        u.zigzag = spki_zigzag_avx2;
-        u.add = spki_add_avx2;
-        u.events = spki_events_avx2;
-        u.spikes = spki_spikes_avx2;
-        u.fused = spki_fused_avx2;
-    }
-#endif
-#if SPKI_HAVE_AVX512
-    if (isa == SPK_ISA_AVX512) {
-        u.unpack = spki_unpack_avx512;
-        u.ones = spki_ones_avx512;
-        u.unary = spki_unary_avx512;
-        u.sum = spki_sum_avx512;
-        u.zigzag = spki_zigzag_avx512;
-        u.events = spki_events_avx512;
-        u.spikes = spki_spikes_avx512;
-        u.fused = spki_fused_avx512;
-    }
-#endif
-    return u;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-block: 1,024 records to bytes and back ---- */
-
-#define SPKI_SF_RECORD 16u
-/* Descriptors, 64-bit times, three columns that do not pack at all. */
-#define SPKI_SF_BLOCK_MAX (16u + 8u * SPKI_SF_BLOCK + 3u * (4u * SPKI_SF_BLOCK + 64u))
-
-/* Room for the columns of a block and for what coding them takes. */
-typedef struct spki_sf_scratch {
-    uint32_t column[4][SPKI_SF_BLOCK_ROOM];
-    uint32_t residual[3][SPKI_SF_BLOCK_ROOM];
-} spki_sf_scratch;
-
-SPKI_INLINE uint32_t spki_sf_columns(spk_spikefile_kind kind)
-{
-    return kind == SPK_SPIKEFILE_EVENTS ? 4 : 2;
-}
-
-SPKI_INLINE int64_t spki_sf_time(spk_spikefile_kind kind, const void *records, size_t k)
-{
-    if (kind == SPK_SPIKEFILE_EVENTS) return ((const spk_event *)records)[k].t_us;
-    return (int64_t)((const spk_spike *)records)[k].step;
-}
-
-/* -- to bytes -- */
-
-SPKI_FN void spki_sf_split(spk_spikefile_kind kind, const void *records, uint32_t n, int64_t first,
-                           spki_sf_scratch *s)
-{
-    const spk_event *event = (const spk_event *)records;
-    const spk_spike *spike = (const spk_spike *)records;
-    for (uint32_t k = 0; k < n; k++) {
-        s->column[0][k] = (uint32_t)((uint64_t)spki_sf_time(kind, records, k) - (uint64_t)first);
-        if (kind == SPK_SPIKEFILE_SPIKES) {
-            s->column[1][k] = spike[k].neuron;
-            continue;
-        }
-        s->column[1][k] = event[k].x;
-        s->column[2][k] = event[k].y;
-        s->column[3][k] = (uint32_t)event[k].polarity | (uint32_t)event[k].kind << 1 |
-                          (uint32_t)event[k].source << 9;
-    }
-}
-
-/* Spikes in (step, neuron) order are one rising number, (step << width) + neuron, whose gaps are
-   smaller than the two apart. False where they are not, or where it does not fit 32 bits. */
-SPKI_FN bool spki_sf_fuse(spki_sf_scratch *s, uint32_t n, uint32_t *fused, uint32_t *width)
-{
-    uint32_t ids = 0, times = 0, last = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        ids |= s->column[1][k];
-        times |= s->column[0][k];
-    }
-    *width = spki_bits32(ids);
-    if (*width + spki_bits32(times) > 31) return false;
-    for (uint32_t k = 0; k < n; k++) {
-        fused[k] = s->column[0][k] << *width | s->column[1][k];
-        if (fused[k] < last) return false;
-        last = fused[k];
-    }
-    return true;
-}
-
-/* One block; `first` is its earliest time and `span` the time from there to the latest. `bytes`:
-   whole bytes only, for a compressor. Returns the end of what was written. */
-SPKI_FN uint8_t *spki_sf_encode(spk_spikefile_kind kind, const void *records, uint32_t n,
-                                int64_t first, uint64_t span, bool bytes, uint8_t *to,
-                                spki_sf_scratch *s)
-{
-    const uint32_t columns = spki_sf_columns(kind);
-    uint8_t *descriptor = to;
-    uint32_t c = 0, width = 0;
-    spki_sf_split(kind, records, n, first, s);
-    to += 4 * columns;
-    if (span >= UINT32_MAX) {
-        spki_store32_le(descriptor, SPKI_COL_WIDE);
-        for (uint32_t k = 0; k < n; k++, to += 8)
-            spki_store64_le(to, (uint64_t)spki_sf_time(kind, records, k));
-        c = 1;
-    } else if (kind == SPK_SPIKEFILE_SPIKES && !bytes && spki_sf_fuse(s, n, s->column[2], &width)) {
-        const spki_col time = spki_col_choose(s->column[0], n, false, s->residual[0]);
-        const spki_col neuron = spki_col_choose(s->column[1], n, false, s->residual[0]);
-        const spki_col both = spki_col_choose(s->column[2], n, false, s->residual[0]);
-        if (both.bits <= time.bits + neuron.bits) {
-            to = spki_col_put(to, descriptor, &both, s->column[2], n, s->residual[0]);
-            spki_store32_le(descriptor + 4, SPKI_COL_FUSED | width << 8);
-            return to;
-        }
-    }
-    for (; c < columns; c++) {
-        const spki_col col = spki_col_choose(s->column[c], n, bytes, s->residual[0]);
-        to = spki_col_put(to, descriptor + 4 * c, &col, s->column[c], n, s->residual[0]);
-    }
-    return to;
-}
-
-/* -- and back -- */
-
-/* Adds the high bits of the values that did not fit. Returns the end of the column, or NULL. */
-SPKI_FN const uint8_t *spki_sf_patch(const spki_unpacker *u, const uint8_t *p, const uint8_t *end,
-                                     uint32_t n, uint32_t width, uint32_t count, uint32_t *out,
-                                     spki_sf_scratch *s)
-{
-    const uint32_t bits = spki_place_bits(n);
-    const size_t places = spki_packed_bytes(count, bits);
-    uint32_t high;
-    if (count > n || width > 31 || p == end) return NULL;
-    high = *p++;
-    if (high > 32 || places + spki_packed_bytes(count, high) > (size_t)(end - p)) return NULL;
-    u->unpack(p, bits, count, s->residual[0]);
-    p += places;
-    u->unpack(p, high, count, s->residual[1]);
-    for (uint32_t k = 0; k < count; k++) {
-        const uint32_t at = s->residual[0][k];
-        if (at >= n) return NULL;
-        out[at] |= s->residual[1][k] << width;
-    }
-    return p + spki_packed_bytes(count, high);
-}
-
-/* One column. Returns its end, or NULL where the bytes make no sense. */
-SPKI_FN const uint8_t *spki_sf_column(const spki_unpacker *u, const uint8_t *p, const uint8_t *end,
-                                      const uint8_t *descriptor, uint32_t n, uint32_t *out,
-                                      spki_sf_scratch *s)
-{
-    const uint32_t mode = descriptor[0], width = descriptor[1];
-    const uint32_t extra = spki_load16_le(descriptor + 2), kind = mode & SPKI_COL_KIND;
-    uint32_t base = 0;
-    if ((mode & ~(uint32_t)(SPKI_COL_KIND | SPKI_COL_RICE | SPKI_COL_BASE)) || width > 32)
-        return NULL;
-    if (mode & SPKI_COL_BASE) {
-        if (end - p < 4) return NULL;
-        base = spki_load32_le(p);
-        p += 4;
-    }
-    if (spki_packed_bytes(n, width) > (size_t)(end - p)) return NULL;
-    u->unpack(p, width, n, out);
-    p += spki_packed_bytes(n, width);
-    if (mode & SPKI_COL_RICE) {
-        uint32_t *place = s->residual[0] + 16;
-        if (width > 31 || extra > (size_t)(end - p)) return NULL;
-        place[-1] = UINT32_MAX;
-        if (!u->ones(p, extra, n, place)) return NULL;
-        u->unary(out, place, width, n);
-        p += extra;
-    } else if (extra) {
-        p = spki_sf_patch(u, p, end, n, width, extra, out, s);
-        if (!p) return NULL;
-    }
-    if (kind == SPKI_COL_DELTA)
-        u->sum(out, n, base);
-    else if (kind == SPKI_COL_ZIGZAG)
-        u->zigzag(out, n, base);
-    else if (kind != SPKI_COL_PLAIN)
-        return NULL;
-    else if (base)
-        u->add(out, n, base);
-    return p;
-}
-
-SPKI_FN void spki_sf_wide(spk_spikefile_kind kind, const uint8_t *p, uint32_t n, void *out)
-{
-    for (uint32_t k = 0; k < n; k++) {
-        const uint64_t t = spki_load64_le(p + 8 * (size_t)k);
-        if (kind == SPK_SPIKEFILE_EVENTS)
-            ((spk_event *)out)[k].t_us = (int64_t)t;
-        else
-            ((spk_spike *)out)[k].step = t;
-    }
-}
-
-/* n records to `out`, which has room for n rounded up to a multiple of 16. False where the bytes
-   make no sense, which only a writer with bad intentions (or a skipped checksum) brings about. */
-SPKI_FN bool spki_sf_decode(const spki_unpacker *u, spk_spikefile_kind kind, const uint8_t *p,
-                            size_t size, uint32_t n, int64_t first, spki_sf_scratch *s, void *out)
-{
-    const uint32_t columns = spki_sf_columns(kind);
-    const uint8_t *descriptor = p, *end = p + size, *wide = NULL;
-    uint32_t c = 0;
-    if (size < 4 * columns || n == 0 || n > SPKI_SF_BLOCK) return false;
-    p += 4 * columns;
-    if (descriptor[0] == SPKI_COL_WIDE) {
-        if (size < 4 * columns + 8 * (size_t)n) return false;
-        wide = p;
-        p += 8 * (size_t)n;
-        memset(s->column[0], 0, sizeof s->column[0]);
-        first = 0;
-        c = 1;
-    }
-    for (; c < columns; c++) {
-        if (c == 1 && !wide && kind == SPK_SPIKEFILE_SPIKES && descriptor[4] == SPKI_COL_FUSED) {
-            if (descriptor[5] > 32) return false;
-            u->fused((spk_spike *)out, first, s->column[0], descriptor[5], n);
-            return true;
-        }
-        p = spki_sf_column(u, p, end, descriptor + 4 * c, n, s->column[c], s);
-        if (!p) return false;
-    }
-    if (kind == SPK_SPIKEFILE_EVENTS)
-        u->events((spk_event *)out, first, s->column[0], s->column[1], s->column[2], s->column[3],
-                  n);
-    else
-        u->spikes((spk_spike *)out, first, s->column[0], s->column[1], n);
-    if (wide) spki_sf_wide(kind, wide, n, out);
-    return true;
-}
-
-/* -- records as they are: little-endian, 16 bytes -- */
-
-SPKI_FN void spki_sf_raw_put(spk_spikefile_kind kind, const void *records, size_t n, uint8_t *to)
-{
-    for (size_t k = 0; k < n; k++, to += SPKI_SF_RECORD) {
-        const spk_event *e = (const spk_event *)records + k;
-        const spk_spike *spike = (const spk_spike *)records + k;
-        spki_store64_le(to, (uint64_t)spki_sf_time(kind, records, k));
-        if (kind == SPK_SPIKEFILE_SPIKES) {
-            spki_store32_le(to + 8, spike->neuron);
-            spki_store32_le(to + 12, 0);
-            continue;
-        }
-        spki_store16_le(to + 8, e->x);
-        spki_store16_le(to + 10, e->y);
-        to[12] = e->polarity;
-        to[13] = e->kind;
-        spki_store16_le(to + 14, e->source);
-    }
-}
-
-SPKI_FN void spki_sf_raw_get(spk_spikefile_kind kind, const uint8_t *from, size_t n, void *records)
-{
-    for (size_t k = 0; k < n; k++, from += SPKI_SF_RECORD) {
-        spk_event *e = (spk_event *)records + k;
-        spk_spike *spike = (spk_spike *)records + k;
-        if (kind == SPK_SPIKEFILE_SPIKES) {
-            spike->step = spki_load64_le(from);
-            spike->neuron = spki_load32_le(from + 8);
-            spike->reserved = spki_load32_le(from + 12);
-            continue;
-        }
-        e->t_us = (int64_t)spki_load64_le(from);
-        e->x = (uint16_t)spki_load16_le(from + 8);
-        e->y = (uint16_t)spki_load16_le(from + 10);
-        e->polarity = from[12];
-        e->kind = from[13];
-        e->source = (uint16_t)spki_load16_le(from + 14);
-    }
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-os: files that are mapped, and grow while others read ---- */
-
-#include <errno.h>
-#if !defined(_WIN32)
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#endif
-
-/* Offsets have 64 bits everywhere. -std=c11 hides what is not ISO C, and 32-bit Linux has the large
-   forms under names of their own. */
-#if defined(__linux__)
-#ifdef __cplusplus
-extern "C" {
-#endif
-#if defined(__LP64__)
-extern int spki_os_open(const char *path, int flags, ...) __asm__("open");
-extern ssize_t spki_os_pread(int fd, void *to, size_t size, int64_t at) __asm__("pread");
-extern ssize_t spki_os_pwrite(int fd, const void *data, size_t size, int64_t at) __asm__("pwrite");
-extern int64_t spki_os_lseek(int fd, int64_t at, int whence) __asm__("lseek");
-extern int spki_os_cut(int fd, int64_t size) __asm__("ftruncate");
-extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
-                          int64_t offset) __asm__("mmap");
-#else
-extern int spki_os_open(const char *path, int flags, ...) __asm__("open64");
-extern ssize_t spki_os_pread(int fd, void *to, size_t size, int64_t at) __asm__("pread64");
-extern ssize_t spki_os_pwrite(int fd, const void *data, size_t size,
-                              int64_t at) __asm__("pwrite64");
-extern int64_t spki_os_lseek(int fd, int64_t at, int whence) __asm__("lseek64");
-extern int spki_os_cut(int fd, int64_t size) __asm__("ftruncate64");
-extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
-                          int64_t offset) __asm__("mmap64");
-#endif
-extern int spki_os_fsync(int fd) __asm__("fsync");
-extern int spki_os_flock(int fd, int operation) __asm__("flock");
-#ifdef __cplusplus
-}
-#endif
-#elif !defined(_WIN32)
-#define spki_os_open open
-#define spki_os_pread pread
-#define spki_os_pwrite pwrite
-#define spki_os_lseek lseek
-#define spki_os_cut ftruncate
-#define spki_os_mmap mmap
-#define spki_os_fsync fsync
-#define spki_os_flock flock
-#endif
-
-typedef enum spki_sf_mode { SPKI_SF_READ, SPKI_SF_CREATE, SPKI_SF_APPEND } spki_sf_mode;
-
-typedef struct spki_sf_file {
-    bool open;
-#if defined(_WIN32)
-    HANDLE handle;
-#else
-    int fd;
-#endif
-    const uint8_t *map; /* NULL: not mapped */
-    uint64_t mapped;    /* bytes */
-    char why[96];       /* what the system said about the last call that failed */
-} spki_sf_file;
-
-#if defined(_WIN32)
-SPKI_FN void spki_sf_note(spki_sf_file *file)
-{
-    const DWORD code = GetLastError();
-    const char *text = code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND ? "no such file"
-                       : code == ERROR_ACCESS_DENIED     ? "access denied"
-                       : code == ERROR_SHARING_VIOLATION ? "another writer has it open"
-                       : code == ERROR_DISK_FULL || code == ERROR_HANDLE_DISK_FULL ? "disk full"
-                                                                                   : "error";
-    snprintf(file->why, sizeof file->why, "%s (Windows error %lu)", text, (unsigned long)code);
-}
-
-/* One writer: others may read what it has open, none may write. */
-SPKI_FN spk_result spki_sf_open(spki_sf_file *file, const char *path, spki_sf_mode mode)
-{
-    const DWORD access = mode == SPKI_SF_READ ? GENERIC_READ : GENERIC_READ | GENERIC_WRITE;
-    const DWORD share = mode == SPKI_SF_READ
-                            ? FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
-                            : FILE_SHARE_READ | FILE_SHARE_DELETE;
-    const DWORD how = mode == SPKI_SF_CREATE ? CREATE_ALWAYS : OPEN_EXISTING;
-    memset(file, 0, sizeof *file);
-    file->handle = CreateFileA(path, access, share, NULL, how, FILE_ATTRIBUTE_NORMAL, NULL);
-    if (file->handle == INVALID_HANDLE_VALUE) {
-        const bool taken = GetLastError() == ERROR_SHARING_VIOLATION;
-        spki_sf_note(file);
-        return taken && mode != SPKI_SF_READ ? SPK_ERR_STATE : SPK_ERR_IO;
-    }
-    file->open = true;
-    return SPK_OK;
-}
-
-SPKI_FN bool spki_sf_size(spki_sf_file *file, uint64_t *size)
-{
-    LARGE_INTEGER bytes;
-    if (!GetFileSizeEx(file->handle, &bytes)) {
-        spki_sf_note(file);
-        return false;
-    }
-    *size = (uint64_t)bytes.QuadPart;
-    return true;
-}
-
-SPKI_FN size_t spki_sf_read(spki_sf_file *file, void *to, size_t size, uint64_t at)
-{
-    size_t done = 0;
-    while (done < size) {
-        OVERLAPPED where;
-        DWORD got = 0;
-        memset(&where, 0, sizeof where);
-        where.Offset = (DWORD)(at + done);
-        where.OffsetHigh = (DWORD)((at + done) >> 32);
-        if (!ReadFile(file->handle, (char *)to + done,
-                      (DWORD)SPKI_MIN(size - done, (size_t)1 << 30), &got, &where) ||
-            got == 0) {
-            if (GetLastError() != ERROR_HANDLE_EOF) spki_sf_note(file);
-            break;
-        }
-        done += got;
-    }
-    return done;
-}
-
-SPKI_FN size_t spki_sf_write(spki_sf_file *file, const void *data, size_t size, uint64_t at)
-{
-    size_t done = 0;
-    while (done < size) {
-        OVERLAPPED where;
-        DWORD put = 0;
-        memset(&where, 0, sizeof where);
-        where.Offset = (DWORD)(at + done);
-        where.OffsetHigh = (DWORD)((at + done) >> 32);
-        if (!WriteFile(file->handle, (const char *)data + done,
-                       (DWORD)SPKI_MIN(size - done, (size_t)1 << 30), &put, &where) ||
-            put == 0) {
-            spki_sf_note(file);
-            break;
-        }
-        done += put;
-    }
-    return done;
-}
-
-/* Fails while a reader has the end mapped; whoever writes next overwrites it then. */
-SPKI_FN bool spki_sf_cut(spki_sf_file *file, uint64_t size)
-{
-    LARGE_INTEGER to;
-    to.QuadPart = (LONGLONG)size;
-    return SetFilePointerEx(file->handle, to, NULL, FILE_BEGIN) && SetEndOfFile(file->handle);
-}
-
-SPKI_FN bool spki_sf_sync(spki_sf_file *file)
-{
-    if (FlushFileBuffers(file->handle)) return true;
-    spki_sf_note(file);
-    return false;
-}
-
-SPKI_FN void spki_sf_unmap(spki_sf_file *file)
-{
-    if (file->map) UnmapViewOfFile(file->map);
-    file->map = NULL;
-    file->mapped = 0;
-}
-
-SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
-{
-    HANDLE section;
-    spki_sf_unmap(file);
-    if (size == 0 || size > (uint64_t)(SIZE_MAX / 4)) return false;
-    section = CreateFileMappingA(file->handle, NULL, PAGE_READONLY, (DWORD)(size >> 32),
-                                 (DWORD)size, NULL);
-    if (!section) return false;
-    file->map = (const uint8_t *)MapViewOfFile(section, FILE_MAP_READ, 0, 0, (SIZE_T)size);
-    CloseHandle(section); /* the view keeps it */
-    if (!file->map) return false;
-    file->mapped = size;
-    return true;
-}
-
-SPKI_FN void spki_sf_close(spki_sf_file *file)
-{
-    spki_sf_unmap(file);
-    if (file->open) CloseHandle(file->handle);
-    file->open = false;
-}
-#else
-SPKI_FN void spki_sf_note(spki_sf_file *file)
-{
-    snprintf(file->why, sizeof file->why, "%s", errno ? strerror(errno) : "no reason given");
-}
-
-/* One writer: the lock goes with the descriptor, so that it ends with the process. 2 | 4 are
-   LOCK_EX | LOCK_NB of every system that has them. A file system without locks is no error. */
-SPKI_FN spk_result spki_sf_lock(spki_sf_file *file)
-{
-    if (spki_os_flock(file->fd, 2 | 4) == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
-        return SPK_OK;
-    snprintf(file->why, sizeof file->why, "another writer has it open");
-    return SPK_ERR_STATE;
-}
-
-SPKI_FN spk_result spki_sf_open(spki_sf_file *file, const char *path, spki_sf_mode mode)
-{
-    struct stat what;
-    spk_result result = SPK_OK;
-    int flags = mode == SPKI_SF_READ ? O_RDONLY
-                : mode == SPKI_SF_APPEND ? O_RDWR
-                                         : O_RDWR | O_CREAT;
-#if defined(O_CLOEXEC)
-    flags |= O_CLOEXEC;
-#endif
-    memset(file, 0, sizeof *file);
-    errno = 0;
-    file->fd = spki_os_open(path, flags, 0666);
-    if (file->fd < 0) {
-        spki_sf_note(file);
-        return SPK_ERR_IO;
-    }
-    file->open = true;
-    if (fstat(file->fd, &what) == 0 && S_ISDIR(what.st_mode)) {
-        snprintf(file->why, sizeof file->why, "it is a directory");
-        return SPK_ERR_IO;
-    }
-    if (mode != SPKI_SF_READ) result = spki_sf_lock(file);
-    if (result == SPK_OK && mode == SPKI_SF_CREATE && S_ISREG(what.st_mode) &&
-        spki_os_cut(file->fd, 0) != 0) {
-        spki_sf_note(file);
-        result = SPK_ERR_IO;
-    }
-    return result;
-}
-
-SPKI_FN bool spki_sf_size(spki_sf_file *file, uint64_t *size)
-{
-    const int64_t end = spki_os_lseek(file->fd, 0, SEEK_END);
-    if (end < 0) {
-        spki_sf_note(file);
-        return false;
-    }
-    *size = (uint64_t)end;
-    return true;
-}
-
-/* Returns how many bytes were there. */
-SPKI_FN size_t spki_sf_read(spki_sf_file *file, void *to, size_t size, uint64_t at)
-{
-    size_t done = 0;
-    while (done < size) {
-        const ssize_t got =
-            spki_os_pread(file->fd, (char *)to + done, SPKI_MIN(size - done, (size_t)1 << 30),
-                          (int64_t)(at + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) spki_sf_note(file);
-        if (got <= 0) break;
-        done += (size_t)got;
-    }
-    return done;
-}
-
-/* Returns how many bytes were taken; fewer: spki_sf_file.why. */
-SPKI_FN size_t spki_sf_write(spki_sf_file *file, const void *data, size_t size, uint64_t at)
-{
-    size_t done = 0;
-    errno = 0;
-    while (done < size) {
-        const ssize_t put =
-            spki_os_pwrite(file->fd, (const char *)data + done,
-                           SPKI_MIN(size - done, (size_t)1 << 30), (int64_t)(at + done));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) {
-            spki_sf_note(file);
-            break;
-        }
-        done += (size_t)put;
-    }
-    return done;
-}
-
-SPKI_FN bool spki_sf_cut(spki_sf_file *file, uint64_t size)
-{
-    return spki_os_cut(file->fd, (int64_t)size) == 0;
-}
-
-SPKI_FN bool spki_sf_sync(spki_sf_file *file)
-{
-    errno = 0;
-    if (spki_os_fsync(file->fd) == 0 || errno == EINVAL) return true;
-    spki_sf_note(file);
-    return false;
-}
-
-SPKI_FN void spki_sf_unmap(spki_sf_file *file)
-{
-    union { /* munmap of some systems takes a char pointer; none of them writes there */
-        const uint8_t *shown;
-        void *taken;
-    } map;
-    map.shown = file->map;
-    if (file->map) (void)munmap(map.taken, (size_t)file->mapped);
-    file->map = NULL;
-    file->mapped = 0;
-}
-
-/* False where mapping is impossible (too large for the address space, a pipe, ...). */
-SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
-{
-    void *at;
-    spki_sf_unmap(file);
-    if (size == 0 || size > (uint64_t)(SIZE_MAX / 4)) return false;
-    at = spki_os_mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, file->fd, 0);
-    if (at == MAP_FAILED) return false;
-    file->map = (const uint8_t *)at;
-    file->mapped = size;
-    return true;
-}
-
-SPKI_FN void spki_sf_close(spki_sf_file *file)
-{
-    spki_sf_unmap(file);
-    if (file->open) (void)close(file->fd);
-    file->open = false;
-}
-#endif
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-format: the file's header, a chunk's header, the index in it ---- */
-
-/* All numbers are little-endian; docs/spikefile.md tells each byte. */
-#define SPKI_SF_HEAD 128u /* the file's header: 64 bytes for good, then two slots of 32 */
-#define SPKI_SF_VERSION 1u
-#define SPKI_SF_SLOT 64u
-#define SPKI_SF_CHUNK 128u /* a chunk's header without index and directory */
-#define SPKI_SF_ENTRY 24u  /* of the index */
-#define SPKI_SF_PLACE 20u  /* of the directory of blocks */
-#define SPKI_SF_FANOUT 16u
-#define SPKI_SF_SPINE_MAX 240u /* 15 entries on each of 16 levels: 2^64 chunks */
-#define SPKI_SF_RECORDS_MAX 1048576u
-#define SPKI_SF_BLOCKS_MAX (SPKI_SF_RECORDS_MAX / SPKI_SF_BLOCK)
-#define SPKI_SF_HEAD_MAX                                                                           \
-    (SPKI_SF_CHUNK + SPKI_SF_ENTRY * SPKI_SF_SPINE_MAX + SPKI_SF_PLACE * SPKI_SF_BLOCKS_MAX + 32u)
-#define SPKI_SF_ALIGN 64u
-#define SPKI_SF_SORTED 1u /* flags of a chunk: its records do not run back in time */
-#define SPKI_SF_OTHERS 2u /* it holds events without a pixel */
-
-SPKI_FN const uint8_t *spki_sf_magic(void)
-{
-    static const uint8_t magic[8] = {0x89, 'S', 'P', 'K', '\r', '\n', 0x1a, '\n'};
-    return magic;
-}
-
-/* What the end of the file is, published after it was written. */
-typedef struct spki_sf_slot {
-    uint64_t end, last, sequence; /* last: offset of the last chunk, 0: none */
-    bool valid, blank;
-} spki_sf_slot;
-
-SPKI_FN void spki_sf_slot_put(uint8_t *p, const spki_sf_slot *slot)
-{
-    spki_store64_le(p, slot->end);
-    spki_store64_le(p + 8, slot->last);
-    spki_store64_le(p + 16, slot->sequence);
-    spki_store64_le(p + 24, spk_xxh64(p, 24, 0));
-}
-
-SPKI_FN spki_sf_slot spki_sf_slot_get(const uint8_t *p)
-{
-    spki_sf_slot slot;
-    slot.end = spki_load64_le(p);
-    slot.last = spki_load64_le(p + 8);
-    slot.sequence = spki_load64_le(p + 16);
-    slot.valid = spki_load64_le(p + 24) == spk_xxh64(p, 24, 0);
-    slot.blank = (slot.end | slot.last | slot.sequence | spki_load64_le(p + 24)) == 0;
-    return slot;
-}
-
-typedef struct spki_sf_head {
-    uint32_t version, width, height;
-    spk_spikefile_kind kind;
-    double dt_ms;
-    uint64_t hash;
-} spki_sf_head;
-
-SPKI_FN void spki_sf_head_put(uint8_t *p, const spki_sf_head *head)
-{
-    uint64_t dt;
-    memset(p, 0, SPKI_SF_HEAD);
-    memcpy(p, spki_sf_magic(), 8);
-    spki_store32_le(p + 8, SPKI_SF_VERSION);
-    spki_store32_le(p + 12, (uint32_t)head->kind);
-    memcpy(&dt, &head->dt_ms, 8);
-    spki_store64_le(p + 16, dt);
-    spki_store32_le(p + 24, head->width);
-    spki_store32_le(p + 28, head->height);
-    spki_store64_le(p + 56, spk_xxh64(p, 56, 0));
-}
-
-/* A sentence about what is wrong with the first 64 bytes, or NULL. */
-SPKI_FN const char *spki_sf_head_get(const uint8_t *p, spki_sf_head *head, spk_result *result)
-{
-    const uint64_t dt = spki_load64_le(p + 16);
-    *result = SPK_ERR_FORMAT;
-    if (memcmp(p, spki_sf_magic(), 8) != 0) return "is not a spike file";
-    head->hash = spki_load64_le(p + 56);
-    if (head->hash != spk_xxh64(p, 56, 0))
-        return "the file's header (offset 0) is damaged: its checksum is wrong";
-    head->version = spki_load32_le(p + 8);
-    head->kind = (spk_spikefile_kind)spki_load32_le(p + 12);
-    memcpy(&head->dt_ms, &dt, 8);
-    head->width = spki_load32_le(p + 24);
-    head->height = spki_load32_le(p + 28);
-    *result = SPK_ERR_UNSUPPORTED;
-    if (head->version != SPKI_SF_VERSION) return "is of a later version of the format";
-    if (spki_load32_le(p + 12) > SPK_SPIKEFILE_EVENTS) return "holds a kind of records of its own";
-    *result = SPK_OK;
-    return NULL;
-}
-
-/* -- a chunk -- */
-
-typedef struct spki_sf_chunk {
-    uint64_t offset, number, bytes, stored, unpacked, before, back, body_hash, link, hash;
-    uint32_t head_bytes, records, blocks, spine, flags;
-    spk_spikefile_codec codec;
-    spk_spikefile_kind kind;
-    int64_t t_min, t_max, t_before, t_first; /* t_first: earliest of all chunks up to this */
-    uint32_t low, high;                      /* neurons, or x | y << 16 of pixels */
-    const uint8_t *head;
-} spki_sf_chunk;
-
-/* Entries of the index of a chunk: the sum of the digits of its number to the base 16. */
-SPKI_FN uint32_t spki_sf_spine_count(uint64_t number)
-{
-    uint32_t sum = 0;
-    for (; number > 0; number /= SPKI_SF_FANOUT) sum += (uint32_t)(number % SPKI_SF_FANOUT);
-    return sum;
-}
-
-SPKI_INLINE uint32_t spki_sf_head_bytes(uint32_t spine, uint32_t blocks)
-{
-    const uint32_t bytes = SPKI_SF_CHUNK + SPKI_SF_ENTRY * spine + SPKI_SF_PLACE * blocks + 8;
-    return (bytes + 15) & ~15u;
-}
-
-/* The fixed part; the checksum at the header's end comes last, by spki_sf_chunk_seal. */
-SPKI_FN void spki_sf_chunk_put(uint8_t *p, const spki_sf_chunk *c)
-{
-    memcpy(p, "SPKC", 4);
-    spki_store32_le(p + 4, c->head_bytes);
-    spki_store64_le(p + 8, c->offset);
-    spki_store64_le(p + 16, c->number);
-    spki_store64_le(p + 24, c->bytes);
-    spki_store32_le(p + 32, (uint32_t)c->stored);
-    spki_store32_le(p + 36, (uint32_t)c->unpacked);
-    spki_store64_le(p + 40, (uint64_t)c->t_first);
-    spki_store64_le(p + 48, c->before);
-    spki_store32_le(p + 56, c->records);
-    spki_store32_le(p + 60, c->spine);
-    p[64] = (uint8_t)c->codec;
-    p[65] = (uint8_t)c->kind;
-    p[66] = (uint8_t)c->flags;
-    p[67] = 0;
-    spki_store32_le(p + 68, 0);
-    spki_store64_le(p + 72, (uint64_t)c->t_min);
-    spki_store64_le(p + 80, (uint64_t)c->t_max);
-    spki_store64_le(p + 88, (uint64_t)c->t_before);
-    spki_store64_le(p + 96, c->back);
-    spki_store32_le(p + 104, c->low);
-    spki_store32_le(p + 108, c->high);
-    spki_store64_le(p + 112, c->body_hash);
-    spki_store64_le(p + 120, c->link);
-}
-
-SPKI_FN uint64_t spki_sf_chunk_seal(uint8_t *p, uint32_t head_bytes)
-{
-    const uint64_t hash = spk_xxh64(p, head_bytes - 8, 0);
-    spki_store64_le(p + head_bytes - 8, hash);
-    return hash;
-}
-
-/* Reads the fixed part, as far as its numbers bound each other. */
-SPKI_FN bool spki_sf_chunk_get(const uint8_t *p, uint64_t offset, spki_sf_chunk *c)
-{
-    const uint32_t known = SPKI_SF_SORTED | SPKI_SF_OTHERS;
-    memset(c, 0, sizeof *c);
-    c->head = p;
-    c->head_bytes = spki_load32_le(p + 4);
-    c->offset = spki_load64_le(p + 8);
-    c->number = spki_load64_le(p + 16);
-    c->bytes = spki_load64_le(p + 24);
-    c->stored = spki_load32_le(p + 32);
-    c->unpacked = spki_load32_le(p + 36);
-    c->t_first = (int64_t)spki_load64_le(p + 40);
-    c->before = spki_load64_le(p + 48);
-    c->records = spki_load32_le(p + 56);
-    c->spine = spki_load32_le(p + 60);
-    c->codec = (spk_spikefile_codec)p[64];
-    c->kind = (spk_spikefile_kind)p[65];
-    c->flags = p[66];
-    c->t_min = (int64_t)spki_load64_le(p + 72);
-    c->t_max = (int64_t)spki_load64_le(p + 80);
-    c->t_before = (int64_t)spki_load64_le(p + 88);
-    c->back = spki_load64_le(p + 96);
-    c->low = spki_load32_le(p + 104);
-    c->high = spki_load32_le(p + 108);
-    c->body_hash = spki_load64_le(p + 112);
-    c->link = spki_load64_le(p + 120);
-    if (memcmp(p, "SPKC", 4) != 0 || c->offset != offset) return false;
-    if (c->records == 0 || c->records > SPKI_SF_RECORDS_MAX ||
-        c->spine != spki_sf_spine_count(c->number) || p[64] > SPK_SPIKEFILE_ZSTD ||
-        p[65] > SPK_SPIKEFILE_EVENTS || (c->flags & ~known))
-        return false;
-    c->blocks = (c->records + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
-    return c->head_bytes == spki_sf_head_bytes(c->spine, c->blocks) &&
-           c->bytes == ((c->head_bytes + c->stored + SPKI_OVERREAD + SPKI_SF_ALIGN - 1) &
-                        ~(uint64_t)(SPKI_SF_ALIGN - 1)) &&
-           c->unpacked <= (uint64_t)c->blocks * SPKI_SF_BLOCK_MAX &&
-           (c->codec >= SPK_SPIKEFILE_LZ4 || c->unpacked == c->stored) &&
-           (c->codec != SPK_SPIKEFILE_RAW || c->stored == (uint64_t)c->records * SPKI_SF_RECORD) &&
-           c->t_min <= c->t_max && c->number <= offset && c->before <= INT64_MAX &&
-           c->bytes <= INT64_MAX - offset;
-}
-
-/* The rest of it: its checksum. */
-SPKI_FN bool spki_sf_chunk_sealed(const uint8_t *p, spki_sf_chunk *c)
-{
-    c->hash = spki_load64_le(p + c->head_bytes - 8);
-    return c->hash == spk_xxh64(p, c->head_bytes - 8, 0);
-}
-
-SPKI_INLINE uint32_t spki_sf_block_records(const spki_sf_chunk *c, uint32_t block)
-{
-    return SPKI_MIN(SPKI_SF_BLOCK, c->records - block * SPKI_SF_BLOCK);
-}
-
-/* -- its directory: where each block lies, and when -- */
-
-typedef struct spki_sf_place {
-    uint64_t begin, end; /* within the payload before compression */
-    int64_t t_min, t_max;
-    uint32_t hash;
-} spki_sf_place;
-
-SPKI_FN void spki_sf_place_put(uint8_t *p, uint64_t offset, int64_t first, uint64_t span,
-                               uint32_t hash)
-{
-    spki_store32_le(p, (uint32_t)offset);
-    spki_store32_le(p + 4, span < UINT32_MAX ? (uint32_t)span : UINT32_MAX);
-    spki_store64_le(p + 8, (uint64_t)first);
-    spki_store32_le(p + 16, hash);
-}
-
-/* False where it leads out of the payload. */
-SPKI_FN bool spki_sf_place_get(const spki_sf_chunk *c, uint32_t block, spki_sf_place *place)
-{
-    const uint8_t *p =
-        c->head + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * c->spine + (size_t)SPKI_SF_PLACE * block;
-    const uint32_t span = spki_load32_le(p + 4);
-    place->begin = spki_load32_le(p);
-    place->end = block + 1 < c->blocks ? spki_load32_le(p + SPKI_SF_PLACE) : c->unpacked;
-    place->t_min = (int64_t)spki_load64_le(p + 8);
-    place->hash = spki_load32_le(p + 16);
-    place->t_max = span == UINT32_MAX || place->t_min > INT64_MAX - (int64_t)span
-                       ? INT64_MAX
-                       : place->t_min + (int64_t)span;
-    return place->begin <= place->end && place->end <= c->unpacked &&
-           (c->codec != SPK_SPIKEFILE_RAW ||
-            (place->begin == (uint64_t)block * SPKI_SF_BLOCK * SPKI_SF_RECORD &&
-             place->end - place->begin ==
-                 (uint64_t)spki_sf_block_records(c, block) * SPKI_SF_RECORD));
-}
-
-/* -- its index --
-   Each chunk tells of all chunks before it: of those since the last multiple of 16 each, of the
-   sixteens since the last multiple of 256 each, and so on: the digits of its number to the base 16
-   say how many entries of each level there are. An entry names the last chunk of its group, which
-   in turn tells of the others of the group: so log16(n) headers lead to any chunk, and what is
-   written is never changed. */
-
-typedef struct spki_sf_entry {
-    uint64_t offset; /* of the group's last chunk */
-    int64_t t_max;   /* latest time up to its end */
-    uint64_t end;    /* records up to its end */
-} spki_sf_entry;
-
-SPKI_FN spki_sf_entry spki_sf_entry_get(const spki_sf_chunk *c, uint32_t k)
-{
-    const uint8_t *p = c->head + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * k;
-    spki_sf_entry entry;
-    entry.offset = spki_load64_le(p);
-    entry.t_max = (int64_t)spki_load64_le(p + 8);
-    entry.end = spki_load64_le(p + 16);
-    return entry;
-}
-
-SPKI_FN void spki_sf_entry_put(uint8_t *p, const spki_sf_entry *entry)
-{
-    spki_store64_le(p, entry->offset);
-    spki_store64_le(p + 8, (uint64_t)entry->t_max);
-    spki_store64_le(p + 16, entry->end);
-}
-
-SPKI_INLINE spki_sf_entry spki_sf_entry_of(const spki_sf_chunk *c)
-{
-    spki_sf_entry entry;
-    entry.offset = c->offset;
-    entry.t_max = SPKI_MAX(c->t_before, c->t_max);
-    entry.end = c->before + c->records;
-    return entry;
-}
-
-/* The index of chunk `number` + 1 from that of chunk `number` and its own entry. */
-SPKI_FN uint32_t spki_sf_spine_push(spki_sf_entry *spine, uint32_t count, uint64_t number,
-                                    const spki_sf_entry *entry)
-{
-    spine[count++] = *entry;
-    for (number++; number > 0 && number % SPKI_SF_FANOUT == 0; number /= SPKI_SF_FANOUT) {
-        spine[count - SPKI_SF_FANOUT] = spine[count - 1]; /* 16 of a level are 1 of the next */
-        count -= SPKI_SF_FANOUT - 1;
-    }
-    return count;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-codec: LZ4 and Zstandard, where they are built in ---- */
-
-#if defined(SPIKELIB_LZ4)
-#include <lz4.h>
-#endif
-#if defined(SPIKELIB_ZSTD)
-#include <zstd.h>
-#endif
-
-SPKI_FN bool spki_sf_codec_known(spk_spikefile_codec codec)
-{
-#if defined(SPIKELIB_LZ4)
-    if (codec == SPK_SPIKEFILE_LZ4) return true;
-#endif
-#if defined(SPIKELIB_ZSTD)
-    if (codec == SPK_SPIKEFILE_ZSTD) return true;
-#endif
-    return codec == SPK_SPIKEFILE_PACKED || codec == SPK_SPIKEFILE_RAW;
-}
-
-/* What to do about a codec that is not built in. */
-SPKI_FN const char *spki_sf_codec_flag(spk_spikefile_codec codec)
-{
-    return codec == SPK_SPIKEFILE_LZ4 ? "LZ4 is not built in: define SPIKELIB_LZ4, link with -llz4"
-                                      : "Zstandard is not built in: define SPIKELIB_ZSTD, link "
-                                        "with -lzstd";
-}
-
-/* The room that compressing may take. */
-SPKI_FN size_t spki_sf_squeezed(spk_spikefile_codec codec, size_t size)
-{
-    (void)codec;
-#if defined(SPIKELIB_LZ4)
-    if (codec == SPK_SPIKEFILE_LZ4) return (size_t)LZ4_compressBound((int)size);
-#endif
-#if defined(SPIKELIB_ZSTD)
-    if (codec == SPK_SPIKEFILE_ZSTD) return ZSTD_compressBound(size);
-#endif
-    return size;
-}
-
-/* Returns the compressed size; 0: it cannot be done. */
-SPKI_FN size_t spki_sf_squeeze(spk_spikefile_codec codec, int32_t level, const uint8_t *from,
-                               size_t size, uint8_t *to, size_t room)
-{
-    (void)codec, (void)level, (void)from, (void)size, (void)to, (void)room;
-#if defined(SPIKELIB_LZ4)
-    if (codec == SPK_SPIKEFILE_LZ4) {
-        const int got = LZ4_compress_default((const char *)from, (char *)to, (int)size, (int)room);
-        return got > 0 ? (size_t)got : 0;
-    }
-#endif
-#if defined(SPIKELIB_ZSTD)
-    if (codec == SPK_SPIKEFILE_ZSTD) {
-        const size_t got = ZSTD_compress(to, room, from, size, level ? level : 3);
-        return ZSTD_isError(got) ? 0 : got;
-    }
-#endif
-    return 0;
-}
-
-/* True if exactly `room` bytes came out. */
-SPKI_FN bool spki_sf_unsqueeze(spk_spikefile_codec codec, const uint8_t *from, size_t size,
-                               uint8_t *to, size_t room)
-{
-    (void)codec, (void)from, (void)size, (void)to, (void)room;
-#if defined(SPIKELIB_LZ4)
-    if (codec == SPK_SPIKEFILE_LZ4)
-        return size <= INT_MAX && room <= INT_MAX &&
-               LZ4_decompress_safe((const char *)from, (char *)to, (int)size, (int)room) ==
-                   (int)room;
-#endif
-#if defined(SPIKELIB_ZSTD)
-    if (codec == SPK_SPIKEFILE_ZSTD) return ZSTD_decompress(to, room, from, size) == room;
-#endif
-    return false;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-read: opening, also what was cut; finding; reading ---- */
-
-#include <stdarg.h>
-
-struct spk_spikefile {
-    spki_mem mem;
-    spki_sf_file file;
-    spki_unpacker unpacker;
-    spk_isa isa;
-    bool no_map, no_verify, ready;
-    bool headless; /* cut within the file's header: there is nothing */
-    bool have_last, salvaged, damaged;
-    spk_result status;
-    char error[320], lost[320], path[128];
-    spki_sf_head head;
-    uint64_t size, end, sequence;
-    spki_sf_chunk last; /* the last whole one */
-    spki_sf_chunk tail; /* the one that was cut, with as many blocks as are there */
-    uint8_t
-        *head_at[3]; /* headers read where nothing is mapped: of the chunk at hand, others, tail */
-    uint8_t *body, *loose, *tail_body; /* a body read; one after decompression; the tail's */
-    size_t body_room, loose_room, tail_room;
-    spki_sf_scratch *scratch;
-    uint8_t *out; /* a decoded block */
-
-    /* The cursor: the next block of the chunk at hand, or the next chunk. */
-    spki_sf_chunk chunk;
-    bool loaded, done;
-    bool by_block; /* only a part of the chunk is wanted, whose blocks are checked one by one */
-    const uint8_t *payload;
-    uint32_t block, skip; /* skip: records of the block that come before the one sought */
-    uint64_t next;        /* offset of the chunk after */
-    const uint8_t *left;  /* decoded, and not yet given out */
-    size_t left_count;
-
-    /* What is wanted. */
-    int64_t t_begin, t_end;   /* t_end INT64_MAX: open */
-    uint32_t low[2], high[2]; /* neurons, or x and y; high included */
-    bool ranged;
-};
-
-SPKI_FN __attribute__((format(printf, 3, 4))) spk_result
-spki_sfr_fail(spk_spikefile *r, spk_result result, const char *format, ...)
-{
-    va_list args;
-    const int n = snprintf(r->error, sizeof r->error, "spike file \"%s\": ", r->path);
-    va_start(args, format);
-    vsnprintf(r->error + n, sizeof r->error - (size_t)n, format, args);
-    va_end(args);
-    r->status = result;
-    return result;
-}
-
-SPKI_FN __attribute__((format(printf, 2, 3))) void spki_sfr_lost(spk_spikefile *r,
-                                                                 const char *format, ...)
-{
-    va_list args;
-    const int n = snprintf(r->lost, sizeof r->lost, "spike file \"%s\": ", r->path);
-    va_start(args, format);
-    vsnprintf(r->lost + n, sizeof r->lost - (size_t)n, format, args);
-    va_end(args);
-}
-
-typedef unsigned long long spki_sf_llu;
-
-/* -- bytes of the file -- */
-
-/* The bytes [at, at + size): in the mapping, or read to `to`. NULL if they are not all there. */
-SPKI_FN const uint8_t *spki_sfr_bytes(spk_spikefile *r, uint64_t at, size_t size, uint8_t *to)
-{
-    if (at > r->size || size > r->size - at) return NULL;
-    if (r->file.map && at + size <= r->file.mapped) return r->file.map + at;
-    return to && spki_sf_read(&r->file, to, size, at) == size ? to : NULL;
-}
-
-/* Room in a buffer that grows. */
-SPKI_FN bool spki_sfr_room(spk_spikefile *r, uint8_t **buffer, size_t *room, uint64_t size)
-{
-    uint8_t *more;
-    if (size <= *room) return true;
-    if (size > SIZE_MAX / 2) return false;
-    more = (uint8_t *)spki_alloc_raw(&r->mem, (size_t)size, 1);
-    if (!more) return false;
-    spki_free(&r->mem, *buffer, *room, 1);
-    *buffer = more;
-    *room = (size_t)size;
-    return true;
-}
-
-/* What is wrong with the header at `offset`, or NULL. `slot`: which buffer it may be read to. */
-SPKI_FN const char *spki_sfr_header(spk_spikefile *r, uint64_t offset, int slot, spki_sf_chunk *c)
-{
-    const uint8_t *p = spki_sfr_bytes(r, offset, SPKI_SF_CHUNK, r->head_at[slot]);
-    if (!p) return "is cut";
-    if (!spki_sf_chunk_get(p, offset, c)) return "is damaged: its numbers make no sense";
-    p = spki_sfr_bytes(r, offset, c->head_bytes, r->head_at[slot]);
-    if (!p) return "is cut";
-    c->head = p;
-    if (!spki_sf_chunk_sealed(p, c)) return "is damaged: its checksum is wrong";
-    if (c->kind != r->head.kind) return "holds another kind of records than the file";
-    return NULL;
-}
-
-/* -- where the file ends -- */
-
-/* The newer of the two slots that are whole. A slot may be read while it is written, so a broken
-   one gets another chance. Returns how many are broken. */
-SPKI_FN int spki_sfr_slots(spk_spikefile *r, spki_sf_slot *best)
-{
-    int broken = 0;
-    for (int attempt = 0; attempt < 8; attempt++) {
-        uint8_t bytes[64];
-        broken = 0;
-        memset(best, 0, sizeof *best);
-        if (spki_sf_read(&r->file, bytes, 64, SPKI_SF_SLOT) != 64) return 2;
-        for (int k = 0; k < 2; k++) {
-            const spki_sf_slot slot = spki_sf_slot_get(bytes + 32 * k);
-            broken += !slot.valid && !slot.blank;
-            if (slot.valid && !slot.blank && (!best->valid || slot.sequence > best->sequence))
-                *best = slot;
-        }
-        if (broken == 0) break;
-    }
-    return broken;
-}
-
-/* Is what a slot says true? Then r->last is set. */
-SPKI_FN bool spki_sfr_believe(spk_spikefile *r, const spki_sf_slot *slot)
-{
-    spki_sf_chunk last;
-    if (!slot->valid || slot->end > r->size) return false;
-    if (slot->last == 0 && slot->end != SPKI_SF_HEAD) return false;
-    if (slot->last != 0) {
-        if (spki_sfr_header(r, slot->last, 2, &last) != NULL) return false;
-        if (last.offset + last.bytes != slot->end) return false;
-        r->last = last;
-        r->have_last = true;
-    }
-    r->end = slot->end;
-    r->sequence = slot->sequence;
-    return true;
-}
-
-SPKI_FN bool spki_sfr_body_whole(spk_spikefile *r, const spki_sf_chunk *c)
-{
-    const uint64_t size = c->bytes - c->head_bytes;
-    const uint8_t *body;
-    if (!r->file.map && !spki_sfr_room(r, &r->body, &r->body_room, size)) return false;
-    body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
-    return body && c->body_hash == spk_xxh64(body, (size_t)size, 0);
-}
-
-/* Of a chunk whose header is there and whose body was cut: the whole blocks before the cut. */
-SPKI_FN void spki_sfr_salvage(spk_spikefile *r, const spki_sf_chunk *c)
-{
-    const uint64_t from = c->offset + c->head_bytes, have = r->size - SPKI_MIN(from, r->size);
-    spki_sf_chunk tail = *c;
-    uint32_t blocks = 0, head_bytes = c->head_bytes;
-    uint64_t end = 0;
-    if (c->codec >= SPK_SPIKEFILE_LZ4 || have == 0) return;
-    if (!spki_sfr_room(r, &r->tail_body, &r->tail_room, head_bytes + have + SPKI_OVERREAD)) return;
-    memset(r->tail_body, 0, r->tail_room);
-    if (spki_sf_read(&r->file, r->tail_body, (size_t)(head_bytes + have), c->offset) !=
-        head_bytes + have)
-        return;
-    tail.head = r->tail_body;
-    for (; blocks < c->blocks; blocks++) {
-        spki_sf_place place;
-        if (!spki_sf_place_get(&tail, blocks, &place) || place.end > have) break;
-        if (place.hash != (uint32_t)spk_xxh64(r->tail_body + head_bytes + place.begin,
-                                              (size_t)(place.end - place.begin), 0))
-            break;
-        end = place.end;
-    }
-    if (blocks == 0) return;
-    tail.records = SPKI_MIN(tail.records, blocks * SPKI_SF_BLOCK);
-    tail.blocks = blocks;
-    tail.stored = tail.unpacked = end;
-    r->tail = tail;
-    r->salvaged = true;
-}
-
-/* Walks from header to header, as far as they are whole and follow each other. */
-SPKI_FN void spki_sfr_scan(spk_spikefile *r)
-{
-    uint64_t at = r->have_last ? r->end : SPKI_SF_HEAD;
-    uint64_t link = r->have_last ? r->last.hash : r->head.hash;
-    uint64_t number = r->have_last ? r->last.number + 1 : 0;
-    spki_sf_chunk before = r->last, c;
-    bool had = r->have_last;
-    const char *why = NULL;
-    uint32_t cut_records = 0, cut_blocks = 0;
-    memset(&c, 0, sizeof c);
-    while (at < r->size) {
-        why = spki_sfr_header(r, at, 1, &c);
-        if (!why && (c.link != link || c.number != number)) why = "does not follow the one before";
-        if (why) break;
-        if (c.bytes > r->size - at) {
-            why = "is there, its records are cut";
-            cut_records = c.records;
-            cut_blocks = 1;
-            break;
-        }
-        before = r->last;
-        had = r->have_last;
-        r->last = c;
-        r->have_last = true;
-        at += c.bytes;
-        link = c.hash;
-        number++;
-    }
-    r->end = at;
-    /* The last one may have been under way when its writer ended. */
-    if (r->have_last && !why && !spki_sfr_body_whole(r, &r->last)) {
-        c = r->last;
-        at = r->end = c.offset;
-        number = c.number;
-        why = "is there, its records are not whole";
-        cut_records = c.records;
-        cut_blocks = 1;
-        r->last = before;
-        r->have_last = had;
-    }
-    if (r->have_last && !r->file.map) (void)spki_sfr_header(r, r->last.offset, 2, &r->last);
-    if (!why) return;
-    if (cut_blocks) spki_sfr_salvage(r, &c);
-    if (cut_blocks)
-        spki_sfr_lost(
-            r,
-            "chunk %llu at offset %llu is cut after %llu of its %llu bytes: %u of its "
-            "%u records are lost",
-            (spki_sf_llu)number, (spki_sf_llu)at, (spki_sf_llu)(r->size - at), (spki_sf_llu)c.bytes,
-            (unsigned)(cut_records - (r->salvaged ? r->tail.records : 0)), (unsigned)cut_records);
-    else
-        spki_sfr_lost(r, "%llu bytes from offset %llu on are lost: the header of chunk %llu %s",
-                      (spki_sf_llu)(r->size - at), (spki_sf_llu)at, (spki_sf_llu)number, why);
-}
-
-/* Finds the end, whole or not. */
-SPKI_FN void spki_sfr_find_end(spk_spikefile *r)
-{
-    spki_sf_slot slot;
-    const int broken = spki_sfr_slots(r, &slot);
-    r->have_last = r->salvaged = r->damaged = false;
-    r->lost[0] = 0;
-    r->sequence = slot.valid ? slot.sequence : 0;
-    if (spki_sfr_believe(r, &slot) && !broken) {
-        if (r->size > r->end)
-            spki_sfr_lost(r,
-                          "%llu bytes behind the last chunk, from offset %llu on, are of a chunk "
-                          "that is not finished, or never was",
-                          (spki_sf_llu)(r->size - r->end), (spki_sf_llu)r->end);
-        return;
-    }
-    r->damaged = true;
-    spki_sfr_scan(r);
-    if (r->lost[0]) return;
-    if (broken)
-        spki_sfr_lost(r, "nothing, but the note of where the file ends (offset 64 to 127) is "
-                         "damaged: its checksum is wrong");
-    else
-        spki_sfr_lost(r,
-                      "%llu bytes from offset %llu on are lost: the file was cut between two "
-                      "chunks",
-                      (spki_sf_llu)(slot.end > r->end ? slot.end - r->end : 0),
-                      (spki_sf_llu)r->end);
-}
-
-SPKI_FN void spki_sfr_map(spk_spikefile *r)
-{
-    if (r->no_map || (r->file.map && r->file.mapped >= r->size)) return;
-    (void)spki_sf_map(&r->file, r->size); /* else it is read */
-}
-
-/* -- the chunk at hand -- */
-
-SPKI_FN const spki_sf_chunk *spki_sfr_newest(const spk_spikefile *r)
-{
-    return r->salvaged ? &r->tail : r->have_last ? &r->last : NULL;
-}
-
-SPKI_FN spk_result spki_sfr_damaged(spk_spikefile *r, uint64_t number, uint64_t offset,
-                                    const char *why)
-{
-    return spki_sfr_fail(r, SPK_ERR_FORMAT, "chunk %llu at offset %llu: %s", (spki_sf_llu)number,
-                         (spki_sf_llu)offset, why);
-}
-
-/* The header at `offset`, into buffer `slot`, the tail's included. */
-SPKI_FN spk_result spki_sfr_enter(spk_spikefile *r, uint64_t offset, int slot, spki_sf_chunk *c)
-{
-    const char *why;
-    if (r->salvaged && offset == r->tail.offset) {
-        *c = r->tail;
-        return SPK_OK;
-    }
-    why = spki_sfr_header(r, offset, slot, c);
-    if (!why) return SPK_OK;
-    return spki_sfr_fail(r, SPK_ERR_FORMAT, "the header of the chunk at offset %llu %s",
-                         (spki_sf_llu)offset, why);
-}
-
-/* Where the payload of the chunk at hand lies, read and decompressed if need be. */
-SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
-{
-    const spki_sf_chunk *c = &r->chunk;
-    const uint64_t size = c->bytes - c->head_bytes;
-    const uint8_t *body;
-    r->by_block = false;
-    if (r->salvaged && c->offset == r->tail.offset) {
-        r->payload = r->tail_body + c->head_bytes;
-        return SPK_OK;
-    }
-    if (size > SIZE_MAX / 2 || (!r->file.map && !spki_sfr_room(r, &r->body, &r->body_room, size)))
-        return spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory for a chunk of %llu bytes",
-                             (spki_sf_llu)size);
-    body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
-    if (!body) return spki_sfr_damaged(r, c->number, c->offset, "its records are cut");
-    r->by_block = !r->no_verify && c->codec < SPK_SPIKEFILE_LZ4 &&
-                  (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
-    if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
-        return spki_sfr_damaged(r, c->number, c->offset,
-                                "its records are damaged: their checksum is wrong");
-    r->payload = body;
-    if (c->codec < SPK_SPIKEFILE_LZ4) return SPK_OK;
-    if (!spki_sf_codec_known(c->codec))
-        return spki_sfr_fail(r, SPK_ERR_UNSUPPORTED, "chunk %llu at offset %llu: %s",
-                             (spki_sf_llu)c->number, (spki_sf_llu)c->offset,
-                             spki_sf_codec_flag(c->codec));
-    if (!spki_sfr_room(r, &r->loose, &r->loose_room, c->unpacked + SPKI_OVERREAD))
-        return spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory for a chunk of %llu bytes",
-                             (spki_sf_llu)c->unpacked);
-    if (!spki_sf_unsqueeze(c->codec, body, (size_t)c->stored, r->loose, (size_t)c->unpacked))
-        return spki_sfr_damaged(r, c->number, c->offset, "its records cannot be decompressed");
-    memset(r->loose + c->unpacked, 0, SPKI_OVERREAD);
-    r->payload = r->loose;
-    return SPK_OK;
-}
-
-/* -- finding -- */
-
-typedef enum spki_sfr_key { SPKI_SFR_TIME, SPKI_SFR_RECORD, SPKI_SFR_OFFSET } spki_sfr_key;
-
-/* Is what is sought up to the end of this? All three only rise along the file. */
-SPKI_FN bool spki_sfr_reached(const spki_sf_entry *entry, spki_sfr_key key, int64_t value)
-{
-    switch (key) {
-    case SPKI_SFR_TIME:
-        return entry->t_max >= value;
-    case SPKI_SFR_RECORD:
-        return entry->end > (uint64_t)value;
-    default:
-        return entry->offset > (uint64_t)value;
-    }
-}
-
-/* The first chunk that reaches `value`; *found is false if none does. */
-SPKI_FN spk_result spki_sfr_find(spk_spikefile *r, spki_sfr_key key, int64_t value,
-                                 uint64_t *offset, bool *found)
-{
-    const spki_sf_chunk *newest = spki_sfr_newest(r);
-    spki_sf_chunk c;
-    spki_sf_entry entry;
-    *found = false;
-    if (!newest) return SPK_OK;
-    c = *newest;
-    entry = spki_sf_entry_of(&c);
-    if (!spki_sfr_reached(&entry, key, value)) return SPK_OK;
-    *found = true;
-    for (;;) {
-        uint32_t k = 0;
-        spk_result result;
-        for (; k < c.spine; k++) {
-            entry = spki_sf_entry_get(&c, k);
-            if (spki_sfr_reached(&entry, key, value)) break;
-        }
-        *offset = c.offset;
-        if (k == c.spine) return SPK_OK;
-        if (entry.offset >= c.offset) /* downwards only: so it ends */
-            return spki_sfr_damaged(r, c.number, c.offset, "its index leads nowhere");
-        result = spki_sfr_enter(r, entry.offset, 1, &c);
-        if (result != SPK_OK) return result;
-    }
-}
-
-SPKI_FN void spki_sfr_leave(spk_spikefile *r)
-{
-    r->loaded = false;
-    r->left = NULL;
-    r->left_count = 0;
-    r->skip = 0;
-}
-
-SPKI_FN uint64_t spki_sfr_limit(const spk_spikefile *r)
-{
-    return r->salvaged ? r->tail.offset + r->tail.bytes : r->end;
-}
-
-SPKI_FN spk_result spki_sfr_go(spk_spikefile *r, spki_sfr_key key, int64_t value)
-{
-    uint64_t offset = 0;
-    bool found;
-    spk_result result;
-    spki_sfr_leave(r);
-    r->done = false;
-    r->next = spki_sfr_limit(r);
-    result = spki_sfr_find(r, key, value, &offset, &found);
-    if (result == SPK_OK && found) r->next = offset;
-    return result;
-}
-
-/* -- reading -- */
-
-/* Can no record of this chunk or a later one be wanted? Records lie at most `back` behind the
-   latest before them. */
-SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, const spki_sf_chunk *c)
-{
-    const spki_sf_chunk *newest = spki_sfr_newest(r);
-    if (r->t_end == INT64_MAX || c->t_before < r->t_end || !newest) return false;
-    return (uint64_t)c->t_before - (uint64_t)r->t_end >= newest->back;
-}
-
-SPKI_FN bool spki_sfr_wanted(const spk_spikefile *r, const spki_sf_chunk *c)
-{
-    if (c->t_max < r->t_begin || (r->t_end != INT64_MAX && c->t_min >= r->t_end)) return false;
-    if (!r->ranged || (c->flags & SPKI_SF_OTHERS)) return true;
-    if (c->kind == SPK_SPIKEFILE_SPIKES) return c->low <= r->high[0] && c->high >= r->low[0];
-    return (c->low & 0xffff) <= r->high[0] && (c->high & 0xffff) >= r->low[0] &&
-           c->low >> 16 <= r->high[1] && c->high >> 16 >= r->low[1];
-}
-
-/* Behind a header that is damaged the index of the last chunk leads on. */
-SPKI_FN void spki_sfr_step_over(spk_spikefile *r, uint64_t offset)
-{
-    char sentence[sizeof r->error];
-    const spk_result result = r->status;
-    uint64_t next = 0;
-    bool found = false;
-    memcpy(sentence, r->error, sizeof sentence);
-    if (spki_sfr_find(r, SPKI_SFR_OFFSET, (int64_t)offset, &next, &found) != SPK_OK || !found)
-        next = spki_sfr_limit(r);
-    memcpy(r->error, sentence, sizeof sentence);
-    r->status = result;
-    r->next = next;
-}
-
-/* The next chunk with something wanted becomes the one at hand. False at the end or on an error. */
-SPKI_FN bool spki_sfr_advance(spk_spikefile *r)
-{
-    while (!r->done && r->next < spki_sfr_limit(r)) {
-        const uint64_t offset = r->next;
-        if (spki_sfr_enter(r, offset, 0, &r->chunk) != SPK_OK) {
-            spki_sfr_step_over(r, offset);
-            return false;
-        }
-        if (spki_sfr_beyond(r, &r->chunk)) {
-            r->done = true;
-            break;
-        }
-        r->next = offset + r->chunk.bytes;
-        if (!spki_sfr_wanted(r, &r->chunk)) {
-            r->skip = 0;
-            continue;
-        }
-        if (spki_sfr_payload(r) != SPK_OK) return false;
-        r->loaded = true;
-        r->block = 0;
-        return true;
-    }
-    return false;
-}
-
-SPKI_FN size_t spki_sfr_keep_spikes(const spk_spikefile *r, const spk_spike *in, size_t n,
-                                    spk_spike *out)
-{
-    const bool open = r->t_end == INT64_MAX;
-    size_t kept = 0;
-    for (size_t k = 0; k < n; k++) {
-        const spk_spike s = in[k];
-        const int64_t t = (int64_t)s.step;
-        out[kept] = s;
-        kept += (t >= r->t_begin) & (open | (t < r->t_end)) & (s.neuron >= r->low[0]) &
-                (s.neuron <= r->high[0]);
-    }
-    return kept;
-}
-
-SPKI_FN size_t spki_sfr_keep_events(const spk_spikefile *r, const spk_event *in, size_t n,
-                                    spk_event *out)
-{
-    const bool open = r->t_end == INT64_MAX;
-    size_t kept = 0;
-    for (size_t k = 0; k < n; k++) {
-        const spk_event e = in[k];
-        const bool inside =
-            (e.x >= r->low[0]) & (e.x <= r->high[0]) & (e.y >= r->low[1]) & (e.y <= r->high[1]);
-        out[kept] = e;
-        kept += (e.t_us >= r->t_begin) & (open | (e.t_us < r->t_end)) &
-                (inside | (e.kind != SPK_EVENT_CD));
-    }
-    return kept;
-}
-
-/* First of n records in the order of time that is not before t. */
-SPKI_FN size_t spki_sfr_lower(const spk_spikefile *r, const void *records, size_t n, int64_t t)
-{
-    size_t low = 0;
-    while (n > 0) {
-        const size_t half = n / 2;
-        if (spki_sf_time(r->head.kind, records, low + half) < t) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return low;
-}
-
-/* Of n records those that are wanted; `to`: where they are put if single ones have to be picked. */
-SPKI_FN size_t spki_sfr_select(const spk_spikefile *r, const spki_sf_place *place,
-                               const uint8_t **records, size_t n, uint8_t *to)
-{
-    const bool whole =
-        place->t_min >= r->t_begin && (r->t_end == INT64_MAX || place->t_max < r->t_end);
-    if (whole && !r->ranged) return n;
-    if (!r->ranged && (r->chunk.flags & SPKI_SF_SORTED)) {
-        const size_t from = spki_sfr_lower(r, *records, n, r->t_begin);
-        if (r->t_end != INT64_MAX) n = spki_sfr_lower(r, *records, n, r->t_end);
-        *records += from * SPKI_SF_RECORD;
-        return n > from ? n - from : 0;
-    }
-    n = r->head.kind == SPK_SPIKEFILE_SPIKES
-            ? spki_sfr_keep_spikes(r, (const spk_spike *)(const void *)*records, n,
-                                   (spk_spike *)(void *)to)
-            : spki_sfr_keep_events(r, (const spk_event *)(const void *)*records, n,
-                                   (spk_event *)(void *)to);
-    *records = to;
-    return n;
-}
-
-/* A block of the chunk at hand: decoded to `to`, or where it lies. NULL if it is damaged. */
-SPKI_FN const uint8_t *spki_sfr_block(spk_spikefile *r, const spki_sf_place *place, uint32_t n,
-                                      uint8_t *to)
-{
-    const uint8_t *from = r->payload + place->begin;
-    if (r->chunk.codec != SPK_SPIKEFILE_RAW)
-        return spki_sf_decode(&r->unpacker, r->head.kind, from, (size_t)(place->end - place->begin),
-                              n, place->t_min, r->scratch, to)
-                   ? to
-                   : NULL;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if ((uintptr_t)from % 8 == 0) return from;
-#endif
-    spki_sf_raw_get(r->head.kind, from, n, to);
-    return to;
-}
-
-/* All that is wanted of a sorted raw chunk lies together. */
-SPKI_FN bool spki_sfr_together(const spk_spikefile *r)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return r->chunk.codec == SPK_SPIKEFILE_RAW && (r->chunk.flags & SPKI_SF_SORTED) && !r->ranged &&
-           (uintptr_t)r->payload % 8 == 0;
-#else
-    (void)r;
-    return false;
-#endif
-}
-
-/* A block is checked by itself where the whole chunk was not. */
-SPKI_FN bool spki_sfr_block_sound(spk_spikefile *r, const spki_sf_place *place)
-{
-    if (!r->by_block || place->hash == (uint32_t)spk_xxh64(r->payload + place->begin,
-                                                           (size_t)(place->end - place->begin), 0))
-        return true;
-    r->loaded = false;
-    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset,
-                     "its records are damaged: the checksum of a block is wrong");
-    return false;
-}
-
-SPKI_FN bool spki_sfr_place(spk_spikefile *r, uint32_t block, spki_sf_place *place)
-{
-    if (spki_sf_place_get(&r->chunk, block, place)) return true;
-    r->loaded = false;
-    spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "its directory is damaged");
-    return false;
-}
-
-/* The rest of what is wanted of a sorted raw chunk; only its own blocks are touched. NULL if there
-   is none, or on an error. */
-SPKI_FN const uint8_t *spki_sfr_stretch(spk_spikefile *r, uint8_t *to, size_t *count)
-{
-    spki_sf_place place, all;
-    const uint8_t *records = NULL;
-    size_t n = 0;
-    memset(&all, 0, sizeof all);
-    for (; r->block < r->chunk.blocks; r->block++) {
-        const uint32_t here = spki_sf_block_records(&r->chunk, r->block);
-        const uint32_t skip = SPKI_MIN(r->skip, here);
-        if (!spki_sfr_place(r, r->block, &place)) return NULL;
-        if (r->t_end != INT64_MAX && place.t_min >= r->t_end) break;
-        r->skip -= skip;
-        if (skip == here || place.t_max < r->t_begin) continue;
-        if (!spki_sfr_block_sound(r, &place)) return NULL;
-        if (!records) {
-            records = r->payload + place.begin + (size_t)skip * SPKI_SF_RECORD;
-            all.t_min = place.t_min;
-        }
-        all.t_max = place.t_max;
-        n += here - skip;
-    }
-    r->block = r->chunk.blocks;
-    if (!records) return NULL;
-    *count = spki_sfr_select(r, &all, &records, n, to);
-    return *count ? records : NULL;
-}
-
-/* The next records that are wanted: a pointer to *count of them. `to` (room for a block) is used
-   where they have to be decoded. `chunks`: more than a block at once, where they lie together. NULL
-   at the end or on an error. */
-SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks, size_t *count)
-{
-    *count = 0;
-    r->status = SPK_OK;
-    for (;;) {
-        spki_sf_place place;
-        const uint8_t *records;
-        uint32_t n, skip;
-        if (!r->loaded && !spki_sfr_advance(r)) return NULL;
-        if (r->block == r->chunk.blocks) {
-            r->loaded = false;
-            continue;
-        }
-        if (chunks && spki_sfr_together(r)) {
-            records = spki_sfr_stretch(r, to, count);
-            if (records) return records;
-            if (r->status != SPK_OK) return NULL;
-            continue;
-        }
-        n = spki_sf_block_records(&r->chunk, r->block);
-        skip = SPKI_MIN(r->skip, n);
-        r->skip -= skip;
-        if (!spki_sfr_place(r, r->block++, &place)) return NULL;
-        if (skip == n || place.t_max < r->t_begin ||
-            (r->t_end != INT64_MAX && place.t_min >= r->t_end))
-            continue;
-        if (!spki_sfr_block_sound(r, &place)) return NULL;
-        records = spki_sfr_block(r, &place, n, to);
-        if (!records) {
-            r->loaded = false;
-            spki_sfr_damaged(r, r->chunk.number, r->chunk.offset, "a block makes no sense");
-            return NULL;
-        }
-        records += (size_t)skip * SPKI_SF_RECORD;
-        *count = spki_sfr_select(r, &place, &records, n - skip, to);
-        if (*count) return records;
-    }
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-open: the reader's functions ---- */
-
-/* -- opening and closing -- */
-
-SPKI_FN bool spki_sfr_memory(spk_spikefile *r)
-{
-    for (int k = 0; k < 3; k++) {
-        r->head_at[k] = (uint8_t *)spki_alloc_raw(&r->mem, SPKI_SF_HEAD_MAX, 1);
-        if (!r->head_at[k]) return false;
-    }
-    r->scratch = (spki_sf_scratch *)spki_alloc(&r->mem, 1, sizeof *r->scratch);
-    r->out = (uint8_t *)spki_alloc(&r->mem, SPKI_SF_BLOCK_ROOM, SPKI_SF_RECORD);
-    return r->scratch && r->out;
-}
-
-/* The first bytes of the file. A file that was cut within them is an empty one. */
-SPKI_FN void spki_sfr_begin(spk_spikefile *r)
-{
-    uint8_t bytes[SPKI_SF_HEAD];
-    const size_t want = (size_t)SPKI_MIN((uint64_t)SPKI_SF_HEAD, r->size);
-    const char *why;
-    spk_result result;
-    memset(bytes, 0, sizeof bytes);
-    if (spki_sf_read(&r->file, bytes, want, 0) != want) {
-        spki_sfr_fail(r, SPK_ERR_IO, "cannot be read: %s", r->file.why);
-        return;
-    }
-    if (memcmp(bytes, spki_sf_magic(), SPKI_MIN(want, (size_t)8)) != 0) {
-        spki_sfr_fail(r, SPK_ERR_FORMAT, "is not a spike file");
-        return;
-    }
-    if (want < SPKI_SF_SLOT) {
-        r->headless = true;
-        spki_sfr_lost(r,
-                      "all is lost: it was cut within its header, of which %u of 128 bytes are "
-                      "there",
-                      (unsigned)want);
-        return;
-    }
-    why = spki_sf_head_get(bytes, &r->head, &result);
-    if (why) {
-        spki_sfr_fail(r, result, "%s", why);
-        return;
-    }
-    if (want < SPKI_SF_HEAD) {
-        r->end = r->size;
-        spki_sfr_lost(r, "all records are lost: it was cut after %u of the 128 bytes of its header",
-                      (unsigned)want);
-        return;
-    }
-    spki_sfr_map(r);
-    spki_sfr_find_end(r);
-}
-
-SPKI_FN const char *spki_sfr_check(const spk_spikefile_read_desc *d, spk_result *result,
-                                   spk_isa *isa)
-{
-    const char *why;
-    *result = SPK_ERR_UNINITIALISED;
-    if (d->begin_sentinel || d->end_sentinel)
-        return "the descriptor's sentinels are not 0: start it with = {0}";
-    *result = spki_isa_resolve(d->isa, isa, &why);
-    return *result == SPK_OK ? NULL : why;
-}
-
-SPIKELIB_API spk_spikefile *spk_spikefile_open(const char *path,
-                                               const spk_spikefile_read_desc *desc)
-{
-    const bool sound = desc && !desc->begin_sentinel && !desc->end_sentinel;
-    spki_mem mem;
-    spk_spikefile_read_desc d;
-    spk_spikefile *r;
-    spk_result result = SPK_OK;
-    const char *why;
-    spki_mem_init(&mem, sound ? &desc->allocator : NULL, sound ? desc->memory_limit : 0);
-    r = (spk_spikefile *)spki_alloc(&mem, 1, sizeof *r);
-    if (!r) return NULL;
-    memset(&d, 0, sizeof d);
-    if (desc) d = *desc;
-    r->mem = mem;
-    r->no_map = d.no_map;
-    r->no_verify = d.no_verify;
-    r->t_begin = INT64_MIN;
-    r->t_end = INT64_MAX;
-    r->high[0] = r->high[1] = UINT32_MAX;
-    r->next = SPKI_SF_HEAD;
-    snprintf(r->path, sizeof r->path, "%s", path ? path : "(null)");
-    why = spki_sfr_check(&d, &result, &r->isa);
-    if (!path)
-        spki_sfr_fail(r, SPK_ERR_NULL, "the path is NULL");
-    else if (why)
-        spki_sfr_fail(r, result, "%s", why);
-    else if (!spki_sfr_memory(r))
-        spki_sfr_fail(r, SPK_ERR_OUT_OF_MEMORY, "no memory to read");
-    else if ((result = spki_sf_open(&r->file, path, SPKI_SF_READ)) != SPK_OK ||
-             !spki_sf_size(&r->file, &r->size))
-        spki_sfr_fail(r, SPK_ERR_IO, "cannot be opened: %s", r->file.why);
-    if (r->status != SPK_OK) return r;
-    r->unpacker = spki_unpacker_for(r->isa);
-    spki_sfr_begin(r);
-    r->ready = r->status == SPK_OK;
-    return r;
-}
-
-SPIKELIB_API void spk_spikefile_close(spk_spikefile *file)
-{
-    spki_mem mem;
-    if (!file) return;
-    spki_sf_close(&file->file);
-    mem = file->mem;
-    for (int k = 0; k < 3; k++) spki_free(&mem, file->head_at[k], SPKI_SF_HEAD_MAX, 1);
-    spki_free(&mem, file->body, file->body_room, 1);
-    spki_free(&mem, file->loose, file->loose_room, 1);
-    spki_free(&mem, file->tail_body, file->tail_room, 1);
-    spki_free(&mem, file->scratch, 1, sizeof *file->scratch);
-    spki_free(&mem, file->out, SPKI_SF_BLOCK_ROOM, SPKI_SF_RECORD);
-    spki_free(&mem, file, 1, sizeof *file);
-}
-
-/* What the file is in is kept by the caller's word: SPK_OK, or why nothing can be done. */
-SPKI_FN spk_result spki_sfr_ready(spk_spikefile *r)
-{
-    if (!r) return SPK_ERR_NULL;
-    if (r->ready) r->status = SPK_OK;
-    return r->status;
-}
-
-/* -- following a file that grows -- */
-
-/* The number of the next record that is not decoded. */
-SPKI_FN uint64_t spki_sfr_position(const spk_spikefile *r)
-{
-    const uint64_t blocks = (uint64_t)r->block * SPKI_SF_BLOCK;
-    return r->chunk.before + SPKI_MIN(blocks, (uint64_t)r->chunk.records);
-}
-
-SPKI_FN spk_result spki_sfr_go_record(spk_spikefile *r, uint64_t index)
-{
-    spki_sf_chunk c;
-    const spk_result result = index > INT64_MAX ? spki_sfr_go(r, SPKI_SFR_RECORD, INT64_MAX)
-                                                : spki_sfr_go(r, SPKI_SFR_RECORD, (int64_t)index);
-    if (result != SPK_OK || r->next >= spki_sfr_limit(r)) return result;
-    if (spki_sfr_enter(r, r->next, 1, &c) != SPK_OK) return r->status;
-    r->skip = (uint32_t)(index - c.before);
-    return SPK_OK;
-}
-
-/* After the mapping moved, or the file turned out to be another: back to the same record. */
-SPKI_FN spk_result spki_sfr_again(spk_spikefile *r, bool salvaged, const uint8_t *map)
-{
-    const uint8_t *left = r->left;
-    const size_t count = r->left_count;
-    if (salvaged) {
-        (void)spki_sfr_go_record(r, spki_sfr_position(r));
-        r->left = left;
-        r->left_count = count;
-        return r->status;
-    }
-    if (!r->loaded || (r->file.map && r->file.map == map)) return SPK_OK;
-    if (spki_sfr_enter(r, r->chunk.offset, 0, &r->chunk) != SPK_OK) return r->status;
-    return spki_sfr_payload(r);
-}
-
-SPIKELIB_API spk_result spk_spikefile_refresh(spk_spikefile *file)
-{
-    spk_spikefile *r = file;
-    const uint8_t *map;
-    uint64_t size = 0, sequence;
-    spki_sf_slot slot;
-    bool salvaged, inside;
-    if (spki_sfr_ready(r) != SPK_OK) return r ? r->status : SPK_ERR_NULL;
-    if (!spki_sf_size(&r->file, &size))
-        return spki_sfr_fail(r, SPK_ERR_IO, "cannot be read: %s", r->file.why);
-    if (r->size < SPKI_SF_HEAD) { /* it had no header: begin again once there is one */
-        if (size < SPKI_SF_HEAD) return SPK_OK;
-        r->size = size;
-        r->headless = false;
-        r->lost[0] = 0;
-        spki_sfr_begin(r);
-        return r->status;
-    }
-    sequence = spki_sfr_slots(r, &slot) == 0 ? slot.sequence : r->sequence;
-    if (size == r->size && sequence == r->sequence) return SPK_OK;
-    if (r->left_count && r->left != r->out) { /* in the mapping: a place of their own */
-        memmove(r->out, r->left, r->left_count * SPKI_SF_RECORD);
-        r->left = r->out;
-    }
-    map = r->file.map;
-    salvaged = r->salvaged;
-    inside = salvaged && r->loaded && r->chunk.offset == r->tail.offset;
-    if (salvaged && !inside && r->next > r->tail.offset) {
-        inside = true; /* it was read to its end */
-        r->chunk = r->tail;
-        r->block = r->tail.blocks;
-    }
-    r->size = size;
-    if (r->file.mapped > size) spki_sf_unmap(&r->file);
-    spki_sfr_map(r);
-    spki_sfr_find_end(r);
-    r->done = false;
-    return spki_sfr_again(r, inside, map);
-}
-
-SPIKELIB_API spk_result spk_spikefile_get_info(const spk_spikefile *file, spk_spikefile_info *info)
-{
-    const spki_sf_chunk *newest;
-    if (!file || !info) return SPK_ERR_NULL;
-    memset(info, 0, sizeof *info);
-    if (!file->ready) return file->status;
-    newest = spki_sfr_newest(file);
-    info->kind = file->head.kind;
-    info->dt_ms = file->head.dt_ms;
-    info->width = file->head.width;
-    info->height = file->head.height;
-    info->bytes = file->end;
-    info->bytes_lost = file->size - SPKI_MIN(file->size, file->end);
-    info->mapped = file->file.map != NULL;
-    info->isa = file->isa;
-    if (!newest) return SPK_OK;
-    info->codec = newest->codec;
-    info->records = newest->before + newest->records;
-    info->chunks = newest->number + 1;
-    info->t_max = SPKI_MAX(newest->t_before, newest->t_max);
-    info->t_min = newest->t_first;
-    info->back = newest->back;
-    return SPK_OK;
-}
-
-SPIKELIB_API const char *spk_spikefile_lost(const spk_spikefile *file)
-{
-    return file ? file->lost : "the spike file is NULL";
-}
-
-/* -- choosing -- */
-
-SPIKELIB_API spk_result spk_spikefile_window(spk_spikefile *file, int64_t begin, int64_t end)
-{
-    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
-    if (begin > end)
-        return spki_sfr_fail(file, SPK_ERR_RANGE, "the window [%lld, %lld) ends before it begins",
-                             (long long)begin, (long long)end);
-    file->t_begin = begin;
-    file->t_end = end;
-    return spki_sfr_go(file, SPKI_SFR_TIME, begin);
-}
-
-SPIKELIB_API spk_result spk_spikefile_seek(spk_spikefile *file, int64_t t)
-{
-    return spk_spikefile_window(file, t, INT64_MAX);
-}
-
-SPIKELIB_API spk_result spk_spikefile_seek_record(spk_spikefile *file, uint64_t index)
-{
-    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
-    file->t_begin = INT64_MIN;
-    file->t_end = INT64_MAX;
-    return spki_sfr_go_record(file, index);
-}
-
-SPKI_FN spk_result spki_sfr_choose(spk_spikefile *r, uint32_t x0, uint32_t y0, uint32_t x1,
-                                   uint32_t y1)
-{
-    r->low[0] = x0;
-    r->low[1] = y0;
-    r->high[0] = x1;
-    r->high[1] = y1;
-    return spki_sfr_go(r, SPKI_SFR_TIME, r->t_begin);
-}
-
-SPIKELIB_API spk_result spk_spikefile_neurons(spk_spikefile *file, uint32_t begin, uint32_t end)
-{
-    spk_result result;
-    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
-    if (file->head.kind != SPK_SPIKEFILE_SPIKES)
-        return spki_sfr_fail(file, SPK_ERR_STATE, "holds events, which have pixels, not neurons");
-    if (begin >= end)
-        return spki_sfr_fail(file, SPK_ERR_RANGE, "the neurons [%u, %u) are none", (unsigned)begin,
-                             (unsigned)end);
-    result = spki_sfr_choose(file, begin, 0, end == UINT32_MAX ? end : end - 1, 0);
-    file->ranged = begin > 0 || end < UINT32_MAX;
-    return result;
-}
-
-SPIKELIB_API spk_result spk_spikefile_pixels(spk_spikefile *file, uint32_t x0, uint32_t y0,
-                                             uint32_t x1, uint32_t y1)
-{
-    spk_result result;
-    if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
-    if (file->head.kind != SPK_SPIKEFILE_EVENTS)
-        return spki_sfr_fail(file, SPK_ERR_STATE, "holds spikes, which have neurons, not pixels");
-    if (x0 >= x1 || y0 >= y1)
-        return spki_sfr_fail(file, SPK_ERR_RANGE, "the pixels from %u, %u to %u, %u are none",
-                             (unsigned)x0, (unsigned)y0, (unsigned)x1, (unsigned)y1);
-    result = spki_sfr_choose(file, x0, y0, x1 - 1, y1 - 1);
-    file->ranged = x0 > 0 || y0 > 0 || x1 < 65536 || y1 < 65536;
-    return result;
-}
-
-/* -- reading -- */
-
-SPKI_FN bool spki_sfr_kind(spk_spikefile *r, spk_spikefile_kind kind)
-{
-    if (spki_sfr_ready(r) != SPK_OK) return false;
-    if (r->head.kind == kind || r->headless) return true;
-    spki_sfr_fail(r, SPK_ERR_STATE, "holds %s, not %s", kind ? "spikes" : "events",
-                  kind ? "events" : "spikes");
-    return false;
-}
-
-SPKI_FN const uint8_t *spki_sfr_span(spk_spikefile *r, spk_spikefile_kind kind, size_t *count)
-{
-    const uint8_t *records = r ? r->left : NULL;
-    *count = 0;
-    if (!spki_sfr_kind(r, kind)) return NULL;
-    if (!r->left_count) return spki_sfr_next(r, r->out, true, count);
-    *count = r->left_count;
-    r->left_count = 0;
-    return records;
-}
-
-/* Blocks are decoded to where they are wanted if they fit there whole. */
-SPKI_FN size_t spki_sfr_copy(spk_spikefile *r, spk_spikefile_kind kind, uint8_t *out,
-                             size_t capacity)
-{
-    size_t done = 0;
-    if (!out || !spki_sfr_kind(r, kind)) {
-        if (r && r->ready && !out) spki_sfr_fail(r, SPK_ERR_NULL, "the room for records is NULL");
-        return 0;
-    }
-    while (done < capacity) {
-        uint8_t *to = out + done * SPKI_SF_RECORD;
-        size_t n;
-        if (!r->left_count) {
-            uint8_t *room = capacity - done >= SPKI_SF_BLOCK + 16 ? to : r->out;
-            r->left = spki_sfr_next(r, room, false, &r->left_count);
-            if (!r->left) break;
-            if (r->left == to) {
-                done += r->left_count;
-                r->left_count = 0;
-                continue;
-            }
-        }
-        n = SPKI_MIN(r->left_count, capacity - done);
-        memmove(to, r->left, n * SPKI_SF_RECORD);
-        r->left += n * SPKI_SF_RECORD;
-        r->left_count -= n;
-        done += n;
-    }
-    return done;
-}
-
-SPIKELIB_API const spk_spike *spk_spikefile_next_spikes(spk_spikefile *file, size_t *count)
-{
-    size_t ignored;
-    return (const spk_spike *)(const void *)spki_sfr_span(file, SPK_SPIKEFILE_SPIKES,
-                                                          count ? count : &ignored);
-}
-
-SPIKELIB_API const spk_event *spk_spikefile_next_events(spk_spikefile *file, size_t *count)
-{
-    size_t ignored;
-    return (const spk_event *)(const void *)spki_sfr_span(file, SPK_SPIKEFILE_EVENTS,
-                                                          count ? count : &ignored);
-}
-
-SPIKELIB_API size_t spk_spikefile_read_spikes(spk_spikefile *file, spk_spike *out, size_t capacity)
-{
-    return spki_sfr_copy(file, SPK_SPIKEFILE_SPIKES, (uint8_t *)out, capacity);
-}
-
-SPIKELIB_API size_t spk_spikefile_read_events(spk_spikefile *file, spk_event *out, size_t capacity)
-{
-    return spki_sfr_copy(file, SPK_SPIKEFILE_EVENTS, (uint8_t *)out, capacity);
-}
-
-/* -- checking -- */
-
-SPKI_FN spk_result spki_sfr_verify(spk_spikefile *r)
-{
-    uint64_t at = SPKI_SF_HEAD, link, number = 0;
-    uint8_t bytes[SPKI_SF_SLOT];
-    spki_sf_head head;
-    spk_result result;
-    if (spki_sf_read(&r->file, bytes, SPKI_SF_SLOT, 0) != SPKI_SF_SLOT ||
-        spki_sf_head_get(bytes, &head, &result))
-        return spki_sfr_fail(r, SPK_ERR_FORMAT, "the file's header (offset 0) is damaged");
-    for (link = r->head.hash; at < r->end; number++) {
-        spki_sf_chunk c;
-        const char *why = spki_sfr_header(r, at, 1, &c);
-        if (why)
-            return spki_sfr_fail(r, SPK_ERR_FORMAT, "the header of chunk %llu at offset %llu %s",
-                                 (spki_sf_llu)number, (spki_sf_llu)at, why);
-        if (c.number != number || c.link != link)
-            return spki_sfr_damaged(r, number, at, "it does not follow the one before");
-        if (c.bytes > r->end - at) return spki_sfr_damaged(r, number, at, "it is cut");
-        if (!spki_sfr_body_whole(r, &c))
-            return spki_sfr_damaged(r, number, at,
-                                    "its records are damaged: their checksum is wrong");
-        link = c.hash;
-        at += c.bytes;
-    }
-    return SPK_OK;
-}
-
-SPIKELIB_API spk_result spk_spikefile_verify(spk_spikefile *file)
-{
-    spk_spikefile *r = file;
-    uint8_t *body = r ? r->body : NULL;
-    const size_t room = r ? r->body_room : 0;
-    if (spki_sfr_ready(r) != SPK_OK) return r ? r->status : SPK_ERR_NULL;
-    if (r->damaged || r->size < SPKI_SF_HEAD) { /* the sentence begins as all do */
-        snprintf(r->error, sizeof r->error, "%s", r->lost);
-        return r->status = SPK_ERR_FORMAT;
-    }
-    r->body = NULL; /* that of the chunk at hand stays */
-    r->body_room = 0;
-    (void)spki_sfr_verify(r);
-    spki_free(&r->mem, r->body, r->body_room, 1);
-    r->body = body;
-    r->body_room = room;
-    return r->status;
-}
-
-SPIKELIB_API spk_result spk_spikefile_status(const spk_spikefile *file)
-{
-    return file ? file->status : SPK_ERR_NULL;
-}
-
-SPIKELIB_API const char *spk_spikefile_error(const spk_spikefile *file)
-{
-    return !file ? "the spike file is NULL" : file->status != SPK_OK ? file->error : "";
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
-
-#if !defined(SPIKELIB_NO_SPIKEFILE)
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>spikefile-write: chunks appended and published ---- */
-
-struct spk_spikefile_writer {
-    spki_mem mem;
-    spki_sf_file file;
-    spk_spikefile_desc desc;
-    spki_sf_head head;
-    spk_result status;
-    char error[320], path[128];
-    uint8_t *records, *chunk, *spare, *packed; /* spare, packed: with a compressor */
-    size_t chunk_room, spare_room, packed_room;
-    spki_sf_scratch *scratch;
-    spki_sf_entry *spine;
-    uint32_t spine_count, fill, again; /* again: taken of a recorder's items that will come again */
-    uint64_t end, last, number, sequence, before, taken, written, back, link;
-    int64_t t_before, t_first;
-    bool ready;
-};
-
-SPKI_FN __attribute__((format(printf, 3, 4))) spk_result
-spki_sfw_fail(spk_spikefile_writer *w, spk_result result, const char *format, ...)
-{
-    va_list args;
-    const int n = snprintf(w->error, sizeof w->error, "spike file \"%s\": ", w->path);
-    va_start(args, format);
-    vsnprintf(w->error + n, sizeof w->error - (size_t)n, format, args);
-    va_end(args);
-    w->status = result;
-    return result;
-}
-
-/* -- a chunk's body -- */
-
-SPKI_FN uint8_t *spki_sfw_record(const spk_spikefile_writer *w, size_t k)
-{
-    return w->records + k * SPKI_SF_RECORD;
-}
-
-/* Earliest and latest time of records [at, at + n). */
-SPKI_FN void spki_sfw_times(const spk_spikefile_writer *w, uint32_t at, uint32_t n, int64_t *low,
-                            int64_t *high)
-{
-    *low = INT64_MAX;
-    *high = INT64_MIN;
-    for (uint32_t k = at; k < at + n; k++) {
-        const int64_t t = spki_sf_time(w->head.kind, w->records, k);
-        *low = SPKI_MIN(*low, t);
-        *high = SPKI_MAX(*high, t);
-    }
-}
-
-/* All blocks, one after the other, to `to`; with `directory` also their places there. */
-SPKI_FN uint8_t *spki_sfw_blocks(spk_spikefile_writer *w, bool bytes, uint8_t *to,
-                                 uint8_t *directory)
-{
-    uint8_t *begin = to;
-    for (uint32_t at = 0; at < w->fill; at += SPKI_SF_BLOCK, directory += SPKI_SF_PLACE) {
-        const uint32_t n = SPKI_MIN(SPKI_SF_BLOCK, w->fill - at);
-        uint8_t *block = to;
-        int64_t low, high;
-        uint64_t span;
-        spki_sfw_times(w, at, n, &low, &high);
-        span = (uint64_t)high - (uint64_t)low;
-        if (w->desc.codec == SPK_SPIKEFILE_RAW) {
-            spki_sf_raw_put(w->head.kind, spki_sfw_record(w, at), n, to);
-            to += (size_t)n * SPKI_SF_RECORD;
-        } else {
-            to = spki_sf_encode(w->head.kind, spki_sfw_record(w, at), n, low, span, bytes, to,
-                                w->scratch);
-        }
-        spki_sf_place_put(directory, (uint64_t)(block - begin), low, span,
-                          (uint32_t)spk_xxh64(block, (size_t)(to - block), 0));
-    }
-    return to;
-}
-
-/* Compressed where that is smaller than packed. */
-SPKI_FN void spki_sfw_compress(spk_spikefile_writer *w, spki_sf_chunk *c, uint8_t *body,
-                               uint8_t *directory)
-{
-    const size_t size = (size_t)(spki_sfw_blocks(w, true, w->spare, directory) - w->spare);
-    const size_t got =
-        spki_sf_squeeze(w->desc.codec, w->desc.level, w->spare, size, w->packed, w->packed_room);
-    const size_t plain = (size_t)(spki_sfw_blocks(w, false, body, directory) - body);
-    c->codec = SPK_SPIKEFILE_PACKED;
-    c->stored = c->unpacked = plain;
-    if (got == 0 || got >= plain) return;
-    (void)spki_sfw_blocks(w, true, w->spare, directory);
-    memcpy(body, w->packed, got);
-    c->codec = w->desc.codec;
-    c->stored = got;
-    c->unpacked = size;
-}
-
-/* Ranges of times and places, and how far time runs back. */
-SPKI_FN void spki_sfw_ranges(const spk_spikefile_writer *w, spki_sf_chunk *c)
-{
-    int64_t latest = w->t_before, last = INT64_MIN;
-    uint32_t x0 = UINT32_MAX, x1 = 0, y0 = 0xffff, y1 = 0;
-    c->flags = SPKI_SF_SORTED;
-    c->back = w->back;
-    spki_sfw_times(w, 0, w->fill, &c->t_min, &c->t_max);
-    c->t_first = SPKI_MIN(w->t_first, c->t_min);
-    for (uint32_t k = 0; k < w->fill; k++) {
-        const int64_t t = spki_sf_time(w->head.kind, w->records, k);
-        if (t < last) c->flags &= ~SPKI_SF_SORTED;
-        if (t < latest) c->back = SPKI_MAX(c->back, (uint64_t)latest - (uint64_t)t);
-        latest = SPKI_MAX(latest, t);
-        last = t;
-        if (w->head.kind == SPK_SPIKEFILE_SPIKES) {
-            const uint32_t id = ((const spk_spike *)(const void *)w->records)[k].neuron;
-            x0 = SPKI_MIN(x0, id);
-            x1 = SPKI_MAX(x1, id);
-            continue;
-        }
-        const spk_event *e = (const spk_event *)(const void *)w->records + k;
-        if (e->kind != SPK_EVENT_CD) {
-            c->flags |= SPKI_SF_OTHERS;
-            continue;
-        }
-        x0 = SPKI_MIN(x0, e->x);
-        x1 = SPKI_MAX(x1, e->x);
-        y0 = SPKI_MIN(y0, e->y);
-        y1 = SPKI_MAX(y1, e->y);
-    }
-    const bool spikes = w->head.kind == SPK_SPIKEFILE_SPIKES;
-    c->low = spikes ? x0 : (x0 & 0xffff) | y0 << 16;
-    c->high = spikes ? x1 : x1 | y1 << 16;
-}
-
-/* -- to the disk -- */
-
-/* What a failed write left behind is cut off, as far as that is possible: nobody reads beyond the
-   published end anyway, and the next chunk overwrites it. */
-SPKI_FN spk_result spki_sfw_no_room(spk_spikefile_writer *w, const char *what)
-{
-    char why[96];
-    memcpy(why, w->file.why, sizeof why);
-    (void)spki_sf_cut(&w->file, w->end);
-    return spki_sfw_fail(w, SPK_ERR_IO,
-                         "%s at offset %llu cannot be written: %s; the %llu records before it are "
-                         "in the file, %u wait",
-                         what, (unsigned long long)w->end, why, (unsigned long long)w->before,
-                         (unsigned)w->fill);
-}
-
-/* Only when all bytes of a chunk are there does a slot say so; the two take turns, so that a slot
-   that was only half written leaves the other. */
-SPKI_FN bool spki_sfw_publish(spk_spikefile_writer *w, uint64_t end, uint64_t last)
-{
-    uint8_t bytes[32];
-    spki_sf_slot slot;
-    memset(&slot, 0, sizeof slot);
-    slot.end = end;
-    slot.last = last;
-    slot.sequence = w->sequence + 1;
-    spki_sf_slot_put(bytes, &slot);
-    if (w->desc.sync && !spki_sf_sync(&w->file)) return false;
-    if (spki_sf_write(&w->file, bytes, 32, SPKI_SF_SLOT + 32 * (slot.sequence % 2)) != 32)
-        return false;
-    if (w->desc.sync && !spki_sf_sync(&w->file)) return false;
-    w->sequence++;
-    return true;
-}
-
-SPKI_FN void spki_sfw_advance(spk_spikefile_writer *w, const spki_sf_chunk *c)
-{
-    const spki_sf_entry entry = spki_sf_entry_of(c);
-    w->spine_count = spki_sf_spine_push(w->spine, w->spine_count, c->number, &entry);
-    w->end = c->offset + c->bytes;
-    w->last = c->offset;
-    w->number = c->number + 1;
-    w->before = entry.end;
-    w->t_before = entry.t_max;
-    w->t_first = c->t_first;
-    w->back = c->back;
-    w->link = c->hash;
-}
-
-/* What is buffered, as one chunk. */
-SPKI_FN spk_result spki_sfw_chunk(spk_spikefile_writer *w)
-{
-    spki_sf_chunk c;
-    uint8_t *p = w->chunk, *directory;
-    if (w->fill == 0) return SPK_OK;
-    memset(&c, 0, sizeof c);
-    c.offset = w->end;
-    c.number = w->number;
-    c.before = w->before;
-    c.t_before = w->t_before;
-    c.link = w->link;
-    c.records = w->fill;
-    c.blocks = (w->fill + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
-    c.spine = w->spine_count;
-    c.kind = w->head.kind;
-    c.codec = w->desc.codec;
-    c.head_bytes = spki_sf_head_bytes(c.spine, c.blocks);
-    memset(p, 0, c.head_bytes);
-    directory = p + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * c.spine;
-    for (uint32_t k = 0; k < c.spine; k++)
-        spki_sf_entry_put(p + SPKI_SF_CHUNK + (size_t)SPKI_SF_ENTRY * k, &w->spine[k]);
-    spki_sfw_ranges(w, &c);
-    if (c.codec >= SPK_SPIKEFILE_LZ4) {
-        spki_sfw_compress(w, &c, p + c.head_bytes, directory);
-    } else {
-        c.stored =
-            (uint64_t)(spki_sfw_blocks(w, false, p + c.head_bytes, directory) - (p + c.head_bytes));
-        c.unpacked = c.stored;
-    }
-    c.bytes = (c.head_bytes + c.stored + SPKI_OVERREAD + SPKI_SF_ALIGN - 1) &
-              ~(uint64_t)(SPKI_SF_ALIGN - 1);
-    memset(p + c.head_bytes + c.stored, 0, (size_t)(c.bytes - c.head_bytes - c.stored));
-    c.body_hash = spk_xxh64(p + c.head_bytes, (size_t)(c.bytes - c.head_bytes), 0);
-    spki_sf_chunk_put(p, &c);
-    c.hash = spki_sf_chunk_seal(p, c.head_bytes);
-    if (spki_sf_write(&w->file, p, (size_t)c.bytes, c.offset) != c.bytes)
-        return spki_sfw_no_room(w, "a chunk");
-    if (!spki_sfw_publish(w, c.offset + c.bytes, c.offset))
-        return spki_sfw_no_room(w, "the end of a chunk");
-    spki_sfw_advance(w, &c);
-    w->written += w->fill;
-    w->fill = 0;
-    w->status = SPK_OK;
-    w->error[0] = 0;
-    return SPK_OK;
-}
-
-/* Whole records, checked before. */
-SPKI_FN spk_result spki_sfw_write(spk_spikefile_writer *w, const void *records, size_t count)
-{
-    const uint8_t *from = (const uint8_t *)records;
-    while (count > 0) {
-        size_t n;
-        if (w->fill == w->desc.chunk_records && spki_sfw_chunk(w) != SPK_OK) return w->status;
-        n = SPKI_MIN(count, (size_t)(w->desc.chunk_records - w->fill));
-        memcpy(spki_sfw_record(w, w->fill), from, n * SPKI_SF_RECORD);
-        w->fill += (uint32_t)n;
-        w->taken += n;
-        from += n * SPKI_SF_RECORD;
-        count -= n;
-    }
-    return w->fill == w->desc.chunk_records ? spki_sfw_chunk(w) : SPK_OK;
-}
-
-/* -- beginning -- */
-
-SPKI_FN const char *spki_sfw_check(const spk_spikefile_desc *d, spk_result *result)
-{
-    *result = SPK_ERR_UNINITIALISED;
-    if (d->begin_sentinel || d->end_sentinel)
-        return "the descriptor's sentinels are not 0: start it with = {0}";
-    *result = SPK_ERR_RANGE;
-    if ((uint32_t)d->kind > SPK_SPIKEFILE_EVENTS) return "desc.kind is none";
-    if ((uint32_t)d->codec > SPK_SPIKEFILE_ZSTD) return "desc.codec is none";
-    if (!(d->dt_ms >= 0.0 && d->dt_ms < 1e15)) return "desc.dt_ms is negative, NaN or absurd";
-    if (d->chunk_records > SPKI_SF_RECORDS_MAX) return "desc.chunk_records is above 1,048,576";
-    *result = SPK_ERR_UNSUPPORTED;
-    if (!spki_sf_codec_known(d->codec)) return spki_sf_codec_flag(d->codec);
-    *result = SPK_OK;
-    return NULL;
-}
-
-SPKI_FN bool spki_sfw_memory(spk_spikefile_writer *w)
-{
-    const size_t n = w->desc.chunk_records, blocks = (n + SPKI_SF_BLOCK - 1) / SPKI_SF_BLOCK;
-    const size_t body =
-        w->desc.codec == SPK_SPIKEFILE_RAW ? n * SPKI_SF_RECORD : blocks * SPKI_SF_BLOCK_MAX;
-    w->chunk_room = SPKI_SF_HEAD_MAX + body + SPKI_OVERREAD + SPKI_SF_ALIGN;
-    w->records = (uint8_t *)spki_alloc_raw(&w->mem, n, SPKI_SF_RECORD);
-    w->chunk = (uint8_t *)spki_alloc_raw(&w->mem, w->chunk_room, 1);
-    w->scratch = (spki_sf_scratch *)spki_alloc_raw(&w->mem, 1, sizeof *w->scratch);
-    w->spine = (spki_sf_entry *)spki_alloc_raw(&w->mem, SPKI_SF_SPINE_MAX + 1, sizeof *w->spine);
-    if (w->desc.codec >= SPK_SPIKEFILE_LZ4) {
-        w->spare_room = body;
-        w->packed_room = spki_sf_squeezed(w->desc.codec, body);
-        w->spare = (uint8_t *)spki_alloc_raw(&w->mem, w->spare_room, 1);
-        w->packed = (uint8_t *)spki_alloc_raw(&w->mem, w->packed_room, 1);
-        if (!w->spare || !w->packed) return false;
-    }
-    return w->records && w->chunk && w->scratch && w->spine;
-}
-
-SPKI_FN void spki_sfw_new_file(spk_spikefile_writer *w)
-{
-    uint8_t bytes[SPKI_SF_HEAD];
-    spki_sf_slot slot;
-    w->head.kind = w->desc.kind;
-    w->head.dt_ms = w->desc.dt_ms;
-    w->head.width = w->desc.width;
-    w->head.height = w->desc.height;
-    spki_sf_head_put(bytes, &w->head);
-    memset(&slot, 0, sizeof slot);
-    slot.end = SPKI_SF_HEAD;
-    spki_sf_slot_put(bytes + SPKI_SF_SLOT, &slot);
-    w->link = spki_load64_le(bytes + 56);
-    w->end = SPKI_SF_HEAD;
-    if (spki_sf_write(&w->file, bytes, SPKI_SF_HEAD, 0) != SPKI_SF_HEAD ||
-        (w->desc.sync && !spki_sf_sync(&w->file)))
-        spki_sfw_fail(w, SPK_ERR_IO, "the header cannot be written: %s", w->file.why);
-}
-
-/* The whole blocks of a chunk that was cut, which the reader has in memory, go on as new records.
- */
-SPKI_FN void spki_sfw_salvaged(spk_spikefile_writer *w, spk_spikefile *old)
-{
-    old->chunk = old->tail;
-    old->payload = old->tail_body + old->tail.head_bytes;
-    for (uint32_t k = 0; k < old->tail.blocks && w->status == SPK_OK; k++) {
-        const uint32_t n = spki_sf_block_records(&old->tail, k);
-        const uint8_t *records = NULL;
-        spki_sf_place place;
-        if (spki_sf_place_get(&old->tail, k, &place))
-            records = spki_sfr_block(old, &place, n, old->out);
-        if (!records) return; /* no writer of ours made it */
-        (void)spki_sfw_write(w, records, n);
-    }
-}
-
-/* The file that is there is read with a reader of our own, with all that it does about files that
-   were cut. */
-SPKI_FN void spki_sfw_old_file(spk_spikefile_writer *w, spk_spikefile *old)
-{
-    const spk_spikefile_desc *d = &w->desc;
-    const spki_sf_chunk *last = &old->last;
-    w->head = old->head;
-    w->link = old->head.hash;
-    w->end = SPKI_SF_HEAD;
-    w->sequence = old->sequence;
-    if (old->status != SPK_OK || old->headless) {
-        spki_sfw_fail(w, old->status != SPK_OK ? old->status : SPK_ERR_FORMAT,
-                      "cannot be appended to: %s", old->status != SPK_OK ? old->error : old->lost);
-    } else if (d->kind != w->head.kind || (d->width && d->width != w->head.width) ||
-               (d->height && d->height != w->head.height) ||
-               (d->dt_ms != 0.0 && d->dt_ms != w->head.dt_ms)) {
-        spki_sfw_fail(w, SPK_ERR_RANGE,
-                      "holds %s of %u x %u with dt_ms %g, the descriptor says otherwise",
-                      w->head.kind == SPK_SPIKEFILE_EVENTS ? "events" : "spikes",
-                      (unsigned)w->head.width, (unsigned)w->head.height, w->head.dt_ms);
-    }
-    if (w->status != SPK_OK) return;
-    if (old->have_last) {
-        w->spine_count = last->spine;
-        for (uint32_t k = 0; k < last->spine; k++) w->spine[k] = spki_sf_entry_get(last, k);
-        spki_sfw_advance(w, last);
-    }
-    spki_sf_close(&old->file); /* Windows cuts no file that is mapped */
-    if (!spki_sf_cut(&w->file, w->end))
-        spki_sfw_fail(w, SPK_ERR_IO, "cannot be cut behind its last whole chunk, at offset %llu",
-                      (unsigned long long)w->end);
-    else if (!spki_sfw_publish(w, w->end, w->last) || !spki_sfw_publish(w, w->end, w->last))
-        spki_sfw_fail(w, SPK_ERR_IO, "its header cannot be written: %s", w->file.why);
-    else if (old->salvaged)
-        spki_sfw_salvaged(w, old);
-}
-
-SPKI_FN spk_spikefile_writer *spki_sfw_open(const char *path, const spk_spikefile_desc *desc,
-                                            spki_sf_mode mode)
-{
-    spki_mem mem;
-    spk_spikefile_writer *w;
-    spk_spikefile *old = NULL;
-    spk_result result = SPK_OK;
-    const char *why;
-    const bool sound = desc && !desc->begin_sentinel && !desc->end_sentinel;
-    spki_mem_init(&mem, sound ? &desc->allocator : NULL, sound ? desc->memory_limit : 0);
-    w = (spk_spikefile_writer *)spki_alloc(&mem, 1, sizeof *w);
-    if (!w) return NULL;
-    w->mem = mem;
-    w->t_before = INT64_MIN;
-    w->t_first = INT64_MAX;
-    if (desc) w->desc = *desc;
-    snprintf(w->path, sizeof w->path, "%s", path ? path : "(null)");
-    why = spki_sfw_check(&w->desc, &result);
-    if (!w->desc.chunk_records) w->desc.chunk_records = 65536;
-    if (!path)
-        spki_sfw_fail(w, SPK_ERR_NULL, "the path is NULL");
-    else if (why)
-        spki_sfw_fail(w, result, "%s", why);
-    else if (!spki_sfw_memory(w))
-        spki_sfw_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory to write");
-    else if ((result = spki_sf_open(&w->file, path, mode)) != SPK_OK)
-        spki_sfw_fail(w, result, "cannot be opened for writing: %s", w->file.why);
-    if (w->status != SPK_OK) return w;
-    if (mode == SPKI_SF_CREATE) {
-        spki_sfw_new_file(w);
-    } else {
-        spk_spikefile_read_desc d;
-        memset(&d, 0, sizeof d);
-        d.allocator = w->desc.allocator;
-        d.memory_limit = w->desc.memory_limit;
-        old = spk_spikefile_open(path, &d);
-        if (old)
-            spki_sfw_old_file(w, old);
-        else
-            spki_sfw_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory to read it");
-        spk_spikefile_close(old);
-    }
-    w->ready = w->status == SPK_OK;
-    return w;
-}
-
-SPIKELIB_API spk_spikefile_writer *spk_spikefile_create(const char *path,
-                                                        const spk_spikefile_desc *desc)
-{
-    return spki_sfw_open(path, desc, SPKI_SF_CREATE);
-}
-
-SPIKELIB_API spk_spikefile_writer *spk_spikefile_append(const char *path,
-                                                        const spk_spikefile_desc *desc)
-{
-    return spki_sfw_open(path, desc, SPKI_SF_APPEND);
-}
-
-/* -- going on -- */
-
-SPKI_FN spk_result spki_sfw_ready(spk_spikefile_writer *w, spk_spikefile_kind kind,
-                                  const void *records, size_t count)
-{
-    if (!w) return SPK_ERR_NULL;
-    if (!w->ready) return w->status;
-    if (kind != w->head.kind)
-        return spki_sfw_fail(w, SPK_ERR_STATE, "holds %s, not %s", kind ? "spikes" : "events",
-                             kind ? "events" : "spikes");
-    if (!records && count) return spki_sfw_fail(w, SPK_ERR_NULL, "the records are NULL");
-    for (size_t k = 0; k < count; k++) {
-        const spk_spike *spike = (const spk_spike *)records + k;
-        const spk_event *event = (const spk_event *)records + k;
-        if (kind == SPK_SPIKEFILE_SPIKES && spike->step > INT64_MAX)
-            return spki_sfw_fail(w, SPK_ERR_RANGE, "spike %llu: step %llu is not below 2^63",
-                                 (unsigned long long)k, (unsigned long long)spike->step);
-        if (kind == SPK_SPIKEFILE_EVENTS && event->polarity > 1)
-            return spki_sfw_fail(w, SPK_ERR_RANGE, "event %llu: polarity %u is neither 0 nor 1",
-                                 (unsigned long long)k, (unsigned)event->polarity);
-    }
-    return SPK_OK;
-}
-
-SPIKELIB_API spk_result spk_spikefile_write_spikes(spk_spikefile_writer *writer,
-                                                   const spk_spike *spikes, size_t count)
-{
-    const spk_result result = spki_sfw_ready(writer, SPK_SPIKEFILE_SPIKES, spikes, count);
-    return result == SPK_OK ? spki_sfw_write(writer, spikes, count) : result;
-}
-
-SPIKELIB_API spk_result spk_spikefile_write_events(spk_spikefile_writer *writer,
-                                                   const spk_event *events, size_t count)
-{
-    const spk_result result = spki_sfw_ready(writer, SPK_SPIKEFILE_EVENTS, events, count);
-    return result == SPK_OK ? spki_sfw_write(writer, events, count) : result;
-}
-
-/* A recorder hands the same items again after a refusal, of which some may have been taken. */
-SPIKELIB_API bool spk_spikefile_record(void *writer, uint64_t step, const void *items, size_t count)
-{
-    spk_spikefile_writer *w = (spk_spikefile_writer *)writer;
-    const spk_spike *spikes = (const spk_spike *)items;
-    (void)step;
-    if (spki_sfw_ready(w, SPK_SPIKEFILE_SPIKES, items, count) != SPK_OK) return false;
-    for (size_t done = SPKI_MIN((size_t)w->again, count); done < count; done++) {
-        if (w->fill == w->desc.chunk_records && spki_sfw_chunk(w) != SPK_OK) {
-            w->again = (uint32_t)done;
-            return false;
-        }
-        memcpy(spki_sfw_record(w, w->fill++), &spikes[done], SPKI_SF_RECORD);
-        w->taken++;
-    }
-    w->again = 0;
-    return true;
-}
-
-SPIKELIB_API spk_result spk_spikefile_flush(spk_spikefile_writer *writer)
-{
-    if (!writer) return SPK_ERR_NULL;
-    return writer->ready ? spki_sfw_chunk(writer) : writer->status;
-}
-
-SPIKELIB_API uint64_t spk_spikefile_writer_count(const spk_spikefile_writer *writer)
-{
-    return writer ? writer->taken : 0;
-}
-
-SPIKELIB_API uint64_t spk_spikefile_writer_written(const spk_spikefile_writer *writer)
-{
-    return writer ? writer->written : 0;
-}
-
-SPIKELIB_API spk_result spk_spikefile_writer_status(const spk_spikefile_writer *writer)
-{
-    return writer ? writer->status : SPK_ERR_NULL;
-}
-
-SPIKELIB_API const char *spk_spikefile_writer_error(const spk_spikefile_writer *writer)
-{
-    return writer ? writer->error : "the spike file writer is NULL";
-}
-
-SPIKELIB_API spk_result spk_spikefile_writer_close(spk_spikefile_writer *writer)
-{
-    spki_mem mem;
-    spk_result result;
-    if (!writer) return SPK_OK;
-    result = spk_spikefile_flush(writer);
-    spki_sf_close(&writer->file);
-    mem = writer->mem;
-    spki_free(&mem, writer->records, writer->desc.chunk_records, SPKI_SF_RECORD);
-    spki_free(&mem, writer->chunk, writer->chunk_room, 1);
-    spki_free(&mem, writer->spare, writer->spare_room, 1);
-    spki_free(&mem, writer->packed, writer->packed_room, 1);
-    spki_free(&mem, writer->scratch, 1, sizeof *writer->scratch);
-    spki_free(&mem, writer->spine, SPKI_SF_SPINE_MAX + 1, sizeof *writer->spine);
-    spki_free(&mem, writer, 1, sizeof *writer);
-    return result;
-}
-#endif /* SPIKELIB_NO_EVENTS */
-#endif /* SPIKELIB_NO_SPIKEFILE */
 
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>park: sleeping on a word until it changes or a deadline passes ---- */

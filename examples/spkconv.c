@@ -1,5 +1,6 @@
 /* cc -O2 spkconv.c -o spkconv -lm -lpthread */
-/* Converts, cuts, indexes, checks and describes files of events. AEDAT4 with LZ4 or zstd and HDF5
+/* Converts, cuts, indexes, checks and describes files of events and of spikes, our own spike files
+   (.spk) among them. AEDAT4 with LZ4 or zstd and HDF5
    need their libraries: add -DSPIKELIB_LZ4 -llz4, -DSPIKELIB_ZSTD -lzstd, and
    -DSPIKELIB_HDF5 $(pkg-config --cflags --libs hdf5); `make` does where they are there. */
 #define SPIKELIB_NO_NET
@@ -35,7 +36,8 @@ static const char *const help =
     "  --shift                the first event's time becomes 0\n"
     "  --sort                 by time, where it runs back by less than 65,536 events\n"
     "  --no-triggers          leave them out (formats that hold none do so anyway)\n"
-    "  --lz4                  compress AEDAT4\n"
+    "  --lz4                  compress AEDAT4 and spike files\n"
+    "  --dt MS                .spk: spikes of neurons (from SONATA), in steps of MS\n"
     "others\n"
     "  --step US              of an index; default: 1,000,000\n"
     "  --json                 describe: one JSON object\n"
@@ -129,6 +131,11 @@ static int read_option(options *o, const char *name, const char *value)
             return fail("--region %s: it should be like 100,50,64,64", value);
         for (int k = 0; k < 4; k++) o->region[k] = (uint32_t)v[k];
         o->windowed = true;
+    } else if (strcmp(name, "--dt") == 0) {
+        char *end;
+        o->out.dt_ms = strtod(value, &end);
+        if (end == value || *end || !(o->out.dt_ms > 0))
+            return fail("--dt %s: it should be a number of milliseconds, like 0.1", value);
     } else {
         if (!read_integers(value, "", v, 1)) return fail("%s %s: it is no number", name, value);
         if (strcmp(name, "--begin") == 0) o->begin = v[0];
@@ -143,7 +150,8 @@ static int read_option(options *o, const char *name, const char *value)
 static int read_arguments(options *o, int argc, char **argv)
 {
     static const char *const valued[] = {"--from",  "--to",     "--columns", "--unit", "--size",
-                                         "--begin", "--region", "--end",     "--step"};
+                                         "--begin", "--region", "--end",     "--step",
+                                         "--dt"};
     for (int k = 1; k < argc; k++) {
         const char *a = argv[k];
         bool has_value = false;
@@ -393,7 +401,7 @@ static size_t select_events(const options *o, spk_event *e, size_t n)
 static bool holds_triggers(spk_event_format format)
 {
     return format == SPK_FORMAT_EVT2 || format == SPK_FORMAT_EVT3 || format == SPK_FORMAT_CSV ||
-           format == SPK_FORMAT_TEXT || format == SPK_FORMAT_AEDAT4;
+           format == SPK_FORMAT_TEXT || format == SPK_FORMAT_AEDAT4 || format == SPK_FORMAT_SPIKES;
 }
 
 static bool ends_in(const char *name, const char *end)
@@ -405,8 +413,9 @@ static bool ends_in(const char *name, const char *end)
 /* What the writer will make of the name; the formats whose writers hold triggers. */
 static bool wants_triggers(const options *o)
 {
-    static const char *const ends[] = {".evt2", ".evt3", ".raw", ".csv", ".txt", ".aedat4"};
-    if (o->no_triggers) return false;
+    static const char *const ends[] = {".evt2", ".evt3", ".raw", ".csv", ".txt", ".aedat4",
+                                       ".spk"};
+    if (o->no_triggers || o->out.dt_ms > 0) return false;
     if (o->out.format != SPK_FORMAT_AUTO) return holds_triggers(o->out.format);
     for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++)
         if (ends_in(o->to, ends[k])) return true;

@@ -32,6 +32,7 @@ refused a_missing_file 'none.raw: cannot be opened' describe "$D/none.raw" --jso
 refused an_unknown_command 'no command "shrink"' shrink "$D/a.csv"
 refused an_unknown_option 'no option --fast' describe "$D/a.csv" --fast
 refused a_bad_number 'no number' cut "$D/a.csv" "$D/b.csv" --begin soon
+refused a_bad_step 'like 0.1' convert "$D/a.csv" "$D/b.spk" --dt 0
 refused a_bad_region 'like 100,50,64,64' cut "$D/a.csv" "$D/b.csv" --region 1,2,3
 refused an_unknown_format 'no format "evt9"' convert "$D/a.csv" "$D/b" --to evt9
 refused a_name_without_a_format 'tells no format' convert "$D/a.csv" "$D/b.what"
@@ -56,6 +57,22 @@ conv convert "$D/back.txt" "$D/b.csv" --from text --columns "t x y p" --sort --s
 same_text spkconv_sorts $'#geometry:10,10\nt,x,y,p\n1,2,2,0\n2,3,3,1\n3,1,1,1' "$D/b.csv"
 conv index "$D/a.csv" --step 4 >"$D/index"
 same_text spkconv_indexes $'t_us,event,events\n0,0,1\n4,1,1\n8,2,1' "$D/index"
+
+# -- spike files of our own --
+printf '#geometry:400,300\nt,x,y,p\n1,2,3,1\n5,4,6,0\n#trigger 7 2 1\n9,300,7,1\n' >"$D/a.csv"
+conv convert "$D/a.csv" "$D/a.spk" >/dev/null
+conv convert "$D/a.spk" "$D/b.csv" >/dev/null
+check spkconv_to_and_from_spike_files cmp "$D/a.csv" "$D/b.csv"
+conv index "$D/a.spk" --step 4 >"$D/index"
+same_text spkconv_indexes_spike_files $'t_us,event,events\n0,0,1\n4,1,1\n8,2,1' "$D/index"
+conv cut "$D/a.spk" "$D/b.spk" --begin 5 --end 9 >/dev/null
+conv convert "$D/b.spk" "$D/b.csv" >/dev/null
+same_text spkconv_cuts_spike_files $'#geometry:400,300\nt,x,y,p\n5,4,6,0\n#trigger 7 2 1' "$D/b.csv"
+head -c -5 "$D/a.spk" >"$D/cut.spk"
+refused a_spike_file_that_was_cut 'make no sense' check "$D/cut.spk"
+conv convert "$D/a.csv" "$D/neurons.spk" --dt 0.001 >/dev/null
+check spkconv_spikes_of_neurons bash -c "'$D/spkconv' describe '$D/neurons.spk' --json |
+    grep -q '\"spikes\", .*\"events\": 3, .*\"t_last_us\": 9, \"sum_t\": 15, \"sum_x\": 306,'"
 
 # -- the recordings --
 if [ ! -d "$E" ]; then skip spkconv_recordings "no $E"; exit 0; fi
@@ -88,6 +105,29 @@ describes davis346_demo01.aedat4 "$(line aedat4 346 260 319512 166736 152776 164
 describes dvs.es "$(line es 320 240 473225 270001 203224 0 999000 200862071000 72946016 57092979 0)"
 describes slider_depth_chunk.txt "$(line text 0 0 50000 21147 28853 3811 174156 4724578334 \
     5741863 5095686 0)"
+# Of these the README gives no sums of t, x and y: a second reader, od and awk, adds them up.
+sums=$(tail -c +94 "$E/ncars_sample.dat" | od -An -v -w8 -t u4 |
+    awk '{ t += $1; x += $2 % 16384; y += int($2 / 16384) % 16384 } END { print t, x, y }')
+describes ncars_sample.dat "$(line dat 0 0 2009 1350 659 0 99952 $sums 0)"
+sums=$(od -An -v -w5 -t u1 "$E/nmnist_sample.bin" |
+    awk '{ t += $3 % 128 * 65536 + $4 * 256 + $5; x += $1; y += $2 } END { print t, x, y }')
+describes nmnist_sample.bin "$(line nmnist 0 0 4325 2145 2180 654 311175 $sums 0)"
+sums=$(tail -n +2 "$E/sonata_one_pop_spikes.csv" |
+    awk '{ t += int($1 * 1000 + 0.5); x += $3 } END { print t, x, 0 }')
+describes sonata_one_pop_spikes.csv "$(line sonata 0 0 124 124 0 136600 958000 $sums 0)"
+describes sonata_one_pop_spikes.h5 "$(line sonata 0 0 124 124 0 136600 958000 $sums 0)"
+
+# Spikes of neurons go through our own files and text, and come back.
+neurons() { # neurons FILE
+    conv convert "$E/$1" "$D/neurons.spk" --dt 0.001 >/dev/null || return 1
+    conv convert "$D/neurons.spk" "$D/neurons.csv" >/dev/null || return 1
+    [ "$(conv describe "$D/neurons.csv" --json | sed 's/.*"events"/"events"/')" = \
+        "$(conv describe "$E/$1" --json | sed 's/.*"events"/"events"/')" ]
+}
+check spkconv_sonata_text_through_spike_files neurons sonata_one_pop_spikes.csv
+if [ -n "$(library hdf5)" ]; then
+    check spkconv_sonata_hdf5_through_spike_files neurons sonata_one_pop_spikes.h5
+else skip spkconv_sonata_hdf5_through_spike_files "no libhdf5"; fi
 
 # Through a chain of formats and back to text: the same lines.
 chain() { # chain FILE FORMAT...
@@ -103,6 +143,13 @@ chain() { # chain FILE FORMAT...
     conv convert "$from" "$D/last.csv" >/dev/null || return 1
     grep -v '^#' "$D/first.csv" | cmp - <(grep -v '^#' "$D/last.csv")
 }
-check spkconv_chain_of_formats_loses_nothing chain gen3.evt2.raw evt2 npy aedat4 txt es evt3 dat
+check spkconv_chain_of_formats_loses_nothing chain gen3.evt2.raw evt2 npy \
+    aedat4 txt spk es evt3 dat
+check spkconv_nmnist_there_and_back chain nmnist_sample.bin spk bin npy bin
+whole() { # whole FILE: bytes that come back through a spike file
+    conv convert "$E/$1" "$D/whole.spk" >/dev/null && conv convert "$D/whole.spk" "$D/back.${1##*.}" &&
+        cmp "$E/$1" "$D/back.${1##*.}"
+}
+check spkconv_nmnist_comes_back_to_the_byte whole nmnist_sample.bin
 check spkconv_keeps_triggers bash -c "'$D/spkconv' convert '$E/vga640_triggers.evt3.raw' \
     '$D/t.aedat4' && '$D/spkconv' describe '$D/t.aedat4' --json | grep -q '\"triggers\": 4157,'"

@@ -220,7 +220,9 @@ typedef struct spk_event_writer_desc {
                                 cannot do without (ES) */
     bool no_vectors;         /* EVT3: every event by itself */
     bool as_stored;          /* y of the events runs upwards, as ES has it */
-    bool lz4;                /* AEDAT4: packets are compressed (SPIKELIB_LZ4) */
+    bool lz4;                /* AEDAT4, spike files: compressed (SPIKELIB_LZ4) */
+    double dt_ms;            /* spike files: the events are spikes of neurons (x | y << 16, as they
+                                are read from SONATA), kept in steps of this; default: events */
     /* Where the bytes go instead of a file (the path is then NULL, the format given). Returns how
        many it took; fewer than `size` is an error. default: a file */
     size_t (*write)(void *ctx, const void *data, size_t size);

@@ -322,7 +322,7 @@ SPKI_FN bool spki_aedat3_records(spk_decoder *d, spki_aedat3 *s, spki_io *io)
         s->unpacked = true;
         s->body_at = 0;
     }
-    while (s->left > 0 && io->out < io->out_end) {
+    while (s->left > 0 && io->out < io->out_end && d->result == SPK_OK) {
         const uint8_t *p;
         size_t there, n = 1;
         if (packed) {

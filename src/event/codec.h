@@ -69,7 +69,8 @@ struct spk_decoder {
     const uint8_t *io_start;  /* of the call of `decode` under way: its first byte, at `at` */
     const struct spki_io *io; /* that call's, and where its first event goes */
     const spk_event *io_out;
-    bool finished, ended, by_path;
+    bool finished, ended;
+    bool by_path; /* `name` can be opened */
     /* Events that did not fit the caller's array. */
     spk_event spill[2 * SPKI_EVENT_ROOM];
     size_t spill_next, spill_count;
@@ -146,6 +147,12 @@ SPKI_FN void spki_decoder_beside(spk_decoder *decoder, int64_t t_us)
     spki_decoder_epoch(decoder, t_us);
 }
 
+/* A time as the caller wants it. Damaged files hold any times: it wraps instead of overflowing. */
+SPKI_INLINE int64_t spki_decoder_shifted(const spk_decoder *decoder, int64_t t_us)
+{
+    return (int64_t)((uint64_t)t_us - (uint64_t)decoder->shift_us);
+}
+
 /* An event, its second half being x | y << 16 | polarity << 32 | kind << 40 | source << 48. Times
    are the stream's own; shift_time is seen to afterwards. */
 SPKI_INLINE void spki_event_store(spk_event *out, int64_t t_us, uint64_t rest)
@@ -184,7 +191,7 @@ SPKI_FN void spki_decoder_trigger(spk_decoder *decoder, spki_io *io, const spk_t
                              (decoder->source_bits + ((uint64_t)trigger->source << 48)));
     if (c->trigger) {
         spk_trigger copy = *trigger;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->trigger(c->ctx, &copy);
     }
@@ -197,7 +204,7 @@ SPKI_FN void spki_decoder_imu(spk_decoder *decoder, const spk_imu *imu)
     decoder->stats.imu++;
     if (c->imu) {
         spk_imu copy = *imu;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->imu(c->ctx, &copy);
     }
@@ -210,11 +217,11 @@ SPKI_FN void spki_decoder_frame(spk_decoder *decoder, const spk_frame *frame)
     decoder->stats.frames++;
     if (c->frame) {
         spk_frame copy = *frame;
-        copy.t_us -= decoder->shift_us;
-        copy.start_us -= decoder->shift_us;
-        copy.end_us -= decoder->shift_us;
-        copy.exposure_start_us -= decoder->shift_us;
-        copy.exposure_end_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
+        copy.start_us = spki_decoder_shifted(decoder, copy.start_us);
+        copy.end_us = spki_decoder_shifted(decoder, copy.end_us);
+        copy.exposure_start_us = spki_decoder_shifted(decoder, copy.exposure_start_us);
+        copy.exposure_end_us = spki_decoder_shifted(decoder, copy.exposure_end_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->frame(c->ctx, &copy);
     }
@@ -227,7 +234,7 @@ SPKI_FN void spki_decoder_extra(spk_decoder *decoder, const spk_extra *extra)
     decoder->stats.extras++;
     if (c->extra) {
         spk_extra copy = *extra;
-        copy.t_us -= decoder->shift_us;
+        copy.t_us = spki_decoder_shifted(decoder, copy.t_us);
         copy.source = (uint16_t)(copy.source + decoder->desc.source);
         c->extra(c->ctx, &copy);
     }

@@ -143,7 +143,7 @@ SPKI_FN void spki_decoder_account(spk_decoder *d, spk_event *out, size_t count)
     if (count == 0) return;
     if (d->desc.shift_time) {
         spki_decoder_epoch(d, out[0].t_us);
-        for (k = 0; k < count; k++) out[k].t_us -= d->shift_us;
+        for (k = 0; k < count; k++) out[k].t_us = spki_decoder_shifted(d, out[k].t_us);
     }
     if (d->mixed) {
         for (k = 0; k < count; k++) {

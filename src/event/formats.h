@@ -15,6 +15,9 @@
 #include "nmnist.h"
 #include "npy.h"
 #include "npy_write.h"
+#ifndef SPIKELIB_NO_SPIKEFILE
+#include "spikefile_events.h"
+#endif
 #include "text.h"
 #include "text_write.h"
 
@@ -24,6 +27,9 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
 {
     static const spki_codec *const list[] = {
         &spki_hdf5_codec,
+#ifndef SPIKELIB_NO_SPIKEFILE
+        &spki_spikes_codec,
+#endif
         &spki_es_codec,   &spki_aedat4_codec, &spki_aedat3_codec, &spki_aedat2_codec,
         &spki_evt3_codec, &spki_evt2_codec,   &spki_evt21_codec,  &spki_evt4_codec,
         &spki_npy_codec,  &spki_dat_codec,    &spki_sonata_text_codec, &spki_csv_codec,
@@ -35,6 +41,9 @@ SPKI_FN const spki_codec *spki_codec_at(size_t index)
 SPKI_FN const spki_encoder *spki_encoder_at(size_t index)
 {
     static const spki_encoder *const list[] = {
+#ifndef SPIKELIB_NO_SPIKEFILE
+        &spki_spikes_encoder,
+#endif
         &spki_evt3_encoder, &spki_evt2_encoder,   &spki_dat_encoder,
         &spki_es_encoder,   &spki_nmnist_encoder, &spki_aedat4_encoder,
         &spki_csv_encoder,  &spki_npy_encoder,    &spki_text_encoder,

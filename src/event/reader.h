@@ -25,6 +25,7 @@ SPKI_FN void spki_events_open_file(spk_events *in, const char *path)
         spki_decoder_fail(d, SPK_ERR_IO, NULL, "cannot be opened: %s", spki_file_why());
         return;
     }
+    d->by_path = true;
     setvbuf(in->file, NULL, _IONBF, 0);
     in->buffer = (uint8_t *)spki_alloc_raw(&d->mem, SPKI_READ_BUFFER, 1);
     if (!in->buffer) spki_decoder_fail(d, SPK_ERR_OUT_OF_MEMORY, NULL, "no memory to read it");

@@ -43,6 +43,8 @@ SPKI_FN void spki_writer_configure(spk_event_writer *w)
         spki_writer_fail(w, SPK_ERR_NULL, "the path and spk_event_writer_desc.write are NULL");
     else if (w->name && d->write)
         spki_writer_fail(w, SPK_ERR_RANGE, "a path and spk_event_writer_desc.write: one is enough");
+    else if (!(d->dt_ms >= 0.0 && d->dt_ms < 1e9)) /* not NaN either */
+        spki_writer_fail(w, SPK_ERR_RANGE, "spk_event_writer_desc.dt_ms is %g", d->dt_ms);
     if (w->result == SPK_OK) w->encoder = spki_writer_choose(w);
 }
 
@@ -54,7 +56,7 @@ SPKI_FN void spki_writer_start(spk_event_writer *w)
         spki_writer_fail(w, SPK_ERR_OUT_OF_MEMORY, "no memory for its buffer");
         return;
     }
-    if (w->name) {
+    if (w->name && w->encoder->format != SPK_FORMAT_SPIKES) { /* which opens its own */
         w->file = spki_file_open(w->name, "wb");
         if (!w->file) {
             spki_writer_fail(w, SPK_ERR_IO, "cannot be opened for writing: %s", spki_file_why());
