@@ -1239,7 +1239,8 @@ typedef struct spk_decoder spk_decoder;
 
 /* Decodes a stream that arrives in pieces, cut anywhere: the same events as from a file. Where no
    format is given, up to 4,096 bytes are gathered until the content tells it. A stream without a
-   header needs `format`. Errors, Thread, Ownership: as spk_events_open. */
+   header had better have `format`: of those only Prophesee's words are told, by their times.
+   Errors, Thread, Ownership: as spk_events_open. */
 SPIKELIB_API spk_decoder *spk_decoder_create(const spk_events_desc *desc);
 /* Hands over the next bytes, which are then read with spk_decoder_read until that returns 0; till
    then they stay the caller's and valid. Errors: SPK_ERR_STATE while earlier bytes are unread or
@@ -23276,7 +23277,7 @@ SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t 
 /* What the first rows of a column have in common. */
 typedef struct spki_looks {
     bool whole, sign, pixel, rising; /* no fraction; -1, 0 or 1; 0 to 65,535; never falls */
-    bool point;                      /* written with a point */
+    bool point, moves;               /* written with a point; not the same everywhere */
     double last;
 } spki_looks;
 
@@ -23290,7 +23291,15 @@ SPKI_FN void spki_look_at(spki_looks *l, double value, bool first)
     if (value != -1.0 && value != 0.0 && value != 1.0) l->sign = false;
     if (!(value >= 0.0 && value <= 65535.0)) l->pixel = false;
     if (!(value >= l->last)) l->rising = false;
+    if (value != l->last) l->moves = true;
     l->last = value;
+}
+
+/* Seconds, as times look that have no unit? "12.0", "13.0" are none: a table of floats writes whole
+   microseconds so. */
+SPKI_FN bool spki_look_seconds(const spki_looks *l)
+{
+    return !l->whole || (l->point && !l->moves);
 }
 
 /* The orders that are known: the first that fits with a time that rises, else the first that
@@ -23405,7 +23414,7 @@ SPKI_FN void spki_text_size(spki_text_state *s, const uint8_t *at, const uint8_t
 
 /* One line of the beginning. False: it is no text of events. */
 SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, spki_looks *looks,
-                            uint32_t *rows, uint32_t *fields, bool *point)
+                            uint32_t *rows, uint32_t *fields)
 {
     const uint8_t *at = line, *end = line + n, *field;
     bool comment = n > 0 && (*line == '#' || *line == '%'), all = true;
@@ -23420,6 +23429,7 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     }
     if (comment) at++;
     while (count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+        value[count] = 0.0;
         if (!spki_is_number(field, m, &value[count])) all = false;
         points[count] = spki_has_point(field, m);
         count++;
@@ -23443,12 +23453,17 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     *fields = count;
     if (!s->names && !all) return false;
     for (m = 0; m < count; m++) {
-        if (!s->names || s->columns.role[m] == SPKI_ROLE_T) *point = *point || points[m];
-        if (!s->names) spki_look_at(&looks[m], value[m], *rows == 0);
-        if (!s->names && points[m]) looks[m].point = true;
+        spki_look_at(&looks[m], value[m], *rows == 0);
+        if (points[m]) looks[m].point = true;
     }
     (*rows)++;
     return true;
+}
+
+/* Bytes of a mark that some editors put in front of UTF-8. */
+SPKI_FN size_t spki_text_mark(const uint8_t *p, size_t n)
+{
+    return n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
 /* What the lines of the beginning are. `end`: the stream ends here, otherwise the last line may not
@@ -23458,9 +23473,10 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
     spki_looks looks[SPKI_COLUMNS_MOST];
     const uint8_t *stop = p + n, *next;
     uint32_t rows = 0, fields = 0, k;
-    bool point = false;
+    bool seconds = false;
     memset(looks, 0, sizeof looks);
     s->columns.power = SPKI_POWER_UNKNOWN;
+    p += spki_text_mark(p, n);
     for (; p < stop && rows < SPKI_LINES_LOOK; p = next) {
         const uint8_t *line_end = (const uint8_t *)memchr(p, '\n', (size_t)(stop - p));
         size_t m;
@@ -23472,7 +23488,7 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         for (k = 0; k < m; k++)
             if ((p[k] < 0x20 && p[k] != '\t') || p[k] == 0x7f) return false;
         if (m > 0 && (memchr(p, ',', m) || memchr(p, ';', m))) s->commas = true;
-        if (!spki_text_look(s, p, m, looks, &rows, &fields, &point)) return false;
+        if (!spki_text_look(s, p, m, looks, &rows, &fields)) return false;
     }
     if (rows == 0) return s->names;
     if (!s->names) {
@@ -23482,11 +23498,11 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
             memcpy(s->columns.role, order, sizeof order);
             s->columns.count = 4;
         } else if (!spki_columns_by_looks(&s->columns, looks, fields)) return false;
-        for (k = 0, point = false; k < fields; k++)
-            if (s->columns.role[k] == SPKI_ROLE_T) point = looks[k].point || !looks[k].whole;
     }
+    for (k = 0; k < fields && k < s->columns.count; k++)
+        if (s->columns.role[k] == SPKI_ROLE_T) seconds = spki_look_seconds(&looks[k]);
     if (s->columns.power == SPKI_POWER_UNKNOWN) {
-        s->columns.power = point ? 6 : 0;
+        s->columns.power = seconds ? 6 : 0;
         if (spki_columns_have(&s->columns, SPKI_ROLE_NODE)) s->columns.power = 3; /* SONATA's */
     }
     return true;
@@ -23545,6 +23561,7 @@ SPKI_FN bool spki_text_decide(spk_decoder *d, spki_text_state *s, spki_io *io)
     }
     spki_columns_unit(d, &s->columns);
     if (s->width) spki_decoder_size(d, s->width, s->height);
+    io->in += spki_text_mark(io->in, there);
     s->decided = true;
     return true;
 }
@@ -23939,7 +23956,7 @@ SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
 #else
     field->swap = !big && *text == '<';
 #endif
-    if (field->kind == 'f') return field->size == 4 || field->size == 8;
+    if (field->kind == 'f') return field->size == 2 || field->size == 4 || field->size == 8;
     if (field->kind == 'i' || field->kind == 'u')
         return field->size == 1 || field->size == 2 || field->size == 4 || field->size == 8;
     if (field->kind == 'b') return field->size == 1;
@@ -24037,6 +24054,11 @@ SPKI_FN double spki_npy_float(const uint8_t *p, const spki_npy_field *f)
     uint32_t half = (uint32_t)bits;
     double wide;
     float narrow;
+    if (f->size == 2) { /* as a float whose exponent is 112 too small */
+        half = (half & 0x7fffu) << 13 | (half & 0x8000u) << 16;
+        memcpy(&narrow, &half, 4);
+        return (double)narrow * 5192296858534827628530496329220096.0 * ((half & 0x0f800000u) == 0x0f800000u ? 1e300 : 1.0);
+    }
     if (f->size == 4) {
         memcpy(&narrow, &half, 4);
         return (double)narrow;
@@ -24108,7 +24130,7 @@ SPKI_FN bool spki_npy_study(spki_npy *s, const uint8_t *data, uint64_t rows, boo
                          row == 0);
     if (!named && !spki_columns_by_looks(&s->columns, looks, s->fields)) return false;
     for (k = 0; k < s->fields && s->columns.power == SPKI_POWER_UNKNOWN; k++)
-        if (s->columns.role[k] == SPKI_ROLE_T) s->columns.power = looks[k].whole ? 0 : 6;
+        if (s->columns.role[k] == SPKI_ROLE_T) s->columns.power = spki_look_seconds(&looks[k]) ? 6 : 0;
     return true;
 }
 
@@ -26106,6 +26128,22 @@ SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
                                                                                  : SPKI_SNIFF_NO;
 }
 
+/* The name fits, and no header says the format: what may be behind a header without the key. */
+SPKI_FN bool spki_raw_accept(const uint8_t *head, size_t size, spk_event_format format)
+{
+    spki_raw_header h;
+    spki_io io;
+    bool legacy;
+    memset(&h, 0, sizeof h);
+    memset(&io, 0, sizeof io);
+    io.in = head;
+    io.in_end = head + size;
+    io.last = true;
+    (void)spki_raw_read_header(&h, &io);
+    return !h.unknown_format &&
+           spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format;
+}
+
 /* -- what the decoders share -- */
 
 typedef struct spki_raw_state {
@@ -26273,8 +26311,7 @@ SPKI_FN spki_sniff spki_evt2_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt2_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT2;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT2);
 }
 
 /* All words but CD. */
@@ -26473,8 +26510,7 @@ SPKI_FN spki_sniff spki_evt21_sniff(const uint8_t *head, size_t size, bool whole
 
 SPKI_FN bool spki_evt21_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT21;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT21);
 }
 
 /* Where no header is, the content told that it is EVT2.1: then it tells the word order, too. */
@@ -26560,8 +26596,7 @@ SPKI_FN spki_sniff spki_evt3_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt3_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT3;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT3);
 }
 
 /* The counter has 12 bits of 4,096 us. TIME_LOW, which is not monotonic, never tells a wrap. A
@@ -27177,8 +27212,7 @@ SPKI_FN spki_sniff spki_evt4_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt4_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT4;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT4);
 }
 
 SPKI_FN void spki_evt4_word(spk_decoder *d, spki_io *io, uint32_t w)
@@ -31437,7 +31471,7 @@ SPKI_FN void spki_spikes_decode(spk_decoder *d, spki_io *io)
         if (n > 0) continue;
         s->ended = spk_spikefile_status(s->file) == SPK_OK;
         if (s->ended) break;
-        if (spk_spikefile_status(s->file) != SPK_ERR_FORMAT) /* else a chunk: it goes on behind it */
+        if (spk_spikefile_status(s->file) != SPK_ERR_FORMAT) /* else it goes on behind the chunk */
             spki_decoder_fail(d, spk_spikefile_status(s->file), NULL, "%s",
                               spki_spikes_why(spk_spikefile_error(s->file)));
         else
@@ -31710,10 +31744,31 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
     return NULL;
 }
 
+/* Neither content nor name told: Prophesee's words without a header, if time goes on in them. */
+SPKI_FN const spki_codec *spki_sniff_bare(const spk_decoder *d)
+{
+    bool legacy;
+    spk_event_format format =
+        d->carried < 512 ? SPK_FORMAT_AUTO : spki_raw_guess(d->carry, d->carried, &legacy);
+    return format == SPK_FORMAT_AUTO ? NULL : spki_codec_of(format);
+}
+
+/* What wraps files of any kind, and is worth a sentence of its own; else NULL. */
+SPKI_FN const char *spki_sniff_packed(const uint8_t *head, size_t size)
+{
+    if (size < 6) return NULL;
+    if (memcmp(head, "PK\x03\x04", 4) == 0) return "ZIP, as .npz files are";
+    if (memcmp(head, "\x1f\x8b", 2) == 0) return "gzip";
+    if (memcmp(head, "BZh", 3) == 0) return "bzip2";
+    if (memcmp(head, "\xfd" "7zXZ", 5) == 0) return "xz";
+    return memcmp(head, "7z\xbc\xaf", 4) == 0 ? "7-Zip" : NULL;
+}
+
 /* Gathers the first bytes until they tell the format. True: it is known and has begun. */
 SPKI_FN bool spki_decoder_detect(spk_decoder *d)
 {
     const spki_codec *codec;
+    const char *packed;
     bool more, whole;
     size_t take = SPKI_MIN(d->left, SPKI_CARRY - d->carried);
     if (take > 0) memcpy(d->carry + d->carried, d->data, take);
@@ -31725,9 +31780,13 @@ SPKI_FN bool spki_decoder_detect(spk_decoder *d)
     codec = spki_sniff_content(d->carry, d->carried, whole, &more);
     if (!codec && !whole) return false;
     if (!codec) codec = spki_sniff_name(d);
+    packed = spki_sniff_packed(d->carry, d->carried);
+    if (!codec && !packed) codec = spki_sniff_bare(d);
     if (codec) return spki_decoder_begin(d, codec);
     if (d->carried == 0)
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "there is nothing in it");
+    else if (packed)
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "it is packed (%s): unpack it first", packed);
     else
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
                           "neither the content nor the name tells a known format; "

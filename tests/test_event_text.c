@@ -87,6 +87,24 @@ TEST(columns_by_names_and_by_looks)
     CHECK_EQ(text("t,x,y,p\n", NULL).events, 0); /* names alone are a file of no events */
 }
 
+/* Whole times written with a point are what a table of floats makes of microseconds; a mark in
+   front of UTF-8 belongs to no column. */
+TEST(tables_of_floats_and_marks_of_editors)
+{
+    text("t,x,y,p\n1023.0,1.0,2.0,1.0\n1030.0,3.0,4.0,0.0\n", NULL);
+    CHECK(is(&out[0], 1023, 1, 2, 1) && is(&out[1], 1030, 3, 4, 0));
+    text("1023.0 1.0 2.0 1.0\n1030.0 3.0 4.0 0.0\n", NULL);
+    CHECK(is(&out[0], 1023, 1, 2, 1) && is(&out[1], 1030, 3, 4, 0));
+    text("12.000 1 2 1\n12.000 3 4 0\n", NULL); /* all at once: seconds */
+    CHECK(is(&out[0], 12000000, 1, 2, 1));
+    text("12.000 1 2 1\n12.500 3 4 0\n", NULL);
+    CHECK(is(&out[1], 12500000, 3, 4, 0));
+    CHECK_EQ(text("\xef\xbb\xbfx,y,p,t\n1,2,1,5\n", NULL).events, 1);
+    CHECK(is(&out[0], 5, 1, 2, 1));
+    CHECK_EQ(text("\xef\xbb\xbf" "5 1 2 1\n6 3 4 0\n", NULL).events, 2);
+    CHECK(is(&out[0], 5, 1, 2, 1) && is(&out[1], 6, 3, 4, 0));
+}
+
 TEST(columns_that_the_caller_names)
 {
     spk_events_desc desc = {0};

@@ -412,6 +412,35 @@ TEST(headers_of_all_ages)
     heard_free(&h);
 }
 
+/* Old headers without the key, and words without a header or a name: time tells what they are. */
+TEST(words_are_told_by_their_time_where_nothing_else_says_what_they_are)
+{
+    char path[512];
+    heard h;
+    FILE *f;
+    spk_events_desc d = {0};
+    for (int header = 0; header < 2; header++) {
+        stream.size = 0;
+        if (header) put_text(&stream, "% Date 2014-02-28 13:37:42\n");
+        for (uint32_t k = 0; k < 200; k++)
+            put32(&stream, 8u << 28 | (k + 5)), put32(&stream, (k & 1) << 28 | k << 11 | k);
+        f = fopen(check_tmp(header ? "words.raw" : "words", path, sizeof path), "wb");
+        REQUIRE(f != NULL);
+        fwrite(stream.at, 1, stream.size, f);
+        fclose(f);
+        h = hear_file(path, d, 4096);
+        CHECK_STR(h.error, "");
+        CHECK_EQ(h.stats.format, SPK_FORMAT_EVT2);
+        CHECK_EQ(h.count, 200);
+        CHECK_EQ(h.events[0].t_us, 5 * 64);
+        heard_free(&h);
+        remove(path);
+    }
+    h = hear("PK\x03\x04 and so on", 14, d);
+    CHECK_HAS(h.error, "it is packed (ZIP, as .npz files are): unpack it first");
+    heard_free(&h);
+}
+
 /* -- DAT -- */
 
 TEST(dat_of_every_kind)

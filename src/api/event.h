@@ -192,7 +192,8 @@ typedef struct spk_decoder spk_decoder;
 
 /* Decodes a stream that arrives in pieces, cut anywhere: the same events as from a file. Where no
    format is given, up to 4,096 bytes are gathered until the content tells it. A stream without a
-   header needs `format`. Errors, Thread, Ownership: as spk_events_open. */
+   header had better have `format`: of those only Prophesee's words are told, by their times.
+   Errors, Thread, Ownership: as spk_events_open. */
 SPIKELIB_API spk_decoder *spk_decoder_create(const spk_events_desc *desc);
 /* Hands over the next bytes, which are then read with spk_decoder_read until that returns 0; till
    then they stay the caller's and valid. Errors: SPK_ERR_STATE while earlier bytes are unread or

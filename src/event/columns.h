@@ -155,7 +155,7 @@ SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t 
 /* What the first rows of a column have in common. */
 typedef struct spki_looks {
     bool whole, sign, pixel, rising; /* no fraction; -1, 0 or 1; 0 to 65,535; never falls */
-    bool point;                      /* written with a point */
+    bool point, moves;               /* written with a point; not the same everywhere */
     double last;
 } spki_looks;
 
@@ -169,7 +169,15 @@ SPKI_FN void spki_look_at(spki_looks *l, double value, bool first)
     if (value != -1.0 && value != 0.0 && value != 1.0) l->sign = false;
     if (!(value >= 0.0 && value <= 65535.0)) l->pixel = false;
     if (!(value >= l->last)) l->rising = false;
+    if (value != l->last) l->moves = true;
     l->last = value;
+}
+
+/* Seconds, as times look that have no unit? "12.0", "13.0" are none: a table of floats writes whole
+   microseconds so. */
+SPKI_FN bool spki_look_seconds(const spki_looks *l)
+{
+    return !l->whole || (l->point && !l->moves);
 }
 
 /* The orders that are known: the first that fits with a time that rises, else the first that

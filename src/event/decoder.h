@@ -108,10 +108,31 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
     return NULL;
 }
 
+/* Neither content nor name told: Prophesee's words without a header, if time goes on in them. */
+SPKI_FN const spki_codec *spki_sniff_bare(const spk_decoder *d)
+{
+    bool legacy;
+    spk_event_format format =
+        d->carried < 512 ? SPK_FORMAT_AUTO : spki_raw_guess(d->carry, d->carried, &legacy);
+    return format == SPK_FORMAT_AUTO ? NULL : spki_codec_of(format);
+}
+
+/* What wraps files of any kind, and is worth a sentence of its own; else NULL. */
+SPKI_FN const char *spki_sniff_packed(const uint8_t *head, size_t size)
+{
+    if (size < 6) return NULL;
+    if (memcmp(head, "PK\x03\x04", 4) == 0) return "ZIP, as .npz files are";
+    if (memcmp(head, "\x1f\x8b", 2) == 0) return "gzip";
+    if (memcmp(head, "BZh", 3) == 0) return "bzip2";
+    if (memcmp(head, "\xfd" "7zXZ", 5) == 0) return "xz";
+    return memcmp(head, "7z\xbc\xaf", 4) == 0 ? "7-Zip" : NULL;
+}
+
 /* Gathers the first bytes until they tell the format. True: it is known and has begun. */
 SPKI_FN bool spki_decoder_detect(spk_decoder *d)
 {
     const spki_codec *codec;
+    const char *packed;
     bool more, whole;
     size_t take = SPKI_MIN(d->left, SPKI_CARRY - d->carried);
     if (take > 0) memcpy(d->carry + d->carried, d->data, take);
@@ -123,9 +144,13 @@ SPKI_FN bool spki_decoder_detect(spk_decoder *d)
     codec = spki_sniff_content(d->carry, d->carried, whole, &more);
     if (!codec && !whole) return false;
     if (!codec) codec = spki_sniff_name(d);
+    packed = spki_sniff_packed(d->carry, d->carried);
+    if (!codec && !packed) codec = spki_sniff_bare(d);
     if (codec) return spki_decoder_begin(d, codec);
     if (d->carried == 0)
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "there is nothing in it");
+    else if (packed)
+        spki_decoder_fail(d, SPK_ERR_FORMAT, NULL, "it is packed (%s): unpack it first", packed);
     else
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
                           "neither the content nor the name tells a known format; "

@@ -25,8 +25,7 @@ SPKI_FN spki_sniff spki_evt2_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt2_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT2;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT2);
 }
 
 /* All words but CD. */

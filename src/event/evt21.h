@@ -20,8 +20,7 @@ SPKI_FN spki_sniff spki_evt21_sniff(const uint8_t *head, size_t size, bool whole
 
 SPKI_FN bool spki_evt21_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT21;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT21);
 }
 
 /* Where no header is, the content told that it is EVT2.1: then it tells the word order, too. */

@@ -29,8 +29,7 @@ SPKI_FN spki_sniff spki_evt3_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt3_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT3;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT3);
 }
 
 /* The counter has 12 bits of 4,096 us. TIME_LOW, which is not monotonic, never tells a wrap. A

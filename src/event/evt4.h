@@ -24,8 +24,7 @@ SPKI_FN spki_sniff spki_evt4_sniff(const uint8_t *head, size_t size, bool whole)
 
 SPKI_FN bool spki_evt4_accept(const uint8_t *head, size_t size)
 {
-    bool legacy;
-    return spki_raw_guess(head, size, &legacy) == SPK_FORMAT_EVT4;
+    return spki_raw_accept(head, size, SPK_FORMAT_EVT4);
 }
 
 SPKI_FN void spki_evt4_word(spk_decoder *d, spki_io *io, uint32_t w)

@@ -265,6 +265,22 @@ SPKI_FN spki_sniff spki_raw_sniff(const uint8_t *head, size_t size, bool whole,
                                                                                  : SPKI_SNIFF_NO;
 }
 
+/* The name fits, and no header says the format: what may be behind a header without the key. */
+SPKI_FN bool spki_raw_accept(const uint8_t *head, size_t size, spk_event_format format)
+{
+    spki_raw_header h;
+    spki_io io;
+    bool legacy;
+    memset(&h, 0, sizeof h);
+    memset(&io, 0, sizeof io);
+    io.in = head;
+    io.in_end = head + size;
+    io.last = true;
+    (void)spki_raw_read_header(&h, &io);
+    return !h.unknown_format &&
+           spki_raw_guess(io.in, (size_t)(io.in_end - io.in), &legacy) == format;
+}
+
 /* -- what the decoders share -- */
 
 typedef struct spki_raw_state {

@@ -107,7 +107,7 @@ SPKI_FN void spki_spikes_decode(spk_decoder *d, spki_io *io)
         if (n > 0) continue;
         s->ended = spk_spikefile_status(s->file) == SPK_OK;
         if (s->ended) break;
-        if (spk_spikefile_status(s->file) != SPK_ERR_FORMAT) /* else a chunk: it goes on behind it */
+        if (spk_spikefile_status(s->file) != SPK_ERR_FORMAT) /* else it goes on behind the chunk */
             spki_decoder_fail(d, spk_spikefile_status(s->file), NULL, "%s",
                               spki_spikes_why(spk_spikefile_error(s->file)));
         else

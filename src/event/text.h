@@ -58,7 +58,7 @@ SPKI_FN void spki_text_size(spki_text_state *s, const uint8_t *at, const uint8_t
 
 /* One line of the beginning. False: it is no text of events. */
 SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, spki_looks *looks,
-                            uint32_t *rows, uint32_t *fields, bool *point)
+                            uint32_t *rows, uint32_t *fields)
 {
     const uint8_t *at = line, *end = line + n, *field;
     bool comment = n > 0 && (*line == '#' || *line == '%'), all = true;
@@ -73,6 +73,7 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     }
     if (comment) at++;
     while (count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+        value[count] = 0.0;
         if (!spki_is_number(field, m, &value[count])) all = false;
         points[count] = spki_has_point(field, m);
         count++;
@@ -96,12 +97,17 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     *fields = count;
     if (!s->names && !all) return false;
     for (m = 0; m < count; m++) {
-        if (!s->names || s->columns.role[m] == SPKI_ROLE_T) *point = *point || points[m];
-        if (!s->names) spki_look_at(&looks[m], value[m], *rows == 0);
-        if (!s->names && points[m]) looks[m].point = true;
+        spki_look_at(&looks[m], value[m], *rows == 0);
+        if (points[m]) looks[m].point = true;
     }
     (*rows)++;
     return true;
+}
+
+/* Bytes of a mark that some editors put in front of UTF-8. */
+SPKI_FN size_t spki_text_mark(const uint8_t *p, size_t n)
+{
+    return n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
 /* What the lines of the beginning are. `end`: the stream ends here, otherwise the last line may not
@@ -111,9 +117,10 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
     spki_looks looks[SPKI_COLUMNS_MOST];
     const uint8_t *stop = p + n, *next;
     uint32_t rows = 0, fields = 0, k;
-    bool point = false;
+    bool seconds = false;
     memset(looks, 0, sizeof looks);
     s->columns.power = SPKI_POWER_UNKNOWN;
+    p += spki_text_mark(p, n);
     for (; p < stop && rows < SPKI_LINES_LOOK; p = next) {
         const uint8_t *line_end = (const uint8_t *)memchr(p, '\n', (size_t)(stop - p));
         size_t m;
@@ -125,7 +132,7 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         for (k = 0; k < m; k++)
             if ((p[k] < 0x20 && p[k] != '\t') || p[k] == 0x7f) return false;
         if (m > 0 && (memchr(p, ',', m) || memchr(p, ';', m))) s->commas = true;
-        if (!spki_text_look(s, p, m, looks, &rows, &fields, &point)) return false;
+        if (!spki_text_look(s, p, m, looks, &rows, &fields)) return false;
     }
     if (rows == 0) return s->names;
     if (!s->names) {
@@ -135,11 +142,11 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
             memcpy(s->columns.role, order, sizeof order);
             s->columns.count = 4;
         } else if (!spki_columns_by_looks(&s->columns, looks, fields)) return false;
-        for (k = 0, point = false; k < fields; k++)
-            if (s->columns.role[k] == SPKI_ROLE_T) point = looks[k].point || !looks[k].whole;
     }
+    for (k = 0; k < fields && k < s->columns.count; k++)
+        if (s->columns.role[k] == SPKI_ROLE_T) seconds = spki_look_seconds(&looks[k]);
     if (s->columns.power == SPKI_POWER_UNKNOWN) {
-        s->columns.power = point ? 6 : 0;
+        s->columns.power = seconds ? 6 : 0;
         if (spki_columns_have(&s->columns, SPKI_ROLE_NODE)) s->columns.power = 3; /* SONATA's */
     }
     return true;
@@ -198,6 +205,7 @@ SPKI_FN bool spki_text_decide(spk_decoder *d, spki_text_state *s, spki_io *io)
     }
     spki_columns_unit(d, &s->columns);
     if (s->width) spki_decoder_size(d, s->width, s->height);
+    io->in += spki_text_mark(io->in, there);
     s->decided = true;
     return true;
 }
