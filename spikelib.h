@@ -24057,7 +24057,8 @@ SPKI_FN double spki_npy_float(const uint8_t *p, const spki_npy_field *f)
     if (f->size == 2) { /* as a float whose exponent is 112 too small */
         half = (half & 0x7fffu) << 13 | (half & 0x8000u) << 16;
         memcpy(&narrow, &half, 4);
-        return (double)narrow * 5192296858534827628530496329220096.0 * ((half & 0x0f800000u) == 0x0f800000u ? 1e300 : 1.0);
+        if ((half & 0x0f800000u) == 0x0f800000u) return 1e300; /* not finite */
+        return (double)narrow * 5192296858534827628530496329220096.0;
     }
     if (f->size == 4) {
         memcpy(&narrow, &half, 4);
@@ -24130,7 +24131,8 @@ SPKI_FN bool spki_npy_study(spki_npy *s, const uint8_t *data, uint64_t rows, boo
                          row == 0);
     if (!named && !spki_columns_by_looks(&s->columns, looks, s->fields)) return false;
     for (k = 0; k < s->fields && s->columns.power == SPKI_POWER_UNKNOWN; k++)
-        if (s->columns.role[k] == SPKI_ROLE_T) s->columns.power = spki_look_seconds(&looks[k]) ? 6 : 0;
+        if (s->columns.role[k] == SPKI_ROLE_T)
+            s->columns.power = spki_look_seconds(&looks[k]) ? 6 : 0;
     return true;
 }
 
