@@ -9,6 +9,7 @@
 #include "../examples/izhikevich1000.c"
 #include "../examples/microcircuit.c"
 
+#include "beside.h"
 #include "statistics.h"
 
 /* What was run and what came out. */
@@ -17,9 +18,10 @@ typedef struct measurement {
     spk_pop pop[GROUPS_MAX];
     size_t groups;
     double dt_ms, sim_s;
+    double beside_s; /* the same time once more, beside busy loops; 0: not measured */
     spk_rec rec;
     spk_net_info built, before, done; /* after building, warming up and running */
-    uint64_t events;          /* within the measured time */
+    uint64_t events, spikes, digest; /* within the measured time; of warm-up and measured time */
     statistics stats;
 } measurement;
 
@@ -33,9 +35,9 @@ static spk_pop union_of(spk_net *net, const spk_pop *pop, size_t count)
     return all;
 }
 
-/* Runs in pieces, forgetting the spikes of each once they are counted; only the runs are timed. */
-static spk_result measure_piecewise(measurement *m, const char *what, double ms, bool counting,
-                                    progress_fn progress)
+/* Runs in pieces, forgetting the spikes of each once they were seen; only the runs are timed. */
+static spk_result measure_piecewise(measurement *m, const char *what, double ms, double *timed,
+                                    statistics *stats, progress_fn progress)
 {
     double done = 0.0;
     while (done < ms) {
@@ -44,9 +46,9 @@ static spk_result measure_piecewise(measurement *m, const char *what, double ms,
         size_t count;
         const spk_spike *spikes;
         if (result != SPK_OK) return result;
-        if (counting) m->sim_s += spk_clock_seconds() - start;
+        *timed += spk_clock_seconds() - start;
         spikes = spk_rec_spikes(m->rec, &count);
-        if (counting) statistics_add(&m->stats, spikes, count);
+        if (stats) statistics_add(stats, spikes, count);
         spk_rec_clear(m->rec);
         done += piece;
         if (progress) progress(what, done / ms);
@@ -54,26 +56,32 @@ static spk_result measure_piecewise(measurement *m, const char *what, double ms,
     return SPK_OK;
 }
 
-/* Builds the network that was described, warms it up, measures. The caller destroys the network
-   and frees the statistics. */
-static spk_result measure(measurement *m, double warmup_ms, double ms, progress_fn progress)
+/* Builds the network that was described, warms it up, measures, and measures once more where others
+   are to want the cores. The caller destroys the network and frees the statistics. */
+static spk_result measure(measurement *m, double warmup_ms, double ms, beside *others,
+                          progress_fn progress)
 {
     spk_result result;
+    double warm_s = 0.0;
     m->rec = spk_net_record_spikes(m->net, union_of(m->net, m->pop, m->groups));
     if (progress) progress("building", 0.0);
     result = spk_net_build(m->net);
     if (result != SPK_OK) return result;
     spk_net_get_info(m->net, &m->built);
-    result = measure_piecewise(m, "warm-up", warmup_ms, false, progress);
+    result = measure_piecewise(m, "warm-up", warmup_ms, &warm_s, NULL, progress);
     if (result != SPK_OK) return result;
     if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms, ms))
         return SPK_ERR_OUT_OF_MEMORY;
     spk_net_get_info(m->net, &m->before);
-    result = measure_piecewise(m, "running", ms, true, progress);
+    result = measure_piecewise(m, "running", ms, &m->sim_s, &m->stats, progress);
     spk_net_get_info(m->net, &m->done);
     m->events = m->done.events - m->before.events;
+    m->spikes = spk_rec_count(m->rec);
+    m->digest = spk_rec_digest(m->rec);
     statistics_end(&m->stats);
-    return result;
+    if (result != SPK_OK || others->count == 0) return result;
+    beside_go(others);
+    return measure_piecewise(m, "beside", ms, &m->beside_s, NULL, progress);
 }
 
 #endif

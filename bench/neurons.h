@@ -2,48 +2,70 @@
 #ifndef SPKBENCH_NEURONS_H
 #define SPKBENCH_NEURONS_H
 
+#include "limits.h"
 #include "options.h"
 #include "report.h"
 
-/* One population of a model, no synapses, no recorder. Steps are run in two halves and the faster
-   one counts, since other programs only ever make it slower. */
-static spk_result neurons_measure(report *r, const options *o, spk_model model, const char **error)
+static void neurons_report(report *r, const options *o, const spk_net *net, spk_model model,
+                           uint64_t steps, double s)
+{
+    spk_net_info info;
+    limits l;
+    double bytes, rate;
+    spk_net_get_info(net, &info);
+    rate = (double)info.neurons * (double)steps / s;
+    report_begin(r, "neurons", info.isa, info.threads, (uint64_t)o->seed);
+    report_text(r, "model", spk_model_name(model));
+    report_integer(r, "precision_bits", (uint64_t)atoi(o->precision_text));
+    report_integer(r, "neurons", info.neurons);
+    report_integer(r, "steps", info.steps);
+    report_number(r, "sim_s", s * (double)info.steps / (double)steps);
+    report_number(r, "neuron_steps_per_s", rate);
+    if (!o->no_limits && limits_measure(&l, info.isa, info.threads, 1)) {
+        bytes = limits_neuron_bytes(net, &info);
+        report_number(r, "bytes_per_neuron_step", bytes);
+        report_number(r, "bytes_per_s", bytes * rate);
+        report_number(r, "limit_l2_bytes_per_s", l.l2_bytes_per_s);
+        report_number(r, "l2_share", bytes * rate / l.l2_bytes_per_s);
+        report_number(r, "limit_triad_bytes_per_s", l.triad_bytes_per_s);
+        report_number(r, "triad_share", bytes * rate / l.triad_bytes_per_s);
+        report_number(r, "limit_inplace_bytes_per_s", l.inplace_bytes_per_s);
+        report_number(r, "inplace_share", bytes * rate / l.inplace_bytes_per_s);
+    }
+    report_end(r);
+}
+
+/* One population of a model, no synapses, no recorder. Steps are run in ten pieces and the fastest
+   counts, since other programs only ever make it slower. */
+static spk_result neurons_measure(report *r, const options *o, spk_model model, size_t n,
+                                  const char **error)
 {
     static char message[256];
     spk_net_desc d = {0};
     spk_net *net;
-    spk_net_info info;
-    double best = 1e300;
+    double best = 1e300, steps = o->steps;
     spk_result result;
-    uint64_t half = ((uint64_t)o->steps + 1) / 2;
+    uint64_t piece;
     int k;
+    if (n > 16384) steps = steps * 16384.0 / (double)n < 100.0 ? 100.0 : steps * 16384.0 / (double)n;
+    piece = ((uint64_t)steps + 9) / 10;
     d.threads = (uint32_t)o->threads;
     d.seed = (uint64_t)o->seed;
     d.isa = o->isa;
     d.precision = o->precision;
     d.backend = options_backend(o);
     net = spk_net_create(&d);
-    spk_net_add(net, "cells", (size_t)o->n, model, NULL);
+    spk_net_add(net, "cells", n, model, NULL);
     result = spk_net_build(net);
-    for (k = 0; k < 2 && result == SPK_OK; k++) {
+    for (k = 0; k < 10 && result == SPK_OK; k++) {
         double start = spk_clock_seconds();
-        result = spk_net_run_steps(net, half);
+        result = spk_net_run_steps(net, piece);
         start = spk_clock_seconds() - start;
         if (start < best) best = start;
     }
     snprintf(message, sizeof message, "%s", spk_net_error(net));
     *error = message;
-    if (result == SPK_OK) {
-        spk_net_get_info(net, &info);
-        report_begin(r, "neurons", info.isa, info.threads, d.seed);
-        report_text(r, "model", spk_model_name(model));
-        report_integer(r, "precision_bits", (uint64_t)atoi(o->precision_text));
-        report_integer(r, "neurons", info.neurons);
-        report_integer(r, "steps", info.steps);
-        report_number(r, "sim_s", best * (double)info.steps / (double)half);
-        report_number(r, "neuron_steps_per_s", o->n * (double)half / best);
-        report_end(r);
-    }
+    if (result == SPK_OK) neurons_report(r, o, net, model, piece, best);
     spk_net_destroy(net);
     return result;
 }

@@ -23,14 +23,16 @@ enum {
     IN_RING = 1 << 16,
     IN_PIPELINE = 2048,
     IN_SPIKEFILE = 1 << 12,
+    IN_SCALE = 1 << 17,
+    IN_IDLE = 1 << 18,
     IN_NETWORKS = IN_MICROCIRCUIT | IN_BRUNEL | IN_COBA | IN_CUBA | IN_IZHIKEVICH,
     IN_ALL = 0x7fffffff
 };
 
 typedef struct options {
-    bool json, help, profile;
+    bool json, help, profile, no_limits;
     double scale, ms, warmup_ms;
-    double threads, seed, weight_bits, n, steps; /* whole numbers */
+    double threads, seed, weight_bits, steps, beside; /* whole numbers */
     double items, rounds;
     double seconds; /* pipeline */
     double gb;
@@ -40,6 +42,7 @@ typedef struct options {
     double dt_us, rate, repeat; /* events */
     const char *file;
     const char *backend, *device; /* device: NULL for the best */
+    const char *n, *synapses;     /* lists */
     const char *drive, *model, *state, *form, *precision_text, *isa_text, *race;
 } options;
 
@@ -69,12 +72,17 @@ static const option_def option_defs[] = {
     {"--help", IN_ALL, OPTION_FLAG, AT(help), 0, 0, NULL, "this text"},
     {"--profile", IN_NETWORKS, OPTION_FLAG, AT(profile), 0, 0, NULL,
      "adds where the time went, in seconds of all threads and in shares"},
+    {"--beside", IN_NETWORKS, OPTION_WHOLE, AT(beside), 0, 1024, NULL,
+     "measures once more beside so many busy loops of other processes"},
+    {"--no-limits", IN_NETWORKS | IN_NEURONS | IN_BUILD | IN_SCALE, OPTION_FLAG, AT(no_limits), 0,
+     0, NULL, "leaves out what the machine itself can do (half a second, 0.3 GB)"},
     {"--scale", IN_MICROCIRCUIT | IN_BUILD, OPTION_REAL, AT(scale), 0.01, 1.0, NULL,
      "size of the microcircuit, 0.01 to 1 (default 1)"},
     {"--threads", IN_ALL, OPTION_WHOLE, AT(threads), 1, 1024, NULL, "default: all CPUs"},
-    {"--ms", IN_NETWORKS, OPTION_REAL, AT(ms), 1, 1e8, NULL, "measured time (default 1000)"},
-    {"--warmup-ms", IN_NETWORKS, OPTION_REAL, AT(warmup_ms), 0, 1e8, NULL,
-     "time before it (default 500)"},
+    {"--ms", IN_NETWORKS | IN_SCALE, OPTION_REAL, AT(ms), 1, 1e8, NULL,
+     "measured time (default 1000; scale: 300)"},
+    {"--warmup-ms", IN_NETWORKS | IN_SCALE, OPTION_REAL, AT(warmup_ms), 0, 1e8, NULL,
+     "time before it (default 500; scale: 100)"},
     {"--drive", IN_MICROCIRCUIT | IN_BUILD, OPTION_TEXT, AT(drive), 0, 0, "poisson dc",
      "poisson (default) or dc (meant for scale 1: small scales are silent with it)"},
     {"--state", IN_BRUNEL, OPTION_TEXT, AT(state), 0, 0, "A B C D", "A, B, C (default) or D"},
@@ -87,12 +95,15 @@ static const option_def option_defs[] = {
      "cpu (default) or cl (OpenCL)"},
     {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(device), 0, 0, NULL,
      "a part of the name of the OpenCL device (default: the best)"},
-    {"--precision", IN_NEURONS | IN_NETWORKS, OPTION_TEXT, AT(precision_text), 0, 0, "16 32 64",
+    {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT, AT(precision_text), 0, 0, "16 32 64",
      "of the state: 16, 32 (default) or 64 bits"},
-    {"--weight-bits", IN_NETWORKS | IN_BUILD, OPTION_WHOLE, AT(weight_bits), 16, 32, NULL,
+    {"--weight-bits", IN_NETWORKS | IN_BUILD | IN_SCALE | IN_IDLE, OPTION_WHOLE, AT(weight_bits), 16, 32, NULL,
      "16 (default) or 32"},
     {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
-    {"--n", IN_NEURONS, OPTION_WHOLE, AT(n), 1, 1e9, NULL, "neurons (default 16384)"},
+    {"--n", IN_NEURONS | IN_IDLE, OPTION_TEXT, AT(n), 0, 0, NULL,
+     "neurons: a number or several, as 16384,16e6 (default 16384; idle: 1000,100000)"},
+    {"--synapses", IN_SCALE, OPTION_TEXT, AT(synapses), 0, 0, NULL,
+     "sizes, one network each (default 1e7,1e8,1e9; the last takes 4.5 GB)"},
     {"--gb", IN_SPIKEFILE, OPTION_REAL, AT(gb), 0.001, 1e6, NULL,
      "size of the file that windows are read from, in GB (default 0.1)"},
     {"--codec", IN_SPIKEFILE, OPTION_TEXT, AT(codec), 0, 0, "packed raw",
@@ -112,7 +123,8 @@ static const option_def option_defs[] = {
      "times the recording is played (default 40)"},
     {"--seconds", IN_PIPELINE, OPTION_REAL, AT(seconds), 0.1, 3600, NULL,
      "of overload (default 30)"},
-    {"--steps", IN_NEURONS, OPTION_WHOLE, AT(steps), 1, 1e9, NULL, "default 20000"},
+    {"--steps", IN_NEURONS | IN_IDLE, OPTION_WHOLE, AT(steps), 1, 1e9, NULL,
+     "default 20000; neurons: for 16384, more neurons take so many fewer (100 at least)"},
     {"--items", IN_RING, OPTION_WHOLE, AT(items), 1000, 1e9, NULL,
      "16-byte items a run, twice as many in batches, a 20th in round trips (default 2000000)"},
     {"--rounds", IN_RING, OPTION_WHOLE, AT(rounds), 1, 31, NULL, "medians of as many (default 7)"},
@@ -183,6 +195,21 @@ static bool options_parse(options *o, const char *command, int bit, int argc, ch
     return true;
 }
 
+/* The numbers of a list as 16384,16e6; 0: it is none. */
+static size_t options_list(const char *text, double low, double high, double *out, size_t capacity)
+{
+    size_t count = 0;
+    for (;; text++) {
+        char *end;
+        double x = strtod(text, &end);
+        if (end == text || count == capacity || !(x >= low && x <= high)) return 0;
+        out[count++] = x;
+        text = end;
+        if (*text == 0) return count;
+        if (*text != ',') return 0;
+    }
+}
+
 static void options_help(const char *command, int bit)
 {
     int k;
@@ -194,7 +221,33 @@ static void options_help(const char *command, int bit)
         puts("rates_hz, cv_isi (neurons of 3 spikes and more) and synchrony (variance by mean of\n"
              "3 ms counts of the first 1000 neurons) are those of the measured time, a number for\n"
              "each population; spikes and digest are those of the whole run, warm-up included.\n"
-             "bytes_per_synapse is all that the network holds, divided by its synapses.");
+             "bytes_per_synapse is all that the network holds, divided by its synapses.\n"
+             "beside_rtf, beside_ratio: with --beside, and how many times the quiet figure.");
+    if (bit & (IN_NETWORKS | IN_SCALE))
+        puts("The machine's limits, measured after the run on as many threads, the fastest of 7 passes:\n"
+             "limit_adds_per_s    scattered additions to accumulators as large as a tile's, from a\n"
+             "                    list in the cache; limit_adds_l1_per_s: to 16 kB of them\n"
+             "adds_share          events_per_s by limit_adds_per_s\n"
+             "limit_triad_bytes_per_s  a = b + k c on arrays beyond the caches, 12 bytes an element\n"
+             "synapse_bytes_per_s bytes of the synapses delivered, each read once: the least there is\n"
+             "triad_share         synapse_bytes_per_s by limit_triad_bytes_per_s\n"
+             "With --profile, outside_share is what is left of threads x wall time after filing,\n"
+             "delivery, inputs and update.");
+    if (bit & IN_NEURONS)
+        puts("bytes_per_neuron_step  states read and written, accumulators read and cleared,\n"
+             "                    parameters that differ between neurons, a bit for the spike\n"
+             "l2_share            bytes_per_s by what a = k a + b reaches on 192 kB a thread\n"
+             "triad_share         by what a = b + k c reaches beyond the caches, 12 bytes an element\n"
+             "inplace_share       by what a = k a + c reaches there, 8 bytes an element\n"
+             "Which of them binds depends on whether the neurons fit the caches.");
+    if (bit & IN_SCALE)
+        puts("Networks of N neurons, a tenth of all pairs connected, weights balanced and scaled by\n"
+             "1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time by\n"
+             "synapses delivered; ns_per_event_to_first: by that of the first size.\n"
+             "deliver_ns_per_event is what one thread spends on filing and delivering it.\n"
+             "peak_mb is what the network took at most, building included.");
+    if (bit & IN_IDLE)
+        puts("Neurons at rest with 100 synapses each and no input: what a step costs by itself.");
 }
 
 #endif

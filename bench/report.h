@@ -23,7 +23,7 @@ typedef struct report {
     bool json, row;
     int results, keys;
     const char *backend; /* NULL: "cpu" */
-    bool quiet; /* a key of the machine that was told already */
+    bool machine, quiet; /* a key of the machine; one that was told already */
     char head[512], line[512];
 } report;
 
@@ -53,7 +53,7 @@ static void report_value(report *r, const char *key, const char *value, bool quo
         putchar('"');
     } else if (r->quiet) {
         return;
-    } else if (r->row) {
+    } else if (r->row && !r->machine) {
         int width = (int)strlen(key) > 12 ? (int)strlen(key) : 12;
         report_append(r->head, sizeof r->head, " %*s", width, key);
         report_append(r->line, sizeof r->line, " %*s", width, value);
@@ -127,6 +127,7 @@ static void report_begin(report *r, const char *what, spk_isa isa, uint32_t thre
     char cpu[256];
     r->keys = 0;
     r->head[0] = r->line[0] = 0;
+    r->machine = true;
     r->quiet = r->results > 0;
     report_text(r, "benchmark", what);
     report_text(r, "version", spk_version());
@@ -136,7 +137,7 @@ static void report_begin(report *r, const char *what, spk_isa isa, uint32_t thre
     report_integer(r, "threads", threads);
     report_text(r, "backend", r->backend ? r->backend : "cpu");
     report_integer(r, "seed", seed);
-    r->quiet = false;
+    r->machine = r->quiet = false;
 }
 
 static void report_end(report *r)

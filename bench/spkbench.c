@@ -10,13 +10,17 @@
 #include "decode.h"
 #include "events.h"
 #include "filters.h"
+#include "limits.h"
 #include "networks.h"
 #include "neurons.h"
 #include "options.h"
 #include "pipeline.h"
 #include "report.h"
 #include "ring.h"
+#include "scale.h"
 #include "spikefile.h"
+
+enum { LIST_MAX = 16 };
 
 static int fail(const char *command, const char *why)
 {
@@ -70,6 +74,22 @@ static void report_profile(report *r, const measurement *m)
     report_number(r, "outside_share", 1.0 - work / all);
 }
 
+/* What the machine could do, and how much of it that was. */
+static void report_limits(report *r, const measurement *m)
+{
+    const spk_net_info *info = &m->done;
+    double events = (double)m->events / m->sim_s;
+    double bytes = events * (double)info->bytes_synapses / (double)info->synapses;
+    limits l;
+    if (!limits_measure(&l, info->isa, info->threads, limits_tile_slots(m->net))) return;
+    report_number(r, "limit_adds_per_s", l.adds_per_s);
+    report_number(r, "limit_adds_l1_per_s", l.adds_l1_per_s);
+    report_number(r, "adds_share", events / l.adds_per_s);
+    report_number(r, "limit_triad_bytes_per_s", l.triad_bytes_per_s);
+    report_number(r, "synapse_bytes_per_s", bytes);
+    report_number(r, "triad_share", bytes / l.triad_bytes_per_s);
+}
+
 static void report_network(report *r, const options *o, const measurement *m)
 {
     report_integer(r, "precision_bits", (uint64_t)atoi(o->precision_text));
@@ -80,13 +100,20 @@ static void report_network(report *r, const options *o, const measurement *m)
     report_number(r, "sim_s", m->sim_s);
     report_number(r, "rtf", 1000.0 * m->sim_s / o->ms);
     report_number(r, "events_per_s", (double)m->events / m->sim_s);
+    report_number(r, "ns_per_event", 1e9 * m->sim_s / (double)m->events);
+    if (m->beside_s > 0.0) {
+        report_integer(r, "beside_loops", (uint64_t)o->beside);
+        report_number(r, "beside_rtf", 1000.0 * m->beside_s / o->ms);
+        report_number(r, "beside_ratio", m->beside_s / m->sim_s);
+    }
     report_number(r, "peak_rss_mb", peak_rss_mb());
     if (o->profile) report_profile(r, m);
+    if (!o->no_limits) report_limits(r, m);
     report_array(r, "rates_hz", m->stats.rates_hz, m->groups);
     report_array(r, "cv_isi", m->stats.cv_isi, m->groups);
     report_array(r, "synchrony", m->stats.synchrony, m->groups);
-    report_integer(r, "spikes", spk_rec_count(m->rec));
-    report_digest(r, spk_rec_digest(m->rec));
+    report_integer(r, "spikes", m->spikes);
+    report_digest(r, m->digest);
 }
 
 /* Describes the network of a subcommand. */
@@ -111,11 +138,15 @@ static int run_network(const char *command, int bit, const options *o)
 {
     report r = {0};
     measurement m = {0};
+    beside others;
     spk_result result;
     int status = 0;
+    if (!beside_begin(&others, (int)o->beside))
+        return fail(command, "--beside: no other processes can be started here");
     describe(&m, o, bit);
     if (o->profile) spk_net_profile(m.net, true);
-    result = measure(&m, o->warmup_ms, o->ms, progress);
+    result = measure(&m, o->warmup_ms, o->ms, &others, progress);
+    beside_end(&others);
     r.json = o->json;
     r.backend = o->backend;
     if (result == SPK_OK) {
@@ -134,6 +165,17 @@ static int run_network(const char *command, int bit, const options *o)
     statistics_free(&m.stats);
     spk_net_destroy(m.net);
     return status;
+}
+
+/* Construction writes each synapse once, at least. */
+static void report_build_limits(report *r, const options *o, const spk_net_info *info)
+{
+    double bytes = (double)info->bytes_synapses / info->build_s;
+    limits l;
+    if (o->no_limits || !limits_measure(&l, info->isa, info->threads, 1)) return;
+    report_number(r, "limit_triad_bytes_per_s", l.triad_bytes_per_s);
+    report_number(r, "synapse_bytes_per_s", bytes);
+    report_number(r, "triad_share", bytes / l.triad_bytes_per_s);
 }
 
 static int run_build(const options *o)
@@ -155,6 +197,7 @@ static int run_build(const options *o)
         report_build(&r, &info);
         report_number(&r, "synapses_per_s", (double)info.synapses / info.build_s);
         report_number(&r, "peak_rss_mb", peak_rss_mb());
+        report_build_limits(&r, o, &info);
         report_end(&r);
     } else {
         status = fail("build", spk_net_error(net));
@@ -167,18 +210,52 @@ static int run_neurons(const options *o)
 {
     report r = {0};
     bool found = false;
+    const char *error = "";
+    double sizes[LIST_MAX];
+    size_t count = options_list(o->n ? o->n : "16384", 1.0, 1e9, sizes, LIST_MAX), k;
     int id;
+    if (count == 0) return fail("neurons", "--n: numbers from 1 to 1e9, divided by commas");
     r.json = o->json;
     r.backend = o->backend;
     r.row = !o->json;
     for (id = 0; id < SPK_MODEL_COUNT; id++) {
         spk_model model = spk_model_builtin((spk_model_id)id);
-        const char *error = "";
         if (o->model && strcmp(o->model, spk_model_name(model))) continue;
         found = true;
-        if (neurons_measure(&r, o, model, &error) != SPK_OK) return fail("neurons", error);
+        for (k = 0; k < count; k++)
+            if (neurons_measure(&r, o, model, (size_t)sizes[k], &error) != SPK_OK)
+                return fail("neurons", error);
     }
     return found ? 0 : fail("neurons", "--model: no built-in model has that name");
+}
+
+static int run_scale(const options *o)
+{
+    report r = {0};
+    const char *error = "";
+    double sizes[LIST_MAX], first = 0.0;
+    size_t count = options_list(o->synapses ? o->synapses : "1e7,1e8,1e9", 1e4, 1e11, sizes,
+                                LIST_MAX), k;
+    if (count == 0) return fail("scale", "--synapses: numbers from 1e4, divided by commas");
+    r.json = o->json;
+    r.row = !o->json;
+    for (k = 0; k < count; k++)
+        if (scale_measure(&r, o, sizes[k], &first, &error) != SPK_OK) return fail("scale", error);
+    return 0;
+}
+
+static int run_idle(const options *o)
+{
+    report r = {0};
+    const char *error = "";
+    double sizes[LIST_MAX];
+    size_t count = options_list(o->n ? o->n : "1000,100000", 1.0, 1e8, sizes, LIST_MAX), k;
+    if (count == 0) return fail("idle", "--n: numbers from 1 to 1e8, divided by commas");
+    r.json = o->json;
+    r.row = !o->json;
+    for (k = 0; k < count; k++)
+        if (idle_measure(&r, o, (size_t)sizes[k], &error) != SPK_OK) return fail("idle", error);
+    return 0;
 }
 
 static int run_events(const options *o)
@@ -252,6 +329,8 @@ static const struct {
                 {"coba", "Vogels-Abbott, conductance-based", IN_COBA},
                 {"cuba", "Vogels-Abbott, current-based", IN_CUBA},
                 {"izhikevich", "Izhikevich's thousand neurons", IN_IZHIKEVICH},
+                {"scale", "time per synaptic event from 1e7 to 1e9 synapses", IN_SCALE},
+                {"idle", "time per step of networks in which nothing happens", IN_IDLE},
                 {"events", "event stream to convolutional spikes: speed and latency", IN_EVENTS},
                 {"pipeline", "three stages: throughput, urgent items, overload", IN_PIPELINE},
                 {"filters", "events per second of each filter and view", IN_FILTERS},
@@ -279,12 +358,11 @@ static int run_command(int argc, char **argv)
     for (k = 0; k < COMMAND_COUNT && strcmp(argv[1], commands[k].name); k++) continue;
     if (k == COMMAND_COUNT) return fail(argv[1], "no such subcommand (--help lists them)");
     o.scale = 1.0;
-    o.ms = 1000.0;
-    o.warmup_ms = 500.0;
+    o.ms = commands[k].bit == IN_SCALE ? 300.0 : 1000.0;
+    o.warmup_ms = commands[k].bit == IN_SCALE ? 100.0 : 500.0;
     o.threads = spk_cpu_count();
     o.seed = 1.0;
     o.weight_bits = 16.0;
-    o.n = 16384.0;
     o.steps = 20000.0;
     o.seconds = 30.0;
     o.dt_us = 250.0;
@@ -308,6 +386,8 @@ static int run_command(int argc, char **argv)
         return 0;
     }
     if (commands[k].bit == IN_NEURONS) return run_neurons(&o);
+    if (commands[k].bit == IN_SCALE) return run_scale(&o);
+    if (commands[k].bit == IN_IDLE) return run_idle(&o);
     if (commands[k].bit == IN_BUILD) return run_build(&o);
     if (commands[k].bit == IN_EVENTS) return run_events(&o);
     if (commands[k].bit == IN_FILTERS) return run_filters(&o);

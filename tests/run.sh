@@ -3,7 +3,7 @@
 # says what it skips and why, and ends with "N passed, N failed, N skipped".
 . "$(dirname "$0")/lib.sh"
 
-GROUPS_ALL="amalgam style unamalgamated headers c sanitizers examples spkconv readme install models golden"
+GROUPS_ALL="amalgam style unamalgamated headers c sanitizers examples spkconv bench readme install models golden"
 
 group_amalgam() {
     if ! have python3; then skip amalgam_is_up_to_date "no python3"; return; fi
@@ -80,6 +80,7 @@ group_unamalgamated() { bash tests/unamalgamated.sh; }
 group_headers() { bash tests/headers.sh; }
 group_examples() { bash tests/examples.sh run; }
 group_spkconv() { bash tests/spkconv.sh; }
+group_bench() { bash tests/bench.sh; }
 group_readme() { bash tests/readme.sh; }
 group_install() { bash tests/install.sh; }
 group_models() { bash tests/model.sh; }
