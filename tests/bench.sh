@@ -81,7 +81,7 @@ no_loops_left() {
     return 1
 }
 if [ -d /proc/self ]; then
-    bench microcircuit $N --ms 60000 --beside 2 --threads 1 >/dev/null 2>&1 &
+    "$D/spkbench" microcircuit $N --ms 60000 --beside 2 --threads 1 >/dev/null 2>&1 &
     sleep 1
     kill -9 $! 2>/dev/null
     wait $! 2>/dev/null
@@ -116,7 +116,8 @@ echo '{"benchmark":"ring","version":"0","compiler":"c","cpu":"C","isa":"avx2","t
     '"items_per_s":12345678}' >>"$D/two.json"
 check report_reads_results report "$D/one.json" "other=$D/two.json" --out "$D/report"
 M=$D/report/report.md
-check report_shows_the_median_and_the_range grep -qF '3 (2 to 4, 3 runs) | 1.5 (1.5 to 1.5, 3 runs); 0.50 times (better)' "$M"
+check report_shows_the_median_and_the_range grep -q \
+    '| 3 (2 to 4, 3 runs) |.* 1.5 (1.5 to 1.5, 3 runs); 0.50 times (better) |' "$M"
 check report_has_a_column_for_each_machine grep -qF '| measurement | figure | A <&> B' "$M"
 check report_sees_digests_that_differ grep -qF '2 different digests: 00aa, 00bb' "$M"
 check report_shows_what_other_subcommands_print grep -qF 'ring, spsc_one, 1 thread | items a second |' "$M"
