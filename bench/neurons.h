@@ -47,7 +47,8 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     spk_result result;
     uint64_t piece;
     int k;
-    if (n > 16384) steps = steps * 16384.0 / (double)n < 100.0 ? 100.0 : steps * 16384.0 / (double)n;
+    if (n > 16384) steps = steps * 16384.0 / (double)n;
+    if (n > 16384 && steps < 100.0) steps = 100.0;
     piece = ((uint64_t)steps + 9) / 10;
     d.threads = (uint32_t)o->threads;
     d.seed = (uint64_t)o->seed;

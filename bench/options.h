@@ -95,10 +95,10 @@ static const option_def option_defs[] = {
      "cpu (default) or cl (OpenCL)"},
     {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(device), 0, 0, NULL,
      "a part of the name of the OpenCL device (default: the best)"},
-    {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT, AT(precision_text), 0, 0, "16 32 64",
-     "of the state: 16, 32 (default) or 64 bits"},
-    {"--weight-bits", IN_NETWORKS | IN_BUILD | IN_SCALE | IN_IDLE, OPTION_WHOLE, AT(weight_bits), 16, 32, NULL,
-     "16 (default) or 32"},
+    {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT,
+     AT(precision_text), 0, 0, "16 32 64", "of the state: 16, 32 (default) or 64 bits"},
+    {"--weight-bits", IN_NETWORKS | IN_BUILD | IN_SCALE | IN_IDLE, OPTION_WHOLE,
+     AT(weight_bits), 16, 32, NULL, "16 (default) or 32"},
     {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
     {"--n", IN_NEURONS | IN_IDLE, OPTION_TEXT, AT(n), 0, 0, NULL,
      "neurons: a number or several, as 16384,16e6 (default 16384; idle: 1000,100000)"},
@@ -224,12 +224,12 @@ static void options_help(const char *command, int bit)
              "bytes_per_synapse is all that the network holds, divided by its synapses.\n"
              "beside_rtf, beside_ratio: with --beside, and how many times the quiet figure.");
     if (bit & (IN_NETWORKS | IN_SCALE))
-        puts("The machine's limits, measured after the run on as many threads, the fastest of 7 passes:\n"
-             "limit_adds_per_s    scattered additions to accumulators as large as a tile's, from a\n"
-             "                    list in the cache; limit_adds_l1_per_s: to 16 kB of them\n"
+        puts("The machine's limits, measured after the run on as many threads, the fastest of 7:\n"
+             "limit_adds_per_s    scattered additions to accumulators as large as a tile's, from\n"
+             "                    a list in the cache; limit_adds_l1_per_s: to 16 kB of them\n"
              "adds_share          events_per_s by limit_adds_per_s\n"
-             "limit_triad_bytes_per_s  a = b + k c on arrays beyond the caches, 12 bytes an element\n"
-             "synapse_bytes_per_s bytes of the synapses delivered, each read once: the least there is\n"
+             "limit_triad_bytes_per_s  a = b + k c beyond the caches, 12 bytes an element\n"
+             "synapse_bytes_per_s bytes of the synapses delivered, each read once\n"
              "triad_share         synapse_bytes_per_s by limit_triad_bytes_per_s\n"
              "With --profile, outside_share is what is left of threads x wall time after filing,\n"
              "delivery, inputs and update.");
