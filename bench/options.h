@@ -237,12 +237,12 @@ static void options_help(const char *command, int bit)
         puts("bytes_per_neuron_step  states read and written, accumulators read and cleared,\n"
              "                    parameters that differ between neurons, a bit for the spike\n"
              "l2_share            bytes_per_s by what a = k a + b reaches on 192 kB a thread\n"
-             "triad_share         by what a = b + k c reaches beyond the caches, 12 bytes an element\n"
+             "triad_share         by what a = b + k c reaches beyond the caches, 12 bytes each\n"
              "inplace_share       by what a = k a + c reaches there, 8 bytes an element\n"
              "Which of them binds depends on whether the neurons fit the caches.");
     if (bit & IN_SCALE)
-        puts("Networks of N neurons, a tenth of all pairs connected, weights balanced and scaled by\n"
-             "1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time by\n"
+        puts("Networks of N neurons, a tenth of all pairs connected, weights balanced and scaled\n"
+             "by 1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time by\n"
              "synapses delivered; ns_per_event_to_first: by that of the first size.\n"
              "deliver_ns_per_event is what one thread spends on filing and delivering it.\n"
              "peak_mb is what the network took at most, building included.");

@@ -1,4 +1,4 @@
-/* ---- >>scale: what an event costs in networks of any size, and what a step costs without any ---- */
+/* ---- >>scale: what an event costs in networks of any size, and a step without any ---- */
 #ifndef SPKBENCH_SCALE_H
 #define SPKBENCH_SCALE_H
 
@@ -19,9 +19,9 @@ static spk_net *scale_net(const options *o)
     return spk_net_create(&d);
 }
 
-/* Four fifths of the neurons excite, one fifth inhibits four times as strongly; a tenth of all pairs
-   is connected, so that a row grows with the network as it does in cortex: 1e5 neurons and 1e9
-   synapses are a cubic millimetre. Inputs balance, and their variance does not depend on size: nor
+/* Four fifths of the neurons excite, one fifth inhibits four times as strongly; a tenth of all
+   pairs is connected, so that a row grows with the network as it does in cortex: 1e5 neurons and
+   1e9 synapses are a cubic millimetre. Inputs balance, and their variance does not depend on size: nor
    does the rate, which a constant current sets. */
 static void scale_describe(spk_net *net, double synapses)
 {
