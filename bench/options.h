@@ -242,8 +242,8 @@ static void options_help(const char *command, int bit)
              "Which of them binds depends on whether the neurons fit the caches.");
     if (bit & IN_SCALE)
         puts("Networks of N neurons, a tenth of all pairs connected, weights balanced and scaled\n"
-             "by 1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time by\n"
-             "synapses delivered; ns_per_event_to_first: by that of the first size.\n"
+             "by 1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time\n"
+             "by synapses delivered; ns_per_event_to_first: by that of the first size.\n"
              "deliver_ns_per_event is what one thread spends on filing and delivering it.\n"
              "peak_mb is what the network took at most, building included.");
     if (bit & IN_IDLE)

@@ -21,8 +21,8 @@ static spk_net *scale_net(const options *o)
 
 /* Four fifths of the neurons excite, one fifth inhibits four times as strongly; a tenth of all
    pairs is connected, so that a row grows with the network as it does in cortex: 1e5 neurons and
-   1e9 synapses are a cubic millimetre. Inputs balance, and their variance does not depend on size: nor
-   does the rate, which a constant current sets. */
+   1e9 synapses are a cubic millimetre. Inputs balance, and their variance does not depend on size:
+   nor does the rate, which a constant current sets. */
 static void scale_describe(spk_net *net, double synapses)
 {
     const double n = floor(sqrt(10.0 * synapses) + 0.5), weight = 600.0 / sqrt(n / 10.0);
