@@ -201,6 +201,7 @@ GPU = [
     "gpu/host/source.h",
     "gpu/host/layout.h",
     "gpu/host/state.h",
+    "gpu/host/deal.h",
     "gpu/host/batch.h",
     "gpu/host/run.h",
     "gpu/host/selftest.h",

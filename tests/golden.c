@@ -11,6 +11,7 @@
 #include "../spikelib.h"
 #ifdef GOLDEN_CL /* with OpenCL: --backend cl, or cl-items for the way GPUs take */
 #include "../spikelib_cl.h"
+#include "oclgrind.h"
 #endif
 
 #include <stdio.h>
@@ -48,7 +49,12 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
 #ifdef GOLDEN_CL
     if (strcmp(golden_backend, "cpu") != 0) {
         ZERO(spk_cl_desc, cl);
-        cl.style = strcmp(golden_backend, "cl") == 0 ? SPK_CL_AUTO : SPK_CL_ITEMS;
+        cl.style = strstr(golden_backend, "-items") ? SPK_CL_ITEMS : SPK_CL_AUTO;
+        if (strncmp(golden_backend, "oclgrind", 8) == 0) {
+            cl.cache_dir = "";
+            cl.symbol = oclgrind_symbol;
+            cl.symbol_ctx = oclgrind_open();
+        }
         cl.device = getenv("SPIKELIB_CL_DEVICE");
         d.backend = spk_cl_backend(&cl);
     }

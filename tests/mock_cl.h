@@ -21,12 +21,19 @@ typedef struct mock_object {
     char *data;
     char name[32];
     spki_cl_handle arg[3];
+    long launches;     /* when an event was made */
+    int device;        /* of a queue */
 } mock_object;
 
 static struct mock {
     mock_object object[4096];
     int objects, live[MOCK_KINDS];
     long calls, fail_at, buffers, fail_buffer, misuse; /* fail_at: this call and all later ones */
+    int fail_once;          /* of buffers: a driver that had no memory for a moment */
+    size_t held, most_held; /* bytes of all buffers */
+    long overlap;           /* most launches between the asking for a read and its waiting */
+    double slow_s[3];       /* a launch of updates takes so long for each group, by device */
+    const char *extensions, *driver;
     int fail_code;
     long builds, binaries, launches;
     const char *log, *refused; /* of a build that is to fail, and the text that it is about */
@@ -54,6 +61,8 @@ static void mock_reset(void)
     strcpy(mock.device_names[2], "Mock Old");
     mock.memory = (size_t)1 << 30;
     mock.largest = (size_t)1 << 28;
+    mock.extensions = "cl_khr_fp64 cl_khr_int64_base_atomics";
+    mock.driver = "1";
 }
 
 /* What a call returns: a failure where one is due. */
@@ -168,9 +177,8 @@ static int32_t SPKI_CL_CALL mock_clGetDeviceInfo(spki_cl_handle device, uint32_t
     switch (what) {
     case SPKI_CL_DEVICE_NAME: return mock_text(mock.device_names[k], size, out, all);
     case SPKI_CL_DEVICE_VERSION: return mock_text("OpenCL 1.2 mock", size, out, all);
-    case SPKI_CL_DRIVER_VERSION: return mock_text("1", size, out, all);
-    case SPKI_CL_DEVICE_EXTENSIONS:
-        return mock_text("cl_khr_fp64 cl_khr_int64_base_atomics", size, out, all);
+    case SPKI_CL_DRIVER_VERSION: return mock_text(mock.driver, size, out, all);
+    case SPKI_CL_DEVICE_EXTENSIONS: return mock_text(mock.extensions, size, out, all);
     case SPKI_CL_DEVICE_TYPE: x = mock.cpu[k] ? SPKI_CL_TYPE_CPU : SPKI_CL_TYPE_GPU; break;
     case SPKI_CL_DEVICE_SINGLE_FP_CONFIG: x = mock.rounded[k] ? 0xff : 0x7; break;
     case SPKI_CL_DEVICE_MAX_COMPUTE_UNITS: x = 4; break;
@@ -231,10 +239,14 @@ static int32_t SPKI_CL_CALL mock_clReleaseContext(spki_cl_handle c)
 static spki_cl_handle SPKI_CL_CALL mock_clCreateCommandQueue(spki_cl_handle c, spki_cl_handle d,
                                                              uint64_t how, int32_t *code)
 {
-    (void)d;
+    const intptr_t number = (intptr_t)d;
     (void)how;
     (void)mock_at(c, MOCK_CONTEXT);
-    return mock_make(MOCK_QUEUE, 0, code);
+    spki_cl_handle made = mock_make(MOCK_QUEUE, 0, code);
+    if (made) {
+        mock_at(made, MOCK_QUEUE)->device = number >= 200 && number < 203 ? (int)number - 200 : 0;
+    }
+    return made;
 }
 
 static int32_t SPKI_CL_CALL mock_clReleaseCommandQueue(spki_cl_handle q)
@@ -249,15 +261,20 @@ static spki_cl_handle SPKI_CL_CALL mock_clCreateBuffer(spki_cl_handle c, uint64_
     (void)host;
     (void)mock_at(c, MOCK_CONTEXT);
     mock.buffers++;
-    if (mock.fail_buffer && mock.buffers == mock.fail_buffer) {
+    if (mock.fail_buffer && (mock.fail_once ? mock.buffers == mock.fail_buffer
+                                            : mock.buffers >= mock.fail_buffer)) {
         *code = SPKI_CL_MEM_OBJECT_ALLOCATION_FAILURE;
         return NULL;
     }
-    return mock_make(MOCK_BUFFER, size, code);
+    spki_cl_handle made = mock_make(MOCK_BUFFER, size, code);
+    mock.held += made ? size : 0;
+    mock.most_held = mock.held > mock.most_held ? mock.held : mock.most_held;
+    return made;
 }
 
 static int32_t SPKI_CL_CALL mock_clReleaseMemObject(spki_cl_handle m)
 {
+    mock.held -= mock_at(m, MOCK_BUFFER)->size;
     return mock_release(m, MOCK_BUFFER);
 }
 
@@ -413,6 +430,7 @@ static int32_t SPKI_CL_CALL mock_clEnqueueReadBuffer(spki_cl_handle q, spki_cl_h
     }
     if (out && !code) {
         *out = mock_new(MOCK_EVENT, 0);
+        mock_at(*out, MOCK_EVENT)->launches = mock.launches;
     }
     return code;
 }
@@ -471,6 +489,12 @@ static int32_t SPKI_CL_CALL mock_clEnqueueNDRangeKernel(
     if (strcmp(kernel->name, "spki_selftest") == 0) {
         mock_selftest(kernel);
     }
+    if (strcmp(kernel->name, "spki_update") == 0) {
+        const double until = spk_clock_seconds() + mock.slow_s[mock_at(q, MOCK_QUEUE)->device] *
+                                                       (double)(*global / *local);
+        while (spk_clock_seconds() < until) {
+        }
+    }
     return mock_call();
 }
 
@@ -488,8 +512,9 @@ static int32_t SPKI_CL_CALL mock_clFinish(spki_cl_handle q)
 
 static int32_t SPKI_CL_CALL mock_clWaitForEvents(uint32_t n, const spki_cl_handle *event)
 {
+    const long since = mock.launches - mock_at(event[0], MOCK_EVENT)->launches;
     (void)n;
-    (void)mock_at(event[0], MOCK_EVENT);
+    mock.overlap = since > mock.overlap ? since : mock.overlap;
     return mock_call();
 }
 

@@ -333,7 +333,12 @@ SPIKELIB_API spk_result spk_net_inject_events(spk_net *net, spk_pop pop, const s
     if (!events) {
         return spki_fail(net, SPK_ERR_NULL, "inject events: the array is NULL");
     }
+    result = spki_sync(net); /* what is forgotten may have to be run again */
+    if (result != SPK_OK) {
+        return result;
+    }
     spki_population *p = &net->population[spki_population_of(net, view->range[0].first)];
+    net->changed |= SPKI_CHANGED_LISTS;
     spki_list_forget(net, &p->list);
     spki_list_rewind(net, p);
     result = spki_list_reserve(net, &p->list, count);

@@ -29,7 +29,8 @@ typedef struct spk_cl_desc {
     uint32_t begin_sentinel;   /* leave 0 */
     spk_cl_style style;        /* default: SPK_CL_AUTO; it changes the speed and no spike */
     const char *device;        /* a part of the device's or its platform's name; default: any */
-    const uint32_t *indices;   /* or places in the list; several: the network is split over them */
+    const uint32_t *indices;   /* or places in the list; several: the network is split over them,
+                                  by compute units at first, then by speed as measured */
     size_t index_count;
     spk_cl_score_fn score;     /* or the best by this; default: GPUs, then memory and units */
     void *score_ctx;
@@ -39,7 +40,8 @@ typedef struct spk_cl_desc {
     const char *cache_dir;     /* of compiled programs; "": none; default: $SPIKELIB_CACHE,
                                   $XDG_CACHE_HOME/spikelib, ~/.cache/spikelib, or
                                   %LOCALAPPDATA%\spikelib, where there is one */
-    double time_limit_s;       /* for what one batch of steps may take; default: none */
+    double time_limit_s;       /* for what one batch of steps may take; what takes longer is an
+                                  error once the device has ended it; default: none */
     bool or_cpu;               /* where no device can serve, the CPU does: spk_net_error says why */
     spk_cl_symbol_fn symbol;   /* where OpenCL is found; default: the system's loader */
     void *symbol_ctx;

@@ -30,6 +30,15 @@ SPKI_FN void spki_cl_make_dir(const char *path)
 #endif
 }
 
+SPKI_FN bool spki_cl_replace(const char *from, const char *to)
+{
+#if defined(_WIN32)
+    return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) != 0; /* rename replaces nothing */
+#else
+    return rename(from, to) == 0;
+#endif
+}
+
 /* Makes the directory and those above it; a failure shows when a file is opened. */
 SPKI_FN void spki_cl_make_dirs(const char *path)
 {
@@ -123,10 +132,7 @@ SPKI_FN void spki_cl_cache_write(const char *dir, const uint64_t key[2], const u
     }
     bool whole = fwrite(&entry, sizeof entry, 1, file) == 1 && fwrite(data, 1, size, file) == size;
     whole = fclose(file) == 0 && whole;
-#if defined(_WIN32)
-    (void)remove(path); /* rename does not replace there */
-#endif
-    if (!whole || rename(temporary, path) != 0) {
+    if (!whole || !spki_cl_replace(temporary, path)) {
         (void)remove(temporary);
     }
 }

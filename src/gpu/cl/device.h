@@ -5,6 +5,10 @@
 #include "cache.h"
 #include "choose.h"
 
+#if !defined(_WIN32)
+#include <sched.h>
+#endif
+
 static const char *const spki_cl_prelude[] = {
 #include "../text/opencl.cl"
 };
@@ -31,6 +35,15 @@ typedef struct spki_cl_device {
 typedef struct spki_cl_program {
     spki_cl_handle program, kernel[SPKI_GPU_ALL_ENTRIES];
 } spki_cl_program;
+
+SPKI_FN void spki_cl_yield(void)
+{
+#if defined(_WIN32)
+    Sleep(0);
+#else
+    (void)sched_yield();
+#endif
+}
 
 SPKI_FN spki_cl_device *spki_cl_of(const spki_gpu *gpu)
 {
@@ -90,21 +103,8 @@ SPKI_FN spk_result spki_cl_zero(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, ui
                                                     NULL));
 }
 
-SPKI_FN spk_result spki_cl_read(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, void *data,
-                                size_t bytes, spki_gpu_ticket *ticket)
-{
-    const spki_cl_device *d = spki_cl_of(gpu);
-    spki_cl_handle event = NULL;
-    const int32_t code = d->cl->clEnqueueReadBuffer(
-        d->queue, (spki_cl_handle)mem, ticket == NULL, (size_t)at, bytes, data, 0, NULL,
-        ticket ? &event : NULL);
-    if (ticket && code == 0) {
-        *ticket = event;
-    }
-    return spki_cl_check(gpu, "clEnqueueReadBuffer", code);
-}
-
-/* Waits for an event, no longer than the limit. */
+/* Waits for an event. What takes longer than the limit is an error, once it has ended: OpenCL
+   cannot stop a kernel, and memory of ours that is being written must not be freed. */
 SPKI_FN spk_result spki_cl_wait_for(spki_gpu *gpu, spki_cl_handle event)
 {
     const spki_cl_device *d = spki_cl_of(gpu);
@@ -120,12 +120,38 @@ SPKI_FN spk_result spki_cl_wait_for(spki_gpu *gpu, spki_cl_handle event)
             return spki_cl_check(gpu, "clGetEventInfo", code);
         }
         if (status > 0 && spk_clock_seconds() - start > d->time_limit_s) {
+            (void)d->cl->clFinish(d->queue);
             snprintf(gpu->why, sizeof gpu->why, "a batch of steps took longer than %g s",
                      d->time_limit_s);
             return SPK_ERR_TIMEOUT;
         }
+        if (status > 0) {
+            spki_cl_yield();
+        }
     }
     return spki_cl_check(gpu, "a command", status);
+}
+
+SPKI_FN spk_result spki_cl_read(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, void *data,
+                                size_t bytes, spki_gpu_ticket *ticket)
+{
+    const spki_cl_device *d = spki_cl_of(gpu);
+    const bool limited = !ticket && d->time_limit_s > 0.0;
+    spki_cl_handle event = NULL;
+    int32_t code = d->cl->clEnqueueReadBuffer(d->queue, (spki_cl_handle)mem, !ticket && !limited,
+                                              (size_t)at, bytes, data, 0, NULL,
+                                              ticket || limited ? &event : NULL);
+    if (ticket && code == 0) {
+        *ticket = event;
+    }
+    if (!limited || code) {
+        return spki_cl_check(gpu, "clEnqueueReadBuffer", code);
+    }
+    code = d->cl->clFlush(d->queue);
+    const spk_result result =
+        code ? spki_cl_check(gpu, "clFlush", code) : spki_cl_wait_for(gpu, event);
+    (void)d->cl->clReleaseEvent(event);
+    return result;
 }
 
 SPKI_FN spk_result spki_cl_wait(spki_gpu *gpu, spki_gpu_ticket *ticket)

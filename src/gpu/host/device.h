@@ -34,6 +34,9 @@
 #define SPKI_GPU_DELIVER_ITEMS 128u
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
+#define SPKI_GPU_SPARES 16u       /* blocks that a device's pool keeps for the next who wants one */
+
+enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 }; /* of >>gpu-selftest */
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -65,6 +68,11 @@ typedef struct spki_gpu_arg {
     bool is_mem;
 } spki_gpu_arg;
 
+typedef struct spki_gpu_block {
+    spki_gpu_mem mem;
+    uint64_t bytes;
+} spki_gpu_block;
+
 typedef struct spki_gpu {
     const struct spki_gpu_api *api;
     void *handle;     /* the API's own */
@@ -73,10 +81,11 @@ typedef struct spki_gpu {
     uint64_t memory;  /* bytes that may be used in all */
     uint64_t largest; /* and of one block */
     uint64_t used, peak;
+    spki_gpu_block spare[SPKI_GPU_SPARES]; /* blocks that nobody uses, counted in `used` */
     uint32_t units;   /* compute units */
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
     bool has_double, has_wide_atomics;
-    double speed;     /* measured; only ratios matter */
+    double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
 
@@ -124,14 +133,11 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
     return name[entry];
 }
 
-/* -- memory on the device: every block is counted, and the budget is a limit -- */
+/* -- memory on the device: a pool with a budget. What is given back waits for somebody whom it
+   fits; it goes back to the driver when the budget or the driver runs short, or the network
+   leaves. Safe while work is under way, since all work of a device is in order. -- */
 
-typedef struct spki_gpu_block {
-    spki_gpu_mem mem;
-    uint64_t bytes;
-} spki_gpu_block;
-
-SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
+SPKI_FN void spki_gpu_drop(spki_gpu *gpu, spki_gpu_block *block)
 {
     if (block->mem) {
         gpu->api->free(gpu, block->mem);
@@ -141,17 +147,68 @@ SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
     block->bytes = 0;
 }
 
+/* Gives all spare blocks back to the driver; false: there were none. */
+SPKI_FN bool spki_gpu_drain(spki_gpu *gpu)
+{
+    bool any = false;
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES; k++) {
+        any = any || gpu->spare[k].mem;
+        spki_gpu_drop(gpu, &gpu->spare[k]);
+    }
+    return any;
+}
+
+SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
+{
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES && block->mem; k++) {
+        if (!gpu->spare[k].mem) {
+            gpu->spare[k] = *block;
+            block->mem = NULL;
+        }
+    }
+    spki_gpu_drop(gpu, block);
+}
+
+/* The smallest spare block that is large enough and not twice as large as it has to be. */
+SPKI_FN bool spki_gpu_reuse(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
+{
+    uint32_t best = SPKI_GPU_SPARES;
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES; k++) {
+        const uint64_t have = gpu->spare[k].mem ? gpu->spare[k].bytes : 0;
+        if (have >= bytes && have / 2 <= bytes &&
+            (best == SPKI_GPU_SPARES || have < gpu->spare[best].bytes)) {
+            best = k;
+        }
+    }
+    if (best == SPKI_GPU_SPARES) {
+        return false;
+    }
+    *block = gpu->spare[best];
+    gpu->spare[best].mem = NULL;
+    gpu->spare[best].bytes = 0;
+    return true;
+}
+
 SPKI_FN spk_result spki_gpu_alloc(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
 {
     bytes = SPKI_MAX(bytes, (uint64_t)64);
-    if (bytes > gpu->largest || gpu->used + bytes > gpu->memory) {
+    if (spki_gpu_reuse(gpu, bytes, block)) {
+        return SPK_OK;
+    }
+    if (bytes > gpu->memory || gpu->used > gpu->memory - bytes) {
+        (void)spki_gpu_drain(gpu);
+    }
+    if (bytes > gpu->largest || bytes > gpu->memory || gpu->used > gpu->memory - bytes) {
         const uint64_t over = bytes > gpu->largest ? bytes - gpu->largest
                                                    : gpu->used + bytes - gpu->memory;
         snprintf(gpu->why, sizeof gpu->why, "a block of %llu bytes is %llu bytes too large",
                  (spki_llu)bytes, (spki_llu)over);
         return SPK_ERR_OUT_OF_MEMORY;
     }
-    const spk_result result = gpu->api->alloc(gpu, bytes, &block->mem);
+    spk_result result = gpu->api->alloc(gpu, bytes, &block->mem);
+    if (result == SPK_ERR_OUT_OF_MEMORY && spki_gpu_drain(gpu)) {
+        result = gpu->api->alloc(gpu, bytes, &block->mem);
+    }
     if (result == SPK_OK) {
         block->bytes = bytes;
         gpu->used += bytes;

@@ -29,6 +29,8 @@ typedef struct spki_gpu_sample {
 typedef struct spki_gpu_part {
     spki_gpu gpu;
     uint32_t tile, tiles;          /* of the network's */
+    uint32_t next_tile, next_tiles; /* as the devices' speeds would have it */
+    double busy_s;                 /* for the slices that were timed */
     uint32_t group, groups;        /* of 64 lanes */
     uint64_t slots, states;        /* accumulators of a step; elements of state */
     uint32_t blocks, ring, parts;  /* ring: steps of accumulators; parts: of a compaction */
@@ -143,57 +145,6 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
         }
     }
     return n;
-}
-
-/* Bytes that the device will need for the network, and the largest block among them. */
-SPKI_FN uint64_t spki_gpu_need(const spk_net *net, const spki_gpu_part *part, uint64_t *largest)
-{
-    const uint64_t acc = part->ring * part->slots * (net->accumulator_bits / 8);
-    const uint64_t rows = (uint64_t)part->tiles * net->neurons * 4;
-    const uint64_t history = (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8;
-    const uint64_t state = part->states * net->state_size, list = part->list_words * 4;
-    uint64_t sum = acc + rows + history + state + 2 * list + (uint64_t)part->groups * 4, most = 0;
-    most = SPKI_MAX(SPKI_MAX(acc, rows), SPKI_MAX(SPKI_MAX(history, state), list));
-    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
-        sum += net->tile[t].words_used * 4;
-        most = SPKI_MAX(most, (uint64_t)net->tile[t].words_used * 4);
-    }
-    for (uint32_t p = 0; p < net->populations; p++) {
-        const spki_population *pop = &net->population[p];
-        const uint32_t reals = pop->model->param_count + pop->model->derived_count;
-        for (uint32_t k = 0; k < reals; k++) {
-            sum += pop->real_mask[k] ? (part->range[p].hi - part->range[p].lo) * net->real_size : 0;
-        }
-    }
-    *largest = most;
-    return sum;
-}
-
-/* Refuses what the device cannot hold, before anything is allocated. */
-SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, const spki_gpu_part *part)
-{
-    const spki_gpu *gpu = &part->gpu;
-    uint64_t largest;
-    const uint64_t need = spki_gpu_need(net, part, &largest);
-    if (need > gpu->memory) {
-        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
-                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
-                         "may be used",
-                         gpu->api->name, gpu->name, (spki_llu)need,
-                         (spki_llu)(need - gpu->memory), (spki_llu)gpu->memory);
-    }
-    if (largest > gpu->largest) {
-        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
-                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
-                         "device's largest, %llu",
-                         gpu->api->name, gpu->name, (spki_llu)largest,
-                         (spki_llu)(largest - gpu->largest), (spki_llu)gpu->largest);
-    }
-    if (part->states > UINT32_MAX) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
-                         gpu->api->name, gpu->name);
-    }
-    return SPK_OK;
 }
 
 /* -- records -- */
@@ -412,6 +363,123 @@ SPKI_FN bool spki_gpu_draft_make(spk_net *net, spki_gpu_part *part, spki_gpu_dra
     (void)spki_gpu_more(&d->value, 64 * net->real_size);
     return !(d->desc.failed || d->value.failed || d->table.failed || d->block.failed ||
              d->variant.failed);
+}
+
+/* -- what it takes -- */
+
+/* Bytes of all blocks, and of the largest. */
+typedef struct spki_gpu_bill {
+    uint64_t sum, most;
+} spki_gpu_bill;
+
+SPKI_FN void spki_gpu_charge(spki_gpu_bill *bill, uint64_t bytes)
+{
+    bytes = SPKI_MAX(bytes, (uint64_t)64);
+    bill->sum += bytes;
+    bill->most = SPKI_MAX(bill->most, bytes);
+}
+
+SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
+{
+    uint64_t n = 0;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        n += net->recorder[r]->kind == SPK_REC_STATE ? net->view[net->recorder[r]->view].size : 0;
+    }
+    if (n) {
+        spki_gpu_charge(bill, n * 4);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+    }
+}
+
+/* All that the device will hold for the network as it has been described; what the host injects
+   later may add to it. */
+SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *part,
+                                    const spki_gpu_draft *d, uint32_t parts)
+{
+    spki_gpu_bill bill = {0, 0};
+    const uint64_t words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons;
+    uint64_t segment = 0;
+    for (uint32_t t = 0; t < part->tiles; t++) { /* as spki_gpu_cut does it */
+        const uint64_t more = (uint64_t)net->tile[part->tile + t].words_used * 4;
+        if (segment + more > part->gpu.largest && t) {
+            spki_gpu_charge(&bill, segment);
+            segment = 0;
+        }
+        segment += more;
+    }
+    spki_gpu_charge(&bill, segment);
+    spki_gpu_charge(&bill, d->desc.used);
+    spki_gpu_charge(&bill, d->value.used);
+    spki_gpu_charge(&bill, d->table.used);
+    spki_gpu_charge(&bill, d->block.used);
+    spki_gpu_charge(&bill, 64 * net->real_size);
+    spki_gpu_charge(&bill, part->states * net->state_size);
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * 24);
+    spki_gpu_charge(&bill, (uint64_t)net->lanes / SPKI_GROUP * 4);
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * net->neurons * 4);
+    spki_gpu_charge(&bill, (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8);
+    spki_gpu_charge(&bill, (uint64_t)part->parts * 32 * 4);
+    spki_gpu_charge(&bill, part->list_words * 4);
+    spki_gpu_charge(&bill, part->list_words * 4);
+    spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
+    spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
+    if (parts > 1) {
+        spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
+    }
+    if (part->gpu.api->together) { /* >>gpu-batch: no more than this */
+        spki_gpu_charge(&bill, 2 * (SPKI_GPU_BATCH_GROUPS + 1) * 4);
+        spki_gpu_charge(&bill, 2 * ((uint64_t)SPKI_GPU_BATCH_GROUPS * 32 +
+                                    (uint64_t)part->groups * SPKI_GROUP * net->slice_max) * 4);
+        spki_gpu_charge(&bill, 64);
+    }
+    uint64_t told = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        told += pop->list.count + (pop->has_forced && pop->forced ? pop->count : 0);
+    }
+    spki_gpu_charge(&bill, told * 4);
+    spki_gpu_charge_recorders(net, &bill);
+    const uint64_t test = SPKI_GPU_TRIALS * (3 + SPKI_GPU_SELFTESTS) * (uint64_t)net->real_size;
+    bill.sum = SPKI_MAX(bill.sum, test); /* which is over before the rest is there */
+    return bill;
+}
+
+/* Does it all go onto the device? `say`: an error of the network where it does not. */
+SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_t parts, bool say)
+{
+    const spki_gpu *gpu = &part->gpu;
+    spki_gpu_draft d;
+    const bool made = spki_gpu_draft_make(net, part, &d);
+    const spki_gpu_bill bill = spki_gpu_need(net, part, &d, parts);
+    const bool fits = bill.sum <= gpu->memory && bill.most <= gpu->largest &&
+                      part->states <= UINT32_MAX;
+    spki_gpu_draft_free(&d);
+    if (made && fits) {
+        return SPK_OK;
+    }
+    if (!say) {
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    if (!made) {
+        return spki_no_memory(net, "the records of a device");
+    }
+    if (bill.sum > gpu->memory) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
+                         "may be used",
+                         gpu->api->name, gpu->name, (spki_llu)bill.sum,
+                         (spki_llu)(bill.sum - gpu->memory), (spki_llu)gpu->memory);
+    }
+    if (bill.most > gpu->largest) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
+                         "device's largest, %llu",
+                         gpu->api->name, gpu->name, (spki_llu)bill.most,
+                         (spki_llu)(bill.most - gpu->largest), (spki_llu)gpu->largest);
+    }
+    return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
+                     gpu->api->name, gpu->name);
 }
 
 #endif

@@ -1,48 +1,15 @@
-/* ---- >>gpu-net: a network goes to its devices, and leaves them ---- */
+/* ---- >>gpu-net: a network goes to its devices, moves between them, and leaves them ---- */
 #ifndef SPIKELIB_GPU_HOST_NET_H
 #define SPIKELIB_GPU_HOST_NET_H
 
 #include "run.h"
 #include "selftest.h"
-
-/* -- which device gets which tiles -- */
-
-/* What a tile costs a step, in the units of >>build. */
-SPKI_FN double spki_gpu_tile_cost(const spki_tile *tile)
-{
-    return (double)tile->synapses + 1000.0 * (double)tile->lanes;
-}
-
-/* Consecutive tiles, in proportion to the devices' measured speeds; at least one each, where there
-   are as many. */
-SPKI_FN void spki_gpu_split(const spk_net *net, spki_gpu_net *g)
-{
-    double all = 0.0, speed = 0.0, done = 0.0, share = 0.0;
-    for (uint32_t t = 0; t < net->tiles; t++) {
-        all += spki_gpu_tile_cost(&net->tile[t]);
-    }
-    for (uint32_t k = 0; k < g->parts; k++) {
-        speed += g->part[k].gpu.speed;
-    }
-    uint32_t t = 0;
-    for (uint32_t k = 0; k < g->parts; k++) {
-        spki_gpu_part *part = &g->part[k];
-        const uint32_t later = g->parts - k - 1;
-        share += all * part->gpu.speed / speed;
-        part->tile = t;
-        for (part->tiles = 0; t < net->tiles; t++, part->tiles++) {
-            const double cost = spki_gpu_tile_cost(&net->tile[t]);
-            if (part->tiles && (net->tiles - t <= later || (later && done + 0.5 * cost > share))) {
-                break;
-            }
-            done += cost;
-        }
-    }
-}
+#include "deal.h"
 
 /* -- making and freeing the buffers -- */
 
-SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+/* Leaves the device itself, its program and the array of ranges. */
+SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
     spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
@@ -52,28 +19,53 @@ SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *pa
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
                                      &part->share,   &part->found,    &part->meet};
-    for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
+    (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
+    for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
     }
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_free(gpu, block[k]);
     }
-    for (uint32_t k = 0; k < part->segments; k++) {
+    for (uint32_t k = 0; part->segment && k < part->segments; k++) {
         spki_gpu_free(gpu, &part->segment[k].block);
-    }
-    if (part->program) {
-        gpu->api->release(gpu, part->program);
-        part->program = NULL;
     }
     spki_gpu_free_samples(net, g, part);
     spki_mem *mem = &net->mem;
     spki_free(mem, part->segment, part->segments, sizeof *part->segment);
-    spki_free(mem, part->range, net->populations, sizeof *part->range);
     spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
     spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
+    part->segment = NULL;
+    part->read_list[0] = part->read_list[1] = NULL;
+    part->read_state = NULL;
+    part->read_history = NULL;
+    part->segments = 0;
+    part->last_spikes = 0;
+}
+
+/* Everything that depends on which device has what. */
+SPKI_FN void spki_gpu_clear(spk_net *net, spki_gpu_net *g)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        if (g->exchange) {
+            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        }
+        if (g->part[k].range) {
+            spki_gpu_clear_part(net, g, &g->part[k]);
+        }
+    }
+    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
+    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
+    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
+    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+    g->exchange = NULL;
+    g->merged = NULL;
+    g->told_step = NULL;
+    g->told_lane = NULL;
+    g->told = g->told_room = g->told_next = 0;
+    g->samples = g->sample_slots = g->seen_recorders = 0;
 }
 
 SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
@@ -161,7 +153,8 @@ SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
         result = spki_gpu_push_tables(net, part);
     }
     if (result == SPK_OK) {
-        result = spki_gpu_blank(net, gpu, &part->history, spki_gpu_history_bytes(net));
+        result = spki_gpu_fill(net, gpu, &part->history, net->history,
+                               spki_gpu_history_bytes(net));
     }
     if (result == SPK_OK) {
         result = spki_gpu_blank(net, gpu, &part->counts, (uint64_t)part->parts * 32 * 4);
@@ -214,29 +207,58 @@ SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
     return SPK_OK;
 }
 
+/* Geometry of each device's tiles; refuses, before anything is allocated, what does not fit. */
+SPKI_FN spk_result spki_gpu_fit(spk_net *net, spki_gpu_net *g, bool say)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_geometry(net, &g->part[k]);
+        result = spki_gpu_check_fit(net, &g->part[k], g->parts, say);
+    }
+    return result;
+}
+
+/* The host's copy, which is that of this moment, onto the devices. */
+SPKI_FN spk_result spki_gpu_fill_all(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_make_part(net, &g->part[k]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_make_exchange(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_arrivals(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_lists(net, g);
+    }
+    return result;
+}
+
 SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
 {
+    spki_gpu_clear(net, g);
     for (uint32_t k = 0; k < g->parts; k++) {
-        if (g->exchange) {
-            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        spki_gpu_part *part = &g->part[k];
+        if (part->program) {
+            part->gpu.api->release(&part->gpu, part->program);
+            part->program = NULL;
         }
-        if (g->part[k].range) {
-            spki_gpu_free_part(net, g, &g->part[k]);
-        }
+        spki_free(&net->mem, part->range, net->populations, sizeof *part->range);
+        part->range = NULL;
+        (void)spki_gpu_drain(&part->gpu);
     }
-    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
-    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
     spki_free(&net->mem, g->outdegree, net->neurons, sizeof *g->outdegree);
-    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
-    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+    g->outdegree = NULL;
 }
 
 /* The whole of `build`, once the devices are open. */
 SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
 {
     spk_result result = SPK_OK;
-    spki_gpu_split(net, g);
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+    for (uint32_t k = 0; k < g->parts; k++) {
         spki_gpu_part *part = &g->part[k];
         const spki_gpu *gpu = &part->gpu;
         part->range =
@@ -249,29 +271,90 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              "%s \"%s\" has no 64-bit floating point; use SPK_FLOAT32",
                              gpu->api->name, gpu->name);
         }
-        spki_gpu_geometry(net, part);
-        result = spki_gpu_check_fit(net, part);
     }
+    spki_gpu_propose(net, g);
+    spki_gpu_take_proposal(g);
+    result = spki_gpu_fit(net, g, true);
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
         result = spki_gpu_selftest(net, &g->part[k].gpu);
     }
     if (result == SPK_OK) {
         result = spki_gpu_count_rows(net, g);
     }
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        result = spki_gpu_make_part(net, &g->part[k]);
-    }
     if (result == SPK_OK) {
-        result = spki_gpu_make_exchange(net, g);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_push_arrivals(net, g);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_push_lists(net, g);
+        result = spki_gpu_fill_all(net, g);
         net->changed = 0;
     }
+    g->watch = SPKI_GPU_FIRST_WATCH;
     g->last_sync = spk_clock_seconds();
+    return result;
+}
+
+/* Other shares, where the timed slices speak for them. The host's copy is brought up to date, and
+   the devices are filled from it as when the network was built. */
+SPKI_FN spk_result spki_gpu_deal(spk_net *net, spki_gpu_net *g)
+{
+    if (!spki_gpu_judge(net, g)) {
+        return SPK_OK;
+    }
+    (void)spki_gpu_forget_told(net);
+    spk_result result = spki_gpu_pull(&g->base, net);
+    if (result != SPK_OK) {
+        return result;
+    }
+    spki_mark_synced(net);
+    spki_gpu_clear(net, g);
+    spki_gpu_take_proposal(g);
+    if (spki_gpu_fit(net, g, false) != SPK_OK) { /* the faster device is too small: as before */
+        spki_gpu_take_proposal(g);
+        result = spki_gpu_fit(net, g, true);
+        g->watch = 0;
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_all(net, g);
+    }
+    return result == SPK_OK ? spki_gpu_find_samples(net, g) : result;
+}
+
+SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
+{
+    spki_gpu_net *g = (spki_gpu_net *)backend;
+    spki_slice batch = net->slice, before;
+    bool amounts = false, pending = false, begun = false;
+    memset(&before, 0, sizeof before);
+    spk_result result = spki_gpu_push(net, g);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        amounts = amounts || net->population[p].has_amount;
+    }
+    while (batch.first < net->run_end && net->stop_result == SPK_OK && result == SPK_OK) {
+        if (begun && spki_gpu_is_timed(g)) { /* not while what was injected has still to act */
+            result = pending ? spki_gpu_end_batch(net, g, &before) : SPK_OK;
+            pending = false;
+            if (result == SPK_OK && net->stop_result == SPK_OK) {
+                result = spki_gpu_deal(net, g);
+            }
+            continue;
+        }
+        batch.steps = (uint32_t)SPKI_MIN(net->run_end - batch.first, (uint64_t)net->batch_max);
+        result = spki_gpu_begin_batch(net, g, &batch, amounts);
+        if (result == SPK_OK) {
+            result = spki_gpu_ask(net, g, batch.parity);
+        }
+        if (result == SPK_OK && pending) {
+            result = spki_gpu_end_batch(net, g, &before);
+        }
+        before = batch;
+        pending = begun = true;
+        amounts = false;
+        spki_next_slice(&batch);
+    }
+    if (result == SPK_OK && pending) {
+        result = spki_gpu_end_batch(net, g, &before);
+    }
+    if (result == SPK_OK) {
+        net->next_slice = batch;
+        result = spki_gpu_settle(net, g);
+    }
     return result;
 }
 

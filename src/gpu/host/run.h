@@ -7,6 +7,7 @@
 #define SPIKELIB_GPU_HOST_RUN_H
 
 #include "batch.h"
+#include "deal.h"
 
 /* -- spikes that lists and the host ask for -- */
 
@@ -477,9 +478,16 @@ SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t par
         result = gpu->api->write(gpu, g->exchange[k].mem, 0, g->merged,
                                  (SPKI_GPU_LIST_IDS + (size_t)n) * 4);
         result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        double since = 0.0;
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, part, &since);
+        }
         if (result == SPK_OK) {
             result = spki_gpu_deliver(net, part, &g->exchange[k], 0, steps,
                                       (uint32_t)(first % part->ring), 0);
+        }
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, part, &since);
         }
     }
     return result;
@@ -492,8 +500,16 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
                                   uint32_t steps, uint32_t at, bool amounts)
 {
     spk_result result = SPK_OK;
+    spki_gpu_watch_slice(g);
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+        double since = 0.0;
+        result = spki_gpu_watch(net, g, &g->part[k], &since);
+        if (result == SPK_OK) {
+            result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+        }
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, &g->part[k], &since);
+        }
     }
     if (result == SPK_OK && g->parts > 1) {
         return spki_gpu_exchange(net, g, parity, first, steps, at);
@@ -698,40 +714,6 @@ SPKI_FN spk_result spki_gpu_settle(spk_net *net, spki_gpu_net *g)
         if (result == SPK_OK) {
             spki_mark_synced(net);
         }
-    }
-    return result;
-}
-
-SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
-{
-    spki_gpu_net *g = (spki_gpu_net *)backend;
-    spki_slice batch = net->slice, before;
-    bool amounts = false, pending = false;
-    memset(&before, 0, sizeof before);
-    spk_result result = spki_gpu_push(net, g);
-    for (uint32_t p = 0; p < net->populations; p++) {
-        amounts = amounts || net->population[p].has_amount;
-    }
-    while (batch.first < net->run_end && net->stop_result == SPK_OK && result == SPK_OK) {
-        batch.steps = (uint32_t)SPKI_MIN(net->run_end - batch.first, (uint64_t)net->batch_max);
-        result = spki_gpu_begin_batch(net, g, &batch, amounts);
-        if (result == SPK_OK) {
-            result = spki_gpu_ask(net, g, batch.parity);
-        }
-        if (result == SPK_OK && pending) {
-            result = spki_gpu_end_batch(net, g, &before);
-        }
-        before = batch;
-        pending = true;
-        amounts = false;
-        spki_next_slice(&batch);
-    }
-    if (result == SPK_OK && pending) {
-        result = spki_gpu_end_batch(net, g, &before);
-    }
-    if (result == SPK_OK) {
-        net->next_slice = batch;
-        result = spki_gpu_settle(net, g);
     }
     return result;
 }

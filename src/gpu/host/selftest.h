@@ -4,8 +4,6 @@
 
 #include "state.h"
 
-enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 };
-
 /* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
 SPKI_FN double spki_gpu_trial(uint32_t k)
 {

@@ -19,6 +19,8 @@ typedef struct spki_gpu_net {
     size_t told, told_room, told_next;
     uint32_t samples, sample_slots, seen_recorders;
     double sync_s, last_sync; /* what a sync takes, and when the last one was */
+    uint64_t slices, watch;   /* several devices: slices done, and when to time them next */
+    bool watching;            /* the slice at hand is timed, one device after the other */
 } spki_gpu_net;
 
 /* An error of a device, as the network's. */
@@ -311,6 +313,21 @@ SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, doub
         *since = now;
     }
     return result;
+}
+
+/* Several devices: a lap of a slice that is timed, for the device's share of the work. */
+SPKI_FN spk_result spki_gpu_watch(spk_net *net, spki_gpu_net *g, spki_gpu_part *part,
+                                  double *since)
+{
+    if (!g->watching) {
+        return SPK_OK;
+    }
+    spki_gpu *gpu = &part->gpu;
+    const spk_result result = gpu->api->finish(gpu);
+    const double now = spk_clock_seconds();
+    part->busy_s += *since > 0.0 ? now - *since : 0.0;
+    *since = now;
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
 
 /* Delivers the spikes of a list that begins at `at` and covers `steps` steps, the first of which

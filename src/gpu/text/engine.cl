@@ -117,15 +117,17 @@ SPKI_DEVICE real spki_normal(spki_words u, spki_elem sd)
 #endif
 }
 
-/* Events of a Poisson process: the thresholds that the word reaches, and a base. */
+/* Events of a Poisson process: the thresholds that the word reaches, and a base. What comparing
+   gives is summed up as it is (-1 in vectors) and negated at the end: where a compiler joins the
+   two, Oclgrind 21.10 makes 255 of the 1. */
 SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words u)
 {
     const uint32_t count = table[1], common = table[2];
-    spki_ints hits = SPKI_NIL(spki_ints) + (int)table[0];
+    spki_ints hits = SPKI_NIL(spki_ints);
     uint32_t t = 0;
 #if SPKI_LANES > 1
     for (; t < common; t++) {
-        hits += SPKI_COUNT(u >= table[3 + t]);
+        hits += u >= table[3 + t];
     }
 #endif
     for (; t < count; t++) {
@@ -133,9 +135,9 @@ SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words 
         if (!SPKI_ANY(reached)) {
             break;
         }
-        hits += SPKI_COUNT(reached);
+        hits += reached;
     }
-    return hits;
+    return SPKI_COUNT(hits) + (int)table[0];
 }
 
 /* -- inputs: `x` holds the four vectors of neurons 16 w + low of the group -- */
