@@ -82,6 +82,7 @@ IMPLEMENTATION = [
     "net/lanes.h",
     "net/net.h",
     "net/row.h",
+    "net/mask.h",
     "net/queue.h",
     "net/backend.h",
     "net/describe.h",

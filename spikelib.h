@@ -62,6 +62,7 @@
     >>lanes              the engine's own vector loops, for one real type (pasted once per type)
     >>network            what a network is made of, and its errors
     >>row                how a tile stores the synapses of one source
+    >>mask               adding one weight to the accumulators whose bits are set
     >>queue              synapses and buckets on their way to a tile
     >>backend            what a compute device takes over from the threads
     >>describe           populations, views, projections and drives, before building
@@ -14542,8 +14543,10 @@ typedef struct spki_piece {
     size_t list_cursor;                /* next of the population's spike list */
 } spki_piece;
 
-/* Where a bucket is, in the tile's words; its synapses, and from bit 16 on the weight they share, 0
-   where each has its own. */
+#define SPKI_MOST_WORDS 0x7fffffffu /* of a tile's rows */
+#define SPKI_IS_MASK 0x80000000u
+/* Where a bucket is in the tile's words, with SPKI_IS_MASK; its synapses, and from bit 16 on the
+   weight they share, 0 where each has its own. */
 typedef struct spki_bucket {
     uint32_t at, count;
 } spki_bucket;
@@ -14580,7 +14583,7 @@ typedef struct spki_tile {
     size_t words_used, words_capacity;
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
-    uint64_t synapses, narrow, buckets; /* narrow: synapses in narrow rows */
+    uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */
     uint32_t min_delay, max_delay;
     uint32_t count_bytes;    /* >>row */
     spki_arrivals *arrivals; /* ring of arrival steps */
@@ -14952,9 +14955,12 @@ SPKI_FN spk_result spki_resolve_receptor(spk_net *net, const spki_population *po
 
    The synapses of an entry are a bucket: they arrive together. In a narrow row, which has few
    different weights, those of a bucket share one: it follows the counts in 16 bits, is never 0, and
-   the bucket is made of slots alone, two in a word. */
+   the bucket is made of slots alone, two in a word. In a row of masks, which is narrow and dense
+   besides, a bucket is first slot / 32 | words << 16, then so many words with a bit a slot. */
 
 #define SPKI_ROW_NARROW 0x80000000u
+#define SPKI_ROW_MASKS 0x40000000u
+#define SPKI_ROW_ENTRIES 0x3fffffffu
 #define SPKI_CLASSES 4u /* different weights in a narrow row, at most */
 
 /* Words of a synapse in a row that is not narrow. */
@@ -14979,7 +14985,7 @@ SPKI_INLINE uint32_t spki_row_head(uint32_t entries, uint32_t count_bytes, bool 
     return 1 + (entries * spki_entry_bytes(count_bytes, narrow) + 3) / 4;
 }
 
-/* Words of a bucket. */
+/* Words of a bucket that is no mask. */
 SPKI_INLINE uint32_t spki_bucket_words(uint32_t count, uint32_t words, bool narrow)
 {
     return narrow ? (count + 1) / 2 : count * words;
@@ -14991,15 +14997,18 @@ typedef struct spki_row_reader {
     uint32_t left, count_bytes, words; /* entries; per count; per synapse */
     uint32_t delay, at, count;         /* of the bucket at hand; `at` in the tile's words */
     int32_t weight;                    /* of its synapses, if narrow */
-    bool narrow;
+    bool narrow, masks;
+    const uint32_t *tile_words;
 } spki_row_reader;
 
 SPKI_INLINE void spki_row_open(spki_row_reader *r, const spki_tile *tile, uint32_t id,
                                uint32_t words)
 {
     const uint32_t start = tile->row[id];
-    r->left = tile->words[start] & ~SPKI_ROW_NARROW;
+    r->tile_words = tile->words;
+    r->left = tile->words[start] & SPKI_ROW_ENTRIES;
     r->narrow = (tile->words[start] & SPKI_ROW_NARROW) != 0;
+    r->masks = (tile->words[start] & SPKI_ROW_MASKS) != 0;
     r->next = (const uint8_t *)(tile->words + start + 1);
     r->count_bytes = tile->count_bytes;
     r->words = words;
@@ -15014,7 +15023,9 @@ SPKI_INLINE bool spki_row_next(spki_row_reader *r)
         return false;
     }
     r->left--;
-    r->at += spki_bucket_words(r->count, r->words, r->narrow);
+    r->at += !r->masks  ? spki_bucket_words(r->count, r->words, r->narrow)
+             : r->count ? 1 + (r->tile_words[r->at] >> 16)
+                        : 0;
     r->delay += spki_row_count(r->next, r->count_bytes);
     r->count = spki_row_count(r->next + r->count_bytes, r->count_bytes);
     r->next += 2 * r->count_bytes;
@@ -15025,10 +15036,35 @@ SPKI_INLINE bool spki_row_next(spki_row_reader *r)
     return true;
 }
 
-/* Slot k of a bucket of slots. */
-SPKI_INLINE uint32_t spki_narrow_slot(const uint32_t *bucket, uint32_t k)
+/* Walks over the slots of the narrow bucket at hand. */
+typedef struct spki_slots {
+    const uint32_t *at;
+    uint32_t bits, base, next;
+    bool masks;
+} spki_slots;
+
+SPKI_INLINE void spki_slots_open(spki_slots *s, const uint32_t *bucket, bool masks)
 {
-    return bucket[k / 2] >> (k % 2 * 16) & 0xffffu;
+    s->masks = masks;
+    s->at = bucket + (masks ? 1 : 0);
+    s->base = masks ? (*bucket & 0xffffu) * 32 - 32 : 0;
+    s->bits = s->next = 0;
+}
+
+/* As many times as the bucket has synapses. */
+SPKI_INLINE uint32_t spki_slots_next(spki_slots *s)
+{
+    if (!s->masks) {
+        const uint32_t k = s->next++;
+        return s->at[k / 2] >> (k % 2 * 16) & 0xffffu;
+    }
+    while (s->bits == 0) {
+        s->bits = *s->at++;
+        s->base += 32;
+    }
+    const uint32_t bit = (uint32_t)__builtin_ctz(s->bits);
+    s->bits &= s->bits - 1;
+    return s->base + bit;
 }
 
 /* -- writing -- */
@@ -15037,7 +15073,8 @@ SPKI_INLINE uint32_t spki_narrow_slot(const uint32_t *bucket, uint32_t k)
 typedef struct spki_row_plan {
     uint32_t classes, first, last; /* different weights, of a narrow row; delays */
     int32_t weight[SPKI_CLASSES];
-    bool narrow;
+    bool narrow, masks;
+    uint32_t low[SPKI_CLASSES], high[SPKI_CLASSES]; /* of masks: words of 32 slots, from, to */
     uint32_t entries, words;
 } spki_row_plan;
 
@@ -15126,15 +15163,67 @@ SPKI_FN void spki_count_row(const spki_edges *e, uint32_t *count, uint32_t count
     }
 }
 
+/* Whether no synapse comes twice. */
+SPKI_FN bool spki_slots_differ(const spki_edges *e, const spki_row_plan *plan)
+{
+    uint64_t seen[1024];
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        memset(seen, 0, sizeof seen);
+        for (uint32_t k = 0; k < e->count; k++) {
+            const uint32_t slot = e->target[k];
+            if (e->weight[k] == plan->weight[c]) {
+                if (seen[slot / 64] >> (slot % 64) & 1) {
+                    return false;
+                }
+                seen[slot / 64] |= UINT64_C(1) << (slot % 64);
+            }
+        }
+    }
+    return true;
+}
+
+/* Makes masks of a narrow row of one delay where that is shorter. */
+SPKI_FN void spki_plan_masks(const spki_edges *e, const uint32_t *count, uint32_t count_bytes,
+                             spki_row_plan *plan)
+{
+    const uint32_t most = count_bytes == 1 ? 254u : 65534u;
+    uint32_t words = spki_row_head(plan->entries, count_bytes, true);
+    plan->masks = false;
+    if (plan->first != plan->last || e->count < 64) {
+        return;
+    }
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        plan->low[c] = UINT32_MAX;
+        plan->high[c] = 0;
+    }
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t c = spki_weight_class(plan, e->weight[k]), at = e->target[k] / 32;
+        plan->low[c] = SPKI_MIN(plan->low[c], at);
+        plan->high[c] = SPKI_MAX(plan->high[c], at);
+    }
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        words += 2 + plan->high[c] - plan->low[c];
+        if (count[plan->first * plan->classes + c] > most) {
+            return;
+        }
+    }
+    if (words < plan->words && spki_slots_differ(e, plan)) {
+        plan->masks = true;
+        plan->words = words;
+    }
+}
+
 /* Chooses how to store a row: narrow where it may be and where that is shorter. `count` is clear
    and holds afterwards what spki_forget_counts clears again. */
 SPKI_FN void spki_plan_row(const spki_edges *e, uint32_t *count, uint32_t count_bytes,
                            uint32_t words, bool may_be_narrow, spki_row_plan *plan)
 {
     uint32_t narrow_words = UINT32_MAX;
+    plan->masks = false;
     plan->narrow = may_be_narrow && spki_find_classes(e, plan);
     if (plan->narrow) {
         spki_count_row(e, count, count_bytes, words, plan);
+        spki_plan_masks(e, count, count_bytes, plan);
         narrow_words = plan->words;
         if (narrow_words <= e->count) {
             return; /* the other form has a word a synapse, and a head */
@@ -15147,9 +15236,81 @@ SPKI_FN void spki_plan_row(const spki_edges *e, uint32_t *count, uint32_t count_
     spki_count_row(e, count, count_bytes, words, plan);
     if (narrow_words < plan->words) {
         spki_forget_counts(count, plan);
-        *plan = narrow;
+        *plan = narrow; /* of several delays, or it had been returned: no masks */
         spki_count_row(e, count, count_bytes, words, plan);
     }
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
+/* ---- >>mask: adding one weight to the accumulators whose bits are set ---- */
+
+#if SPKI_HAVE_AVX512
+SPKI_TARGET_AVX512 __attribute__((unused)) static void
+spki_add_mask_avx512(int32_t *acc, const uint32_t *mask, uint32_t words, int32_t weight)
+{
+    const __m512i w = _mm512_set1_epi32(weight);
+    for (uint32_t k = 0; k < words; k++, acc += 32) {
+        const __m512i low = _mm512_loadu_si512(acc), high = _mm512_loadu_si512(acc + 16);
+        _mm512_storeu_si512(acc, _mm512_mask_add_epi32(low, (__mmask16)mask[k], low, w));
+        _mm512_storeu_si512(acc + 16,
+                            _mm512_mask_add_epi32(high, (__mmask16)(mask[k] >> 16), high, w));
+    }
+}
+#endif
+
+#if SPKI_HAVE_AVX2
+SPKI_TARGET_AVX2 __attribute__((unused)) static void
+spki_add_mask_avx2(int32_t *acc, const uint32_t *mask, uint32_t words, int32_t weight)
+{
+    const __m256i w = _mm256_set1_epi32(weight);
+    const __m256i bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    for (uint32_t k = 0; k < words; k++) {
+        for (uint32_t byte = 0; byte < 4; byte++, acc += 8) {
+            const __m256i bits = _mm256_set1_epi32((int)(mask[k] >> 8 * byte));
+            const __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(bits, bit), bit);
+            __m256i *to = (__m256i *)(void *)acc;
+            _mm256_storeu_si256(
+                to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_and_si256(set, w)));
+        }
+    }
+}
+#endif
+
+/* Four at a time: the width that every other target has. */
+SPKI_FN void spki_add_mask_any(int32_t *acc, const uint32_t *mask, uint32_t words, int32_t weight)
+{
+    typedef int32_t four __attribute__((vector_size(16)));
+    const four bit = {1, 2, 4, 8};
+    for (uint32_t k = 0; k < words; k++) {
+        for (uint32_t at = 0; at < 32; at += 4, acc += 4) {
+            const int32_t bits = (int32_t)(mask[k] >> at & 15u);
+            four v;
+            memcpy(&v, acc, sizeof v);
+            v += ((bit & bits) == bit) & weight;
+            memcpy(acc, &v, sizeof v);
+        }
+    }
+}
+
+/* acc[32 k + b] += weight for each bit b of mask[k]. */
+SPKI_FN void spki_add_mask(spk_isa isa, int32_t *acc, const uint32_t *mask, uint32_t words,
+                           int32_t weight)
+{
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) {
+        spki_add_mask_avx512(acc, mask, words, weight);
+        return;
+    }
+#endif
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2) {
+        spki_add_mask_avx2(acc, mask, words, weight);
+        return;
+    }
+#endif
+    (void)isa;
+    spki_add_mask_any(acc, mask, words, weight);
 }
 #endif /* SPIKELIB_NO_NET */
 
@@ -16815,10 +16976,12 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     size_t n = 0;
     spki_row_open(&row, tile, source, per);
     while (spki_row_next(&row)) {
+        spki_slots slots;
+        spki_slots_open(&slots, tile->words + row.at, row.masks);
         for (uint32_t k = 0; k < row.count; k++) {
-            const uint32_t at = row.at + (row.narrow ? k / 2 : k * per);
+            const uint32_t at = row.at + (row.narrow ? 0 : k * per);
             const uint32_t *word = tile->words + at;
-            const uint32_t slot = row.narrow ? spki_narrow_slot(tile->words + row.at, k)
+            const uint32_t slot = row.narrow ? spki_slots_next(&slots)
                                   : per == 2 ? *word
                                              : *word & 0xffffu;
             uint32_t id, receptor;
@@ -16986,9 +17149,10 @@ SPKI_FN uint32_t *spki_widen_row(const spki_tile *tile, uint32_t id, uint32_t *o
     for (uint32_t before = 0; spki_row_next(&row); before = row.delay) {
         spki_put_count(&entry, row.delay - before, tile->count_bytes);
         spki_put_count(&entry, row.count, tile->count_bytes);
+        spki_slots slots;
+        spki_slots_open(&slots, tile->words + row.at, row.masks);
         for (uint32_t k = 0; k < row.count; k++) {
-            *to++ = row.narrow ? spki_narrow_slot(tile->words + row.at, k) |
-                                     (uint32_t)row.weight << 16
+            *to++ = row.narrow ? spki_slots_next(&slots) | (uint32_t)row.weight << 16
                                : tile->words[row.at + k];
         }
     }
@@ -17008,8 +17172,8 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
         }
     }
     const size_t capacity = words + SPKI_COPIED;
-    if (capacity > UINT32_MAX) {
-        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^32 words");
+    if (capacity > SPKI_MOST_WORDS) {
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^31 words");
     }
     uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
     if (!wide) {
@@ -17027,7 +17191,7 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
     tile->words = wide;
     tile->words_used = words;
     tile->words_capacity = capacity;
-    tile->narrow = 0;
+    tile->narrow = tile->masked = 0;
     return SPK_OK;
 }
 
@@ -17434,7 +17598,7 @@ SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
     /* a bucket for every few synapses, at most one a delay: 48 is typical of 1.5 +- 0.75 ms */
     const double buckets = SPKI_MIN(synapses, 48.0 * SPKI_MIN(sources, (double)b->net->neurons));
     const double words = synapses * each + buckets + sources + 1024.0;
-    return words < 4e9 ? (size_t)words : (size_t)4000000000u;
+    return words < 2e9 ? (size_t)words : (size_t)2000000000u;
 }
 
 SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
@@ -17494,6 +17658,42 @@ SPKI_INLINE void spki_put_synapse(uint32_t *out, uint32_t *place, uint32_t slot,
     }
 }
 
+/* The masks of a planned row, from out[at] on. */
+SPKI_FN void spki_write_masks(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
+                              uint32_t *out, uint32_t at)
+{
+    uint32_t place[SPKI_CLASSES];
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        const uint32_t words = 1 + plan->high[c] - plan->low[c];
+        out[at] = plan->low[c] | words << 16;
+        memset(out + at + 1, 0, words * sizeof *out);
+        place[c] = at + 1 - plan->low[c];
+        at += 1 + words;
+    }
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t slot = e->target[k];
+        out[place[spki_weight_class(plan, e->weight[k])] + slot / 32] |= 1u << (slot % 32);
+        tile->indegree[slot]++;
+    }
+}
+
+/* The synapses of a planned row, counted in `place`, sorted by delay, from out[at] on. */
+SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
+                                uint32_t *place, uint32_t per, uint32_t *out, uint32_t at)
+{
+    for (uint32_t d = plan->first * plan->classes; d < (plan->last + 1) * plan->classes; d++) {
+        const uint32_t n = place[d];
+        place[d] = plan->narrow ? 2 * at : at;
+        at += spki_bucket_words(n, per, plan->narrow);
+    }
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
+        tile->indegree[e->target[k]]++;
+        spki_put_synapse(out, &place[e->delay[k] * plan->classes + c], e->target[k], e->weight[k],
+                         plan->narrow, per);
+    }
+}
+
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
 SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
@@ -17512,20 +17712,14 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
         return false;
     }
     const uint32_t head = spki_row_head(plan.entries, tile->count_bytes, plan.narrow);
-    uint32_t *out = tile->words + tile->words_used, at = head;
+    uint32_t *out = tile->words + tile->words_used;
     out[head - 1] = 0; /* the padding */
-    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0);
+    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0) | (plan.masks ? SPKI_ROW_MASKS : 0);
     (void)spki_row_entries(place, &plan, tile->count_bytes, (uint8_t *)(out + 1));
-    for (uint32_t d = plan.first * plan.classes; d < (plan.last + 1) * plan.classes; d++) {
-        const uint32_t n = place[d];
-        place[d] = plan.narrow ? 2 * at : at;
-        at += spki_bucket_words(n, per, plan.narrow);
-    }
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t c = plan.narrow ? spki_weight_class(&plan, e->weight[k]) : 0;
-        tile->indegree[e->target[k]]++;
-        spki_put_synapse(out, &place[e->delay[k] * plan.classes + c], e->target[k], e->weight[k],
-                         plan.narrow, per);
+    if (plan.masks) {
+        spki_write_masks(tile, e, &plan, out, head);
+    } else {
+        spki_write_buckets(tile, e, &plan, place, per, out, head);
     }
     spki_forget_counts(place, &plan);
     tile->min_delay = SPKI_MIN(tile->min_delay, plan.first);
@@ -17534,6 +17728,7 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
     tile->words_used += plan.words;
     tile->synapses += e->count;
     tile->narrow += plan.narrow ? e->count : 0;
+    tile->masked += plan.masks ? e->count : 0;
     tile->buckets += plan.entries;
     return true;
 }
@@ -17708,8 +17903,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
         return SPK_OK;
     }
     const size_t grown = b->tile->words_capacity + b->tile->words_capacity / 8 + 65536;
-    if (grown > 0xfffffff0u) {
-        return spki_fail(net, SPK_ERR_RANGE, "a tile has more than 2^32 words of synapses");
+    if (grown > SPKI_MOST_WORDS) {
+        return spki_fail(net, SPK_ERR_RANGE, "a tile has more than 2^31 words of synapses");
     }
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }
@@ -18268,41 +18463,48 @@ SPKI_FN void spki_deliver_narrow(int32_t *acc, const uint32_t *s, uint32_t n, in
     }
 }
 
-SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n,
-                                 int32_t weight)
+/* A bucket whose synapses share a weight. */
+SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, spki_bucket b)
 {
-    if (net->accumulator_bits == 32) {
-        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
-    } else {
-        int64_t *acc = (int64_t *)tile->acc;
-        for (uint32_t k = 0; k < n; k++) {
-            acc[spki_narrow_slot(s, k)] += weight;
-        }
-    }
+    const uint32_t *s = tile->words + (b.at & ~SPKI_IS_MASK), n = b.count & 0xffffu;
+    const int32_t weight = (int16_t)(b.count >> 16);
+    const bool masks = (b.at & SPKI_IS_MASK) != 0;
     tile->events += n;
+    if (net->accumulator_bits == 64) {
+        spki_slots slots;
+        spki_slots_open(&slots, s, masks);
+        for (uint32_t k = 0; k < n; k++) {
+            ((int64_t *)tile->acc)[spki_slots_next(&slots)] += weight;
+        }
+    } else if (masks) {
+        spki_add_mask(net->isa, (int32_t *)tile->acc + (size_t)(*s & 0xffffu) * 32, s + 1,
+                      *s >> 16, weight);
+    } else {
+        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
+    }
 }
 
-SPKI_INLINE spki_bucket spki_bucket_at(uint32_t at, uint32_t count, int32_t weight)
+/* The bucket at hand. */
+SPKI_INLINE spki_bucket spki_row_bucket(const spki_row_reader *row)
 {
     spki_bucket b;
-    b.at = at;
-    b.count = count | (uint32_t)weight << 16;
+    b.at = row->at | (row->masks ? SPKI_IS_MASK : 0);
+    b.count = row->count | (uint32_t)row->weight << 16;
     return b;
 }
 
 SPKI_INLINE void spki_deliver_where(const spk_net *net, spki_tile *tile, spki_bucket b)
 {
-    const uint32_t *s = tile->words + b.at, shared = b.count >> 16;
-    if (shared) {
-        spki_deliver_shared(net, tile, s, b.count & 0xffffu, (int16_t)shared);
+    if (b.count >> 16) {
+        spki_deliver_shared(net, tile, b);
     } else {
-        spki_deliver_bucket(net, tile, s, b.count);
+        spki_deliver_bucket(net, tile, tile->words + b.at, b.count);
     }
 }
 
 SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
-    const uint32_t *s = tile->words + b.at;
+    const uint32_t *s = tile->words + (b.at & ~SPKI_IS_MASK);
     __builtin_prefetch(s);
     __builtin_prefetch(s + 16);
     __builtin_prefetch(s + 32);
@@ -18318,7 +18520,7 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     spki_row_open(&row, tile, id, spki_synapse_words(net));
     while (spki_row_next(&row)) {
         if (row.delay == delay) {
-            spki_deliver_where(net, tile, spki_bucket_at(row.at, row.count, row.weight));
+            spki_deliver_where(net, tile, spki_row_bucket(&row));
         }
     }
 }
@@ -18413,13 +18615,13 @@ SPKI_FN void spki_file_narrow(const spk_net *net, spki_tile *tile, uint32_t id, 
 {
     spki_row_reader row;
     spki_row_open(&row, tile, id, 1);
-    const uint32_t copied = row.left >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    const uint32_t copied = row.left >= SPKI_COPY_ROW && !row.masks ? SPKI_COPY_MOST : 0;
     while (spki_row_next(&row)) {
         spki_arrivals *a = &tile->arrivals[((uint32_t)step + row.delay) & (net->ring - 1)];
         if (row.count &&
             (row.count > copied ||
              !spki_copy_narrow(tile, a, tile->words + row.at, row.count, row.weight))) {
-            spki_push_bucket(tile, a, spki_bucket_at(row.at, row.count, row.weight));
+            spki_push_bucket(tile, a, spki_row_bucket(&row));
         }
     }
 }
@@ -18446,7 +18648,10 @@ SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id,
         }
         spki_arrivals *a = &tile->arrivals[arrival & mask];
         if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
-            spki_push_bucket(tile, a, spki_bucket_at(at, count, 0));
+            spki_bucket bucket;
+            bucket.at = at;
+            bucket.count = count;
+            spki_push_bucket(tile, a, bucket);
         }
         at += count * per;
     }
@@ -18479,7 +18684,7 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            entries += tile->words[tile->row[id[k]]] & ~SPKI_ROW_NARROW;
+            entries += tile->words[tile->row[id[k]]] & SPKI_ROW_ENTRIES;
         }
     }
     return entries;
@@ -19974,7 +20179,8 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
 SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, char *line,
                                   size_t size)
 {
-    const spki_llu wide = tile->synapses - tile->narrow, narrow = tile->narrow;
+    const spki_llu wide = tile->synapses - tile->narrow, masked = tile->masked;
+    const spki_llu narrow = tile->narrow - tile->masked;
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
@@ -19983,9 +20189,10 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {
         snprintf(line, size,
-                 "  %llu synapses of 2 bytes: at most %u different weights in a row, and shorter\n"
-                 "  %llu synapses of 4 bytes: weights differ, or a delay has few of them\n",
-                 narrow, SPKI_CLASSES, wide);
+                 "  %llu synapses in bit masks: one delay, dense, at most %u weights in a row\n"
+                 "  %llu synapses of 2 bytes: at most %u weights in a row\n"
+                 "  %llu synapses of 4 bytes: more weights, or few synapses a weight and delay\n",
+                 masked, SPKI_CLASSES, narrow, SPKI_CLASSES, wide);
     }
 }
 
@@ -44626,6 +44833,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_INFLATE_MOST
 #undef SPKI_INK
 #undef SPKI_ISA_COUNT
+#undef SPKI_IS_MASK
 #undef SPKI_ITEM_BYTES
 #undef SPKI_IZHIKEVICH_DERIVED
 #undef SPKI_IZHIKEVICH_INPUTS
@@ -44667,6 +44875,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAX_POPULATIONS
 #undef SPKI_MAX_SLICE
 #undef SPKI_MAX_STEPS
+#undef SPKI_MOST_WORDS
 #undef SPKI_MPMC_AHEAD
 #undef SPKI_MPMC_NEXT
 #undef SPKI_MPMC_WIDE
@@ -44726,6 +44935,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_RING_ROBUST
 #undef SPKI_ROW256
 #undef SPKI_ROW512
+#undef SPKI_ROW_ENTRIES
+#undef SPKI_ROW_MASKS
 #undef SPKI_ROW_NARROW
 #undef SPKI_SEND_FLAGS
 #undef SPKI_SF_ALIGN

@@ -1,6 +1,4 @@
 /* AEDAT 2.0, 3.1 and uncompressed 4.0: real recordings, files built by hand, cut and damaged. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "bytes.h"

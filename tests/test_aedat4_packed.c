@@ -1,6 +1,4 @@
 /* AEDAT4 with LZ4 and zstd: a real recording, and packets packed by hand. check: with lz4 zstd */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "bytes.h"

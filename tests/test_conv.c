@@ -2,8 +2,6 @@
 
 /* The spikes are those of a plain reference, whatever the way they are computed, the instruction
    set, and the pieces in which events come. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "check.h"

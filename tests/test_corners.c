@@ -1,7 +1,5 @@
 /* Corner events: the count of the Arc* authors' program on a real recording, a corner that moves,
    and straight edges, which have none. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "filters.h"

@@ -1,5 +1,4 @@
-/* ---- >>test_engine: every spike of an independent simulator, whatever the threads ----
-   check: networks alone */
+/* ---- >>test_engine: every spike of an independent simulator, whatever the threads ---- */
 
 /* check: threads */
 #include "check.h"

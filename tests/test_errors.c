@@ -1,5 +1,4 @@
-/* ---- >>test_errors: whatever is wrong is named, changes nothing and leaks nothing ----
-   check: networks alone */
+/* ---- >>test_errors: whatever is wrong is named, changes nothing and leaks nothing ---- */
 
 #include "check.h"
 #include "spikelib.h"

@@ -1,6 +1,4 @@
 /* What is written as AEDAT4, CSV, text and NPY: byte by byte, and read back. check: with lz4 */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "stream.h"

@@ -1,6 +1,4 @@
 /* Spikes and events in HDF5: SONATA, DSEC, Metavision, MVSEC. check: with hdf5 */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "stream.h"

@@ -1,6 +1,4 @@
 /* Events in text, CSV, SONATA's text and NPY: columns in any order, units, damage, pieces. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "bytes.h"

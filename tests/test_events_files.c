@@ -1,7 +1,5 @@
 /* Event recordings of real cameras: every fact that ../shared/data/events/README.md states about
    those of this part, on every instruction set, whole and cut at their real packet boundaries. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "events.h"

@@ -1,7 +1,6 @@
 /* ---- >>test_inject: events into networks ---- */
 
 /* Injected events against spike lists whose times are computed here, step by step. */
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "check.h"

@@ -1,11 +1,9 @@
-/* ---- >>test_nest: every spike of NEST's explicit networks ----
-   check: networks alone */
+/* ---- >>test_nest: every spike of NEST's explicit networks ---- */
 
 /* The networks, their inputs and what NEST 3.10 made of them are files of the shared test data
    (data/nest: README.md and make_reference.py there say how they were made). A second reference,
    in plain double arithmetic below, gives NEST's spikes too, and then stands in for NEST where
    parameters differ from those of the files. */
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "check.h"

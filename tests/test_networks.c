@@ -1,9 +1,7 @@
-/* ---- >>test_networks: published networks give their published rates ----
-   check: networks alone */
+/* ---- >>test_networks: published networks give their published rates ---- */
 
 /* The networks are those of the examples and of spkbench; what they should give comes from
    independent double-precision simulations (windows over several seeds) and from NEST. */
-#define SPIKELIB_IMPLEMENTATION
 #include "../bench/networks.h"
 
 #include "check.h"

@@ -1,8 +1,6 @@
 /* ---- >>test_pipeline_threads: order, counts and waking with real workers ----
    check: threads */
 
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "check.h"

@@ -1,8 +1,6 @@
 /* Rows and the queue of what is on its way: every synapse arrives once, in its step, with the
    weight of that moment, whatever the row looks like. Expected values are counted by hand: the
-   membranes here neither leak (within 1e-6) nor spike.
-   check: networks alone */
-#define SPIKELIB_IMPLEMENTATION
+   membranes here neither leak (within 1e-6) nor spike. */
 #include "../spikelib.h"
 
 #include "check.h"
@@ -205,6 +203,95 @@ TEST(rows_of_few_weights_take_two_bytes_a_synapse_and_arrive_whole)
         expect_sums(&n, expected);
         spk_net_destroy(n.net);
     }
+}
+
+/* Every source reaches most targets with one of two weights: bits instead of slots. */
+TEST(dense_rows_are_masks_and_arrive_whole_on_every_isa)
+{
+    enum { SOURCES = 9, DENSE = SOURCES * TARGETS };
+    static uint32_t from[DENSE], to[DENSE];
+    static double weight[DENSE], expected[TARGETS];
+    static spk_synapse list[DENSE];
+    const uint32_t some[] = {0, 3, 8};
+    const spk_isa isas[] = {SPK_ISA_SCALAR, SPK_ISA_SSE2, SPK_ISA_AVX2, SPK_ISA_AVX512,
+                            SPK_ISA_AUTO};
+    size_t count = 0, listed_count, i, k;
+    uint32_t s, t, ran = 0;
+    memset(expected, 0, sizeof expected);
+    for (s = 0; s < SOURCES; s++)
+        for (t = s * 70; t < TARGETS - s * 31; t++) {
+            if ((t * 7 + s) % 5 == 0) continue;
+            from[count] = s;
+            to[count] = t;
+            weight[count++] = (t + s) % 3 ? 1.0 : -2.0;
+            if (s == 0 || s == 3 || s == 8) expected[t] += (t + s) % 3 ? 1.0 : -2.0;
+        }
+    for (i = 0; i < sizeof isas / sizeof isas[0]; i++) {
+        spk_net_desc d = {0};
+        spk_conn_desc c = {0};
+        net_of n;
+        if (!spk_isa_available(isas[i])) continue;
+        ran++;
+        d.isa = isas[i];
+        d.threads = 1;
+        n = begin_with(&d, SOURCES);
+        c.rule = SPK_COO;
+        c.sources = from;
+        c.targets = to;
+        c.total = count;
+        c.weight = spk_array(weight, count);
+        c.delay_ms = spk_constant(40.0); /* more steps than an entry of bytes holds */
+        CHECK_EQ(spk_net_connect(n.net, n.source, n.target, &c), SPK_OK);
+        CHECK_EQ(spk_net_build(n.net), SPK_OK);
+        CHECK(!says(n.net, "  0 synapses in bit masks"));
+        CHECK(says(n.net, "  0 synapses of 2 bytes"));
+        CHECK(says(n.net, "  0 synapses of 4 bytes"));
+        CHECK_EQ(spk_net_synapses(n.net, n.source, n.target, list, count, &listed_count), SPK_OK);
+        CHECK_EQ(listed_count, count);
+        for (k = 0; k < count; k++) { /* both are in order of source and target */
+            CHECK_EQ(list[k].source, from[k]);
+            CHECK_EQ(list[k].target - spk_net_pop_id(n.net, n.target, 0), to[k]);
+            CHECK_EQ(list[k].delay_steps, 400);
+            CHECK_NEAR(list[k].weight, weight[k], 1e-3);
+        }
+        CHECK_EQ(spk_net_inject_spikes(n.net, n.source, some, 3), SPK_OK);
+        CHECK_EQ(spk_net_run_steps(n.net, 402), SPK_OK);
+        expect_sums(&n, expected);
+        CHECK_EQ(spk_net_inject_spikes(n.net, n.source, some, 3), SPK_OK);
+        CHECK_EQ(spk_net_run_steps(n.net, 5), SPK_OK);
+        for (k = 0; k < count; k++) weight[k] += 0.5;
+        CHECK_EQ(spk_net_set_weights(n.net, n.source, n.target, weight, count), SPK_OK);
+        CHECK(says(n.net, "  0 synapses in bit masks"));
+        for (k = 0; k < count; k++) weight[k] -= 0.5;
+        spk_net_destroy(n.net);
+    }
+    CHECK(ran > 0);
+}
+
+/* 65,536 and more synapses on one target. */
+TEST(masks_reach_accumulators_of_64_bits)
+{
+    enum { SOURCES = 66000, FEW = 100 };
+    static uint32_t all[SOURCES];
+    static double v[FEW];
+    spk_net_info info;
+    spk_conn_desc c = {0};
+    net_of n = begin(SOURCES, 2, 16);
+    uint32_t k;
+    for (k = 0; k < SOURCES; k++) all[k] = k;
+    c.rule = SPK_ALL_TO_ALL;
+    c.weight = spk_constant(0.25);
+    n.target = spk_net_slice(n.net, n.target, 50, FEW);
+    CHECK_EQ(spk_net_connect(n.net, n.source, n.target, &c), SPK_OK);
+    CHECK_EQ(spk_net_build(n.net), SPK_OK);
+    CHECK_EQ(spk_net_get_info(n.net, &info), SPK_OK);
+    CHECK_EQ(info.accumulator_bits, 64);
+    CHECK(says(n.net, "  0 synapses of 2 bytes"));
+    CHECK_EQ(spk_net_inject_spikes(n.net, n.source, all, SOURCES), SPK_OK);
+    CHECK_EQ(spk_net_run_steps(n.net, 50), SPK_OK);
+    CHECK_EQ(spk_net_get(n.net, n.target, "v", v, FEW), SPK_OK);
+    for (k = 0; k < FEW; k++) CHECK_NEAR(v[k], 0.25 * SOURCES, 1e-2);
+    spk_net_destroy(n.net);
 }
 
 /* As listed by a network of 32-bit weights, which has no narrow rows. */

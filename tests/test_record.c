@@ -1,5 +1,4 @@
-/* ---- >>test_record: recorders lose nothing, whatever is full ----
-   check: networks alone */
+/* ---- >>test_record: recorders lose nothing, whatever is full ---- */
 
 /* check: threads */
 #include "check.h"

@@ -1,6 +1,4 @@
 /* ---- >>test-ring-signals: rings in signal handlers and across fork ---- */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "check.h"

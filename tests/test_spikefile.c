@@ -2,9 +2,6 @@
  */
 
 /* check: with lz4 zstd */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_NO_RINGS
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "check.h"

@@ -1,9 +1,6 @@
 /* ---- >>test_spikefile_format: the bytes are those of docs/spikefile.md, and few ---- */
 
 /* check: with lz4 zstd */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_NO_RINGS
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "check.h"

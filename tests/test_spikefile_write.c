@@ -2,8 +2,6 @@
  */
 
 /* check: threads */
-#define SPIKELIB_NO_RINGS
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "check.h"

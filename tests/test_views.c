@@ -1,6 +1,4 @@
 /* Views and optical flow against their definitions, in double precision, over all events. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include <math.h>

@@ -351,7 +351,8 @@ SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on)
 SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, char *line,
                                   size_t size)
 {
-    const spki_llu wide = tile->synapses - tile->narrow, narrow = tile->narrow;
+    const spki_llu wide = tile->synapses - tile->narrow, masked = tile->masked;
+    const spki_llu narrow = tile->narrow - tile->masked;
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
@@ -360,9 +361,10 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {
         snprintf(line, size,
-                 "  %llu synapses of 2 bytes: at most %u different weights in a row, and shorter\n"
-                 "  %llu synapses of 4 bytes: weights differ, or a delay has few of them\n",
-                 narrow, SPKI_CLASSES, wide);
+                 "  %llu synapses in bit masks: one delay, dense, at most %u weights in a row\n"
+                 "  %llu synapses of 2 bytes: at most %u weights in a row\n"
+                 "  %llu synapses of 4 bytes: more weights, or few synapses a weight and delay\n",
+                 masked, SPKI_CLASSES, narrow, SPKI_CLASSES, wide);
     }
 }
 

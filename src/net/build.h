@@ -283,7 +283,7 @@ SPKI_FN size_t spki_expected_words(const spki_tile_build *b)
     /* a bucket for every few synapses, at most one a delay: 48 is typical of 1.5 +- 0.75 ms */
     const double buckets = SPKI_MIN(synapses, 48.0 * SPKI_MIN(sources, (double)b->net->neurons));
     const double words = synapses * each + buckets + sources + 1024.0;
-    return words < 4e9 ? (size_t)words : (size_t)4000000000u;
+    return words < 2e9 ? (size_t)words : (size_t)2000000000u;
 }
 
 SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
@@ -343,6 +343,42 @@ SPKI_INLINE void spki_put_synapse(uint32_t *out, uint32_t *place, uint32_t slot,
     }
 }
 
+/* The masks of a planned row, from out[at] on. */
+SPKI_FN void spki_write_masks(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
+                              uint32_t *out, uint32_t at)
+{
+    uint32_t place[SPKI_CLASSES];
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        const uint32_t words = 1 + plan->high[c] - plan->low[c];
+        out[at] = plan->low[c] | words << 16;
+        memset(out + at + 1, 0, words * sizeof *out);
+        place[c] = at + 1 - plan->low[c];
+        at += 1 + words;
+    }
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t slot = e->target[k];
+        out[place[spki_weight_class(plan, e->weight[k])] + slot / 32] |= 1u << (slot % 32);
+        tile->indegree[slot]++;
+    }
+}
+
+/* The synapses of a planned row, counted in `place`, sorted by delay, from out[at] on. */
+SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
+                                uint32_t *place, uint32_t per, uint32_t *out, uint32_t at)
+{
+    for (uint32_t d = plan->first * plan->classes; d < (plan->last + 1) * plan->classes; d++) {
+        const uint32_t n = place[d];
+        place[d] = plan->narrow ? 2 * at : at;
+        at += spki_bucket_words(n, per, plan->narrow);
+    }
+    for (uint32_t k = 0; k < e->count; k++) {
+        const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
+        tile->indegree[e->target[k]]++;
+        spki_put_synapse(out, &place[e->delay[k] * plan->classes + c], e->target[k], e->weight[k],
+                         plan->narrow, per);
+    }
+}
+
 /* Writes `edges` behind the tile's words, sorted by delay. False: no room. */
 SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
 {
@@ -361,20 +397,14 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
         return false;
     }
     const uint32_t head = spki_row_head(plan.entries, tile->count_bytes, plan.narrow);
-    uint32_t *out = tile->words + tile->words_used, at = head;
+    uint32_t *out = tile->words + tile->words_used;
     out[head - 1] = 0; /* the padding */
-    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0);
+    out[0] = plan.entries | (plan.narrow ? SPKI_ROW_NARROW : 0) | (plan.masks ? SPKI_ROW_MASKS : 0);
     (void)spki_row_entries(place, &plan, tile->count_bytes, (uint8_t *)(out + 1));
-    for (uint32_t d = plan.first * plan.classes; d < (plan.last + 1) * plan.classes; d++) {
-        const uint32_t n = place[d];
-        place[d] = plan.narrow ? 2 * at : at;
-        at += spki_bucket_words(n, per, plan.narrow);
-    }
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t c = plan.narrow ? spki_weight_class(&plan, e->weight[k]) : 0;
-        tile->indegree[e->target[k]]++;
-        spki_put_synapse(out, &place[e->delay[k] * plan.classes + c], e->target[k], e->weight[k],
-                         plan.narrow, per);
+    if (plan.masks) {
+        spki_write_masks(tile, e, &plan, out, head);
+    } else {
+        spki_write_buckets(tile, e, &plan, place, per, out, head);
     }
     spki_forget_counts(place, &plan);
     tile->min_delay = SPKI_MIN(tile->min_delay, plan.first);
@@ -383,6 +413,7 @@ SPKI_FN bool spki_write_row(spki_tile_build *b, uint32_t id)
     tile->words_used += plan.words;
     tile->synapses += e->count;
     tile->narrow += plan.narrow ? e->count : 0;
+    tile->masked += plan.masks ? e->count : 0;
     tile->buckets += plan.entries;
     return true;
 }
@@ -557,8 +588,8 @@ SPKI_FN spk_result spki_continue_tile(spk_net *net, spki_tile_build *b)
         return SPK_OK;
     }
     const size_t grown = b->tile->words_capacity + b->tile->words_capacity / 8 + 65536;
-    if (grown > 0xfffffff0u) {
-        return spki_fail(net, SPK_ERR_RANGE, "a tile has more than 2^32 words of synapses");
+    if (grown > SPKI_MOST_WORDS) {
+        return spki_fail(net, SPK_ERR_RANGE, "a tile has more than 2^31 words of synapses");
     }
     return spki_grow_words(net, b->tile, grown) ? SPK_OK : spki_no_memory(net, "synapses");
 }

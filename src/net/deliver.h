@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_NET_DELIVER_H
 #define SPIKELIB_NET_DELIVER_H
 
+#include "mask.h"
 #include "queue.h"
 
 #define SPKI_COPY_MOST 255u /* words of a bucket that is copied */
@@ -83,41 +84,48 @@ SPKI_FN void spki_deliver_narrow(int32_t *acc, const uint32_t *s, uint32_t n, in
     }
 }
 
-SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, const uint32_t *s, uint32_t n,
-                                 int32_t weight)
+/* A bucket whose synapses share a weight. */
+SPKI_FN void spki_deliver_shared(const spk_net *net, spki_tile *tile, spki_bucket b)
 {
-    if (net->accumulator_bits == 32) {
-        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
-    } else {
-        int64_t *acc = (int64_t *)tile->acc;
-        for (uint32_t k = 0; k < n; k++) {
-            acc[spki_narrow_slot(s, k)] += weight;
-        }
-    }
+    const uint32_t *s = tile->words + (b.at & ~SPKI_IS_MASK), n = b.count & 0xffffu;
+    const int32_t weight = (int16_t)(b.count >> 16);
+    const bool masks = (b.at & SPKI_IS_MASK) != 0;
     tile->events += n;
+    if (net->accumulator_bits == 64) {
+        spki_slots slots;
+        spki_slots_open(&slots, s, masks);
+        for (uint32_t k = 0; k < n; k++) {
+            ((int64_t *)tile->acc)[spki_slots_next(&slots)] += weight;
+        }
+    } else if (masks) {
+        spki_add_mask(net->isa, (int32_t *)tile->acc + (size_t)(*s & 0xffffu) * 32, s + 1,
+                      *s >> 16, weight);
+    } else {
+        spki_deliver_narrow((int32_t *)tile->acc, s, n, weight);
+    }
 }
 
-SPKI_INLINE spki_bucket spki_bucket_at(uint32_t at, uint32_t count, int32_t weight)
+/* The bucket at hand. */
+SPKI_INLINE spki_bucket spki_row_bucket(const spki_row_reader *row)
 {
     spki_bucket b;
-    b.at = at;
-    b.count = count | (uint32_t)weight << 16;
+    b.at = row->at | (row->masks ? SPKI_IS_MASK : 0);
+    b.count = row->count | (uint32_t)row->weight << 16;
     return b;
 }
 
 SPKI_INLINE void spki_deliver_where(const spk_net *net, spki_tile *tile, spki_bucket b)
 {
-    const uint32_t *s = tile->words + b.at, shared = b.count >> 16;
-    if (shared) {
-        spki_deliver_shared(net, tile, s, b.count & 0xffffu, (int16_t)shared);
+    if (b.count >> 16) {
+        spki_deliver_shared(net, tile, b);
     } else {
-        spki_deliver_bucket(net, tile, s, b.count);
+        spki_deliver_bucket(net, tile, tile->words + b.at, b.count);
     }
 }
 
 SPKI_INLINE void spki_prefetch_bucket(const spki_tile *tile, spki_bucket b)
 {
-    const uint32_t *s = tile->words + b.at;
+    const uint32_t *s = tile->words + (b.at & ~SPKI_IS_MASK);
     __builtin_prefetch(s);
     __builtin_prefetch(s + 16);
     __builtin_prefetch(s + 32);
@@ -133,7 +141,7 @@ SPKI_FN void spki_deliver_row(const spk_net *net, spki_tile *tile, uint32_t id, 
     spki_row_open(&row, tile, id, spki_synapse_words(net));
     while (spki_row_next(&row)) {
         if (row.delay == delay) {
-            spki_deliver_where(net, tile, spki_bucket_at(row.at, row.count, row.weight));
+            spki_deliver_where(net, tile, spki_row_bucket(&row));
         }
     }
 }
@@ -228,13 +236,13 @@ SPKI_FN void spki_file_narrow(const spk_net *net, spki_tile *tile, uint32_t id, 
 {
     spki_row_reader row;
     spki_row_open(&row, tile, id, 1);
-    const uint32_t copied = row.left >= SPKI_COPY_ROW ? SPKI_COPY_MOST : 0;
+    const uint32_t copied = row.left >= SPKI_COPY_ROW && !row.masks ? SPKI_COPY_MOST : 0;
     while (spki_row_next(&row)) {
         spki_arrivals *a = &tile->arrivals[((uint32_t)step + row.delay) & (net->ring - 1)];
         if (row.count &&
             (row.count > copied ||
              !spki_copy_narrow(tile, a, tile->words + row.at, row.count, row.weight))) {
-            spki_push_bucket(tile, a, spki_bucket_at(row.at, row.count, row.weight));
+            spki_push_bucket(tile, a, spki_row_bucket(&row));
         }
     }
 }
@@ -261,7 +269,10 @@ SPKI_INLINE void spki_file_row(const spk_net *net, spki_tile *tile, uint32_t id,
         }
         spki_arrivals *a = &tile->arrivals[arrival & mask];
         if (count * per > copied || !spki_copy_bucket(tile, a, tile->words + at, count * per)) {
-            spki_push_bucket(tile, a, spki_bucket_at(at, count, 0));
+            spki_bucket bucket;
+            bucket.at = at;
+            bucket.count = count;
+            spki_push_bucket(tile, a, bucket);
         }
         at += count * per;
     }
@@ -294,7 +305,7 @@ SPKI_FN uint64_t spki_count_buckets(const spki_tile *tile, const uint32_t *id, u
             __builtin_prefetch(row + 48);
         }
         for (uint32_t k = from; k < end; k++) {
-            entries += tile->words[tile->row[id[k]]] & ~SPKI_ROW_NARROW;
+            entries += tile->words[tile->row[id[k]]] & SPKI_ROW_ENTRIES;
         }
     }
     return entries;

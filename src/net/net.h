@@ -121,8 +121,10 @@ typedef struct spki_piece {
     size_t list_cursor;                /* next of the population's spike list */
 } spki_piece;
 
-/* Where a bucket is, in the tile's words; its synapses, and from bit 16 on the weight they share, 0
-   where each has its own. */
+#define SPKI_MOST_WORDS 0x7fffffffu /* of a tile's rows */
+#define SPKI_IS_MASK 0x80000000u
+/* Where a bucket is in the tile's words, with SPKI_IS_MASK; its synapses, and from bit 16 on the
+   weight they share, 0 where each has its own. */
 typedef struct spki_bucket {
     uint32_t at, count;
 } spki_bucket;
@@ -159,7 +161,7 @@ typedef struct spki_tile {
     size_t words_used, words_capacity;
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
-    uint64_t synapses, narrow, buckets; /* narrow: synapses in narrow rows */
+    uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */
     uint32_t min_delay, max_delay;
     uint32_t count_bytes;    /* >>row */
     spki_arrivals *arrivals; /* ring of arrival steps */

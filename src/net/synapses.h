@@ -39,10 +39,12 @@ SPKI_FN size_t spki_row_synapses(const spk_net *net, uint32_t t, uint32_t source
     size_t n = 0;
     spki_row_open(&row, tile, source, per);
     while (spki_row_next(&row)) {
+        spki_slots slots;
+        spki_slots_open(&slots, tile->words + row.at, row.masks);
         for (uint32_t k = 0; k < row.count; k++) {
-            const uint32_t at = row.at + (row.narrow ? k / 2 : k * per);
+            const uint32_t at = row.at + (row.narrow ? 0 : k * per);
             const uint32_t *word = tile->words + at;
-            const uint32_t slot = row.narrow ? spki_narrow_slot(tile->words + row.at, k)
+            const uint32_t slot = row.narrow ? spki_slots_next(&slots)
                                   : per == 2 ? *word
                                              : *word & 0xffffu;
             uint32_t id, receptor;
@@ -210,9 +212,10 @@ SPKI_FN uint32_t *spki_widen_row(const spki_tile *tile, uint32_t id, uint32_t *o
     for (uint32_t before = 0; spki_row_next(&row); before = row.delay) {
         spki_put_count(&entry, row.delay - before, tile->count_bytes);
         spki_put_count(&entry, row.count, tile->count_bytes);
+        spki_slots slots;
+        spki_slots_open(&slots, tile->words + row.at, row.masks);
         for (uint32_t k = 0; k < row.count; k++) {
-            *to++ = row.narrow ? spki_narrow_slot(tile->words + row.at, k) |
-                                     (uint32_t)row.weight << 16
+            *to++ = row.narrow ? spki_slots_next(&slots) | (uint32_t)row.weight << 16
                                : tile->words[row.at + k];
         }
     }
@@ -232,8 +235,8 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
         }
     }
     const size_t capacity = words + SPKI_COPIED;
-    if (capacity > UINT32_MAX) {
-        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^32 words");
+    if (capacity > SPKI_MOST_WORDS) {
+        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^31 words");
     }
     uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
     if (!wide) {
@@ -251,7 +254,7 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
     tile->words = wide;
     tile->words_used = words;
     tile->words_capacity = capacity;
-    tile->narrow = 0;
+    tile->narrow = tile->masked = 0;
     return SPK_OK;
 }
 
