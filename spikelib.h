@@ -14593,9 +14593,11 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
+    uint64_t events, spikes, synced_events, synced_spikes;
+    uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
-    uint64_t events, spikes, synced_events, synced_spikes;
+    uint8_t pad1[64]; /* the next tile may be another thread's */
 } spki_tile;
 
 struct spk_rec_data {
@@ -15462,7 +15464,8 @@ SPKI_FN void spki_queue_free(spk_net *net, spki_tile *tile)
 }
 
 /* Copied synapses get room for a 32nd of all, as if so many neurons had just spiked, 8 MB at most;
-   references for half of all buckets, or an eighth where that is a lot. */
+   references for half of all buckets, or an eighth where that is a lot. Nothing of it is written to
+   yet: see spki_place_task. */
 SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
@@ -15473,12 +15476,11 @@ SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
     tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
     tile->batch = (spki_batch *)spki_alloc_raw(mem, tile->batches, sizeof *tile->batch);
     tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
-    tile->arrivals = (spki_arrivals *)spki_alloc(mem, net->ring, sizeof *tile->arrivals);
-    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
+    tile->arrivals = (spki_arrivals *)spki_alloc_raw(mem, net->ring, sizeof *tile->arrivals);
+    tile->deferred = (uint8_t *)spki_alloc_raw(mem, net->ring, 1);
     if (!tile->batch || !tile->chunk || !tile->arrivals || !tile->deferred) {
         return spki_no_memory(net, "spikes on their way");
     }
-    spki_queue_clear(net, tile);
     return SPK_OK;
 }
 #endif /* SPIKELIB_NO_NET */
@@ -17773,14 +17775,22 @@ SPKI_FN void spki_draw_rows(spki_tile_build *b)
 }
 
 typedef struct spki_build_job {
+    const spk_net *net;
     spki_tile_build *build;
-    uint32_t tiles, threads;
 } spki_build_job;
+
+/* The tiles of thread k begin here. Whoever runs a tile also draws it, so that its memory is near:
+   systems place a page where it is first written to. */
+SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+{
+    return (uint32_t)((uint64_t)net->tiles * k / net->threads);
+}
 
 SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
-    for (uint32_t t = k; t < job->tiles; t += job->threads) {
+    const uint32_t end = spki_first_tile(job->net, k + 1);
+    for (uint32_t t = spki_first_tile(job->net, k); t < end; t++) {
         if (job->build[t].result == SPK_ERR_FULL) {
             for (uint32_t f = 0; f < job->build[t].feeds && job->build[t].next == 0; f++) {
                 spki_feed *feed = &job->build[t].feed[f];
@@ -18011,8 +18021,7 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         return fits;
     }
     spki_build_job job;
-    job.tiles = net->tiles;
-    job.threads = net->threads;
+    job.net = net;
     job.build = (spki_tile_build *)spki_alloc(&net->mem, net->tiles, sizeof *job.build);
     if (!job.build) {
         return spki_no_memory(net, "tiles");
@@ -19412,6 +19421,20 @@ SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
     }
 }
 
+/* A thread empties what its tiles will run with, and is the first to write to it. */
+SPKI_FN void spki_place_task(void *arg, uint32_t k)
+{
+    spk_net *net = (spk_net *)arg;
+    const uint32_t end = spki_first_tile(net, k + 1);
+    for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
+        spki_tile *tile = &net->tile[t];
+        const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+        memset(tile->acc, 0, spki_block_size(slots, net->accumulator_bits / 8));
+        memset(tile->deferred, 0, net->ring);
+        spki_queue_clear(net, tile);
+    }
+}
+
 SPKI_FN spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
@@ -19442,7 +19465,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         spki_tile *tile = &net->tile[t];
         const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
         spki_trim_words(net, tile);
-        tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
+        tile->acc = spki_alloc_raw(mem, slots, net->accumulator_bits / 8);
         tile->spike[0] =
             (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         tile->spike[1] =
@@ -19455,6 +19478,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
             return result;
         }
     }
+    spki_parallel(net, spki_place_task, net);
     return SPK_OK;
 }
 
@@ -19602,12 +19626,6 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 
    then all meet, and each files everybody's spikes for its own tiles while the caller's thread
    hands them to the recorders (>>record). One barrier a slice. */
-
-/* The tiles of thread k. */
-SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
-{
-    return (uint32_t)((uint64_t)net->tiles * k / net->threads);
-}
 
 /* All steps of a slice for the tiles of thread k. */
 SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)

@@ -82,6 +82,20 @@ SPKI_FN void spki_trim_words(spk_net *net, spki_tile *tile)
     }
 }
 
+/* A thread empties what its tiles will run with, and is the first to write to it. */
+SPKI_FN void spki_place_task(void *arg, uint32_t k)
+{
+    spk_net *net = (spk_net *)arg;
+    const uint32_t end = spki_first_tile(net, k + 1);
+    for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
+        spki_tile *tile = &net->tile[t];
+        const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+        memset(tile->acc, 0, spki_block_size(slots, net->accumulator_bits / 8));
+        memset(tile->deferred, 0, net->ring);
+        spki_queue_clear(net, tile);
+    }
+}
+
 SPKI_FN spk_result spki_make_run_memory(spk_net *net)
 {
     spki_mem *mem = &net->mem;
@@ -112,7 +126,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
         spki_tile *tile = &net->tile[t];
         const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
         spki_trim_words(net, tile);
-        tile->acc = spki_alloc(mem, slots, net->accumulator_bits / 8);
+        tile->acc = spki_alloc_raw(mem, slots, net->accumulator_bits / 8);
         tile->spike[0] =
             (uint32_t *)spki_alloc_raw(mem, (size_t)tile->lanes * net->batch_max, sizeof(uint32_t));
         tile->spike[1] =
@@ -125,6 +139,7 @@ SPKI_FN spk_result spki_make_run_memory(spk_net *net)
             return result;
         }
     }
+    spki_parallel(net, spki_place_task, net);
     return SPK_OK;
 }
 

@@ -458,14 +458,22 @@ SPKI_FN void spki_draw_rows(spki_tile_build *b)
 }
 
 typedef struct spki_build_job {
+    const spk_net *net;
     spki_tile_build *build;
-    uint32_t tiles, threads;
 } spki_build_job;
+
+/* The tiles of thread k begin here. Whoever runs a tile also draws it, so that its memory is near:
+   systems place a page where it is first written to. */
+SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
+{
+    return (uint32_t)((uint64_t)net->tiles * k / net->threads);
+}
 
 SPKI_FN void spki_draw_task(void *arg, uint32_t k)
 {
     spki_build_job *job = (spki_build_job *)arg;
-    for (uint32_t t = k; t < job->tiles; t += job->threads) {
+    const uint32_t end = spki_first_tile(job->net, k + 1);
+    for (uint32_t t = spki_first_tile(job->net, k); t < end; t++) {
         if (job->build[t].result == SPK_ERR_FULL) {
             for (uint32_t f = 0; f < job->build[t].feeds && job->build[t].next == 0; f++) {
                 spki_feed *feed = &job->build[t].feed[f];
@@ -696,8 +704,7 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
         return fits;
     }
     spki_build_job job;
-    job.tiles = net->tiles;
-    job.threads = net->threads;
+    job.net = net;
     job.build = (spki_tile_build *)spki_alloc(&net->mem, net->tiles, sizeof *job.build);
     if (!job.build) {
         return spki_no_memory(net, "tiles");

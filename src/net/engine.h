@@ -13,12 +13,6 @@
 #include "assemble.h"
 #include "update.h"
 
-/* The tiles of thread k. */
-SPKI_FN uint32_t spki_first_tile(const spk_net *net, uint32_t k)
-{
-    return (uint32_t)((uint64_t)net->tiles * k / net->threads);
-}
-
 /* All steps of a slice for the tiles of thread k. */
 SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {

@@ -171,9 +171,11 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
+    uint64_t events, spikes, synced_events, synced_spikes;
+    uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
     uint32_t spike_start[2][SPKI_MAX_SLICE + 1];
-    uint64_t events, spikes, synced_events, synced_spikes;
+    uint8_t pad1[64]; /* the next tile may be another thread's */
 } spki_tile;
 
 struct spk_rec_data {

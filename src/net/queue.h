@@ -149,7 +149,8 @@ SPKI_FN void spki_queue_free(spk_net *net, spki_tile *tile)
 }
 
 /* Copied synapses get room for a 32nd of all, as if so many neurons had just spiked, 8 MB at most;
-   references for half of all buckets, or an eighth where that is a lot. */
+   references for half of all buckets, or an eighth where that is a lot. Nothing of it is written to
+   yet: see spki_place_task. */
 SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
 {
     spki_mem *mem = &net->mem;
@@ -160,12 +161,11 @@ SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
     tile->chunks = (uint32_t)SPKI_MIN(most, (uint64_t)0x7fffffff);
     tile->batch = (spki_batch *)spki_alloc_raw(mem, tile->batches, sizeof *tile->batch);
     tile->chunk = (spki_chunk *)spki_alloc_raw(mem, tile->chunks, sizeof *tile->chunk);
-    tile->arrivals = (spki_arrivals *)spki_alloc(mem, net->ring, sizeof *tile->arrivals);
-    tile->deferred = (uint8_t *)spki_alloc(mem, net->ring, 1);
+    tile->arrivals = (spki_arrivals *)spki_alloc_raw(mem, net->ring, sizeof *tile->arrivals);
+    tile->deferred = (uint8_t *)spki_alloc_raw(mem, net->ring, 1);
     if (!tile->batch || !tile->chunk || !tile->arrivals || !tile->deferred) {
         return spki_no_memory(net, "spikes on their way");
     }
-    spki_queue_clear(net, tile);
     return SPK_OK;
 }
 
