@@ -1,4 +1,4 @@
-/* ---- >>test_scaling: many more threads than cores: the same spikes, memory of each thread apart ----
+/* ---- >>test_scaling: many more threads than cores: the same spikes, memory apart ----
    What docs/scaling.md builds on.
    check: threads
    check: networks alone */
