@@ -149,7 +149,7 @@ IMPLEMENTATION = [
     "event/filter_pixel.h",
     "event/filter_background.h",
     "event/corner.h",
-    "event/simulator_rows.h",
+    "event/rows.h",
     "event/simulator_scene.h",
     "event/simulator.h",
     "event/view.h",
@@ -189,8 +189,7 @@ PASTED = [
     "simd/math.inc.h",
     "net/words.inc.h",
     "net/lanes.inc.h",
-    "event/simulator.inc.h",
-    "event/view.inc.h",
+    "event/rows.inc.h",
     "conv/kernels.inc.h",
 ]
 

@@ -129,12 +129,11 @@
     >>filter-pixel       refractory period, hot pixels, downsampling
     >>filter-background  events that no neighbour supports
     >>corner             corners of moving things (Arc*)
-    >>simulator-pixels   log intensities and thresholds, a picture at a time
-    >>simulator-rows     pixels that a picture may make fire (pasted once per instruction set)
+    >>rows-table         rows of pixels by instruction set
+    >>rows               many pixels of a picture or a surface (pasted once per instruction set)
     >>simulator-scenes   what the simulated camera sees
     >>simulator-run      pictures become events
     >>views              counts, surfaces and voxel grids
-    >>view-rows          values of a surface (pasted once per instruction set)
     >>flow               optical flow by plane fitting
     >>park               sleeping on a word until it changes or a deadline passes
     >>ring-core          what a handle holds, counting, telling sleepers
@@ -34107,7 +34106,7 @@ SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>simulator-pixels: log intensities and thresholds, a picture at a time ---- */
+/* ---- >>rows-table: rows of pixels by instruction set ---- */
 
 /* Of each pixel: the picture's value, its log intensity now and a picture ago, the level at its
    last event, and its thresholds. */
@@ -34116,6 +34115,12 @@ typedef struct spki_sim_pixels {
     uint64_t *fires;
     size_t count; /* rounded up to whole 64s; the pixels beyond the last never fire */
 } spki_sim_pixels;
+
+typedef struct spki_surface {
+    int32_t now;
+    float inverse_tau;
+    bool exponential, sign;
+} spki_surface;
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -34126,12 +34131,21 @@ typedef struct spki_sim_pixels {
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f1
 #define SPKI_TARGET SPKI_TARGET_SCALAR
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
+/* ---- >>rows: many pixels of a picture or a surface (pasted once per instruction set) ---- */
 #define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
 
+/* The simulator's: picture values become log intensities, `level`; bit k of `fires` is set where
+   pixel k has moved by a threshold from `ref`. The count is a multiple of 64. */
 SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
                                                float drift)
 {
@@ -34152,7 +34166,36 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
     }
 }
 
+/* A surface's: of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer.
+   The count is a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
 #undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
 #undef SPKI_F
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -34163,12 +34206,21 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f4
 #define SPKI_TARGET SPKI_TARGET_BASE
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
+/* ---- >>rows: many pixels of a picture or a surface (pasted once per instruction set) ---- */
 #define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
 
+/* The simulator's: picture values become log intensities, `level`; bit k of `fires` is set where
+   pixel k has moved by a threshold from `ref`. The count is a multiple of 64. */
 SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
                                                float drift)
 {
@@ -34189,7 +34241,36 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
     }
 }
 
+/* A surface's: of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer.
+   The count is a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
 #undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
 #undef SPKI_F
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -34201,12 +34282,21 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f8
 #define SPKI_TARGET SPKI_TARGET_AVX2
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
+/* ---- >>rows: many pixels of a picture or a surface (pasted once per instruction set) ---- */
 #define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
 
+/* The simulator's: picture values become log intensities, `level`; bit k of `fires` is set where
+   pixel k has moved by a threshold from `ref`. The count is a multiple of 64. */
 SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
                                                float drift)
 {
@@ -34227,7 +34317,36 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
     }
 }
 
+/* A surface's: of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer.
+   The count is a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
 #undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
 #undef SPKI_F
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -34239,12 +34358,21 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f16
 #define SPKI_TARGET SPKI_TARGET_AVX512
-/* ---- >>simulator-rows: pixels that a picture may make fire (pasted once per instruction set) ----
-   Picture values become log intensities, `level`; bit k of `fires` is set where pixel k has moved
-   by a threshold from `ref`. The count is a multiple of 64. */
+/* ---- >>rows: many pixels of a picture or a surface (pasted once per instruction set) ---- */
 #define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#if SPKI_LANES == 1
+#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
+#define SPKI_TO_REAL(i) ((SPKI_R)(i))
+#else
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
+#endif
 
+/* The simulator's: picture values become log intensities, `level`; bit k of `fires` is set where
+   pixel k has moved by a threshold from `ref`. The count is a multiple of 64. */
 SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
                                                float drift)
 {
@@ -34265,7 +34393,36 @@ SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float d
     }
 }
 
+/* A surface's: of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer.
+   The count is a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
+                                                size_t count, const spki_surface *s)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    const SPKI_I none = {0};
+    for (size_t k = 0; k < count; k += SPKI_LANES) {
+        SPKI_I ta, tb;
+        memcpy(&ta, a + k, sizeof ta);
+        memcpy(&tb, b + k, sizeof tb);
+        const SPKI_M older = tb > ta;
+        const SPKI_I t = SPKI_PICK(older, tb, ta);
+        const SPKI_I now = none + s->now;
+        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
+        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
+        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
+        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
+        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
+        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
+        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
+    }
+}
+
+#undef SPKI_PICK
+#undef SPKI_TO_REAL
 #undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
 #undef SPKI_F
 #undef SPKI_LANES
 #undef SPKI_IS_DOUBLE
@@ -34991,236 +35148,6 @@ SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>views: counts, surfaces and voxel grids ---- */
-
-typedef struct spki_surface {
-    int32_t now;
-    float inverse_tau;
-    bool exponential, sign;
-} spki_surface;
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
-#endif
-
-#define SPKI_LANES 1
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f1
-#define SPKI_TARGET SPKI_TARGET_SCALAR
-/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
-   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
-   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
-#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-#if SPKI_LANES == 1
-#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
-#define SPKI_TO_REAL(i) ((SPKI_R)(i))
-#else
-#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
-#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
-#endif
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
-                                                size_t count, const spki_surface *s)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
-    for (size_t k = 0; k < count; k += SPKI_LANES) {
-        SPKI_I ta, tb;
-        memcpy(&ta, a + k, sizeof ta);
-        memcpy(&tb, b + k, sizeof tb);
-        const SPKI_M older = tb > ta;
-        const SPKI_I t = SPKI_PICK(older, tb, ta);
-        const SPKI_I now = none + s->now;
-        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
-        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
-        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
-        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
-        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
-        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
-        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
-    }
-}
-
-#undef SPKI_PICK
-#undef SPKI_TO_REAL
-#undef SPKI_R
-#undef SPKI_I
-#undef SPKI_M
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-#define SPKI_LANES 4
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f4
-#define SPKI_TARGET SPKI_TARGET_BASE
-/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
-   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
-   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
-#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-#if SPKI_LANES == 1
-#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
-#define SPKI_TO_REAL(i) ((SPKI_R)(i))
-#else
-#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
-#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
-#endif
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
-                                                size_t count, const spki_surface *s)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
-    for (size_t k = 0; k < count; k += SPKI_LANES) {
-        SPKI_I ta, tb;
-        memcpy(&ta, a + k, sizeof ta);
-        memcpy(&tb, b + k, sizeof tb);
-        const SPKI_M older = tb > ta;
-        const SPKI_I t = SPKI_PICK(older, tb, ta);
-        const SPKI_I now = none + s->now;
-        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
-        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
-        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
-        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
-        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
-        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
-        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
-    }
-}
-
-#undef SPKI_PICK
-#undef SPKI_TO_REAL
-#undef SPKI_R
-#undef SPKI_I
-#undef SPKI_M
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-#if SPKI_HAVE_AVX2
-#define SPKI_LANES 8
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f8
-#define SPKI_TARGET SPKI_TARGET_AVX2
-/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
-   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
-   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
-#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-#if SPKI_LANES == 1
-#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
-#define SPKI_TO_REAL(i) ((SPKI_R)(i))
-#else
-#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
-#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
-#endif
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
-                                                size_t count, const spki_surface *s)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
-    for (size_t k = 0; k < count; k += SPKI_LANES) {
-        SPKI_I ta, tb;
-        memcpy(&ta, a + k, sizeof ta);
-        memcpy(&tb, b + k, sizeof tb);
-        const SPKI_M older = tb > ta;
-        const SPKI_I t = SPKI_PICK(older, tb, ta);
-        const SPKI_I now = none + s->now;
-        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
-        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
-        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
-        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
-        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
-        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
-        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
-    }
-}
-
-#undef SPKI_PICK
-#undef SPKI_TO_REAL
-#undef SPKI_R
-#undef SPKI_I
-#undef SPKI_M
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-#if SPKI_HAVE_AVX512
-#define SPKI_LANES 16
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f16
-#define SPKI_TARGET SPKI_TARGET_AVX512
-/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
-   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
-   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
-#define SPKI_R SPKI_CAT(spki_, SPKI_S)
-#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
-#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
-#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
-#if SPKI_LANES == 1
-#define SPKI_PICK(c, x, y) ((c) ? (x) : (y))
-#define SPKI_TO_REAL(i) ((SPKI_R)(i))
-#else
-#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
-#define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
-#endif
-
-SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
-                                                size_t count, const spki_surface *s)
-{
-    SPKI_NO_CONTRACT
-    const SPKI_R zero = {0};
-    const SPKI_I none = {0};
-    for (size_t k = 0; k < count; k += SPKI_LANES) {
-        SPKI_I ta, tb;
-        memcpy(&ta, a + k, sizeof ta);
-        memcpy(&tb, b + k, sizeof tb);
-        const SPKI_M older = tb > ta;
-        const SPKI_I t = SPKI_PICK(older, tb, ta);
-        const SPKI_I now = none + s->now;
-        const SPKI_M never = t == (none + SPKI_NEVER), later = t > now;
-        const SPKI_I age = now - SPKI_PICK(later | never, now, t);
-        const SPKI_R x = SPKI_TO_REAL(age) * (zero + s->inverse_tau);
-        const SPKI_R line = SPKI_F(spki_max)((zero + 1.0f) - x, zero);
-        const SPKI_R v = s->exponential ? SPKI_F(spki_exp)(zero - x) : line;
-        const SPKI_R w = s->sign ? SPKI_F(spki_select)(older, zero - v, v) : v;
-        SPKI_F(spki_store)(out + k, SPKI_F(spki_select)(never, zero, w));
-    }
-}
-
-#undef SPKI_PICK
-#undef SPKI_TO_REAL
-#undef SPKI_R
-#undef SPKI_I
-#undef SPKI_M
-#undef SPKI_F
-#undef SPKI_LANES
-#undef SPKI_IS_DOUBLE
-#undef SPKI_S
-#undef SPKI_TARGET
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 /* Whole vectors, then what is left by one. */
 SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, float *out, size_t n,

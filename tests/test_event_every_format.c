@@ -5,6 +5,7 @@
 #define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
+#include "budget.h"
 #include "stream.h"
 
 #if defined(__linux__)
@@ -206,51 +207,25 @@ TEST(on_a_full_disk_every_writer_leaves_a_file_of_whole_events_and_says_how_many
 
 /* -- no memory -- */
 
-typedef struct failing {
-    long left, alive; /* allocations until one fails; blocks that live */
-    bool failed;
-} failing;
-
-static void *failing_alloc(void *ctx, size_t size, size_t align)
-{
-    failing *f = (failing *)ctx;
-    if (f->left-- <= 0) {
-        f->failed = true;
-        return NULL;
-    }
-    f->alive++;
-    return aligned_alloc(align, (size + align - 1) / align * align);
-}
-
-static void failing_free(void *ctx, void *block, size_t size)
-{
-    (void)size;
-    ((failing *)ctx)->alive--;
-    free(block);
-}
-
 /* Reads a file with the n-th allocation failing, for each n until none does. */
 static void starve_reader(const char *path)
 {
     bool failed = true;
     long n;
     for (n = 0; n < 200 && failed; n++) {
-        failing f = {0, 0, false};
+        budget f;
         spk_events_desc d = {0};
         spk_events *file;
         uint64_t got = 0;
         size_t m;
-        f.left = n;
-        d.allocator.ctx = &f;
-        d.allocator.alloc = failing_alloc;
-        d.allocator.free = failing_free;
+        d.allocator = budget_allocator(&f, n);
         file = spk_events_open(path, &d);
         while (file && got < 60000 && (m = spk_events_read(file, back, 4096)) > 0) got += m;
-        failed = f.failed;
+        failed = f.failed != 0;
         if (file) CHECK(spk_events_status(file) == (failed ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
         if (file && failed) CHECK_HAS(spk_events_error(file), "no memory");
         spk_events_close(file);
-        CHECK_EQ(f.alive, 0);
+        CHECK_EQ(f.blocks, 0);
     }
     CHECK(n > 2 && !failed);
     if (check_failures) printf("    (%s)\n", path);
@@ -304,24 +279,21 @@ TEST(no_memory_at_any_allocation_of_any_writer_is_an_error_and_leaks_nothing)
         bool failed = true;
         long n;
         for (n = 0; n < 200 && failed; n++) {
-            failing f = {0, 0, false};
+            budget f;
             char path[512];
             spk_event_writer_desc d = small_sensor();
             spk_event_writer *out;
             spk_result result = SPK_ERR_OUT_OF_MEMORY;
-            f.left = n;
-            d.allocator.ctx = &f;
-            d.allocator.alloc = failing_alloc;
-            d.allocator.free = failing_free;
+            d.allocator = budget_allocator(&f, n);
             out = spk_event_writer_open(named(w, path, sizeof path), &d);
             if (out) {
                 spk_event_writer_write(out, in, 3000);
                 result = spk_event_writer_finish(out);
             }
-            failed = f.failed;
+            failed = f.failed != 0;
             CHECK(result == (failed ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
             spk_event_writer_close(out);
-            CHECK_EQ(f.alive, 0);
+            CHECK_EQ(f.blocks, 0);
             remove(path);
         }
         CHECK(n > 2 && !failed);

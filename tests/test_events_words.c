@@ -4,6 +4,7 @@
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
+#include "budget.h"
 #include "events.h"
 
 static size_t first_cut(void *ctx, size_t at)
@@ -711,23 +712,6 @@ TEST(what_cannot_be_read_says_why)
           !spk_event_format_writable(SPK_FORMAT_EVT4));
 }
 
-/* An allocator that fails at one of its calls, and knows what is out. */
-typedef struct failing {
-    long calls, fail_at, out;
-} failing;
-static void *failing_alloc(void *ctx, size_t size, size_t align)
-{
-    failing *f = (failing *)ctx;
-    if (f->calls++ == f->fail_at) return NULL;
-    f->out += (long)size;
-    return aligned_alloc(align, size);
-}
-static void failing_free(void *ctx, void *block, size_t size)
-{
-    ((failing *)ctx)->out -= (long)size;
-    free(block);
-}
-
 TEST(no_memory_at_any_allocation_is_an_error_and_leaks_nothing)
 {
     static const uint8_t filler[50] = {1, 2, 3};
@@ -737,20 +721,17 @@ TEST(no_memory_at_any_allocation_is_an_error_and_leaks_nothing)
     for (k = 0; k < 300; k++)
         put8(&stream, 1), put8(&stream, 100), put(&stream, filler, sizeof filler);
     for (k = 0; k < 40 && !ended; k++) {
-        failing f = {0, 0, 0};
+        budget f;
         spk_events_desc d = {0};
         spk_events *in;
         spk_event e[16];
-        f.fail_at = k;
-        d.allocator.ctx = &f;
-        d.allocator.alloc = failing_alloc;
-        d.allocator.free = failing_free;
+        d.allocator = budget_allocator(&f, k);
         in = spk_events_open_memory(stream.at, stream.size, &d);
         while (in && spk_events_read(in, e, 16) > 0) continue;
-        if (in) CHECK(spk_events_status(in) == (f.calls > k ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
-        ended = f.calls <= k;
+        if (in) CHECK(spk_events_status(in) == (f.failed ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
+        ended = !f.failed;
         spk_events_close(in);
-        CHECK_EQ(f.out, 0);
+        CHECK_EQ(f.blocks, 0);
     }
     CHECK(ended);
 }

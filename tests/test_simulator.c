@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "budget.h"
 #include "filters.h"
 
 /* All events of a simulation, read in pieces of `piece`. */
@@ -388,32 +389,11 @@ TEST(bad_descriptors_and_pictures_are_named)
     remove(broken);
 }
 
-typedef struct budget {
-    int left, blocks;
-} budget;
-
-static void *budget_alloc(void *ctx, size_t size, size_t align)
-{
-    budget *b = (budget *)ctx;
-    void *p;
-    if (b->left == 0) return NULL;
-    b->left--;
-    p = spki_default_alloc(NULL, size, align);
-    if (p) b->blocks++;
-    return p;
-}
-
-static void budget_free(void *ctx, void *block, size_t size)
-{
-    ((budget *)ctx)->blocks--;
-    spki_default_free(NULL, block, size);
-}
-
 TEST(out_of_memory_anywhere_leaks_nothing)
 {
     int fail, ended = 0;
     for (fail = 0; fail < 60 && !ended; fail++) {
-        budget b = {fail, 0};
+        budget b;
         spk_simulator_desc d = {0};
         spk_event e[64];
         spk_events *in;
@@ -425,9 +405,7 @@ TEST(out_of_memory_anywhere_leaks_nothing)
         d.threshold_on = 0.02;
         d.refractory_us = 1;
         d.hot_fraction = 0.1;
-        d.allocator.ctx = &b;
-        d.allocator.alloc = budget_alloc;
-        d.allocator.free = budget_free;
+        d.allocator = budget_allocator(&b, fail);
         in = spk_events_simulate(&d);
         while (spk_events_read(in, e, 64)) continue;
         ended = in && spk_events_status(in) == SPK_OK;

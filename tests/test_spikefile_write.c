@@ -5,6 +5,7 @@
 #include "spikelib.h"
 
 #include "check.h"
+#include "budget.h"
 #include "spikefile.h"
 
 #include <pthread.h>
@@ -315,26 +316,6 @@ TEST(a_device_that_takes_nothing_is_an_error)
 
 /* -- no memory -- */
 
-typedef struct budget {
-    int left;
-    int alive;
-} budget;
-
-static void *budget_alloc(void *ctx, size_t size, size_t align)
-{
-    budget *b = (budget *)ctx;
-    if (b->left-- <= 0) return NULL;
-    b->alive++;
-    return aligned_alloc(align, (size + align - 1) / align * align);
-}
-
-static void budget_free(void *ctx, void *block, size_t size)
-{
-    (void)size;
-    ((budget *)ctx)->alive--;
-    free(block);
-}
-
 TEST(out_of_memory_at_each_allocation_is_an_error_and_leaks_nothing)
 {
     char path[512];
@@ -342,15 +323,13 @@ TEST(out_of_memory_at_each_allocation_is_an_error_and_leaks_nothing)
     int worked = 0;
     check_tmp("memory.spk", path, sizeof path);
     for (int n = 0; n < 40 && worked < 3; n++) {
-        budget b = {n, 0};
+        budget b;
         spk_spikefile_desc d = {0};
         spk_spikefile_read_desc rd = {0};
         spk_spikefile_writer *w;
         spk_spikefile *file;
         d.kind = SPK_SPIKEFILE_EVENTS;
-        d.allocator.ctx = rd.allocator.ctx = &b;
-        d.allocator.alloc = rd.allocator.alloc = budget_alloc;
-        d.allocator.free = rd.allocator.free = budget_free;
+        d.allocator = rd.allocator = budget_allocator(&b, n);
         rd.no_map = true;
         d.chunk_records = 1000;
         w = worked % 2 ? spk_spikefile_append(path, &d) : spk_spikefile_create(path, &d);
@@ -359,7 +338,7 @@ TEST(out_of_memory_at_each_allocation_is_an_error_and_leaks_nothing)
         else if (w)
             CHECK_EQ(append_records(w, &in), SPK_OK);
         spk_spikefile_writer_close(w);
-        CHECK_EQ(b.alive, 0);
+        CHECK_EQ(b.blocks, 0);
         b.left = n;
         file = spk_spikefile_open(path, &rd);
         if (file && spk_spikefile_status(file) == SPK_OK) {
@@ -371,7 +350,7 @@ TEST(out_of_memory_at_each_allocation_is_an_error_and_leaks_nothing)
             free_records(&out);
         }
         spk_spikefile_close(file);
-        CHECK_EQ(b.alive, 0);
+        CHECK_EQ(b.blocks, 0);
     }
     CHECK_EQ(worked, 3);
     free_records(&in);

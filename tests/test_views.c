@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "budget.h"
 #include "filters.h"
 
 enum { W = 29, H = 13, N = 4000 };
@@ -467,6 +468,54 @@ TEST(bad_descriptors_are_named)
     spk_flow_reset(NULL);
     CHECK(spk_view_add(NULL, NULL, 0) == SPK_ERR_NULL);
     CHECK_EQ(spk_flow_apply(NULL, NULL, 0, NULL), 0);
+}
+
+TEST(no_memory_at_any_allocation_of_a_view_or_flow_is_an_error_and_leaks_nothing)
+{
+    static const spk_view_kind kinds[] = {SPK_VIEW_COUNT, SPK_VIEW_TIME_SURFACE,
+                                          SPK_VIEW_EXP_SURFACE, SPK_VIEW_VOXEL_GRID};
+    enum { W = 20, H = 10, N = 300, ROOM = 2 * 5 * W * H };
+    static float out[ROOM];
+    static uint8_t grey[ROOM];
+    static spk_event e[N];
+    static spk_flow_vector vectors[N];
+    test_stream(e, N, W, H, 5, 1000, 9);
+    for (size_t kind = 0; kind <= 4; kind++) { /* the last: flow */
+        int failed = 1;
+        long n;
+        for (n = 0; n < 40 && failed; n++) {
+            budget b;
+            spk_allocator a = budget_allocator(&b, n);
+            if (kind < 4) {
+                spk_view_desc d = {0};
+                spk_view *v;
+                d.kind = kinds[kind];
+                d.width = W;
+                d.height = H;
+                d.allocator = a;
+                v = spk_view_create(&d);
+                spk_view_add(v, e, N);
+                spk_view_render(v, e[N - 1].t_us, out, W * H * spk_view_planes(v));
+                spk_view_render_u8(v, e[N - 1].t_us, 1.0f, grey, W * H * spk_view_planes(v));
+                failed = b.failed;
+                if (v) CHECK(spk_view_status(v) == (failed ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
+                spk_view_destroy(v);
+            } else {
+                spk_flow_desc d = {0};
+                spk_flow *flow;
+                d.width = W;
+                d.height = H;
+                d.allocator = a;
+                flow = spk_flow_create(&d);
+                spk_flow_apply(flow, e, N, vectors);
+                failed = b.failed;
+                if (flow) CHECK(spk_flow_status(flow) == (failed ? SPK_ERR_OUT_OF_MEMORY : SPK_OK));
+                spk_flow_destroy(flow);
+            }
+            CHECK_EQ(b.blocks, 0);
+        }
+        CHECK(n > 2 && !failed);
+    }
 }
 
 TEST_MAIN()

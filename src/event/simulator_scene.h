@@ -6,7 +6,7 @@
 #include "../core/philox.h"
 #include "codec.h"
 #include "file.h"
-#include "simulator_rows.h"
+#include "rows.h"
 
 /* Streams of random numbers: the second counter word. */
 enum {

@@ -3,50 +3,8 @@
 #define SPIKELIB_EVENT_VIEW_H
 
 #include "../api/view.h"
-#include "../simd/types.h"
 #include "filter_map.h"
-
-typedef struct spki_surface {
-    int32_t now;
-    float inverse_tau;
-    bool exponential, sign;
-} spki_surface;
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
-#endif
-
-#define SPKI_LANES 1
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f1
-#define SPKI_TARGET SPKI_TARGET_SCALAR
-#include "view.inc.h"
-#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-#define SPKI_LANES 4
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f4
-#define SPKI_TARGET SPKI_TARGET_BASE
-#include "view.inc.h"
-#endif
-#if SPKI_HAVE_AVX2
-#define SPKI_LANES 8
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f8
-#define SPKI_TARGET SPKI_TARGET_AVX2
-#include "view.inc.h"
-#endif
-#if SPKI_HAVE_AVX512
-#define SPKI_LANES 16
-#define SPKI_IS_DOUBLE 0
-#define SPKI_S f16
-#define SPKI_TARGET SPKI_TARGET_AVX512
-#include "view.inc.h"
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
+#include "rows.h"
 
 /* Whole vectors, then what is left by one. */
 SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, float *out, size_t n,

@@ -1,9 +1,10 @@
-/* ---- >>simulator-pixels: log intensities and thresholds, a picture at a time ---- */
-#ifndef SPIKELIB_EVENT_SIMULATOR_ROWS_H
-#define SPIKELIB_EVENT_SIMULATOR_ROWS_H
+/* ---- >>rows-table: rows of pixels by instruction set ---- */
+#ifndef SPIKELIB_EVENT_ROWS_H
+#define SPIKELIB_EVENT_ROWS_H
 
 #include "../core/base.h"
 #include "../simd/types.h"
+#include "filter_map.h" /* SPKI_NEVER */
 
 /* Of each pixel: the picture's value, its log intensity now and a picture ago, the level at its
    last event, and its thresholds. */
@@ -12,6 +13,12 @@ typedef struct spki_sim_pixels {
     uint64_t *fires;
     size_t count; /* rounded up to whole 64s; the pixels beyond the last never fire */
 } spki_sim_pixels;
+
+typedef struct spki_surface {
+    int32_t now;
+    float inverse_tau;
+    bool exponential, sign;
+} spki_surface;
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -22,27 +29,27 @@ typedef struct spki_sim_pixels {
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f1
 #define SPKI_TARGET SPKI_TARGET_SCALAR
-#include "simulator.inc.h"
+#include "rows.inc.h"
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
 #define SPKI_LANES 4
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f4
 #define SPKI_TARGET SPKI_TARGET_BASE
-#include "simulator.inc.h"
+#include "rows.inc.h"
 #endif
 #if SPKI_HAVE_AVX2
 #define SPKI_LANES 8
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f8
 #define SPKI_TARGET SPKI_TARGET_AVX2
-#include "simulator.inc.h"
+#include "rows.inc.h"
 #endif
 #if SPKI_HAVE_AVX512
 #define SPKI_LANES 16
 #define SPKI_IS_DOUBLE 0
 #define SPKI_S f16
 #define SPKI_TARGET SPKI_TARGET_AVX512
-#include "simulator.inc.h"
+#include "rows.inc.h"
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,6 +1,4 @@
-/* ---- >>view-rows: values of a surface (pasted once per instruction set) ----
-   Of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer. The count is
-   a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
+/* ---- >>rows: many pixels of a picture or a surface (pasted once per instruction set) ---- */
 #define SPKI_R SPKI_CAT(spki_, SPKI_S)
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_M SPKI_CAT(spki_m, SPKI_S)
@@ -13,6 +11,30 @@
 #define SPKI_TO_REAL(i) __builtin_convertvector(i, SPKI_R)
 #endif
 
+/* The simulator's: picture values become log intensities, `level`; bit k of `fires` is set where
+   pixel k has moved by a threshold from `ref`. The count is a multiple of 64. */
+SPKI_TARGET SPKI_FN void SPKI_F(spki_sim_rows)(const spki_sim_pixels *p, float dark, float range,
+                                               float drift)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    for (size_t k = 0; k < p->count; k += 64) {
+        uint64_t bits = 0;
+        for (size_t i = k; i < k + 64; i += SPKI_LANES) {
+            const SPKI_R v = SPKI_F(spki_load)(p->value + i) * (zero + range) + (zero + dark);
+            const SPKI_R level = SPKI_F(spki_log)(v) + (zero + drift);
+            const SPKI_R ref = SPKI_F(spki_load)(p->ref + i);
+            const SPKI_R up = ref + SPKI_F(spki_load)(p->on + i);
+            const SPKI_R down = ref - SPKI_F(spki_load)(p->off + i);
+            SPKI_F(spki_store)(p->level + i, level);
+            bits |= SPKI_F(spki_mask_bits)((level >= up) | (level <= down)) << (i - k);
+        }
+        p->fires[k / 64] = bits;
+    }
+}
+
+/* A surface's: of the newer of two times each, `a` and `b`: with `sign`, negative where b is newer.
+   The count is a multiple of the lanes; times are those of a map, `now` within 2^30 of its base. */
 SPKI_TARGET SPKI_FN void SPKI_F(spki_view_rows)(const int32_t *a, const int32_t *b, float *out,
                                                 size_t count, const spki_surface *s)
 {
