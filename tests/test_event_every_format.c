@@ -1,8 +1,6 @@
 /* What holds for every reader and every writer of events: nothing that comes beside the events is
    lost, no memory is an error, a full disk leaves whole events, and what a format cannot hold is
    named. check: with lz4 zstd hdf5 */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 
 #include "budget.h"
