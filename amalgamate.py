@@ -75,6 +75,7 @@ IMPLEMENTATION = [
     "models/parrot.h",
     "models/table.h",
     "net/quantile.h",
+    "net/draw.h",
     "net/value.h",
     "net/projection.h",
     "net/rows.h",
@@ -189,6 +190,7 @@ PASTED = [
     "simd/math.inc.h",
     "net/words.inc.h",
     "net/lanes.inc.h",
+    "net/draw.inc.h",
     "event/rows.inc.h",
     "conv/kernels.inc.h",
 ]

@@ -53,6 +53,8 @@
     >>parrot             repeats its input
     >>models-table       the built-in models by id
     >>quantile           distributions as tables and inverse functions, without libm
+    >>draw-table         what many synapses are drawn with at a time, by instruction set
+    >>draw               targets and weights from random words (pasted once per vector of doubles)
     >>values             constants, arrays, distributions and functions
     >>connect            drawing the synapses of a projection, row by row
     >>rows               the synapses of one source, by every rule
@@ -9520,6 +9522,16 @@ SPKI_FN double spki_poly7(const double c[8], double x)
     return sum;
 }
 
+/* Of AS241, below: where the nearer tail is between e^-25 and 0.075. */
+static const double spki_as241_c[8] = {1.42343711074968357734e0, 4.63033784615654529590e0,
+                            5.76949722146069140550e0, 3.64784832476320460504e0,
+                            1.27045825245236838258e0, 2.41780725177450611770e-1,
+                            2.27238449892691845833e-2, 7.74545014278341407640e-4};
+static const double spki_as241_d[8] = {1.0,                       2.05319162663775882187e0,
+                            1.67638483018380384940e0,  6.89767334985100004550e-1,
+                            1.48103976427480074590e-1, 1.51986665636164571966e-2,
+                            5.47593808499534494600e-4, 1.05075007164441684324e-9};
+
 /* Standard normal quantile of p in (0, 1), to about 1e-16 relative.
    Source: Wichura, Applied Statistics 37:477 (1988), algorithm AS241, PPND16. */
 SPKI_FN double spki_normal_quantile(double p)
@@ -9532,14 +9544,6 @@ SPKI_FN double spki_normal_quantile(double p)
                                 6.8718700749205790830e2,  5.3941960214247511077e3,
                                 2.1213794301586595867e4,  3.9307895800092710610e4,
                                 2.8729085735721942674e4,  5.2264952788528545610e3};
-    static const double c[8] = {1.42343711074968357734e0, 4.63033784615654529590e0,
-                                5.76949722146069140550e0, 3.64784832476320460504e0,
-                                1.27045825245236838258e0, 2.41780725177450611770e-1,
-                                2.27238449892691845833e-2, 7.74545014278341407640e-4};
-    static const double d[8] = {1.0,                       2.05319162663775882187e0,
-                                1.67638483018380384940e0,  6.89767334985100004550e-1,
-                                1.48103976427480074590e-1, 1.51986665636164571966e-2,
-                                5.47593808499534494600e-4, 1.05075007164441684324e-9};
     static const double e[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,
                                 1.78482653991729133580e0,  2.96560571828504891230e-1,
                                 2.65321895265761230930e-2, 1.24266094738807843860e-3,
@@ -9554,7 +9558,7 @@ SPKI_FN double spki_normal_quantile(double p)
         return q * spki_poly7(a, r) / spki_poly7(b, r);
     }
     r = __builtin_sqrt(-spki_qlog(q < 0.0 ? p : 1.0 - p));
-    if (r <= 5.0) z = spki_poly7(c, r - 1.6) / spki_poly7(d, r - 1.6);
+    if (r <= 5.0) z = spki_poly7(spki_as241_c, r - 1.6) / spki_poly7(spki_as241_d, r - 1.6);
     else z = spki_poly7(e, r - 5.0) / spki_poly7(f, r - 5.0);
     return q < 0.0 ? -z : z;
 }
@@ -9737,6 +9741,526 @@ SPKI_FN void spki_counts_free(spki_counts *c, spki_mem *mem)
 {
     spki_free(mem, c->upto, (size_t)c->n + 1, sizeof *c->upto);
     c->upto = NULL;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
+/* ---- >>draw-table: what many synapses are drawn with at a time, by instruction set ---- */
+
+#define SPKI_DRAW_MOST 128u /* synapses at a time */
+
+/* A distribution of weights as quantiles at i / 4096, the outer `tail` of them on both sides
+   evaluated instead. */
+typedef struct spki_draw_weights {
+    const double *table;
+    uint32_t tail;
+    const spki_quantile *quantile;
+    double per_quantum, most;
+} spki_draw_weights;
+
+/* To the nearest integer, ties to even: the magic number leaves no bits for a fraction. */
+SPKI_INLINE int32_t spki_draw_quanta(double weight, double per_quantum, double most)
+{
+    double x = weight * per_quantum;
+    x = x > most ? most : x < -most ? -most : x;
+    return (int32_t)((x + 6755399441055744.0) - 6755399441055744.0);
+}
+
+SPKI_FN int32_t spki_draw_tail_quanta(const spki_draw_weights *d, uint32_t word)
+{
+    const double u = ((double)word + 0.5) * (1.0 / 4294967296.0);
+    return spki_draw_quanta(spki_quantile_at(d->quantile, u), d->per_quantum, d->most);
+}
+
+/* Both give what the scalar loops of >>connect and >>rows give, to the bit; NULL: those loops. */
+typedef struct spki_draw_ops {
+    bool (*below)(const uint32_t *word, uint32_t n, uint32_t size, uint32_t refuse, uint32_t base,
+                  uint32_t *out);
+    void (*table)(const spki_draw_weights *d, const uint32_t *word, uint32_t n, int32_t *out);
+} spki_draw_ops;
+
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 4
+#define SPKI_IS_DOUBLE 1
+#define SPKI_S d4
+#define SPKI_TARGET SPKI_TARGET_AVX2
+/* ---- >>draw: targets and weights from random words (pasted once per vector of doubles) ----
+   Arrays have room for whole vectors past their n elements. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_HELP SPKI_TARGET static inline __attribute__((always_inline, unused))
+
+/* base + the upper half of word * size; whether a lower half may be below `refuse`. */
+SPKI_TARGET static bool SPKI_F(spki_draw_below)(const uint32_t *word, uint32_t n, uint32_t size,
+                                                uint32_t refuse, uint32_t base, uint32_t *out)
+{
+#if SPKI_LANES == 8
+    const __m512i factor = _mm512_set1_epi64((int64_t)size);
+    const __m512i upper = _mm512_set1_epi64((int64_t)UINT64_C(0xffffffff00000000));
+    const __m256i first = _mm256_set1_epi32((int32_t)base);
+    __m512i least = _mm512_set1_epi32(-1);
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(word + k));
+        const __m512i p =
+            _mm512_maskz_mul_epu32(0xff, _mm512_maskz_cvtepu32_epi64(0xff, w), factor);
+        const __m256i high =
+            _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, p, 32));
+        _mm256_storeu_si256((__m256i *)(void *)(out + k), _mm256_add_epi32(high, first));
+        least = _mm512_maskz_min_epu32(0xffff, least, _mm512_or_si512(p, upper));
+    }
+    return _mm512_cmplt_epu32_mask(least, _mm512_set1_epi32((int32_t)refuse)) != 0;
+#else
+    const __m256i factor = _mm256_set1_epi64x((int64_t)size);
+    const __m256i upper = _mm256_set1_epi64x((int64_t)UINT64_C(0xffffffff00000000));
+    const __m256i halves = _mm256_setr_epi32(1, 3, 5, 7, 1, 3, 5, 7);
+    const __m128i first = _mm_set1_epi32((int32_t)base);
+    __m256i least = _mm256_set1_epi32(-1);
+    uint32_t low[8], k;
+    for (k = 0; k < n; k += 4) {
+        const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(word + k));
+        const __m256i p = _mm256_mul_epu32(_mm256_cvtepu32_epi64(w), factor);
+        const __m128i high = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(p, halves));
+        _mm_storeu_si128((__m128i *)(void *)(out + k), _mm_add_epi32(high, first));
+        least = _mm256_min_epu32(least, _mm256_or_si256(p, upper));
+    }
+    memcpy(low, &least, sizeof low);
+    for (k = 0; k < 8; k += 2) {
+        if (low[k] < refuse) {
+            return true;
+        }
+    }
+    return false;
+#endif
+}
+
+/* As spki_quanta. */
+SPKI_HELP void SPKI_F(spki_draw_store)(SPKI_R x, double per_quantum, double most, int32_t *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, magic = zero + 6755399441055744.0;
+    x = x * (zero + per_quantum);
+    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, zero + most), zero - most);
+    x = (x + magic) - magic;
+#if SPKI_LANES == 8
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_maskz_cvttpd_epi32(0xff, (__m512d)x));
+#else
+    _mm_storeu_si128((__m128i *)(void *)out, _mm256_cvttpd_epi32((__m256d)x));
+#endif
+}
+
+/* As spki_qlog, for normal numbers. */
+SPKI_HELP SPKI_R SPKI_F(spki_draw_log)(SPKI_R x)
+{
+    SPKI_NO_CONTRACT
+    static const double odd[11] = {1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                   1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
+    const SPKI_R zero = {0}, magic = zero + 6755399441055744.0;
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x);
+    SPKI_R m = SPKI_F(spki_real_of)((bits & INT64_C(0x000fffffffffffff)) |
+                                    INT64_C(0x3ff0000000000000));
+    const SPKI_M large = m > zero + 1.4142135623730951;
+    SPKI_R sum = zero;
+    m = SPKI_F(spki_select)(large, m * (zero + 0.5), m);
+    /* lanes of a mask are -1 */
+    const SPKI_R e =
+        SPKI_F(spki_real_of)((bits >> 52) - 1023 - large + SPKI_F(spki_bits_of)(magic)) - magic;
+    const SPKI_R s = (m - (zero + 1.0)) / (m + (zero + 1.0)), s2 = s * s, twice = (zero + 2.0) * s;
+    for (int i = 0; i < 11; i++) {
+        sum = (sum + (zero + odd[i])) * s2;
+    }
+    return e * (zero + SPKI_LN2_HIGH) + (twice + (twice * sum + e * (zero + SPKI_LN2_LOW)));
+}
+
+SPKI_HELP SPKI_R SPKI_F(spki_draw_poly7)(const double c[8], SPKI_R x)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    SPKI_R sum = zero + c[7];
+    for (int i = 6; i >= 0; i--) {
+        sum = sum * x + (zero + c[i]);
+    }
+    return sum;
+}
+
+/* As spki_quantile_at for SPKI_LANES words of the tails of a normal distribution. False: a lane is
+   not where AS241 has its middle polynomials. */
+SPKI_HELP bool SPKI_F(spki_draw_tail)(const spki_quantile *q, const uint32_t *word, SPKI_R *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, one = zero + 1.0, all = zero + (1.0 - 1.1102230246251565e-16);
+    SPKI_R u = zero;
+#if SPKI_LANES == 8
+    u = (SPKI_R)_mm512_maskz_cvtepu32_pd(
+        0xff, _mm256_loadu_si256((const __m256i *)(const void *)word));
+#else
+    const __m128i flipped = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)word),
+                                          _mm_set1_epi32(INT32_MIN));
+    u = (SPKI_R)_mm256_cvtepi32_pd(flipped) + (zero + 2147483648.0);
+#endif
+    u = (u + (zero + 0.5)) * (zero + 1.0 / 4294967296.0);
+    if (q->sign < 0.0) {
+        u = one - u;
+    }
+    const SPKI_R p = SPKI_F(spki_min)((zero + q->p0) + (zero + q->width) * u, all);
+    const SPKI_R d = p - (zero + 0.5);
+    const SPKI_R t = SPKI_F(spki_select)(d < zero, p, one - p);
+    const SPKI_R r = SPKI_F(spki_sqrt)(-SPKI_F(spki_draw_log)(t));
+    if (SPKI_F(spki_any)((SPKI_F(spki_abs)(d) <= zero + 0.425) | (r > zero + 5.0))) {
+        return false;
+    }
+    SPKI_R z = SPKI_F(spki_draw_poly7)(spki_as241_c, r - (zero + 1.6)) /
+               SPKI_F(spki_draw_poly7)(spki_as241_d, r - (zero + 1.6));
+    z = (zero + q->sign) * SPKI_F(spki_select)(d < zero, -z, z);
+    const SPKI_R x = (zero + q->a) + (zero + q->b) * z;
+    *out = SPKI_F(spki_select)(x < zero + q->lo, zero + q->lo,
+                               SPKI_F(spki_select)(x > zero + q->hi, zero + q->hi, x));
+    return true;
+}
+
+/* table[i] and table[i + 1] for the top 12 bits of four words. Loads and shuffles: where gathering
+   is made safe against speculation it takes twice as long. */
+SPKI_HELP void SPKI_F(spki_draw_pairs)(const double *table, const uint32_t *word, __m256d *q0,
+                                       __m256d *q1)
+{
+    const __m256d a =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(table + (word[0] >> 20))),
+                             _mm_loadu_pd(table + (word[2] >> 20)), 1);
+    const __m256d b =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(table + (word[1] >> 20))),
+                             _mm_loadu_pd(table + (word[3] >> 20)), 1);
+    *q0 = _mm256_unpacklo_pd(a, b);
+    *q1 = _mm256_unpackhi_pd(a, b);
+}
+
+/* Weights in quanta: interpolated quantiles, and those of the tails evaluated. */
+SPKI_TARGET static void SPKI_F(spki_draw_table)(const spki_draw_weights *d, const uint32_t *word,
+                                                uint32_t n, int32_t *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    uint32_t place[SPKI_DRAW_MOST], rest[SPKI_DRAW_MOST + SPKI_LANES], tails = 0, k;
+    for (k = 0; k < n; k += SPKI_LANES) {
+        SPKI_R low, q0, q1;
+        uint32_t outer;
+#if SPKI_LANES == 8
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(word + k));
+        const __m256i i = _mm256_srli_epi32(w, 20);
+        low = (SPKI_R)_mm512_maskz_cvtepi32_pd(
+            0xff, _mm256_and_si256(w, _mm256_set1_epi32(0xfffff)));
+        __m256d a0, a1, b0, b1;
+        SPKI_F(spki_draw_pairs)(d->table, word + k, &a0, &a1);
+        SPKI_F(spki_draw_pairs)(d->table, word + k + 4, &b0, &b1);
+        q0 = (SPKI_R)_mm512_maskz_insertf64x4(0xff, _mm512_castpd256_pd512(a0), b0, 1);
+        q1 = (SPKI_R)_mm512_maskz_insertf64x4(0xff, _mm512_castpd256_pd512(a1), b1, 1);
+        outer = _mm256_cmpge_epu32_mask(
+            _mm256_sub_epi32(i, _mm256_set1_epi32((int32_t)d->tail)),
+            _mm256_set1_epi32((int32_t)(4096u - 2 * d->tail)));
+#else
+        const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(word + k));
+        const __m128i i = _mm_srli_epi32(w, 20);
+        __m256d a0, a1;
+        SPKI_F(spki_draw_pairs)(d->table, word + k, &a0, &a1);
+        low = (SPKI_R)_mm256_cvtepi32_pd(_mm_and_si128(w, _mm_set1_epi32(0xfffff)));
+        q0 = (SPKI_R)a0;
+        q1 = (SPKI_R)a1;
+        outer = (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(
+            _mm_cmplt_epi32(i, _mm_set1_epi32((int32_t)d->tail)),
+            _mm_cmpgt_epi32(i, _mm_set1_epi32((int32_t)(4095u - d->tail))))));
+#endif
+        const SPKI_R x =
+            q0 + (q1 - q0) * ((low + (zero + 0.5)) * (zero + 1.0 / 1048576.0));
+        SPKI_F(spki_draw_store)(x, d->per_quantum, d->most, out + k);
+        for (; outer; outer &= outer - 1) {
+            place[tails] = k + (uint32_t)__builtin_ctz(outer);
+            rest[tails] = word[place[tails]];
+            tails++;
+        }
+    }
+    for (k = tails; k < tails + SPKI_LANES; k++) {
+        rest[k] = 0;
+    }
+    for (k = 0; k < tails; k += SPKI_LANES) {
+        const uint32_t have = SPKI_MIN(tails - k, SPKI_LANES);
+        int32_t value[SPKI_LANES];
+        SPKI_R x;
+        if (d->quantile->kind == SPK_VALUE_NORMAL &&
+            SPKI_F(spki_draw_tail)(d->quantile, rest + k, &x)) {
+            SPKI_F(spki_draw_store)(x, d->per_quantum, d->most, value);
+        } else {
+            for (uint32_t j = 0; j < have; j++) {
+                value[j] = spki_draw_tail_quanta(d, rest[k + j]);
+            }
+        }
+        for (uint32_t j = 0; j < have; j++) {
+            if (place[k + j] < n) {
+                out[place[k + j]] = value[j];
+            }
+        }
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_HELP
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 8
+#define SPKI_IS_DOUBLE 1
+#define SPKI_S d8
+#define SPKI_TARGET SPKI_TARGET_AVX512
+/* ---- >>draw: targets and weights from random words (pasted once per vector of doubles) ----
+   Arrays have room for whole vectors past their n elements. */
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_HELP SPKI_TARGET static inline __attribute__((always_inline, unused))
+
+/* base + the upper half of word * size; whether a lower half may be below `refuse`. */
+SPKI_TARGET static bool SPKI_F(spki_draw_below)(const uint32_t *word, uint32_t n, uint32_t size,
+                                                uint32_t refuse, uint32_t base, uint32_t *out)
+{
+#if SPKI_LANES == 8
+    const __m512i factor = _mm512_set1_epi64((int64_t)size);
+    const __m512i upper = _mm512_set1_epi64((int64_t)UINT64_C(0xffffffff00000000));
+    const __m256i first = _mm256_set1_epi32((int32_t)base);
+    __m512i least = _mm512_set1_epi32(-1);
+    for (uint32_t k = 0; k < n; k += 8) {
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(word + k));
+        const __m512i p =
+            _mm512_maskz_mul_epu32(0xff, _mm512_maskz_cvtepu32_epi64(0xff, w), factor);
+        const __m256i high =
+            _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, p, 32));
+        _mm256_storeu_si256((__m256i *)(void *)(out + k), _mm256_add_epi32(high, first));
+        least = _mm512_maskz_min_epu32(0xffff, least, _mm512_or_si512(p, upper));
+    }
+    return _mm512_cmplt_epu32_mask(least, _mm512_set1_epi32((int32_t)refuse)) != 0;
+#else
+    const __m256i factor = _mm256_set1_epi64x((int64_t)size);
+    const __m256i upper = _mm256_set1_epi64x((int64_t)UINT64_C(0xffffffff00000000));
+    const __m256i halves = _mm256_setr_epi32(1, 3, 5, 7, 1, 3, 5, 7);
+    const __m128i first = _mm_set1_epi32((int32_t)base);
+    __m256i least = _mm256_set1_epi32(-1);
+    uint32_t low[8], k;
+    for (k = 0; k < n; k += 4) {
+        const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(word + k));
+        const __m256i p = _mm256_mul_epu32(_mm256_cvtepu32_epi64(w), factor);
+        const __m128i high = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(p, halves));
+        _mm_storeu_si128((__m128i *)(void *)(out + k), _mm_add_epi32(high, first));
+        least = _mm256_min_epu32(least, _mm256_or_si256(p, upper));
+    }
+    memcpy(low, &least, sizeof low);
+    for (k = 0; k < 8; k += 2) {
+        if (low[k] < refuse) {
+            return true;
+        }
+    }
+    return false;
+#endif
+}
+
+/* As spki_quanta. */
+SPKI_HELP void SPKI_F(spki_draw_store)(SPKI_R x, double per_quantum, double most, int32_t *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, magic = zero + 6755399441055744.0;
+    x = x * (zero + per_quantum);
+    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, zero + most), zero - most);
+    x = (x + magic) - magic;
+#if SPKI_LANES == 8
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_maskz_cvttpd_epi32(0xff, (__m512d)x));
+#else
+    _mm_storeu_si128((__m128i *)(void *)out, _mm256_cvttpd_epi32((__m256d)x));
+#endif
+}
+
+/* As spki_qlog, for normal numbers. */
+SPKI_HELP SPKI_R SPKI_F(spki_draw_log)(SPKI_R x)
+{
+    SPKI_NO_CONTRACT
+    static const double odd[11] = {1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                   1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
+    const SPKI_R zero = {0}, magic = zero + 6755399441055744.0;
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x);
+    SPKI_R m = SPKI_F(spki_real_of)((bits & INT64_C(0x000fffffffffffff)) |
+                                    INT64_C(0x3ff0000000000000));
+    const SPKI_M large = m > zero + 1.4142135623730951;
+    SPKI_R sum = zero;
+    m = SPKI_F(spki_select)(large, m * (zero + 0.5), m);
+    /* lanes of a mask are -1 */
+    const SPKI_R e =
+        SPKI_F(spki_real_of)((bits >> 52) - 1023 - large + SPKI_F(spki_bits_of)(magic)) - magic;
+    const SPKI_R s = (m - (zero + 1.0)) / (m + (zero + 1.0)), s2 = s * s, twice = (zero + 2.0) * s;
+    for (int i = 0; i < 11; i++) {
+        sum = (sum + (zero + odd[i])) * s2;
+    }
+    return e * (zero + SPKI_LN2_HIGH) + (twice + (twice * sum + e * (zero + SPKI_LN2_LOW)));
+}
+
+SPKI_HELP SPKI_R SPKI_F(spki_draw_poly7)(const double c[8], SPKI_R x)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    SPKI_R sum = zero + c[7];
+    for (int i = 6; i >= 0; i--) {
+        sum = sum * x + (zero + c[i]);
+    }
+    return sum;
+}
+
+/* As spki_quantile_at for SPKI_LANES words of the tails of a normal distribution. False: a lane is
+   not where AS241 has its middle polynomials. */
+SPKI_HELP bool SPKI_F(spki_draw_tail)(const spki_quantile *q, const uint32_t *word, SPKI_R *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0}, one = zero + 1.0, all = zero + (1.0 - 1.1102230246251565e-16);
+    SPKI_R u = zero;
+#if SPKI_LANES == 8
+    u = (SPKI_R)_mm512_maskz_cvtepu32_pd(
+        0xff, _mm256_loadu_si256((const __m256i *)(const void *)word));
+#else
+    const __m128i flipped = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)word),
+                                          _mm_set1_epi32(INT32_MIN));
+    u = (SPKI_R)_mm256_cvtepi32_pd(flipped) + (zero + 2147483648.0);
+#endif
+    u = (u + (zero + 0.5)) * (zero + 1.0 / 4294967296.0);
+    if (q->sign < 0.0) {
+        u = one - u;
+    }
+    const SPKI_R p = SPKI_F(spki_min)((zero + q->p0) + (zero + q->width) * u, all);
+    const SPKI_R d = p - (zero + 0.5);
+    const SPKI_R t = SPKI_F(spki_select)(d < zero, p, one - p);
+    const SPKI_R r = SPKI_F(spki_sqrt)(-SPKI_F(spki_draw_log)(t));
+    if (SPKI_F(spki_any)((SPKI_F(spki_abs)(d) <= zero + 0.425) | (r > zero + 5.0))) {
+        return false;
+    }
+    SPKI_R z = SPKI_F(spki_draw_poly7)(spki_as241_c, r - (zero + 1.6)) /
+               SPKI_F(spki_draw_poly7)(spki_as241_d, r - (zero + 1.6));
+    z = (zero + q->sign) * SPKI_F(spki_select)(d < zero, -z, z);
+    const SPKI_R x = (zero + q->a) + (zero + q->b) * z;
+    *out = SPKI_F(spki_select)(x < zero + q->lo, zero + q->lo,
+                               SPKI_F(spki_select)(x > zero + q->hi, zero + q->hi, x));
+    return true;
+}
+
+/* table[i] and table[i + 1] for the top 12 bits of four words. Loads and shuffles: where gathering
+   is made safe against speculation it takes twice as long. */
+SPKI_HELP void SPKI_F(spki_draw_pairs)(const double *table, const uint32_t *word, __m256d *q0,
+                                       __m256d *q1)
+{
+    const __m256d a =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(table + (word[0] >> 20))),
+                             _mm_loadu_pd(table + (word[2] >> 20)), 1);
+    const __m256d b =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(table + (word[1] >> 20))),
+                             _mm_loadu_pd(table + (word[3] >> 20)), 1);
+    *q0 = _mm256_unpacklo_pd(a, b);
+    *q1 = _mm256_unpackhi_pd(a, b);
+}
+
+/* Weights in quanta: interpolated quantiles, and those of the tails evaluated. */
+SPKI_TARGET static void SPKI_F(spki_draw_table)(const spki_draw_weights *d, const uint32_t *word,
+                                                uint32_t n, int32_t *out)
+{
+    SPKI_NO_CONTRACT
+    const SPKI_R zero = {0};
+    uint32_t place[SPKI_DRAW_MOST], rest[SPKI_DRAW_MOST + SPKI_LANES], tails = 0, k;
+    for (k = 0; k < n; k += SPKI_LANES) {
+        SPKI_R low, q0, q1;
+        uint32_t outer;
+#if SPKI_LANES == 8
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(word + k));
+        const __m256i i = _mm256_srli_epi32(w, 20);
+        low = (SPKI_R)_mm512_maskz_cvtepi32_pd(
+            0xff, _mm256_and_si256(w, _mm256_set1_epi32(0xfffff)));
+        __m256d a0, a1, b0, b1;
+        SPKI_F(spki_draw_pairs)(d->table, word + k, &a0, &a1);
+        SPKI_F(spki_draw_pairs)(d->table, word + k + 4, &b0, &b1);
+        q0 = (SPKI_R)_mm512_maskz_insertf64x4(0xff, _mm512_castpd256_pd512(a0), b0, 1);
+        q1 = (SPKI_R)_mm512_maskz_insertf64x4(0xff, _mm512_castpd256_pd512(a1), b1, 1);
+        outer = _mm256_cmpge_epu32_mask(
+            _mm256_sub_epi32(i, _mm256_set1_epi32((int32_t)d->tail)),
+            _mm256_set1_epi32((int32_t)(4096u - 2 * d->tail)));
+#else
+        const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(word + k));
+        const __m128i i = _mm_srli_epi32(w, 20);
+        __m256d a0, a1;
+        SPKI_F(spki_draw_pairs)(d->table, word + k, &a0, &a1);
+        low = (SPKI_R)_mm256_cvtepi32_pd(_mm_and_si128(w, _mm_set1_epi32(0xfffff)));
+        q0 = (SPKI_R)a0;
+        q1 = (SPKI_R)a1;
+        outer = (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(
+            _mm_cmplt_epi32(i, _mm_set1_epi32((int32_t)d->tail)),
+            _mm_cmpgt_epi32(i, _mm_set1_epi32((int32_t)(4095u - d->tail))))));
+#endif
+        const SPKI_R x =
+            q0 + (q1 - q0) * ((low + (zero + 0.5)) * (zero + 1.0 / 1048576.0));
+        SPKI_F(spki_draw_store)(x, d->per_quantum, d->most, out + k);
+        for (; outer; outer &= outer - 1) {
+            place[tails] = k + (uint32_t)__builtin_ctz(outer);
+            rest[tails] = word[place[tails]];
+            tails++;
+        }
+    }
+    for (k = tails; k < tails + SPKI_LANES; k++) {
+        rest[k] = 0;
+    }
+    for (k = 0; k < tails; k += SPKI_LANES) {
+        const uint32_t have = SPKI_MIN(tails - k, SPKI_LANES);
+        int32_t value[SPKI_LANES];
+        SPKI_R x;
+        if (d->quantile->kind == SPK_VALUE_NORMAL &&
+            SPKI_F(spki_draw_tail)(d->quantile, rest + k, &x)) {
+            SPKI_F(spki_draw_store)(x, d->per_quantum, d->most, value);
+        } else {
+            for (uint32_t j = 0; j < have; j++) {
+                value[j] = spki_draw_tail_quanta(d, rest[k + j]);
+            }
+        }
+        for (uint32_t j = 0; j < have; j++) {
+            if (place[k + j] < n) {
+                out[place[k + j]] = value[j];
+            }
+        }
+    }
+}
+
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_HELP
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+
+SPKI_FN spki_draw_ops spki_draw(spk_isa isa)
+{
+    spki_draw_ops ops = {NULL, NULL};
+    (void)isa;
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2) {
+        ops.below = spki_draw_below_d4;
+        ops.table = spki_draw_table_d4;
+    }
+#endif
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) {
+        ops.below = spki_draw_below_d8;
+        ops.table = spki_draw_table_d8;
+    }
+#endif
+    return ops;
 }
 #endif /* SPIKELIB_NO_NET */
 
@@ -9959,7 +10483,7 @@ enum {
     SPKI_AT_CORRECTION   /* and what they lack */
 };
 
-#define SPKI_CHUNK 128u   /* synapses drawn at a time */
+#define SPKI_CHUNK SPKI_DRAW_MOST /* synapses drawn at a time */
 #define SPKI_BLOCK 4096u  /* targets of a block of Bernoulli and all-to-all rows */
 #define SPKI_NO_SELF UINT32_MAX
 
@@ -10012,6 +10536,7 @@ typedef struct spki_proj {
 
     uint32_t key[SPKI_PHILOX_KEYS], stream;
     spki_fill_fn fill;
+    spki_draw_ops draw;
     spki_counts half;       /* binomial(1024, 1/2) */
     spki_counts block, rest; /* Bernoulli: synapses in a block and in the last one */
     uint32_t leaf;          /* targets of a leaf, a power of two */
@@ -10217,12 +10742,9 @@ SPKI_INLINE uint32_t spki_delay_words(const spki_proj *p)
     return p->delay_kind == SPKI_DELAY_STEPS ? 1u : 0u;
 }
 
-/* To the nearest integer, ties to even: the magic number leaves no bits for a fraction. */
 SPKI_INLINE int32_t spki_quanta(const spki_proj *p, double weight)
 {
-    double x = weight * p->per_quantum;
-    x = x > p->weight_max ? p->weight_max : x < -p->weight_max ? -p->weight_max : x;
-    return (int32_t)((x + 6755399441055744.0) - 6755399441055744.0);
+    return spki_draw_quanta(weight, p->per_quantum, p->weight_max);
 }
 
 SPKI_INLINE double spki_weight_from_word(const spki_proj *p, uint32_t word)
@@ -10232,6 +10754,22 @@ SPKI_INLINE double spki_weight_from_word(const spki_proj *p, uint32_t word)
     if (i - SPKI_QUANTILE_TAIL < SPKI_QUANTILES - 2 * SPKI_QUANTILE_TAIL)
         return q[0] + (q[1] - q[0]) * (((double)(word & 0xfffffu) + 0.5) * (1.0 / 1048576.0));
     return spki_quantile_at(&p->weight_quantile, ((double)word + 0.5) * (1.0 / 4294967296.0));
+}
+
+SPKI_FN void spki_weights_by_table(const spki_proj *p, const uint32_t *word, uint32_t r, int32_t *w)
+{
+    spki_draw_weights d;
+    uint32_t j;
+    if (!p->draw.table) {
+        for (j = 0; j < r; j++) w[j] = spki_quanta(p, spki_weight_from_word(p, word[j]));
+        return;
+    }
+    d.table = p->weight_data;
+    d.tail = SPKI_QUANTILE_TAIL;
+    d.quantile = &p->weight_quantile;
+    d.per_quantum = p->per_quantum;
+    d.most = p->weight_max;
+    p->draw.table(&d, word, r, w);
 }
 
 SPKI_FN spk_result spki_weights_by_function(spki_emit *e, const uint32_t *t, uint32_t r)
@@ -10269,9 +10807,7 @@ SPKI_FN spk_result spki_weights(spki_emit *e, const uint32_t *word, const uint32
         for (j = 0; j < r; j++)
             w[j] = spki_quanta(p, p->weight_a + p->weight_width * ((double)word[j] + 0.5));
         break;
-    case SPKI_WEIGHT_TABLE:
-        for (j = 0; j < r; j++) w[j] = spki_quanta(p, spki_weight_from_word(p, word[j]));
-        break;
+    case SPKI_WEIGHT_TABLE: spki_weights_by_table(p, word, r, w); break;
     case SPKI_WEIGHT_ARRAY:
         for (j = 0; j < r; j++) w[j] = spki_quanta(p, p->weight_data[entry + j]);
         break;
@@ -10396,13 +10932,14 @@ SPKI_FN void spki_leaf_targets(spki_emit *e, uint32_t leaf, uint32_t first, uint
     spki_words w;
     if (skip) size--;
     refuse = spki_refuse(size);
-    for (j = 0; j < r; j++) {
-        uint64_t x = (uint64_t)word[j] * size;
-        t[j] = base + (uint32_t)(x >> 32);
-        if ((uint32_t)x >= refuse) continue;
-        spki_words_open(&w, p, first + j, e->source, spki_at(SPKI_AT_REDRAW, leaf), 4);
-        t[j] = base + spki_words_below(&w, size, refuse);
-    }
+    if (!p->draw.below || p->draw.below(word, r, size, refuse, base, t))
+        for (j = 0; j < r; j++) {
+            uint64_t x = (uint64_t)word[j] * size;
+            t[j] = base + (uint32_t)(x >> 32);
+            if ((uint32_t)x >= refuse) continue;
+            spki_words_open(&w, p, first + j, e->source, spki_at(SPKI_AT_REDRAW, leaf), 4);
+            t[j] = base + spki_words_below(&w, size, refuse);
+        }
     if (skip)
         for (j = 0; j < r; j++) t[j] += t[j] >= self ? 1u : 0u;
 }
@@ -11868,7 +12405,11 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, 
     for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
     }
-    if (k < n) {
+    if (n - k <= 2) { /* sooner done one by one */
+        for (; k < n; k++) {
+            spki_philox(c0 + k, c1, c2, c3, key[0], key[1], out + (size_t)k * 4);
+        }
+    } else {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
         memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
@@ -12547,7 +13088,11 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, 
     for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
     }
-    if (k < n) {
+    if (n - k <= 2) { /* sooner done one by one */
+        for (; k < n; k++) {
+            spki_philox(c0 + k, c1, c2, c3, key[0], key[1], out + (size_t)k * 4);
+        }
+    } else {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
         memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
@@ -13227,7 +13772,11 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, 
     for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
     }
-    if (k < n) {
+    if (n - k <= 2) { /* sooner done one by one */
+        for (; k < n; k++) {
+            spki_philox(c0 + k, c1, c2, c3, key[0], key[1], out + (size_t)k * 4);
+        }
+    } else {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
         memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
@@ -13907,7 +14456,11 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, 
     for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
     }
-    if (k < n) {
+    if (n - k <= 2) { /* sooner done one by one */
+        for (; k < n; k++) {
+            spki_philox(c0 + k, c1, c2, c3, key[0], key[1], out + (size_t)k * 4);
+        }
+    } else {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
         memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
@@ -15148,15 +15701,24 @@ SPKI_FN void spki_forget_counts(uint32_t *count, const spki_row_plan *plan)
 SPKI_FN void spki_count_row(const spki_edges *e, uint32_t *count, uint32_t count_bytes,
                             uint32_t words, spki_row_plan *plan)
 {
-    plan->first = UINT32_MAX;
-    plan->last = 0;
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t d = e->delay[k];
-        const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
-        count[d * plan->classes + c]++;
-        plan->first = SPKI_MIN(plan->first, d);
-        plan->last = SPKI_MAX(plan->last, d);
+    const uint16_t *delay = e->delay;
+    const uint32_t n = e->count;
+    const bool narrow = plan->narrow;
+    uint32_t first = UINT32_MAX, last = 0;
+    for (uint32_t k = 0; !narrow && k < n; k++) {
+        const uint32_t d = delay[k];
+        count[d]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
     }
+    for (uint32_t k = 0; narrow && k < n; k++) {
+        const uint32_t d = delay[k];
+        count[d * plan->classes + spki_weight_class(plan, e->weight[k])]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
+    }
+    plan->first = first;
+    plan->last = last;
     plan->entries = spki_row_entries(count, plan, count_bytes, NULL);
     plan->words = spki_row_head(plan->entries, count_bytes, plan->narrow);
     for (uint32_t d = plan->first * plan->classes; d < (plan->last + 1) * plan->classes; d++) {
@@ -16185,6 +16747,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
                    : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                                spki_view_name(net, vt), why);
     }
+    p->proj.draw = spki_draw(net->isa);
     p->typical = spki_typical_weight(&desc->weight);
     p->source = source.index - 1;
     p->target = target.index - 1;
@@ -17515,6 +18078,7 @@ typedef struct spki_feed {
     const spki_projection *projection;
     uint32_t t0, t1;
     uint16_t *slot[2]; /* of target t0 + k, for weights >= 0 and < 0 */
+    bool one_slot;     /* for both */
     void *index;
     size_t index_bytes;
 } spki_feed;
@@ -17547,6 +18111,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
     if (!feed->slot[0] || !feed->slot[1]) {
         return false;
     }
+    feed->one_slot = true;
     uint32_t k = 0, range = 0, skip = feed->t0;
     while (range < view->ranges && skip >= view->range[range].count) {
         skip -= view->range[range++].count;
@@ -17563,6 +18128,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
         uint32_t pos, neg;
         bool magnitude;
         (void)spki_resolve_receptor(net, pop, feed->projection->receptor, &pos, &neg, &magnitude);
+        feed->one_slot = feed->one_slot && pos == neg && !feed->projection->magnitude;
         const uint32_t lane = at->lane + (id - pop->first - at->first);
         feed->slot[0][k] = (uint16_t)(pos * tile->lanes + lane);
         feed->slot[1][k] = (uint16_t)(neg * tile->lanes + lane);
@@ -17617,6 +18183,26 @@ SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
     return true;
 }
 
+/* Targets become slots. */
+SPKI_FN void spki_find_slots(const spki_feed *feed, const spki_edges *e, uint32_t from)
+{
+    const uint32_t end = e->count, t0 = feed->t0;
+    uint32_t *target = e->target;
+    int32_t *weight = e->weight;
+    if (feed->one_slot) {
+        const uint16_t *slot = feed->slot[0];
+        for (uint32_t k = from; k < end; k++) {
+            target[k] = slot[target[k] - t0];
+        }
+        return;
+    }
+    for (uint32_t k = from; k < end; k++) {
+        const int32_t w = weight[k];
+        target[k] = feed->slot[w < 0][target[k] - t0];
+        weight[k] = feed->projection->magnitude && w < 0 ? -w : w;
+    }
+}
+
 /* Draws the row of one source into `edges`. */
 SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
@@ -17634,11 +18220,7 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
             b->failed_feed = f;
             return result;
         }
-        for (uint32_t k = before; k < b->edges.count; k++) { /* targets become slots */
-            const int32_t w = b->edges.weight[k];
-            b->edges.target[k] = feed->slot[w < 0][b->edges.target[k] - feed->t0];
-            b->edges.weight[k] = feed->projection->magnitude && w < 0 ? -w : w;
-        }
+        spki_find_slots(feed, &b->edges, before);
     }
     return SPK_OK;
 }
@@ -17678,6 +18260,20 @@ SPKI_FN void spki_write_masks(spki_tile *tile, const spki_edges *e, const spki_r
     }
 }
 
+/* The synapses of a row, a word each; place[delay]: where the next one goes. */
+SPKI_FN void spki_write_wide(const spki_tile *tile, const spki_edges *e, uint32_t *place,
+                             uint32_t *out)
+{
+    uint32_t *indegree = tile->indegree;
+    const uint32_t n = e->count, *target = e->target;
+    const int32_t *weight = e->weight;
+    const uint16_t *delay = e->delay;
+    for (uint32_t k = 0; k < n; k++) {
+        indegree[target[k]]++;
+        out[place[delay[k]]++] = target[k] | (uint32_t)weight[k] << 16;
+    }
+}
+
 /* The synapses of a planned row, counted in `place`, sorted by delay, from out[at] on. */
 SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
                                 uint32_t *place, uint32_t per, uint32_t *out, uint32_t at)
@@ -17686,6 +18282,10 @@ SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki
         const uint32_t n = place[d];
         place[d] = plan->narrow ? 2 * at : at;
         at += spki_bucket_words(n, per, plan->narrow);
+    }
+    if (!plan->narrow && per == 1) {
+        spki_write_wide(tile, e, place, out);
+        return;
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
@@ -44703,6 +45303,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_DAT_FLOW
 #undef SPKI_DAT_TRIGGER
 #undef SPKI_DEFAULT
+#undef SPKI_DRAW_MOST
 #undef SPKI_ES_AMD
 #undef SPKI_ES_ATIS
 #undef SPKI_ES_COLOUR

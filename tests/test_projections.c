@@ -1,5 +1,7 @@
 /* Connectivity: the same rows in whatever pieces; lists and callbacks; limits and errors.
    check: networks alone */
+#include "../src/core/cpu.h"
+#include "../src/net/lanes.h"
 #include "../src/net/projections.h"
 
 #include "connectivity.h"
@@ -106,6 +108,47 @@ TEST(rows_are_the_same_in_whatever_intervals_they_are_drawn)
         REQUIRE(graph_draw(&part, &p, 0, n) == SPK_OK);
         same_rows(&all, &part, 0, n);
         graph_free(&part);
+        graph_free(&all);
+        spki_proj_destroy(&mem, &p);
+        CHECK_EQ(mem.now, 0);
+    }
+}
+
+/* Vectors draw what the scalar loops draw: normal weights with and without bounds that cut deep,
+   mirrored ones and lognormal ones, tails and refused targets included. */
+TEST(vectors_draw_the_same_rows)
+{
+    const spk_value weight[] = {
+        spk_normal(5, 1), spk_normal(-3, 1e-7), spk_normal_clipped(87.8, 8.78, 0, 175.6),
+        spk_normal_clipped(0, 1, -9, -2), spk_normal_clipped(0, 1, 0.5, 9),
+        spk_normal_clipped(0, 1, -1, 1), spk_normal_clipped(0, 1, 3, 3.001),
+        spk_lognormal(0, 0.5), spk_lognormal(2, 2)};
+    const uint32_t n = 3001; /* no power of two: some words are refused */
+    for (uint32_t c = 0; c < 3 * sizeof weight / sizeof *weight; c++) {
+        spk_conn_desc d;
+        spki_mem mem;
+        spki_proj p;
+        graph all, part;
+        char why[256] = "";
+        memset(&d, 0, sizeof d);
+        d.rule = c % 3 == 0 ? SPK_FIXED_TOTAL : c % 3 == 1 ? SPK_BERNOULLI : SPK_FIXED_INDEGREE;
+        d.total = 200000;
+        d.p = 0.05;
+        d.k = 50;
+        d.weight = weight[c / 3];
+        d.delay_ms = spk_uniform(1, 3);
+        REQUIRE(make(&mem, &p, &d, 1000, n, 7, false, why) == SPK_OK);
+        spki_proj_set_quantum(&p, 1.0 / 1048576, 40000000);
+        REQUIRE(graph_draw(&all, &p, 0, n) == SPK_OK);
+        CHECK(all.count > 40000);
+        for (int isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++) {
+            if (!spk_isa_available((spk_isa)isa)) continue;
+            p.fill = spki_lanes((spk_isa)isa, 4)->fill;
+            p.draw = spki_draw((spk_isa)isa);
+            REQUIRE(graph_draw(&part, &p, 0, n) == SPK_OK);
+            same_rows(&all, &part, 0, n);
+            graph_free(&part);
+        }
         graph_free(&all);
         spki_proj_destroy(&mem, &p);
         CHECK_EQ(mem.now, 0);

@@ -199,6 +199,7 @@ typedef struct spki_feed {
     const spki_projection *projection;
     uint32_t t0, t1;
     uint16_t *slot[2]; /* of target t0 + k, for weights >= 0 and < 0 */
+    bool one_slot;     /* for both */
     void *index;
     size_t index_bytes;
 } spki_feed;
@@ -231,6 +232,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
     if (!feed->slot[0] || !feed->slot[1]) {
         return false;
     }
+    feed->one_slot = true;
     uint32_t k = 0, range = 0, skip = feed->t0;
     while (range < view->ranges && skip >= view->range[range].count) {
         skip -= view->range[range++].count;
@@ -247,6 +249,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
         uint32_t pos, neg;
         bool magnitude;
         (void)spki_resolve_receptor(net, pop, feed->projection->receptor, &pos, &neg, &magnitude);
+        feed->one_slot = feed->one_slot && pos == neg && !feed->projection->magnitude;
         const uint32_t lane = at->lane + (id - pop->first - at->first);
         feed->slot[0][k] = (uint16_t)(pos * tile->lanes + lane);
         feed->slot[1][k] = (uint16_t)(neg * tile->lanes + lane);
@@ -301,6 +304,26 @@ SPKI_FN bool spki_grow_words(spk_net *net, spki_tile *tile, size_t capacity)
     return true;
 }
 
+/* Targets become slots. */
+SPKI_FN void spki_find_slots(const spki_feed *feed, const spki_edges *e, uint32_t from)
+{
+    const uint32_t end = e->count, t0 = feed->t0;
+    uint32_t *target = e->target;
+    int32_t *weight = e->weight;
+    if (feed->one_slot) {
+        const uint16_t *slot = feed->slot[0];
+        for (uint32_t k = from; k < end; k++) {
+            target[k] = slot[target[k] - t0];
+        }
+        return;
+    }
+    for (uint32_t k = from; k < end; k++) {
+        const int32_t w = weight[k];
+        target[k] = feed->slot[w < 0][target[k] - t0];
+        weight[k] = feed->projection->magnitude && w < 0 ? -w : w;
+    }
+}
+
 /* Draws the row of one source into `edges`. */
 SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
 {
@@ -318,11 +341,7 @@ SPKI_FN spk_result spki_draw_row(spki_tile_build *b, uint32_t id)
             b->failed_feed = f;
             return result;
         }
-        for (uint32_t k = before; k < b->edges.count; k++) { /* targets become slots */
-            const int32_t w = b->edges.weight[k];
-            b->edges.target[k] = feed->slot[w < 0][b->edges.target[k] - feed->t0];
-            b->edges.weight[k] = feed->projection->magnitude && w < 0 ? -w : w;
-        }
+        spki_find_slots(feed, &b->edges, before);
     }
     return SPK_OK;
 }
@@ -362,6 +381,20 @@ SPKI_FN void spki_write_masks(spki_tile *tile, const spki_edges *e, const spki_r
     }
 }
 
+/* The synapses of a row, a word each; place[delay]: where the next one goes. */
+SPKI_FN void spki_write_wide(const spki_tile *tile, const spki_edges *e, uint32_t *place,
+                             uint32_t *out)
+{
+    uint32_t *indegree = tile->indegree;
+    const uint32_t n = e->count, *target = e->target;
+    const int32_t *weight = e->weight;
+    const uint16_t *delay = e->delay;
+    for (uint32_t k = 0; k < n; k++) {
+        indegree[target[k]]++;
+        out[place[delay[k]]++] = target[k] | (uint32_t)weight[k] << 16;
+    }
+}
+
 /* The synapses of a planned row, counted in `place`, sorted by delay, from out[at] on. */
 SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki_row_plan *plan,
                                 uint32_t *place, uint32_t per, uint32_t *out, uint32_t at)
@@ -370,6 +403,10 @@ SPKI_FN void spki_write_buckets(spki_tile *tile, const spki_edges *e, const spki
         const uint32_t n = place[d];
         place[d] = plan->narrow ? 2 * at : at;
         at += spki_bucket_words(n, per, plan->narrow);
+    }
+    if (!plan->narrow && per == 1) {
+        spki_write_wide(tile, e, place, out);
+        return;
     }
     for (uint32_t k = 0; k < e->count; k++) {
         const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;

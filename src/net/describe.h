@@ -607,6 +607,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
                    : spki_fail(net, result, "connect \"%s\" -> \"%s\": %s", spki_view_name(net, vs),
                                spki_view_name(net, vt), why);
     }
+    p->proj.draw = spki_draw(net->isa);
     p->typical = spki_typical_weight(&desc->weight);
     p->source = source.index - 1;
     p->target = target.index - 1;

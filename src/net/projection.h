@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_NET_PROJECTION_H
 #define SPIKELIB_NET_PROJECTION_H
 
+#include "draw.h"
 #include "value.h"
 
 /* A projection is drawn by rows: all synapses of one source neuron that fall on an interval of
@@ -30,7 +31,7 @@ enum {
     SPKI_AT_CORRECTION   /* and what they lack */
 };
 
-#define SPKI_CHUNK 128u   /* synapses drawn at a time */
+#define SPKI_CHUNK SPKI_DRAW_MOST /* synapses drawn at a time */
 #define SPKI_BLOCK 4096u  /* targets of a block of Bernoulli and all-to-all rows */
 #define SPKI_NO_SELF UINT32_MAX
 
@@ -83,6 +84,7 @@ typedef struct spki_proj {
 
     uint32_t key[SPKI_PHILOX_KEYS], stream;
     spki_fill_fn fill;
+    spki_draw_ops draw;
     spki_counts half;       /* binomial(1024, 1/2) */
     spki_counts block, rest; /* Bernoulli: synapses in a block and in the last one */
     uint32_t leaf;          /* targets of a leaf, a power of two */
@@ -288,12 +290,9 @@ SPKI_INLINE uint32_t spki_delay_words(const spki_proj *p)
     return p->delay_kind == SPKI_DELAY_STEPS ? 1u : 0u;
 }
 
-/* To the nearest integer, ties to even: the magic number leaves no bits for a fraction. */
 SPKI_INLINE int32_t spki_quanta(const spki_proj *p, double weight)
 {
-    double x = weight * p->per_quantum;
-    x = x > p->weight_max ? p->weight_max : x < -p->weight_max ? -p->weight_max : x;
-    return (int32_t)((x + 6755399441055744.0) - 6755399441055744.0);
+    return spki_draw_quanta(weight, p->per_quantum, p->weight_max);
 }
 
 SPKI_INLINE double spki_weight_from_word(const spki_proj *p, uint32_t word)
@@ -303,6 +302,22 @@ SPKI_INLINE double spki_weight_from_word(const spki_proj *p, uint32_t word)
     if (i - SPKI_QUANTILE_TAIL < SPKI_QUANTILES - 2 * SPKI_QUANTILE_TAIL)
         return q[0] + (q[1] - q[0]) * (((double)(word & 0xfffffu) + 0.5) * (1.0 / 1048576.0));
     return spki_quantile_at(&p->weight_quantile, ((double)word + 0.5) * (1.0 / 4294967296.0));
+}
+
+SPKI_FN void spki_weights_by_table(const spki_proj *p, const uint32_t *word, uint32_t r, int32_t *w)
+{
+    spki_draw_weights d;
+    uint32_t j;
+    if (!p->draw.table) {
+        for (j = 0; j < r; j++) w[j] = spki_quanta(p, spki_weight_from_word(p, word[j]));
+        return;
+    }
+    d.table = p->weight_data;
+    d.tail = SPKI_QUANTILE_TAIL;
+    d.quantile = &p->weight_quantile;
+    d.per_quantum = p->per_quantum;
+    d.most = p->weight_max;
+    p->draw.table(&d, word, r, w);
 }
 
 SPKI_FN spk_result spki_weights_by_function(spki_emit *e, const uint32_t *t, uint32_t r)
@@ -340,9 +355,7 @@ SPKI_FN spk_result spki_weights(spki_emit *e, const uint32_t *word, const uint32
         for (j = 0; j < r; j++)
             w[j] = spki_quanta(p, p->weight_a + p->weight_width * ((double)word[j] + 0.5));
         break;
-    case SPKI_WEIGHT_TABLE:
-        for (j = 0; j < r; j++) w[j] = spki_quanta(p, spki_weight_from_word(p, word[j]));
-        break;
+    case SPKI_WEIGHT_TABLE: spki_weights_by_table(p, word, r, w); break;
     case SPKI_WEIGHT_ARRAY:
         for (j = 0; j < r; j++) w[j] = spki_quanta(p, p->weight_data[entry + j]);
         break;

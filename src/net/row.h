@@ -207,15 +207,24 @@ SPKI_FN void spki_forget_counts(uint32_t *count, const spki_row_plan *plan)
 SPKI_FN void spki_count_row(const spki_edges *e, uint32_t *count, uint32_t count_bytes,
                             uint32_t words, spki_row_plan *plan)
 {
-    plan->first = UINT32_MAX;
-    plan->last = 0;
-    for (uint32_t k = 0; k < e->count; k++) {
-        const uint32_t d = e->delay[k];
-        const uint32_t c = plan->narrow ? spki_weight_class(plan, e->weight[k]) : 0;
-        count[d * plan->classes + c]++;
-        plan->first = SPKI_MIN(plan->first, d);
-        plan->last = SPKI_MAX(plan->last, d);
+    const uint16_t *delay = e->delay;
+    const uint32_t n = e->count;
+    const bool narrow = plan->narrow;
+    uint32_t first = UINT32_MAX, last = 0;
+    for (uint32_t k = 0; !narrow && k < n; k++) {
+        const uint32_t d = delay[k];
+        count[d]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
     }
+    for (uint32_t k = 0; narrow && k < n; k++) {
+        const uint32_t d = delay[k];
+        count[d * plan->classes + spki_weight_class(plan, e->weight[k])]++;
+        first = SPKI_MIN(first, d);
+        last = SPKI_MAX(last, d);
+    }
+    plan->first = first;
+    plan->last = last;
     plan->entries = spki_row_entries(count, plan, count_bytes, NULL);
     plan->words = spki_row_head(plan->entries, count_bytes, plan->narrow);
     for (uint32_t d = plan->first * plan->classes; d < (plan->last + 1) * plan->classes; d++) {

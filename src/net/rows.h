@@ -17,13 +17,14 @@ SPKI_FN void spki_leaf_targets(spki_emit *e, uint32_t leaf, uint32_t first, uint
     spki_words w;
     if (skip) size--;
     refuse = spki_refuse(size);
-    for (j = 0; j < r; j++) {
-        uint64_t x = (uint64_t)word[j] * size;
-        t[j] = base + (uint32_t)(x >> 32);
-        if ((uint32_t)x >= refuse) continue;
-        spki_words_open(&w, p, first + j, e->source, spki_at(SPKI_AT_REDRAW, leaf), 4);
-        t[j] = base + spki_words_below(&w, size, refuse);
-    }
+    if (!p->draw.below || p->draw.below(word, r, size, refuse, base, t))
+        for (j = 0; j < r; j++) {
+            uint64_t x = (uint64_t)word[j] * size;
+            t[j] = base + (uint32_t)(x >> 32);
+            if ((uint32_t)x >= refuse) continue;
+            spki_words_open(&w, p, first + j, e->source, spki_at(SPKI_AT_REDRAW, leaf), 4);
+            t[j] = base + spki_words_below(&w, size, refuse);
+        }
     if (skip)
         for (j = 0; j < r; j++) t[j] += t[j] >= self ? 1u : 0u;
 }

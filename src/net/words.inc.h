@@ -200,7 +200,11 @@ SPKI_CAT(spki_fill_, SPKI_LANES)(const uint32_t *key, uint32_t c1, uint32_t c2, 
     for (; n - k >= SPKI_LANES; k += SPKI_LANES) {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, out + (size_t)k * 4);
     }
-    if (k < n) {
+    if (n - k <= 2) { /* sooner done one by one */
+        for (; k < n; k++) {
+            spki_philox(c0 + k, c1, c2, c3, key[0], key[1], out + (size_t)k * 4);
+        }
+    } else {
         SPKI_CAT(spki_quads_, SPKI_LANES)(key, c1, c2, c3, c0 + k, rest);
         memcpy(out + (size_t)k * 4, rest, (size_t)(n - k) * 16);
     }
