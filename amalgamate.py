@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds spikelib.h, and the headers for devices beside it, from src/.
 
-    python3 amalgamate.py                  write spikelib.h and spikelib_cl.h
+    python3 amalgamate.py                  write them all
     python3 amalgamate.py --check          exit 1, and say what to do, if one is not up to date
     python3 amalgamate.py --out FILE       write spikelib.h somewhere else
     python3 amalgamate.py --bundle FILE    a copy with the system's xxhash.h and its licence inside
@@ -220,6 +220,18 @@ CL = [
     "gpu/cl/backend.h",
 ]
 
+CUDA_PUBLIC = [
+    "gpu/cuda/api.h",
+]
+CUDA = [
+    "gpu/cuda/loader.h",
+    "gpu/cuda/choose.h",
+    "gpu/cuda/device.h",
+    "gpu/cuda/compile.h",
+    "gpu/cuda/open.h",
+    "gpu/cuda/backend.h",
+]
+
 # Kernel text, quoted wherever it is included.
 QUOTED = [
     "gpu/text/opencl.cl",
@@ -234,6 +246,8 @@ QUOTED = [
 DEVICES = [
     ("spikelib_cl.h", "cl", "networks of spikelib.h on OpenCL devices, with the same spikes",
      CL_PUBLIC, CL),
+    ("spikelib_cuda.cuh", "cuda", "networks of spikelib.h on CUDA devices, with the same spikes",
+     CUDA_PUBLIC, CUDA),
 ]
 
 # A file that a flag leaves out, or several flags together.

@@ -24,10 +24,10 @@ typedef unsigned short uint16_t;
 #define SPKI_LOCAL
 #define SPKI_SHARED __shared__
 #define SPKI_DEVICE static __device__ inline
-#define SPKI_GROUP_ID() ((uint32_t)blockIdx.x)
-#define SPKI_GROUPS() ((uint32_t)gridDim.x)
-#define SPKI_ITEM() ((uint32_t)threadIdx.x)
-#define SPKI_ITEMS() ((uint32_t)blockDim.x)
+#define SPKI_GROUP_ID() spki_group_id()
+#define SPKI_GROUPS() spki_group_count()
+#define SPKI_ITEM() spki_item()
+#define SPKI_ITEMS() spki_item_count()
 #define SPKI_MEET() __syncthreads()
 #define SPKI_GLOBAL_OR(p, x) atomicOr(p, x)
 #if SPKI_WIDE
@@ -41,9 +41,31 @@ typedef unsigned short uint16_t;
 #define __builtin_sqrtf(x) __fsqrt_rn(x)
 #define __builtin_sqrt(x) __dsqrt_rn(x)
 
+/* Functions, because a model may use the names that these use. */
+SPKI_DEVICE uint32_t spki_group_id(void)
+{
+    return blockIdx.x;
+}
+SPKI_DEVICE uint32_t spki_group_count(void)
+{
+    return gridDim.x;
+}
+SPKI_DEVICE uint32_t spki_item(void)
+{
+    return threadIdx.x;
+}
+SPKI_DEVICE uint32_t spki_item_count(void)
+{
+    return blockDim.x;
+}
+
 /* The 16 items of half a warp vote: bit k is item k's. */
-#define SPKI_VOTE(c)                                                                               \
-    ((__ballot_sync(0xffffu << (threadIdx.x & 16u), (c) ? 1 : 0) >> (threadIdx.x & 16u)) & 0xffffu)
+SPKI_DEVICE uint32_t spki_vote(int yes)
+{
+    const uint32_t half = threadIdx.x & 16u;
+    return (__ballot_sync(0xffffu << half, yes) >> half) & 0xffffu;
+}
+#define SPKI_VOTE(c) spki_vote((c) ? 1 : 0)
 /* The value of the item `d` places before this one in the warp. */
 #define SPKI_FROM_BEFORE(x, d) __shfl_up_sync(0xffffffffu, x, d)
 
@@ -90,6 +112,7 @@ SPKI_DEVICE void spki_meet_grid(uint32_t *meet)
         const uint32_t before = atomicAdd(meet, 1u);
         const uint32_t all = (before / gridDim.x + 1u) * gridDim.x;
         while (*(volatile uint32_t *)meet < all) {
+            __nanosleep(16);
         }
         __threadfence();
     }

@@ -1,0 +1,5873 @@
+/* spikelib_cuda.cuh 0.1.0 - networks of spikelib.h on CUDA devices, with the same spikes. MIT licence,
+   The spikelib authors; the text is at the end of spikelib.h. Include it after
+   spikelib.h, also in the file that has SPIKELIB_IMPLEMENTATION.
+   Generated from src/ by amalgamate.py; edits belong there. */
+
+#ifndef SPIKELIB_H
+#error "include spikelib.h before spikelib_cuda.cuh"
+#endif
+#ifdef SPIKELIB_NO_NET
+#error "spikelib_cuda.cuh needs networks: no SPIKELIB_NO_NET"
+#endif
+#ifndef SPIKELIB_CUDA_H
+#define SPIKELIB_CUDA_H
+
+/* ---- >>cuda: networks on CUDA devices ----
+   From C or C++ without any toolkit: define SPIKELIB_CUDA_NVRTC where the implementation is; the
+   driver (libcuda.so.1, nvcuda.dll) and the compiler (libnvrtc) are then opened at run time. In a
+   file that nvcc compiles, nothing need be defined. */
+
+/* One device as the driver describes it. `index` is its place in the driver's list, from 0. */
+typedef struct spk_cuda_device {
+    uint32_t index, units;     /* units: multiprocessors */
+    char name[128];
+    uint64_t memory_bytes, shared_bytes; /* shared: the most that one group of threads may have */
+    uint32_t major, minor;     /* compute capability */
+    uint32_t driver;           /* CUDA version of the driver, as 13000 for 13.0 */
+    bool usable;               /* has what is needed; else `why` says what it lacks */
+    char why[128];
+} spk_cuda_device;
+
+/* How well a device suits; the highest wins, negative is never taken. Thread: the caller's. */
+typedef double (*spk_cuda_score_fn)(void *ctx, const spk_cuda_device *device);
+/* A function of the driver, of NVRTC or of NCCL by name ("cuInit", "nvrtcCompileProgram"), or
+   NULL. */
+typedef void *(*spk_cuda_symbol_fn)(void *ctx, const char *name);
+
+typedef enum spk_cuda_style {
+    SPK_CUDA_AUTO = 0, /* the first of these that fits the network and the device */
+    SPK_CUDA_OWN,      /* a batch a launch, each group of threads with the targets of a tile */
+    SPK_CUDA_ALL,      /* a batch a launch, all groups deliver to all targets */
+    SPK_CUDA_SLICES,   /* some launches a slice of steps */
+    SPK_CUDA_STYLE_FORCE_32_BIT = 0x7fffffff
+} spk_cuda_style;
+
+/* How several devices exchange spikes. */
+typedef enum spk_cuda_exchange {
+    SPK_CUDA_EXCHANGE_AUTO = 0, /* NCCL where it is found, else peer copies */
+    SPK_CUDA_EXCHANGE_NCCL,     /* an error where it is not found */
+    SPK_CUDA_EXCHANGE_PEER,
+    SPK_CUDA_EXCHANGE_HOST,
+    SPK_CUDA_EXCHANGE_FORCE_32_BIT = 0x7fffffff
+} spk_cuda_exchange;
+
+typedef struct spk_cuda_desc {
+    uint32_t begin_sentinel;   /* leave 0 */
+    spk_cuda_style style;      /* default: SPK_CUDA_AUTO; it changes the speed and no spike */
+    const char *device;        /* a part of the device's name; default: any */
+    const uint32_t *indices;   /* or places in the list; several: the network is split over them;
+                                  one place several times: that device is shared */
+    size_t index_count;
+    spk_cuda_score_fn score;   /* or the best by this; default: units times memory */
+    void *score_ctx;
+    spk_cuda_exchange exchange; /* of several devices; default: SPK_CUDA_EXCHANGE_AUTO */
+    void *context;             /* a CUcontext to work in; default: the device's primary context */
+    void *stream;              /* a CUstream of it to work in; default: one of its own */
+    uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
+    uint64_t memory_budget;    /* bytes a device; default: all of its memory */
+    const char *cache_dir;     /* of compiled programs, as in spk_cl_desc; "": none */
+    double time_limit_s;       /* for what one batch of steps may take; default: none */
+    bool or_cpu;               /* where no device can serve, the CPU does: spk_net_error says why */
+    spk_cuda_symbol_fn symbol; /* where functions are found; default: the system's libraries */
+    void *symbol_ctx;
+    spk_allocator allocator;   /* default: malloc and free */
+    uint32_t end_sentinel;     /* leave 0 */
+} spk_cuda_desc;
+
+/* A backend for spk_net_desc.backend: `backend = spk_cuda_backend(NULL)`. Nothing else changes, the
+   digest included. Errors: never NULL; whatever is wrong (no driver, one that is too old, no such
+   device, a descriptor that is garbage) is what spk_net_build returns, with a sentence. After an
+   error of the device, while building or running, the network is one of the CPU: the next run goes
+   on there, from the step at which spk_net_step says it stands, and recorders take nothing twice.
+   Ownership: the network's, from spk_net_create on; one backend, one network. Strings and arrays
+   are copied; context and stream are the caller's and outlive the network. Cost: opens nothing
+   before the network is built. Thread: any; the calling thread's current context is left as it
+   was. */
+SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc);
+/* The best device, or the CPU where there is none: spk_net_error then says why. */
+SPIKELIB_API spk_backend *spk_cuda_backend_auto(void);
+#ifndef SPK_BACKEND_AUTO
+#define SPK_BACKEND_AUTO spk_cuda_backend_auto()
+#endif
+
+/* All devices, usable or not: how many, the first `capacity` of them in `devices`. `desc` may be
+   NULL; its `symbol` is used. Errors: 0 where there is no driver, and `why` (of `why_size` bytes,
+   may be NULL) says so. Thread: any. */
+SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device *devices,
+                                     size_t capacity, char *why, size_t why_size);
+
+#endif
+
+#ifdef SPIKELIB_IMPLEMENTATION
+#ifndef SPIKELIB_CUDA_SECTION
+#define SPIKELIB_CUDA_SECTION
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* what its own intrinsics leave undefined */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#ifndef SPIKELIB_GPU_SECTION
+#define SPIKELIB_GPU_SECTION
+
+#ifndef SPIKELIB_MODELS
+#define SPKI_FN static __attribute__((unused))
+#define SPKI_GROUP 64   /* neurons are updated, and spikes reported, in groups of 64 */
+#define SPKI_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SPKI_MIN(a, b) ((a) < (b) ? (a) : (b))
+#endif
+#define SPKI_CHANGED_CURRENTS 8u
+#define SPKI_CHANGED_LISTS 16u
+#define SPKI_CHANGED_PARAMS 1u
+#define SPKI_CHANGED_STATES 2u
+#define SPKI_CHANGED_WEIGHTS 4u
+#define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
+#define SPKI_STREAM_DRIVE 0x30000000u
+#define SPKI_STREAM_INPUT 0x40000000u
+#define SPKI_STREAM_STORAGE 0x50000000u
+/* ---- >>gpu: a network on a compute device ----
+   How the pieces fit. `text/` holds the kernels, one text for every API: a prelude per API
+   (opencl.cl) that says what SPKI_ENTRY, SPKI_GLOBAL, SPKI_DEVICE and the vectors are; the
+   functions of simd/math.inc.h, the same text as the CPU's; engine.cl (random numbers, inputs,
+   states of one item); the models, whose statements >>gpu-source wraps in the loops of engine.cl;
+   kernels.cl (the entries). amalgamate.py pastes each text as an array of lines.
+
+   On the host, an API fills in an spki_gpu_api (below) and one spki_gpu for each device. All
+   else is shared: >>gpu-source writes the program of a network, >>gpu-layout lays the network out
+   as the buffers that the kernels read (and says what is too large before anything is allocated),
+   >>gpu-state moves states, parameters, weights and injected input, >>gpu-run steps, >>gpu-net is
+   the spk_backend that >>backend wants. A new API needs a prelude, an spki_gpu_api, and a function
+   that opens devices; see the cl/ folder, which is nothing else.
+
+   Two ways to work, chosen by spki_gpu.lanes. 16 lanes (CPU devices): a group is one item which
+   does vectors of 16 neurons, and which owns the accumulators of a tile, so nothing is atomic.
+   1 lane (GPUs): an item does four neurons, a spike's row is spread over many items, and
+   accumulators are added to atomically; integers, so that no order matters.
+
+   Buffers, for the tiles of one device: `state`, `value` (parameters, weights, quanta), `acc` (a
+   ring of arrival steps, each one accumulator a neuron and receptor), `history` (a bit a neuron
+   and step, as on the CPU), `list` (spikes of a batch of steps, in order; two, read back in turn
+   while the other fills), `words` and `rows` (the tiles' synapses as built). */
+
+#define SPKI_GPU_LIST_IDS 64u     /* words in front of the ids in a list: the starts of 32 steps */
+#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block, with one lane */
+#define SPKI_GPU_BLOCK_VECTORS 16u /* the same with vectors */
+#define SPKI_GPU_SCAN_ITEMS 256u
+#define SPKI_GPU_TEAM 32u         /* items that share a bucket */
+#define SPKI_GPU_DELIVER_ITEMS 128u
+#define SPKI_GPU_BATCH_ITEMS 512u
+#define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
+
+typedef enum spki_gpu_entry {
+    SPKI_GPU_UPDATE,
+    SPKI_GPU_TELL,
+    SPKI_GPU_COUNT,
+    SPKI_GPU_SCAN,
+    SPKI_GPU_COMPACT,
+    SPKI_GPU_DELIVER,
+    SPKI_GPU_SAMPLE,
+    SPKI_GPU_ENTRIES,
+    SPKI_GPU_SELFTEST = SPKI_GPU_ENTRIES,
+    SPKI_GPU_ALL_ENTRIES,
+    SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
+    SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_MORE_ENTRIES
+} spki_gpu_entry;
+
+typedef void *spki_gpu_mem;    /* the API's handle of a block of device memory */
+typedef void *spki_gpu_ticket; /* of something under way; NULL: nothing */
+
+/* One argument of a kernel: `size` bytes at `value`, or device memory. */
+typedef struct spki_gpu_arg {
+    size_t size;
+    union {
+        uint64_t whole;
+        uint32_t word;
+    } value;
+    spki_gpu_mem mem;
+    bool is_mem;
+} spki_gpu_arg;
+
+typedef struct spki_gpu {
+    const struct spki_gpu_api *api;
+    void *handle;     /* the API's own */
+    spki_mem *mem;    /* host memory for it */
+    char name[128];
+    uint64_t memory;  /* bytes that may be used in all */
+    uint64_t largest; /* and of one block */
+    uint64_t used, peak;
+    uint32_t units;   /* compute units */
+    uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
+    bool has_double, has_wide_atomics;
+    double speed;     /* measured; only ratios matter */
+    char why[1024];   /* what went wrong last */
+} spki_gpu;
+
+/* What an API does for a device. All work is in order. A failure fills in gpu->why with a sentence
+   that names the call and the code. */
+typedef struct spki_gpu_api {
+    const char *name;
+    const char *const *prelude; /* lines, NULL at the end */
+    const char *const *keywords; /* names that models may use and the language may not */
+    /* A program from `text`; `log` gets the compiler's words. */
+    spk_result (*compile)(spki_gpu *gpu, const char *text, size_t size, bool selftest,
+                          void **program, char *log, size_t log_size);
+    void (*release)(spki_gpu *gpu, void *program);
+    spk_result (*alloc)(spki_gpu *gpu, uint64_t bytes, spki_gpu_mem *mem);
+    void (*free)(spki_gpu *gpu, spki_gpu_mem mem);
+    spk_result (*write)(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, const void *data,
+                        size_t bytes); /* `data` may change afterwards */
+    spk_result (*zero)(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, uint64_t bytes);
+    spk_result (*read)(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, void *data, size_t bytes,
+                       spki_gpu_ticket *ticket); /* with a ticket: under way until waited for */
+    spk_result (*wait)(spki_gpu *gpu, spki_gpu_ticket *ticket);
+    spk_result (*launch)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint32_t groups,
+                         uint32_t items, const spki_gpu_arg *arg, uint32_t args);
+    spk_result (*flush)(spki_gpu *gpu);
+    spk_result (*finish)(spki_gpu *gpu);
+    void (*close)(spki_gpu *gpu);
+    /* NULL where groups of items cannot meet: a launch in which all groups run at the same time,
+       each with `shared` bytes, and how many groups of SPKI_GPU_BATCH_ITEMS items such a launch may
+       have (0: none). */
+    spk_result (*together)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint32_t groups,
+                           uint64_t shared, const spki_gpu_arg *arg, uint32_t args);
+    uint32_t (*room)(spki_gpu *gpu, void *program, spki_gpu_entry entry, uint64_t shared);
+    /* NULL: through the host. Copies from the memory of gpu `from` to the same place of each gpu's
+       `to`; what they do later waits for it. */
+    spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
+                        uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
+} spki_gpu_api;
+
+SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
+{
+    static const char *const name[] = {"spki_update",  "spki_tell",    "spki_count",
+                                       "spki_scan",    "spki_compact", "spki_deliver",
+                                       "spki_sample",  "spki_selftest",
+                                       "spki_batch_all", "spki_batch_own"};
+    return name[entry];
+}
+
+/* -- memory on the device: every block is counted, and the budget is a limit -- */
+
+typedef struct spki_gpu_block {
+    spki_gpu_mem mem;
+    uint64_t bytes;
+} spki_gpu_block;
+
+SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
+{
+    if (block->mem) {
+        gpu->api->free(gpu, block->mem);
+        gpu->used -= block->bytes;
+    }
+    block->mem = NULL;
+    block->bytes = 0;
+}
+
+SPKI_FN spk_result spki_gpu_alloc(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
+{
+    bytes = SPKI_MAX(bytes, (uint64_t)64);
+    if (bytes > gpu->largest || gpu->used + bytes > gpu->memory) {
+        const uint64_t over = bytes > gpu->largest ? bytes - gpu->largest
+                                                   : gpu->used + bytes - gpu->memory;
+        snprintf(gpu->why, sizeof gpu->why, "a block of %llu bytes is %llu bytes too large",
+                 (spki_llu)bytes, (spki_llu)over);
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    const spk_result result = gpu->api->alloc(gpu, bytes, &block->mem);
+    if (result == SPK_OK) {
+        block->bytes = bytes;
+        gpu->used += bytes;
+        gpu->peak = SPKI_MAX(gpu->peak, gpu->used);
+    }
+    return result;
+}
+
+/* Room for `bytes`; what was in the block is lost if it has to grow. */
+SPKI_FN spk_result spki_gpu_reserve(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
+{
+    if (block->mem && bytes <= block->bytes) {
+        return SPK_OK;
+    }
+    spki_gpu_free(gpu, block);
+    return spki_gpu_alloc(gpu, bytes, block);
+}
+
+/* -- arguments -- */
+
+SPKI_FN spki_gpu_arg spki_gpu_memory(const spki_gpu_block *block)
+{
+    spki_gpu_arg arg;
+    memset(&arg, 0, sizeof arg);
+    arg.mem = block->mem;
+    arg.is_mem = true;
+    return arg;
+}
+
+SPKI_FN spki_gpu_arg spki_gpu_u32(uint32_t x)
+{
+    spki_gpu_arg arg;
+    memset(&arg, 0, sizeof arg);
+    arg.size = 4;
+    arg.value.word = x;
+    return arg;
+}
+
+SPKI_FN spki_gpu_arg spki_gpu_u64(uint64_t x)
+{
+    spki_gpu_arg arg;
+    memset(&arg, 0, sizeof arg);
+    arg.size = 8;
+    arg.value.whole = x;
+    return arg;
+}
+
+/* -- host arrays that grow while they are filled -- */
+
+typedef struct spki_gpu_bytes {
+    spki_mem *mem;
+    char *data;
+    size_t used, capacity;
+    bool failed;
+} spki_gpu_bytes;
+
+/* Room for `bytes` more, zeroed; NULL: no memory. */
+SPKI_FN void *spki_gpu_more(spki_gpu_bytes *b, size_t bytes)
+{
+    if (b->failed || bytes > (size_t)PTRDIFF_MAX / 4 - b->used) {
+        b->failed = true;
+        return NULL;
+    }
+    if (!b->data || b->used + bytes > b->capacity) {
+        const size_t more = SPKI_MAX(b->capacity * 2, b->used + bytes + 4096);
+        char *data = (char *)spki_alloc_raw(b->mem, more, 1);
+        if (!data) {
+            b->failed = true;
+            return NULL;
+        }
+        if (b->data) {
+            memcpy(data, b->data, b->used);
+            spki_free(b->mem, b->data, b->capacity, 1);
+        }
+        b->data = data;
+        b->capacity = more;
+    }
+    void *at = b->data + b->used;
+    memset(at, 0, bytes);
+    b->used += bytes;
+    return at;
+}
+
+SPKI_FN void spki_gpu_forget(spki_gpu_bytes *b)
+{
+    spki_free(b->mem, b->data, b->capacity, 1);
+    b->data = NULL;
+    b->used = b->capacity = 0;
+    b->failed = false;
+}
+
+/* ---- >>gpu-texts: the kernels as arrays of lines ---- */
+
+/* amalgamate.py puts the lines of the file named in place of each #include. */
+static const char *const spki_gpu_text_math[] = {
+"#define SPKI_R SPKI_CAT(spki_, SPKI_S)\n",
+"#define SPKI_I SPKI_CAT(spki_i, SPKI_S)\n",
+"#define SPKI_M SPKI_CAT(spki_m, SPKI_S)\n",
+"#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)\n",
+"#ifdef SPKI_ON_DEVICE\n",
+"#define SPKI_MATH SPKI_DEVICE\n",
+"#else\n",
+"#define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))\n",
+"#endif\n",
+"#define SPKI_C(x) (zero + (SPKI_E)(x))\n",
+"#if SPKI_IS_DOUBLE\n",
+"#define SPKI_INT int64_t\n",
+"#else\n",
+"#define SPKI_INT int32_t\n",
+"#endif\n",
+"#ifdef SPKI_ON_DEVICE\n",
+"SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)\n",
+"{\n",
+"    return SPKI_AS_INT(x);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)\n",
+"{\n",
+"    return SPKI_AS_REAL(i);\n",
+"}\n",
+"#else\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)\n",
+"{\n",
+"    SPKI_R x;\n",
+"    memcpy(&x, p, sizeof x);\n",
+"    return x;\n",
+"}\n",
+"SPKI_MATH void SPKI_F(spki_store)(void *p, SPKI_R x)\n",
+"{\n",
+"    memcpy(p, &x, sizeof x);\n",
+"}\n",
+"SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)\n",
+"{\n",
+"    SPKI_I i;\n",
+"    memcpy(&i, &x, sizeof i);\n",
+"    return i;\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)\n",
+"{\n",
+"    SPKI_R x;\n",
+"    memcpy(&x, &i, sizeof x);\n",
+"    return x;\n",
+"}\n",
+"#endif\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)\n",
+"{\n",
+"#if SPKI_LANES == 1\n",
+"    return c ? a : b;\n",
+"#else\n",
+"    return SPKI_F(spki_real_of)((c & SPKI_F(spki_bits_of)(a)) | (~c & SPKI_F(spki_bits_of)(b)));\n",
+"#endif\n",
+"}\n",
+"#ifdef SPKI_ON_DEVICE\n",
+"SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)\n",
+"{\n",
+"    return SPKI_ANY(c);\n",
+"}\n",
+"#else\n",
+"SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)\n",
+"{\n",
+"#if SPKI_LANES == 1\n",
+"    return c != 0;\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && !SPKI_IS_DOUBLE\n",
+"    return (uint64_t)(uint32_t)_mm_movemask_ps((__m128)c);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2\n",
+"    return (uint64_t)(uint32_t)_mm_movemask_pd((__m128d)c);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && !SPKI_IS_DOUBLE\n",
+"    return (uint64_t)(uint32_t)_mm256_movemask_ps((__m256)c);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4\n",
+"    return (uint64_t)(uint32_t)_mm256_movemask_pd((__m256d)c);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16\n",
+"    return (uint64_t)_mm512_movepi32_mask((__m512i)c);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8\n",
+"    return (uint64_t)_mm512_movepi64_mask((__m512i)c);\n",
+"#else\n",
+"    uint64_t bits = 0;\n",
+"    for (int k = 0; k < SPKI_LANES; k++) {\n",
+"        bits |= (uint64_t)(c[k] & 1) << k;\n",
+"    }\n",
+"    return bits;\n",
+"#endif\n",
+"}\n",
+"SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)\n",
+"{\n",
+"    return SPKI_F(spki_mask_bits)(c) != 0;\n",
+"}\n",
+"#endif\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)\n",
+"{\n",
+"    return SPKI_F(spki_select)(a < b, a, b);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)\n",
+"{\n",
+"    return SPKI_F(spki_select)(a > b, a, b);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_I zero = SPKI_NIL(SPKI_I);\n",
+"    const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)\n",
+"                                     & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));\n",
+"    return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"#if SPKI_IS_DOUBLE\n",
+"    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
+"    const int shift = 52, bias = 1023;\n",
+"#else\n",
+"    const SPKI_R magic = SPKI_C(12582912.0);\n",
+"    const int shift = 23, bias = 127;\n",
+"#endif\n",
+"    const SPKI_I base = SPKI_F(spki_bits_of)(magic) - (SPKI_INT)bias;\n",
+"#if SPKI_LANES == 1\n",
+"    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) - base;\n",
+"    return SPKI_F(spki_real_of)((SPKI_I)((SPKI_IS_DOUBLE ? (uint64_t)k : (uint32_t)k) << shift));\n",
+"#else\n",
+"    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(n + magic) - base) << shift);\n",
+"#endif\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"#if SPKI_IS_DOUBLE\n",
+"    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
+"#else\n",
+"    const SPKI_R magic = SPKI_C(12582912.0);\n",
+"#endif\n",
+"    return (x + magic) - magic;\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"#if SPKI_IS_DOUBLE\n",
+"    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));\n",
+"    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));\n",
+"    const SPKI_R r = (x - n * SPKI_C(0.6931471804855391)) - n * SPKI_C(7.440617110012397e-11);\n",
+"    SPKI_R p = SPKI_C(1.0 / 6227020800.0);\n",
+"    p = p * r + SPKI_C(1.0 / 479001600.0);\n",
+"    p = p * r + SPKI_C(1.0 / 39916800.0);\n",
+"    p = p * r + SPKI_C(1.0 / 3628800.0);\n",
+"    p = p * r + SPKI_C(1.0 / 362880.0);\n",
+"    p = p * r + SPKI_C(1.0 / 40320.0);\n",
+"    p = p * r + SPKI_C(1.0 / 5040.0);\n",
+"    p = p * r + SPKI_C(1.0 / 720.0);\n",
+"    p = p * r + SPKI_C(1.0 / 120.0);\n",
+"    p = p * r + SPKI_C(1.0 / 24.0);\n",
+"    p = p * r + SPKI_C(1.0 / 6.0);\n",
+"    p = p * r + SPKI_C(0.5);\n",
+"#else\n",
+"    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(88.0)), SPKI_C(-87.0));\n",
+"    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.44269504));\n",
+"    const SPKI_R r = (x - n * SPKI_C(0.693115234375)) - n * SPKI_C(3.1946184945309415e-05);\n",
+"    SPKI_R p = SPKI_C(0.00139506);\n",
+"    p = p * r + SPKI_C(0.008368954);\n",
+"    p = p * r + SPKI_C(0.041666206);\n",
+"    p = p * r + SPKI_C(0.16666518);\n",
+"    p = p * r + SPKI_C(0.5);\n",
+"#endif\n",
+"    return ((p * r) * r + r + SPKI_C(1.0)) * SPKI_F(spki_pow2)(n);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);\n",
+"#if SPKI_IS_DOUBLE\n",
+"    SPKI_R p = SPKI_C(1.0 / 1307674368000.0);\n",
+"    p = p * x + SPKI_C(1.0 / 87178291200.0);\n",
+"    p = p * x + SPKI_C(1.0 / 6227020800.0);\n",
+"    p = p * x + SPKI_C(1.0 / 479001600.0);\n",
+"    p = p * x + SPKI_C(1.0 / 39916800.0);\n",
+"    p = p * x + SPKI_C(1.0 / 3628800.0);\n",
+"    p = p * x + SPKI_C(1.0 / 362880.0);\n",
+"    p = p * x + SPKI_C(1.0 / 40320.0);\n",
+"    p = p * x + SPKI_C(1.0 / 5040.0);\n",
+"#else\n",
+"    SPKI_R p = SPKI_C(1.0 / 40320.0);\n",
+"    p = p * x + SPKI_C(1.0 / 5040.0);\n",
+"#endif\n",
+"    p = p * x + SPKI_C(1.0 / 720.0);\n",
+"    p = p * x + SPKI_C(1.0 / 120.0);\n",
+"    p = p * x + SPKI_C(1.0 / 24.0);\n",
+"    p = p * x + SPKI_C(1.0 / 6.0);\n",
+"    p = p * x + SPKI_C(0.5);\n",
+"    p = p * x + SPKI_C(1.0);\n",
+"    const SPKI_R d = SPKI_F(spki_select)(small, zero + (SPKI_E)1, x);\n",
+"    return SPKI_F(spki_select)(small, p, (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / d);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"#if SPKI_IS_DOUBLE\n",
+"    x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));\n",
+"    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;\n",
+"    const int shift = 52;\n",
+"    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
+"#else\n",
+"    x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));\n",
+"    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;\n",
+"    const int shift = 23;\n",
+"    const SPKI_R magic = SPKI_C(12582912.0);\n",
+"#endif\n",
+"    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;\n",
+"    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);\n",
+"    const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;\n",
+"    const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;\n",
+"#if SPKI_IS_DOUBLE\n",
+"    SPKI_R p = SPKI_C(2.0 / 23.0);\n",
+"    p = p * z + SPKI_C(2.0 / 21.0);\n",
+"    p = p * z + SPKI_C(2.0 / 19.0);\n",
+"    p = p * z + SPKI_C(2.0 / 17.0);\n",
+"    p = p * z + SPKI_C(2.0 / 15.0);\n",
+"    p = p * z + SPKI_C(2.0 / 13.0);\n",
+"    p = p * z + SPKI_C(2.0 / 11.0);\n",
+"    p = p * z + SPKI_C(2.0 / 9.0);\n",
+"    p = p * z + SPKI_C(2.0 / 7.0);\n",
+"    p = p * z + SPKI_C(2.0 / 5.0);\n",
+"    p = p * z + SPKI_C(2.0 / 3.0);\n",
+"    const SPKI_R hi = n * SPKI_C(0.6931471804855391), lo = n * SPKI_C(7.440617110012397e-11);\n",
+"#else\n",
+"    SPKI_R p = SPKI_C(0.23582268);\n",
+"    p = p * z + SPKI_C(0.28537303);\n",
+"    p = p * z + SPKI_C(0.40000334);\n",
+"    p = p * z + SPKI_C(0.6666666);\n",
+"    const SPKI_R hi = n * SPKI_C(0.693115234375), lo = n * SPKI_C(3.1946184945309415e-05);\n",
+"#endif\n",
+"    return hi + (s + s + ((p * z) * s + lo));\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)\n",
+"{\n",
+"    return SPKI_F(spki_exp)(y * SPKI_F(spki_log)(x));\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));\n",
+"    const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);\n",
+"    const SPKI_R y = e / (e + SPKI_C(2.0));\n",
+"    return SPKI_F(spki_select)(x < zero, -y, y);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));\n",
+"#if SPKI_IS_DOUBLE\n",
+"    const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))\n",
+"                     - n * SPKI_C(2.0222662487959506e-21);\n",
+"    const SPKI_R magic = SPKI_C(6755399441055744.0), z = r * r;\n",
+"    SPKI_R s = SPKI_C(1.0 / 355687428096000.0), c = SPKI_C(1.0 / 20922789888000.0);\n",
+"    s = s * z - SPKI_C(1.0 / 1307674368000.0);\n",
+"    s = s * z + SPKI_C(1.0 / 6227020800.0);\n",
+"    s = s * z - SPKI_C(1.0 / 39916800.0);\n",
+"    s = s * z + SPKI_C(1.0 / 362880.0);\n",
+"    s = s * z - SPKI_C(1.0 / 5040.0);\n",
+"    s = s * z + SPKI_C(1.0 / 120.0);\n",
+"    s = s * z - SPKI_C(1.0 / 6.0);\n",
+"    c = c * z - SPKI_C(1.0 / 87178291200.0);\n",
+"    c = c * z + SPKI_C(1.0 / 479001600.0);\n",
+"    c = c * z - SPKI_C(1.0 / 3628800.0);\n",
+"    c = c * z + SPKI_C(1.0 / 40320.0);\n",
+"    c = c * z - SPKI_C(1.0 / 720.0);\n",
+"    c = c * z + SPKI_C(1.0 / 24.0);\n",
+"#else\n",
+"    const SPKI_R r = ((x - n * SPKI_C(1.5703125)) - n * SPKI_C(0.0004837512969970703))\n",
+"                     - n * SPKI_C(7.549789954891882e-08);\n",
+"    const SPKI_R magic = SPKI_C(12582912.0), z = r * r;\n",
+"    SPKI_R s = SPKI_C(-0.0001949495), c = SPKI_C(2.443773e-05);\n",
+"    s = s * z + SPKI_C(0.008331973);\n",
+"    s = s * z - SPKI_C(0.16666651);\n",
+"    c = c * z - SPKI_C(0.0013887362);\n",
+"    c = c * z + SPKI_C(0.041666646);\n",
+"#endif\n",
+"    s = (s * z) * r + r;\n",
+"    c = (c * z) * z - SPKI_C(0.5) * z + SPKI_C(1.0);\n",
+"    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) + (SPKI_INT)quarter;\n",
+"    const SPKI_R y = SPKI_F(spki_select)((k & 1) != 0, c, s);\n",
+"    return SPKI_F(spki_select)((k & 2) != 0, -y, y);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_sin)(SPKI_R x)\n",
+"{\n",
+"    return SPKI_F(spki_sincos)(x, 0);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)\n",
+"{\n",
+"    return SPKI_F(spki_sincos)(x, 1);\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    x = SPKI_F(spki_max)(x, zero);\n",
+"#if SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
+"    return __builtin_sqrt(x);\n",
+"#elif SPKI_LANES == 1\n",
+"    return __builtin_sqrtf(x);\n",
+"#elif defined(SPKI_ON_DEVICE)\n",
+"    return SPKI_ROOT(x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16\n",
+"    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8\n",
+"    return (SPKI_R)_mm256_sqrt_ps((__m256)x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4\n",
+"    return (SPKI_R)_mm_sqrt_ps((__m128)x);\n",
+"#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2\n",
+"    return (SPKI_R)_mm_sqrt_pd((__m128d)x);\n",
+"#else\n",
+"    for (int k = 0; k < SPKI_LANES; k++) {\n",
+"        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])\n",
+"                              : (SPKI_E)__builtin_sqrtf((float)x[k]);\n",
+"    }\n",
+"    return x;\n",
+"#endif\n",
+"}\n",
+"#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1\n",
+"#elif !SPKI_IS_DOUBLE\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)\n",
+"{\n",
+"    SPKI_I h = SPKI_NIL(SPKI_I);\n",
+"    (void)like;\n",
+"#if SPKI_LANES == 1\n",
+"    h = *p;\n",
+"#else\n",
+"    typedef uint16_t spki_h SPKI_GNU_VECTOR(SPKI_LANES * 2);\n",
+"    spki_h packed;\n",
+"    memcpy(&packed, p, sizeof packed);\n",
+"    h = __builtin_convertvector(packed, SPKI_I);\n",
+"#endif\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));\n",
+"    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);\n",
+"    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);\n",
+"}\n",
+"SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)\n",
+"{\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_I none = SPKI_NIL(SPKI_I);\n",
+"    const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;\n",
+"    const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));\n",
+"    const SPKI_R least = SPKI_C(3.0547380447387695e-05);\n",
+"    SPKI_I up = SPKI_F(spki_bits_of)(a) + random;\n",
+"    SPKI_I code = (up - (SPKI_INT)(112 << 23)) >> 13;\n",
+"#if SPKI_LANES == 1\n",
+"    const SPKI_R u = (SPKI_R)random * SPKI_C(1.220703125e-4) * least;\n",
+"    code = code > 0x7fff ? 0x7fff : code;\n",
+"    code = a < least ? (u < a ? 1 : none) : code;\n",
+"    *p = (uint16_t)(code == 0 ? 0 : (code | sign));\n",
+"#else\n",
+"    const SPKI_R u = __builtin_convertvector(random, SPKI_R) * SPKI_C(1.220703125e-4) * least;\n",
+"    const SPKI_I top = code > 0x7fff, tiny = a < least, one = (u < a) & 1;\n",
+"    code = (top & 0x7fff) | (~top & code);\n",
+"    code = (tiny & one) | (~tiny & code);\n",
+"    code = (code | sign) & (code != none);\n",
+"    typedef uint16_t spki_h SPKI_GNU_VECTOR(SPKI_LANES * 2);\n",
+"    const spki_h packed = __builtin_convertvector(code, spki_h);\n",
+"    memcpy(p, &packed, sizeof packed);\n",
+"#endif\n",
+"}\n",
+"#endif\n",
+"#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)\n",
+"#define SPKI_OVERLOAD_1(name) \\\n",
+"    SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }\n",
+"#define SPKI_OVERLOAD_2(name) \\\n",
+"    SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x, SPKI_R y) { return SPKI_F(spki_##name)(x, y); }\n",
+"SPKI_OVERLOAD_1(exp)\n",
+"SPKI_OVERLOAD_1(exprel)\n",
+"SPKI_OVERLOAD_1(log)\n",
+"SPKI_OVERLOAD_1(sin)\n",
+"SPKI_OVERLOAD_1(cos)\n",
+"SPKI_OVERLOAD_1(tanh)\n",
+"SPKI_OVERLOAD_1(sqrt)\n",
+"SPKI_OVERLOAD_1(abs)\n",
+"SPKI_OVERLOAD_1(flush)\n",
+"SPKI_OVERLOAD_2(pow)\n",
+"SPKI_OVERLOAD_2(min)\n",
+"SPKI_OVERLOAD_2(max)\n",
+"SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)\n",
+"{\n",
+"    return SPKI_F(spki_select)(c, a, b);\n",
+"}\n",
+"#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE\n",
+"SPKI_MATH int spki_ov_any(SPKI_M c)\n",
+"{\n",
+"    return SPKI_F(spki_any)(c);\n",
+"}\n",
+"SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)\n",
+"{\n",
+"    return SPKI_F(spki_mask_bits)(c);\n",
+"}\n",
+"#endif\n",
+"#if !SPKI_IS_DOUBLE\n",
+"SPKI_MATH SPKI_R spki_ov_unpack16(SPKI_R like, const uint16_t *p)\n",
+"{\n",
+"    return SPKI_F(spki_unpack16)(like, p);\n",
+"}\n",
+"SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)\n",
+"{\n",
+"    SPKI_F(spki_pack16)(x, p, random);\n",
+"}\n",
+"#endif\n",
+"#undef SPKI_OVERLOAD_1\n",
+"#undef SPKI_OVERLOAD_2\n",
+"#endif\n",
+"#ifndef SPKI_ON_DEVICE\n",
+"#undef SPKI_R\n",
+"#undef SPKI_I\n",
+"#undef SPKI_M\n",
+"#undef SPKI_F\n",
+"#undef SPKI_MATH\n",
+"#undef SPKI_C\n",
+"#undef SPKI_INT\n",
+"#undef SPKI_LANES\n",
+"#undef SPKI_IS_DOUBLE\n",
+"#undef SPKI_S\n",
+"#undef SPKI_E\n",
+"#undef SPKI_TARGET\n",
+"#endif\n",
+0
+};
+
+static const char *const spki_gpu_text_engine[] = {
+"typedef SPKI_R real;\n",
+"typedef SPKI_CAT(spki_m, SPKI_S) mask;\n",
+"#define spki_elem SPKI_E\n",
+"#define K(x) (spki_zero + (spki_elem)(x))\n",
+"#define spk_exp(x) SPKI_F(spki_exp)(x)\n",
+"#define spk_exprel(x) SPKI_F(spki_exprel)(x)\n",
+"#define spk_log(x) SPKI_F(spki_log)(x)\n",
+"#define spk_sin(x) SPKI_F(spki_sin)(x)\n",
+"#define spk_cos(x) SPKI_F(spki_cos)(x)\n",
+"#define spk_tanh(x) SPKI_F(spki_tanh)(x)\n",
+"#define spk_sqrt(x) SPKI_F(spki_sqrt)(x)\n",
+"#define spk_abs(x) SPKI_F(spki_abs)(x)\n",
+"#define spk_flush(x) SPKI_F(spki_flush)(x)\n",
+"#define spk_pow(x, y) SPKI_F(spki_pow)(x, y)\n",
+"#define spk_min(x, y) SPKI_F(spki_min)(x, y)\n",
+"#define spk_max(x, y) SPKI_F(spki_max)(x, y)\n",
+"#define spk_any(c) SPKI_F(spki_any)(c)\n",
+"#define spk_select(c, a, b) SPKI_F(spki_select)(c, a, b)\n",
+"#if SPKI_WIDE\n",
+"typedef int64_t spki_acc;\n",
+"#else\n",
+"typedef int32_t spki_acc;\n",
+"#endif\n",
+"#if SPKI_HALF\n",
+"typedef uint16_t spki_stored;\n",
+"#else\n",
+"typedef spki_elem spki_stored;\n",
+"#endif\n",
+"typedef struct spki_env {\n",
+"    SPKI_GLOBAL const uint64_t *desc, *pop;\n",
+"    SPKI_GLOBAL const spki_elem *value;\n",
+"    SPKI_GLOBAL const uint32_t *table;\n",
+"    SPKI_GLOBAL const spki_elem *told;\n",
+"    SPKI_GLOBAL spki_stored *state;\n",
+"    SPKI_GLOBAL spki_acc *acc;\n",
+"    uint64_t step, at_acc, stride;\n",
+"    uint32_t seed0, seed1, group, low, amounts;\n",
+"} spki_env;\n",
+"SPKI_DEVICE void spki_draw(const spki_env *e, uint64_t step, uint32_t stream, spki_words out[4])\n",
+"{\n",
+"    spki_words x0, x1, x2, x3;\n",
+"    uint32_t k0 = e->seed0, k1 = e->seed1;\n",
+"#if SPKI_LANES == 16\n",
+"    x0 = (spki_words)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);\n",
+"#elif SPKI_LANES == 8\n",
+"    x0 = (spki_words)(0, 1, 2, 3, 4, 5, 6, 7);\n",
+"#elif SPKI_LANES == 4\n",
+"    x0 = (spki_words)(0, 1, 2, 3);\n",
+"#else\n",
+"    x0 = 0;\n",
+"#endif\n",
+"    x0 = x0 + (e->group * 16u + e->low);\n",
+"    x1 = (spki_words)((uint32_t)step);\n",
+"    x2 = (spki_words)((uint32_t)(step >> 32) ^ (uint32_t)e->pop[SPKI_POP_TAG]);\n",
+"    x3 = (spki_words)(stream);\n",
+"    for (int round = 0; round < 10; round++) {\n",
+"        spki_words l0, l1;\n",
+"        const spki_words h0 = spki_multiply(x0, 0xD2511F53u, &l0);\n",
+"        const spki_words h1 = spki_multiply(x2, 0xCD9E8D57u, &l1);\n",
+"        x0 = h1 ^ x1 ^ k0;\n",
+"        x1 = l1;\n",
+"        x2 = h0 ^ x3 ^ k1;\n",
+"        x3 = l0;\n",
+"        k0 += 0x9E3779B9u;\n",
+"        k1 += 0xBB67AE85u;\n",
+"    }\n",
+"    out[0] = x0;\n",
+"    out[1] = x1;\n",
+"    out[2] = x2;\n",
+"    out[3] = x3;\n",
+"}\n",
+"#define SPKI_HALVES(u, high, low) \\\n",
+"    const real high = SPKI_TO_REAL((u) >> 16), low = SPKI_TO_REAL((u)&0xffffu)\n",
+"SPKI_DEVICE real spki_uniform(spki_words u)\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    SPKI_HALVES(u, high, low);\n",
+"    return (high * K(65536.0) + (low + K(0.5))) * K(2.3283064365386963e-10);\n",
+"}\n",
+"SPKI_DEVICE real spki_normal(spki_words u, spki_elem sd)\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"#if SPKI_LANES == 1\n",
+"    const uint32_t m = (u & 0x80000000u) ? ~u : u;\n",
+"#else\n",
+"    const spki_words m = u ^ (0u - (u >> 31));\n",
+"#endif\n",
+"    SPKI_HALVES(m, high, low);\n",
+"    const real tail = (high * K(65536.0) + (low + K(0.5))) * K(2.3283064365386963e-10);\n",
+"    const real q = K(0.5) - tail, r = K(0.180625) - q * q;\n",
+"    const real mid =\n",
+"        q * (((K(59.109374720) * r + K(159.29113202)) * r + K(50.434271938)) * r +\n",
+"             K(3.3871327179)) /\n",
+"        (((K(67.187563600) * r + K(78.757757664)) * r + K(17.895169469)) * r + K(1.0));\n",
+"    const real s = spk_sqrt(-spk_log(tail)) - K(1.6);\n",
+"    const real wing = (((K(0.17023821103) * s + K(1.3067284816)) * s + K(2.7568153900)) * s +\n",
+"                       K(1.4234372777)) /\n",
+"                      ((K(0.12021132975) * s + K(0.73700164250)) * s + K(1.0));\n",
+"    const real z = spk_select(q <= K(0.425), mid, wing) * (spki_zero + sd);\n",
+"#if SPKI_LANES == 1\n",
+"    return (u & 0x80000000u) ? z : -z;\n",
+"#else\n",
+"    return spk_select(SPKI_WIDER((u >> 31) != 0u), z, -z);\n",
+"#endif\n",
+"}\n",
+"SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words u)\n",
+"{\n",
+"    const uint32_t count = table[1], common = table[2];\n",
+"    spki_ints hits = SPKI_NIL(spki_ints) + (int)table[0];\n",
+"    uint32_t t = 0;\n",
+"#if SPKI_LANES > 1\n",
+"    for (; t < common; t++) {\n",
+"        hits += SPKI_COUNT(u >= table[3 + t]);\n",
+"    }\n",
+"#endif\n",
+"    for (; t < count; t++) {\n",
+"        const spki_ints reached = u >= table[3 + t];\n",
+"        if (!SPKI_ANY(reached)) {\n",
+"            break;\n",
+"        }\n",
+"        hits += SPKI_COUNT(reached);\n",
+"    }\n",
+"    return hits;\n",
+"}\n",
+"SPKI_DEVICE real spki_add_part(real x, real add, uint32_t lane, uint32_t first, uint32_t count)\n",
+"{\n",
+"#if SPKI_LANES == 1\n",
+"    return lane - first < count ? x + add : x;\n",
+"#else\n",
+"    if (lane >= first && lane + SPKI_LANES <= first + count) {\n",
+"        return x + add;\n",
+"    }\n",
+"    spki_elem in[SPKI_LANES], more[SPKI_LANES];\n",
+"    SPKI_VSTORE(x, in, 0);\n",
+"    SPKI_VSTORE(add, more, 0);\n",
+"    for (uint32_t k = 0; k < SPKI_LANES; k++) {\n",
+"        in[k] = lane + k - first < count ? in[k] + more[k] : in[k];\n",
+"    }\n",
+"    return SPKI_VLOAD(in, 0);\n",
+"#endif\n",
+"}\n",
+"SPKI_DEVICE real spki_own_poisson(const spki_env *e, SPKI_GLOBAL const uint64_t *part, uint32_t r,\n",
+"                                  real x, spki_words u, uint32_t lane)\n",
+"{\n",
+"    const uint32_t first = (uint32_t)part[SPKI_PART_FIRST];\n",
+"    const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];\n",
+"    SPKI_GLOBAL const spki_elem *amount = e->value + part[SPKI_PART_VALUE];\n",
+"    SPKI_GLOBAL const uint32_t *where = e->table + part[SPKI_PART_TABLE];\n",
+"    spki_elem out[SPKI_LANES];\n",
+"    uint32_t word[SPKI_LANES];\n",
+"    SPKI_VSTORE(x, out, 0);\n",
+"    SPKI_VSTORE(u, word, 0);\n",
+"    for (uint32_t k = 0; k < SPKI_LANES; k++) {\n",
+"        const uint32_t n = lane + k - first;\n",
+"        if (n >= count || where[2 * n] != r) {\n",
+"            continue;\n",
+"        }\n",
+"        SPKI_GLOBAL const uint32_t *table = e->table + where[2 * n + 1];\n",
+"        uint32_t events = 0;\n",
+"        while (events < table[1] && word[k] >= table[3 + events]) {\n",
+"            events++;\n",
+"        }\n",
+"        out[k] = out[k] + (spki_elem)(int)(table[0] + events) * amount[n];\n",
+"    }\n",
+"    return SPKI_VLOAD(out, 0);\n",
+"}\n",
+"SPKI_DEVICE void spki_add_poisson(const spki_env *e, SPKI_GLOBAL const uint64_t *part, uint32_t r,\n",
+"                                  real x[4])\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    const uint32_t base = e->group * 64u, first = (uint32_t)part[SPKI_PART_FIRST];\n",
+"    const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];\n",
+"    const uint32_t own = (uint32_t)part[SPKI_PART_OWN];\n",
+"    if (base + 64u <= first || base >= first + count ||\n",
+"        (own ? r != part[SPKI_PART_POS] && r != part[SPKI_PART_NEG] : r != part[SPKI_PART_POS])) {\n",
+"        return;\n",
+"    }\n",
+"    spki_words u[4];\n",
+"    spki_draw(e, e->step, (uint32_t)part[SPKI_PART_STREAM], u);\n",
+"    for (uint32_t w = 0; w < 4; w++) {\n",
+"        const uint32_t lane = base + 16u * w + e->low;\n",
+"        if (own) {\n",
+"            x[w] = spki_own_poisson(e, part, r, x[w], u[w], lane);\n",
+"            continue;\n",
+"        }\n",
+"        const real weight = spki_zero + e->value[part[SPKI_PART_VALUE]];\n",
+"        const real amount =\n",
+"            SPKI_TO_REAL(spki_events(e->table + part[SPKI_PART_TABLE], u[w])) * weight;\n",
+"        x[w] = spki_add_part(x[w], amount, lane, first, count);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, real x[4])\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    const real quantum = spki_zero + e->value[e->pop[SPKI_POP_QUANTUM + r]];\n",
+"    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];\n",
+"    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low;\n",
+"    for (uint32_t w = 0; w < 4; w++) {\n",
+"        x[w] = SPKI_TO_REAL(SPKI_VLOAD(acc, 16u * w)) * quantum;\n",
+"#if SPKI_LANES == 1\n",
+"        acc[16u * w] = 0;\n",
+"#elif SPKI_WIDE\n",
+"        SPKI_VSTORE((SPKI_CAT(long, SPKI_LANES))(0), acc, 16u * w);\n",
+"#else\n",
+"        SPKI_VSTORE((spki_ints)(0), acc, 16u * w);\n",
+"#endif\n",
+"    }\n",
+"    SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];\n",
+"    for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {\n",
+"        if (part[SPKI_PART_KIND] == 0 && e->step >= part[SPKI_PART_START] &&\n",
+"            e->step < part[SPKI_PART_STOP]) {\n",
+"            spki_add_poisson(e, part, r, x);\n",
+"        }\n",
+"    }\n",
+"    if (e->amounts && e->pop[SPKI_POP_AMOUNT + r]) {\n",
+"        SPKI_GLOBAL const spki_elem *amount =\n",
+"            e->told + (e->pop[SPKI_POP_AMOUNT + r] - 1) + e->group * 64u + e->low;\n",
+"        for (uint32_t w = 0; w < 4; w++) {\n",
+"            x[w] = x[w] + SPKI_VLOAD(amount, 16u * w);\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_current(const spki_env *e, real x[4])\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS], base = e->group * 64u;\n",
+"    SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];\n",
+"    for (uint32_t w = 0; w < 4; w++) {\n",
+"        x[w] = spki_zero;\n",
+"    }\n",
+"    for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {\n",
+"        const uint32_t first = (uint32_t)part[SPKI_PART_FIRST];\n",
+"        const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];\n",
+"        if (part[SPKI_PART_KIND] == 0 || e->step < part[SPKI_PART_START] ||\n",
+"            e->step >= part[SPKI_PART_STOP] || base + 64u <= first || base >= first + count) {\n",
+"            continue;\n",
+"        }\n",
+"        SPKI_GLOBAL const spki_elem *value = e->value + part[SPKI_PART_VALUE];\n",
+"        for (uint32_t w = 0; w < 4; w++) {\n",
+"            const uint32_t lane = base + 16u * w + e->low;\n",
+"            const real add = part[SPKI_PART_OWN] ? SPKI_VLOAD(value, lane - first + 64u)\n",
+"                                                 : spki_zero + value[0];\n",
+"            x[w] = spki_add_part(x[w], add, lane, first, count);\n",
+"        }\n",
+"        if (part[SPKI_PART_NOISE]) {\n",
+"            const uint64_t every = part[SPKI_PART_NOISE];\n",
+"            const uint64_t since = e->step - part[SPKI_PART_START];\n",
+"            const spki_elem sd = e->value[part[SPKI_PART_SD]];\n",
+"            spki_words u[4];\n",
+"            spki_draw(e, every == 1 ? since : since / every, (uint32_t)part[SPKI_PART_STREAM], u);\n",
+"            for (uint32_t w = 0; w < 4; w++) {\n",
+"                x[w] = spki_add_part(x[w], spki_normal(u[w], sd), base + 16u * w + e->low, first,\n",
+"                                     count);\n",
+"            }\n",
+"        }\n",
+"    }\n",
+"    if (e->pop[SPKI_POP_CURRENT]) {\n",
+"        SPKI_GLOBAL const spki_elem *current =\n",
+"            e->told + (e->pop[SPKI_POP_CURRENT] - 1) + base + e->low;\n",
+"        for (uint32_t w = 0; w < 4; w++) {\n",
+"            x[w] = x[w] + SPKI_VLOAD(current, 16u * w);\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_random(const spki_env *e, uint32_t input, real x[4])\n",
+"{\n",
+"    spki_words u[4];\n",
+"    spki_draw(e, e->step, SPKI_STREAM_INPUT | input, u);\n",
+"    for (uint32_t w = 0; w < 4; w++) {\n",
+"        x[w] = spki_uniform(u[w]);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, uint32_t lane)\n",
+"{\n",
+"    SPKI_GLOBAL const spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);\n",
+"#if SPKI_HALF\n",
+"    const uint16_t h = *at;\n",
+"    return SPKI_F(spki_unpack16)(0.0f, &h) + e->value[e->pop[SPKI_POP_OFFSET] + s];\n",
+"#else\n",
+"    return SPKI_VLOAD(at, 0);\n",
+"#endif\n",
+"}\n",
+"SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, uint32_t lane, real x,\n",
+"                          spki_words random)\n",
+"{\n",
+"    SPKI_GLOBAL spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);\n",
+"#if SPKI_HALF\n",
+"    uint16_t h;\n",
+"    SPKI_F(spki_pack16)(x - e->value[e->pop[SPKI_POP_OFFSET] + s], &h,\n",
+"                        (int32_t)((random >> (16u * (s & 1u))) & 0x1fffu));\n",
+"    *at = h;\n",
+"#else\n",
+"    SPKI_VSTORE(x, at, 0);\n",
+"#endif\n",
+"}\n",
+"SPKI_DEVICE spki_elem spki_same(const spki_env *e, uint32_t k)\n",
+"{\n",
+"    return e->value[e->pop[SPKI_POP_REAL + k]];\n",
+"}\n",
+"SPKI_DEVICE real spki_each(const spki_env *e, uint32_t k, uint32_t lane)\n",
+"{\n",
+"    return SPKI_VLOAD(e->value + (e->pop[SPKI_POP_REAL + k] + lane), 0);\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_bits(mask spike)\n",
+"{\n",
+"#if SPKI_LANES == 1\n",
+"    return spike ? 1u : 0u;\n",
+"#else\n",
+"    if (!SPKI_ANY(spike)) {\n",
+"        return 0u;\n",
+"    }\n",
+"    uint32_t bits = 0;\n",
+"    SPKI_E lane[SPKI_LANES];\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    SPKI_VSTORE(spk_select(spike, K(1.0), spki_zero), lane, 0);\n",
+"    for (uint32_t k = 0; k < SPKI_LANES; k++) {\n",
+"        bits |= lane[k] != 0 ? 1u << k : 0u;\n",
+"    }\n",
+"    return bits;\n",
+"#endif\n",
+"}\n",
+"#define SPKI_ITEMS_OF_GROUP (16u / SPKI_LANES)\n",
+"#if SPKI_LANES > 1\n",
+"#define SPKI_BEGIN_BLOCK \\\n",
+"    for (uint32_t spki_g = SPKI_ITEM(); spki_g < spki_groups; spki_g += SPKI_ITEMS()) { \\\n",
+"        spki_e->group = spki_first + spki_g; \\\n",
+"        for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) { \\\n",
+"            uint64_t spki_word = 0; \\\n",
+"            for (uint32_t spki_low = 0; spki_low < 16u; spki_low += SPKI_LANES) { \\\n",
+"                spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);\n",
+"#define SPKI_SPIKED(spike, w) \\\n",
+"    spki_word |= (uint64_t)spki_bits(spike) << (16u * (w) + spki_low);\n",
+"#define SPKI_END_BLOCK \\\n",
+"            } \\\n",
+"            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] + \\\n",
+"                              spki_e->group] = spki_word & spki_valid(spki_e); \\\n",
+"        } \\\n",
+"    }\n",
+"#elif defined(SPKI_VOTE)\n",
+"#define SPKI_BEGIN_BLOCK \\\n",
+"    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_TEAM_GROUPS, spki_low = SPKI_ITEM() % 16u; \\\n",
+"    spki_e->group = spki_first + spki_g; \\\n",
+"    for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) { \\\n",
+"        uint64_t spki_word = 0; \\\n",
+"        spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);\n",
+"#define SPKI_SPIKED(spike, w) spki_word |= (uint64_t)SPKI_VOTE(spike) << (16u * (w));\n",
+"#define SPKI_END_BLOCK \\\n",
+"        if (spki_low == 0) { \\\n",
+"            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] + \\\n",
+"                              spki_e->group] = spki_word & spki_valid(spki_e); \\\n",
+"        } \\\n",
+"    }\n",
+"#else\n",
+"#define SPKI_BEGIN_BLOCK \\\n",
+"    const uint32_t spki_g = SPKI_ITEM() / 16u, spki_low = SPKI_ITEM() % 16u; \\\n",
+"    const int spki_on = spki_g < spki_groups; \\\n",
+"    spki_e->group = spki_first + spki_g; \\\n",
+"    for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) { \\\n",
+"        if (spki_low == 0) { \\\n",
+"            spki_run->bits[2 * spki_g] = spki_run->bits[2 * spki_g + 1] = 0; \\\n",
+"        } \\\n",
+"        SPKI_MEET(); \\\n",
+"        if (spki_on) { \\\n",
+"            spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);\n",
+"#define SPKI_SPIKED(spike, w) \\\n",
+"    if (spike) { \\\n",
+"        (void)SPKI_LOCAL_OR(&spki_run->bits[2 * spki_g + (w) / 2], \\\n",
+"                            1u << (16u * ((w)&1u) + spki_low)); \\\n",
+"    }\n",
+"#define SPKI_END_BLOCK \\\n",
+"        } \\\n",
+"        SPKI_MEET(); \\\n",
+"        if (spki_on && spki_low == 0) { \\\n",
+"            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] + \\\n",
+"                              spki_e->group] = \\\n",
+"                ((uint64_t)spki_run->bits[2 * spki_g] | \\\n",
+"                 (uint64_t)spki_run->bits[2 * spki_g + 1] << 32) & spki_valid(spki_e); \\\n",
+"        } \\\n",
+"        SPKI_MEET(); \\\n",
+"    }\n",
+"#endif\n",
+"typedef struct spki_run {\n",
+"    SPKI_GLOBAL uint64_t *history;\n",
+"    SPKI_LOCAL uint32_t *bits;\n",
+"    uint64_t first, slots, acc_first;\n",
+"    uint32_t steps, pos, ring, mask, row, amounts;\n",
+"} spki_run;\n",
+"SPKI_DEVICE uint64_t spki_row(const spki_run *run, uint32_t s)\n",
+"{\n",
+"    return ((run->first + s) & run->mask) * run->row;\n",
+"}\n",
+"SPKI_DEVICE uint64_t spki_valid(const spki_env *e)\n",
+"{\n",
+"    const uint32_t left = (uint32_t)e->pop[SPKI_POP_COUNT] - e->group * 64u;\n",
+"    return left >= 64u ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;\n",
+"}\n",
+"SPKI_DEVICE void spki_set_step(spki_env *e, const spki_run *run,\n",
+"                               SPKI_GLOBAL const uint64_t *block, uint32_t g, uint32_t s,\n",
+"                               uint32_t low)\n",
+"{\n",
+"    uint32_t pos = run->pos + s;\n",
+"    pos -= pos >= run->ring ? run->ring : 0;\n",
+"    e->step = run->first + s;\n",
+"    e->low = low;\n",
+"    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;\n",
+"    e->stride = block[SPKI_BLOCK_STRIDE];\n",
+"    e->amounts = run->amounts && s == 0;\n",
+"}\n",
+0
+};
+
+static const char *const spki_gpu_text_kernels[] = {
+"SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
+"                                   SPKI_GLOBAL const uint64_t *block)\n",
+"{\n",
+"    e->pop = e->desc + block[SPKI_BLOCK_POP];\n",
+"    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {\n",
+"        SPKI_DISPATCH\n",
+"    default: break;\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,\n",
+"                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,\n",
+"                        SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,\n",
+"                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint64_t *history, uint64_t seed,\n",
+"                        uint64_t first, uint64_t slots, uint32_t steps, uint32_t pos,\n",
+"                        uint32_t ring, uint32_t history_mask, uint32_t history_row,\n",
+"                        uint32_t amounts)\n",
+"{\n",
+"    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
+"    spki_env e;\n",
+"    spki_run run;\n",
+"    e.desc = desc;\n",
+"    e.value = value;\n",
+"    e.table = table;\n",
+"    e.told = told;\n",
+"    e.state = state;\n",
+"    e.acc = acc;\n",
+"    e.seed0 = (uint32_t)seed;\n",
+"    e.seed1 = (uint32_t)(seed >> 32);\n",
+"    run.history = history;\n",
+"    run.bits = bits;\n",
+"    run.first = first;\n",
+"    run.slots = slots;\n",
+"    run.acc_first = 0;\n",
+"    run.steps = steps;\n",
+"    run.pos = pos;\n",
+"    run.ring = ring;\n",
+"    run.mask = history_mask;\n",
+"    run.row = history_row;\n",
+"    run.amounts = amounts;\n",
+"    spki_update_block(&e, &run, blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE);\n",
+"}\n",
+"SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,\n",
+"                      uint64_t row, uint32_t first, uint32_t count)\n",
+"{\n",
+"    const uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();\n",
+"    const uint32_t n = k < count ? lane[first + k] : 0xffffffffu;\n",
+"    if (n != 0xffffffffu) {\n",
+"        (void)SPKI_GLOBAL_OR(&history[row + n / 32u], 1u << (n % 32u));\n",
+"    }\n",
+"}\n",
+"#if defined(SPKI_FROM_BEFORE)\n",
+"SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)\n",
+"{\n",
+"    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;\n",
+"    uint32_t up = mine, before = 0, total = 0;\n",
+"    for (uint32_t d = 1; d < 32u; d *= 2) {\n",
+"        const uint32_t add = SPKI_FROM_BEFORE(up, d);\n",
+"        up += lane >= d ? add : 0;\n",
+"    }\n",
+"    if (lane == 31u) {\n",
+"        sum[warp] = up;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    for (uint32_t w = 0; w < warps; w++) {\n",
+"        before += w < warp ? sum[w] : 0;\n",
+"        total += sum[w];\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    *all = total;\n",
+"    return before + up - mine;\n",
+"}\n",
+"#else\n",
+"SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)\n",
+"{\n",
+"    const uint32_t item = SPKI_ITEM(), items = SPKI_ITEMS();\n",
+"    sum[item] = mine;\n",
+"    SPKI_MEET();\n",
+"    for (uint32_t d = 1; d < items; d *= 2) {\n",
+"        const uint32_t add = item >= d ? sum[item - d] : 0;\n",
+"        SPKI_MEET();\n",
+"        sum[item] += add;\n",
+"        SPKI_MEET();\n",
+"    }\n",
+"    *all = sum[items - 1];\n",
+"    const uint32_t before = sum[item] - mine;\n",
+"    SPKI_MEET();\n",
+"    return before;\n",
+"}\n",
+"#endif\n",
+"SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,\n",
+"                       uint64_t first, uint32_t history_mask, uint32_t history_row,\n",
+"                       uint32_t group_first, uint32_t groups, uint32_t parts)\n",
+"{\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;\n",
+"    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
+"    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
+"    SPKI_GLOBAL const uint64_t *row =\n",
+"        history + ((first + s) & history_mask) * history_row + group_first;\n",
+"    uint32_t n = 0, all;\n",
+"    for (uint32_t g = from + SPKI_ITEM(); g < to; g += SPKI_ITEMS()) {\n",
+"        n += SPKI_POPCOUNT(row[g]);\n",
+"    }\n",
+"    (void)spki_before(sum, n, &all);\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        counts[SPKI_GROUP_ID()] = all;\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,\n",
+"                      uint32_t steps, uint32_t parts)\n",
+"{\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    uint32_t total = list[at];\n",
+"    for (uint32_t s = 0; s < steps; s++) {\n",
+"        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {\n",
+"            const uint32_t mine = k + SPKI_ITEM();\n",
+"            uint32_t all;\n",
+"            const uint32_t n = mine < parts ? counts[s * parts + mine] : 0;\n",
+"            const uint32_t before = spki_before(sum, n, &all);\n",
+"            if (mine < parts) {\n",
+"                counts[s * parts + mine] = total + before;\n",
+"            }\n",
+"            total += all;\n",
+"        }\n",
+"        if (SPKI_ITEM() == 0) {\n",
+"            list[at + s + 1] = total;\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const uint32_t *counts,\n",
+"                         SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,\n",
+"                         uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,\n",
+"                         uint32_t history_row, uint32_t group_first, uint32_t groups,\n",
+"                         uint32_t parts)\n",
+"{\n",
+"    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    const uint32_t part = SPKI_GROUP_ID() % parts;\n",
+"    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
+"    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
+"    uint32_t s = SPKI_GROUP_ID() / parts;\n",
+"    const uint32_t end = parts == 1 ? steps : s + 1;\n",
+"    uint32_t total = parts == 1 ? list[at] : counts[SPKI_GROUP_ID()];\n",
+"    for (; s < end; s++) {\n",
+"        SPKI_GLOBAL const uint64_t *row =\n",
+"            history + ((first + s) & history_mask) * history_row + group_first;\n",
+"        for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {\n",
+"            const uint32_t mine = g + SPKI_ITEM();\n",
+"            uint64_t word = mine < to ? row[mine] : 0;\n",
+"            uint32_t all, n = SPKI_POPCOUNT(word);\n",
+"            uint32_t put = SPKI_LIST_IDS + total + spki_before(sum, n, &all);\n",
+"            for (; word; word &= word - 1) {\n",
+"                list[put++] = group_id[group_first + mine] + SPKI_LOWEST(word);\n",
+"            }\n",
+"            total += all;\n",
+"        }\n",
+"        if (parts == 1 && SPKI_ITEM() == 0) {\n",
+"            list[at + s + 1] = total;\n",
+"        }\n",
+"    }\n",
+"}\n",
+"#if SPKI_WIDE_WEIGHTS\n",
+"#define SPKI_SYNAPSE_WORDS 2u\n",
+"#define SPKI_SLOT(p) ((p)[0])\n",
+"#define SPKI_WEIGHT(p) ((int32_t)(p)[1])\n",
+"#else\n",
+"#define SPKI_SYNAPSE_WORDS 1u\n",
+"#define SPKI_SLOT(p) ((p)[0] & 0xffffu)\n",
+"#define SPKI_WEIGHT(p) ((int32_t)(p)[0] >> 16)\n",
+"#endif\n",
+"#if SPKI_OWNED\n",
+"#define SPKI_ARRIVE(p, x) (*(p) += (x))\n",
+"#else\n",
+"#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)\n",
+"#endif\n",
+"SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
+"                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,\n",
+"                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,\n",
+"                                  uint32_t crews)\n",
+"{\n",
+"    const uint32_t entries = row[0];\n",
+"    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);\n",
+"    uint32_t delay = 0;\n",
+"    for (uint32_t b = 0; b < entries; b++) {\n",
+"        const uint32_t entry = wide ? row[1 + b] : row[1 + b / 2] >> (16 * (b & 1)) & 0xffffu;\n",
+"        const uint32_t count = wide ? entry >> 16 : entry >> 8;\n",
+"        delay += wide ? entry & 0xffffu : entry & 0xffu;\n",
+"        if (delay >= age && b % crews == crew) {\n",
+"            uint32_t slot = pos + delay - age;\n",
+"            slot -= slot >= ring ? ring : 0;\n",
+"            slot -= slot >= ring ? ring : 0;\n",
+"            SPKI_GLOBAL spki_acc *to = acc + slot * slots;\n",
+"            for (uint32_t k = team; k < count; k += teams) {\n",
+"                SPKI_GLOBAL const uint32_t *s = synapse + (uint64_t)k * SPKI_SYNAPSE_WORDS;\n",
+"                SPKI_ARRIVE(&to[SPKI_SLOT(s)], SPKI_WEIGHT(s));\n",
+"            }\n",
+"        }\n",
+"        synapse += (uint64_t)count * SPKI_SYNAPSE_WORDS;\n",
+"    }\n",
+"}\n",
+"#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
+"#define SPKI_ROW_OF(tile, id) \\\n",
+"    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])\n",
+"SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,\n",
+"                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
+"                         SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,\n",
+"                         uint32_t pos, uint32_t ring, uint32_t age, uint32_t first_tile,\n",
+"                         uint32_t tile_count)\n",
+"{\n",
+"    for (uint32_t s = 0; s < steps; s++) {\n",
+"        const uint32_t from = list[at + s], to = list[at + s + 1];\n",
+"#if SPKI_OWNED\n",
+"        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;\n",
+"        for (uint32_t k = from; k < to; k++) {\n",
+"            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
+"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
+"        }\n",
+"#else\n",
+"        const uint64_t all = (uint64_t)(to - from) * tile_count;\n",
+"        for (uint64_t k = SPKI_GROUP_ID(); k < all; k += SPKI_GROUPS()) {\n",
+"            SPKI_GLOBAL const uint64_t *tile =\n",
+"                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;\n",
+"            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
+"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
+"                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
+"        }\n",
+"#endif\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_sample)(SPKI_GLOBAL const uint32_t *index, SPKI_GLOBAL const spki_stored *state,\n",
+"                        SPKI_GLOBAL spki_stored *out, uint64_t to, uint32_t from, uint32_t count)\n",
+"{\n",
+"    for (uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM(); k < count;\n",
+"         k += SPKI_GROUPS() * SPKI_ITEMS()) {\n",
+"        out[to + k] = state[index[from + k]];\n",
+"    }\n",
+"}\n",
+0
+};
+
+static const char *const spki_gpu_text_batch[] = {
+"typedef struct spki_batch {\n",
+"    const uint64_t *tiles;\n",
+"    const uint32_t *rows, *words, *share, *group_id;\n",
+"    uint32_t *counts, *ids, *list;\n",
+"    uint64_t places;\n",
+"    uint32_t group, tile_count, team, sofar;\n",
+"} spki_batch;\n",
+"SPKI_DEVICE void spki_note(const spki_batch *b, const uint64_t *row, uint32_t s, uint32_t *sum)\n",
+"{\n",
+"    const uint32_t *own = b->share + 2u * SPKI_GROUP_ID();\n",
+"    const uint32_t from = own[1], to = own[3];\n",
+"    uint32_t *ids = b->ids + s * b->places + (uint64_t)from * 64u, put = 0;\n",
+"    for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {\n",
+"        const uint32_t mine = g + SPKI_ITEM();\n",
+"        uint64_t word = mine < to ? row[mine] : 0;\n",
+"        uint32_t all, at = put + spki_before(sum, SPKI_POPCOUNT(word), &all);\n",
+"        for (; word; word &= word - 1) {\n",
+"            ids[at++] = b->group_id[b->group + mine] + SPKI_LOWEST(word);\n",
+"        }\n",
+"        put += all;\n",
+"    }\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        b->counts[s * SPKI_GROUPS() + SPKI_GROUP_ID()] = put;\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_starts(const spki_batch *b, uint32_t s, uint32_t *starts, uint32_t *sum)\n",
+"{\n",
+"    const uint32_t groups = SPKI_GROUPS();\n",
+"    uint32_t total = 0;\n",
+"    for (uint32_t k = 0; k < groups; k += SPKI_ITEMS()) {\n",
+"        const uint32_t mine = k + SPKI_ITEM();\n",
+"        uint32_t all;\n",
+"        const uint32_t n = mine < groups ? b->counts[s * groups + mine] : 0;\n",
+"        const uint32_t before = spki_before(sum, n, &all);\n",
+"        if (mine < groups) {\n",
+"            starts[mine] = total + before;\n",
+"        }\n",
+"        total += all;\n",
+"    }\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        starts[groups] = total;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    return total;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_spike(const spki_batch *b, uint32_t s, const uint32_t *starts, uint32_t k)\n",
+"{\n",
+"    uint32_t low = 0, high = SPKI_GROUPS();\n",
+"    while (high - low > 1u) {\n",
+"        const uint32_t middle = (low + high) / 2u;\n",
+"        if (starts[middle] <= k) {\n",
+"            low = middle;\n",
+"        } else {\n",
+"            high = middle;\n",
+"        }\n",
+"    }\n",
+"    return b->ids[s * b->places + (uint64_t)b->share[2u * low + 1u] * 64u + (k - starts[low])];\n",
+"}\n",
+"SPKI_DEVICE void spki_spread(const spki_batch *b, uint32_t s, const uint32_t *starts,\n",
+"                             uint32_t total, int own, spki_acc *acc, uint64_t slots, uint32_t pos,\n",
+"                             uint32_t ring)\n",
+"{\n",
+"    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;\n",
+"    const uint32_t tiles = own ? 1u : b->tile_count;\n",
+"    const uint64_t all = (uint64_t)total * tiles;\n",
+"    const uint64_t by = own ? warps : (uint64_t)warps * SPKI_GROUPS();\n",
+"    for (uint64_t k = own ? warp : (uint64_t)warp * SPKI_GROUPS() + SPKI_GROUP_ID(); k < all;\n",
+"         k += by) {\n",
+"        const uint64_t *tile =\n",
+"            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;\n",
+"        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));\n",
+"        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];\n",
+"        spki_deliver_row(row, own ? acc : acc + tile[2], slots, pos, ring, 0,\n",
+"                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,\n",
+"                         lane / b->team, 32u / b->team);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots, uint64_t slots,\n",
+"                            uint32_t ring, int back)\n",
+"{\n",
+"    const uint32_t n = (uint32_t)tile_slots * ring;\n",
+"    for (uint32_t k = SPKI_ITEM(); k < n; k += SPKI_ITEMS()) {\n",
+"        spki_acc *there = acc + k / (uint32_t)tile_slots * slots + k % (uint32_t)tile_slots;\n",
+"        if (back) {\n",
+"            *there = local[k];\n",
+"        } else {\n",
+"            local[k] = *there;\n",
+"        }\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"}\n",
+"#define SPKI_BATCH_PARAMS \\\n",
+"    const uint64_t *desc, const uint64_t *blocks, const spki_elem *value, const uint32_t *table, \\\n",
+"        const spki_elem *told, spki_stored *state, spki_acc *acc, uint64_t *history, \\\n",
+"        const uint64_t *tiles, const uint32_t *rows, const uint32_t *words, \\\n",
+"        const uint32_t *share, const uint32_t *group_id, uint32_t *found, uint32_t *list, \\\n",
+"        uint32_t *meet, uint64_t seed, uint64_t first, uint64_t slots, uint32_t steps, \\\n",
+"        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row, \\\n",
+"        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count, \\\n",
+"        uint32_t team\n",
+"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)\n",
+"{\n",
+"    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];\n",
+"    const uint32_t *own = share + 2u * SPKI_GROUP_ID();\n",
+"    const uint64_t *tile = tiles + SPKI_GROUP_ID() * 3u;\n",
+"    const uint64_t end = SPKI_GROUP_ID() + 1u < tile_count ? tile[5] : slots;\n",
+"    const uint64_t tile_slots = local ? end - tile[2] : 0;\n",
+"    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);\n",
+"    spki_env e;\n",
+"    spki_run run;\n",
+"    spki_batch b;\n",
+"    e.desc = desc;\n",
+"    e.value = value;\n",
+"    e.table = table;\n",
+"    e.told = told;\n",
+"    e.state = state;\n",
+"    e.acc = local ? local : acc;\n",
+"    e.seed0 = (uint32_t)seed;\n",
+"    e.seed1 = (uint32_t)(seed >> 32);\n",
+"    run.history = history;\n",
+"    run.bits = sum;\n",
+"    run.slots = local ? tile_slots : slots;\n",
+"    run.acc_first = local ? tile[2] : 0;\n",
+"    run.ring = ring;\n",
+"    run.mask = history_mask;\n",
+"    run.row = history_row;\n",
+"    b.tiles = tiles;\n",
+"    b.rows = rows;\n",
+"    b.words = words;\n",
+"    b.share = share;\n",
+"    b.group_id = group_id;\n",
+"    b.list = list;\n",
+"    b.places = (uint64_t)groups * 64u;\n",
+"    b.group = group;\n",
+"    b.tile_count = tile_count;\n",
+"    b.team = team;\n",
+"    b.sofar = list[at];\n",
+"    if (local) {\n",
+"        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 0);\n",
+"    }\n",
+"    for (uint32_t done = 0, turn = 0; done < steps; done += most, turn ^= 1u) {\n",
+"        run.first = first + done;\n",
+"        run.steps = steps - done < most ? steps - done : most;\n",
+"        run.pos = (pos + done) % ring;\n",
+"        run.amounts = amounts && done == 0;\n",
+"        b.counts = found + turn * SPKI_GROUPS() * 32u;\n",
+"        b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;\n",
+"        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];\n",
+"             k += teams) {\n",
+"            spki_update_block(&e, &run, blocks + k * SPKI_BLOCK_SIZE);\n",
+"        }\n",
+"        SPKI_MEET();\n",
+"        for (uint32_t s = 0; s < run.steps; s++) {\n",
+"            spki_note(&b, history + spki_row(&run, s) + group, s, sum);\n",
+"        }\n",
+"        spki_meet_grid(meet);\n",
+"        for (uint32_t s = 0; s < run.steps; s++) {\n",
+"            const uint32_t total = spki_starts(&b, s, starts, sum);\n",
+"            const uint32_t from = starts[SPKI_GROUP_ID()];\n",
+"            const uint32_t *ids = b.ids + s * b.places + (uint64_t)own[1] * 64u;\n",
+"            for (uint32_t k = SPKI_ITEM(); k < starts[SPKI_GROUP_ID() + 1u] - from;\n",
+"                 k += SPKI_ITEMS()) {\n",
+"                list[SPKI_LIST_IDS + b.sofar + from + k] = ids[k];\n",
+"            }\n",
+"            spki_spread(&b, s, starts, total, local != 0, local ? local : acc, run.slots,\n",
+"                        run.pos + s, ring);\n",
+"            b.sofar += total;\n",
+"            if (SPKI_GROUP_ID() == 0 && SPKI_ITEM() == 0) {\n",
+"                list[at + done + s + 1u] = b.sofar;\n",
+"            }\n",
+"            SPKI_MEET();\n",
+"        }\n",
+"        if (!local) {\n",
+"            spki_meet_grid(meet);\n",
+"        }\n",
+"    }\n",
+"    if (local) {\n",
+"        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 1);\n",
+"    }\n",
+"}\n",
+"#define SPKI_BATCH_ARGS \\\n",
+"    desc, blocks, value, table, told, state, acc, history, tiles, rows, words, share, group_id, \\\n",
+"        found, list, meet, seed, first, slots, steps, most, pos, ring, history_mask, history_row, \\\n",
+"        amounts, at, group, groups, tile_count, team\n",
+"SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)\n",
+"{\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, (spki_acc *)0);\n",
+"}\n",
+"SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)\n",
+"{\n",
+"    SPKI_SHARED_REST(spki_acc, local);\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, local);\n",
+"}\n",
+0
+};
+
+static const char *const spki_gpu_text_selftest[] = {
+"SPKI_ENTRY(spki_selftest)(SPKI_GLOBAL const SPKI_E *in, SPKI_GLOBAL SPKI_E *out, uint32_t count)\n",
+"{\n",
+"    const uint32_t k = (SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM()) * SPKI_LANES;\n",
+"    if (k >= count) {\n",
+"        return;\n",
+"    }\n",
+"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
+"    const SPKI_R x = SPKI_VLOAD(in, k), y = SPKI_VLOAD(in, count + k);\n",
+"    const SPKI_R z = SPKI_VLOAD(in, 2 * count + k);\n",
+"    const SPKI_R size = SPKI_F(spki_abs)(x), small = x * SPKI_C(0.001953125);\n",
+"    SPKI_R r[SPKI_SELFTESTS];\n",
+"    r[0] = x + y;\n",
+"    r[1] = x * y - z;\n",
+"    r[2] = z - x * y;\n",
+"    r[3] = x / y;\n",
+"    r[4] = SPKI_F(spki_sqrt)(size);\n",
+"    r[5] = (x + y) - x;\n",
+"    r[6] = SPKI_F(spki_exp)(small);\n",
+"    r[7] = SPKI_F(spki_exprel)(small);\n",
+"    r[8] = SPKI_F(spki_log)(size);\n",
+"    r[9] = SPKI_F(spki_sin)(x);\n",
+"    r[10] = SPKI_F(spki_cos)(y);\n",
+"    r[11] = SPKI_F(spki_tanh)(small);\n",
+"    r[12] = SPKI_F(spki_pow)(size, SPKI_F(spki_min)(y, SPKI_C(3.0)));\n",
+"    r[13] = SPKI_F(spki_select)(x < y, SPKI_F(spki_flush)(x * SPKI_C(1e-30)), z);\n",
+"    for (uint32_t f = 0; f < SPKI_SELFTESTS; f++) {\n",
+"        SPKI_VSTORE(r[f], out, f * count + k);\n",
+"    }\n",
+"}\n",
+0
+};
+
+/* ---- >>gpu-source: the program of a network, from the statements of its models ---- */
+
+/* Words of the records that kernels read; the numbers go into the text as macros. */
+enum {
+    SPKI_GPU_POP_MODEL,
+    SPKI_GPU_POP_TAG,
+    SPKI_GPU_POP_GROUP,
+    SPKI_GPU_POP_COUNT,
+    SPKI_GPU_POP_PART,
+    SPKI_GPU_POP_PARTS,
+    SPKI_GPU_POP_CURRENT,
+    SPKI_GPU_POP_OFFSET,
+    SPKI_GPU_POP_QUANTUM,
+    SPKI_GPU_POP_AMOUNT = SPKI_GPU_POP_QUANTUM + 8,
+    SPKI_GPU_POP_LISTS = SPKI_GPU_POP_AMOUNT + 8, /* states, then reals */
+
+    SPKI_GPU_PART_KIND = 0, /* 0 Poisson, 1 current */
+    SPKI_GPU_PART_START,
+    SPKI_GPU_PART_STOP,
+    SPKI_GPU_PART_FIRST,
+    SPKI_GPU_PART_COUNT,
+    SPKI_GPU_PART_POS,
+    SPKI_GPU_PART_NEG,
+    SPKI_GPU_PART_OWN,
+    SPKI_GPU_PART_STREAM,
+    SPKI_GPU_PART_VALUE,
+    SPKI_GPU_PART_TABLE,
+    SPKI_GPU_PART_NOISE,
+    SPKI_GPU_PART_SD,
+    SPKI_GPU_PART_SIZE,
+
+    SPKI_GPU_BLOCK_POP = 0,
+    SPKI_GPU_BLOCK_FIRST,
+    SPKI_GPU_BLOCK_COUNT,
+    SPKI_GPU_BLOCK_ACC,
+    SPKI_GPU_BLOCK_STRIDE,
+    SPKI_GPU_BLOCK_SIZE
+};
+
+/* One model with one choice of which parameters differ between neurons. */
+typedef struct spki_gpu_variant {
+    spk_model model;
+    uint64_t varied[4]; /* a bit a real */
+} spki_gpu_variant;
+
+#define SPKI_GPU_REALS 256u /* parameters and derived of one model */
+
+/* Where a statement stands in the text, so that a compiler's complaint can quote it. */
+typedef struct spki_gpu_line {
+    uint32_t line, size;
+    spk_model model;
+    const char *statement;
+} spki_gpu_line;
+
+typedef struct spki_gpu_source {
+    spki_gpu_bytes text, lines; /* of spki_gpu_line */
+    uint32_t line;              /* of the next character, from 1 */
+} spki_gpu_source;
+
+SPKI_FN void spki_gpu_put(spki_gpu_source *s, const char *piece, size_t n)
+{
+    char *to = (char *)spki_gpu_more(&s->text, n);
+    for (size_t k = 0; to && k < n; k++) {
+        to[k] = piece[k];
+        s->line += piece[k] == '\n';
+    }
+}
+
+__attribute__((format(printf, 2, 3))) SPKI_FN void spki_gpu_say(spki_gpu_source *s,
+                                                                const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    spki_gpu_put(s, line, strlen(line));
+}
+
+SPKI_FN void spki_gpu_paste(spki_gpu_source *s, const char *const *lines)
+{
+    for (; *lines; lines++) {
+        spki_gpu_put(s, *lines, strlen(*lines));
+    }
+}
+
+/* The statements, a line each: a statement ends at a semicolon or brace outside parentheses. */
+SPKI_FN void spki_gpu_statements(spki_gpu_source *s, spk_model model)
+{
+    const char *from = model->text;
+    int depth = 0;
+    for (const char *p = model->text;; p++) {
+        depth += *p == '(' ? 1 : *p == ')' ? -1 : 0;
+        if (*p && (depth || (*p != ';' && *p != '{' && *p != '}'))) {
+            continue;
+        }
+        const char *end = *p ? p + 1 : p;
+        while (from < end && *from == ' ') {
+            from++;
+        }
+        spki_gpu_line *line = (spki_gpu_line *)spki_gpu_more(&s->lines, sizeof *line);
+        if (line) {
+            line->line = s->line;
+            line->model = model;
+            line->statement = from;
+            line->size = (uint32_t)(end - from);
+        }
+        spki_gpu_put(s, from, (size_t)(end - from));
+        spki_gpu_put(s, "\n", 1);
+        from = end;
+        if (!*p) {
+            return;
+        }
+    }
+}
+
+SPKI_FN bool spki_gpu_varies(const spki_gpu_variant *v, uint32_t real)
+{
+    return (v->varied[real / 64] >> (real % 64)) & 1;
+}
+
+/* How the block function gets real number k of the model. */
+SPKI_FN void spki_gpu_real_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t k,
+                                const char *name, bool head)
+{
+    if (head && !spki_gpu_varies(v, k)) {
+        spki_gpu_say(s, "const spki_elem spki_u%u = spki_same(spki_e, SPKI_REALS + %uu);\n", k, k);
+    } else if (!head && spki_gpu_varies(v, k)) {
+        spki_gpu_say(s, "const real %s = spki_each(spki_e, SPKI_REALS + %uu, spki_lane);\n", name,
+                     k);
+    } else if (!head) {
+        spki_gpu_say(s, "const real %s = spki_zero + spki_u%u;\n", name, k);
+    }
+}
+
+SPKI_FN void spki_gpu_reals_text(spki_gpu_source *s, const spki_gpu_variant *v, bool head)
+{
+    const spk_model m = v->model;
+    for (uint32_t k = 0; k < m->param_count; k++) {
+        spki_gpu_real_text(s, v, k, m->param[k].name, head);
+    }
+    for (uint32_t k = 0; k < m->derived_count; k++) {
+        spki_gpu_real_text(s, v, m->param_count + k, m->derived[k], head);
+    }
+}
+
+/* The inputs of all four vectors of an item. */
+SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
+{
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        const int kind = (int)(m->input[k].value + 0.5);
+        spki_gpu_say(s, "real spki_i%u[4];\n", k);
+        if (kind <= SPK_INH) {
+            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_i%u);\n", receptor++, k);
+        } else if (kind == SPK_RANDOM) {
+            spki_gpu_say(s, "spki_random(spki_e, %uu, spki_i%u);\n", k, k);
+        } else {
+            spki_gpu_say(s, "spki_current(spki_e, spki_i%u);\n", k);
+        }
+    }
+}
+
+/* A function that updates a block of neurons of one variant. */
+SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t number,
+                                   bool half)
+{
+    const spk_model m = v->model;
+    const uint32_t words = half ? (m->state_count + 1) / 2 : 0;
+    spki_gpu_say(s, "/* %.100s */\n#define SPKI_REALS %uu\n", m->name, m->state_count);
+    spki_gpu_say(s,
+                 "SPKI_DEVICE void spki_block_%u(spki_env *spki_e, const spki_run *spki_run,\n"
+                 "    SPKI_GLOBAL const uint64_t *spki_block, spki_elem spki_dt)\n{\n"
+                 "const uint32_t spki_first = (uint32_t)spki_block[SPKI_BLOCK_FIRST];\n"
+                 "const uint32_t spki_groups = (uint32_t)spki_block[SPKI_BLOCK_COUNT];\n"
+                 "const real spki_zero = SPKI_NIL(real);\n"
+                 "const real dt = spki_zero + spki_dt;\n",
+                 number);
+    spki_gpu_reals_text(s, v, true);
+    spki_gpu_say(s, "SPKI_BEGIN_BLOCK\n");
+    spki_gpu_inputs_text(s, m);
+    for (uint32_t k = 0; k < words; k++) {
+        spki_gpu_say(s, "spki_words spki_r%u[4];\n"
+                        "spki_draw(spki_e, spki_e->step, SPKI_STREAM_STORAGE | %uu, spki_r%u);\n",
+                     k, k, k);
+    }
+    spki_gpu_say(s, "for (uint32_t spki_w = 0; spki_w < 4; spki_w++) {\n"
+                    "const uint32_t spki_lane = spki_e->group * 64u + 16u * spki_w + spki_low;\n");
+    spki_gpu_reals_text(s, v, false);
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_lane);\n", m->state[k].name, k);
+    }
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", m->input[k].name, k);
+    }
+    spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
+    spki_gpu_statements(s, m);
+    spki_gpu_say(s, "}\n");
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        if (half) {
+            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, spki_r%u[spki_w]);\n", k,
+                         m->state[k].name, k / 2);
+        } else {
+            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, SPKI_NIL(spki_words));\n", k,
+                         m->state[k].name);
+        }
+    }
+    spki_gpu_say(s, "SPKI_SPIKED(spike, spki_w)\n}\nSPKI_END_BLOCK\n}\n#undef SPKI_REALS\n");
+}
+
+typedef struct spki_gpu_choice {
+    uint32_t lanes;
+    bool is_double, half, wide, wide_weights, owned;
+    double dt;
+} spki_gpu_choice;
+
+SPKI_FN void spki_gpu_define(spki_gpu_source *s, const char *name, uint32_t value)
+{
+    spki_gpu_say(s, "#define SPKI_%s %uu\n", name, value);
+}
+
+/* Prelude and mathematics: what every program begins with. */
+SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const spki_gpu_choice *c)
+{
+    spki_gpu_say(s,
+                 "#define SPKI_ON_DEVICE\n#define SPKI_LANES %u\n#define SPKI_IS_DOUBLE %d\n"
+                 "#define SPKI_HALF %d\n#define SPKI_WIDE %d\n#define SPKI_WIDE_WEIGHTS %d\n"
+                 "#define SPKI_OWNED %d\n#define SPKI_E %s\n#define SPKI_S %c%u\n",
+                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->owned,
+                 c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+    spki_gpu_paste(s, api->prelude);
+    spki_gpu_paste(s, spki_gpu_text_math);
+}
+
+SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
+{
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } number[] = {{"POP_MODEL", SPKI_GPU_POP_MODEL},
+                  {"POP_TAG", SPKI_GPU_POP_TAG},
+                  {"POP_GROUP", SPKI_GPU_POP_GROUP},
+                  {"POP_COUNT", SPKI_GPU_POP_COUNT},
+                  {"POP_PART", SPKI_GPU_POP_PART},
+                  {"POP_PARTS", SPKI_GPU_POP_PARTS},
+                  {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
+                  {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
+                  {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
+                  {"POP_AMOUNT", SPKI_GPU_POP_AMOUNT},
+                  {"POP_STATE", SPKI_GPU_POP_LISTS},
+                  {"POP_REAL", SPKI_GPU_POP_LISTS},
+                  {"PART_KIND", SPKI_GPU_PART_KIND},
+                  {"PART_START", SPKI_GPU_PART_START},
+                  {"PART_STOP", SPKI_GPU_PART_STOP},
+                  {"PART_FIRST", SPKI_GPU_PART_FIRST},
+                  {"PART_COUNT", SPKI_GPU_PART_COUNT},
+                  {"PART_POS", SPKI_GPU_PART_POS},
+                  {"PART_NEG", SPKI_GPU_PART_NEG},
+                  {"PART_OWN", SPKI_GPU_PART_OWN},
+                  {"PART_STREAM", SPKI_GPU_PART_STREAM},
+                  {"PART_VALUE", SPKI_GPU_PART_VALUE},
+                  {"PART_TABLE", SPKI_GPU_PART_TABLE},
+                  {"PART_NOISE", SPKI_GPU_PART_NOISE},
+                  {"PART_SD", SPKI_GPU_PART_SD},
+                  {"PART_SIZE", SPKI_GPU_PART_SIZE},
+                  {"BLOCK_POP", SPKI_GPU_BLOCK_POP},
+                  {"BLOCK_FIRST", SPKI_GPU_BLOCK_FIRST},
+                  {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
+                  {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
+                  {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
+                  {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
+                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
+                  {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
+                  {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
+                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
+                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
+                  {"LIST_IDS", SPKI_GPU_LIST_IDS},
+                  {"TEAM", SPKI_GPU_TEAM},
+                  {"STREAM_INPUT", SPKI_STREAM_INPUT},
+                  {"STREAM_STORAGE", SPKI_STREAM_STORAGE}};
+    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
+        spki_gpu_define(s, number[k].name, number[k].value);
+    }
+}
+
+/* A name that a model uses and the language does not leave free. */
+SPKI_FN void spki_gpu_names(spki_gpu_source *s, const char *const *keywords, bool begin)
+{
+    for (; *keywords; keywords++) {
+        if (begin) {
+            spki_gpu_say(s, "#define %s spki_name_%s\n", *keywords, *keywords);
+        } else {
+            spki_gpu_say(s, "#undef %s\n", *keywords);
+        }
+    }
+}
+
+/* The whole program. False: no memory. */
+SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
+                                   const spki_gpu_choice *c, const spki_gpu_variant *variant,
+                                   uint32_t variants)
+{
+    uint64_t bits;
+    memcpy(&bits, &c->dt, sizeof bits);
+    s->line = 1;
+    spki_gpu_head(s, api, c);
+    spki_gpu_numbers(s);
+    spki_gpu_paste(s, spki_gpu_text_engine);
+    spki_gpu_names(s, api->keywords, true);
+    for (uint32_t k = 0; k < variants; k++) {
+        spki_gpu_variant_text(s, &variant[k], k, c->half);
+    }
+    spki_gpu_names(s, api->keywords, false);
+    spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);
+    for (uint32_t k = 0; k < variants; k++) {
+        spki_gpu_say(s, " \\\n    case %u: spki_block_%u(e, run, block, SPKI_DT); break;", k, k);
+    }
+    spki_gpu_say(s, "\n");
+    spki_gpu_paste(s, spki_gpu_text_kernels);
+    if (api->together) {
+        spki_gpu_paste(s, spki_gpu_text_batch);
+    }
+    spki_gpu_put(s, "", 1);
+    return !s->text.failed && !s->lines.failed;
+}
+
+SPKI_FN void spki_gpu_source_free(spki_gpu_source *s)
+{
+    spki_gpu_forget(&s->text);
+    spki_gpu_forget(&s->lines);
+}
+
+/* The statement that the first complaint of a compiler is about, or NULL: a line with "error" and a
+   place, as ":LINE:COLUMN:" or "(LINE):". `what` gets the compiler's words. */
+SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const char *log,
+                                             const char **what, int *what_size)
+{
+    const spki_gpu_line *line = (const spki_gpu_line *)(const void *)s->lines.data;
+    const size_t lines = s->lines.used / sizeof *line;
+    for (const char *p = strstr(log, "error"); p; p = strstr(p + 1, "error")) {
+        const char *start = p;
+        while (start > log && start[-1] != '\n') {
+            start--;
+        }
+        for (const char *q = start; *q && *q != '\n'; q++) {
+            char *end;
+            if (*q != ':' && *q != '(') {
+                continue;
+            }
+            const unsigned long at = strtoul(q + 1, &end, 10);
+            const bool place = end != q + 1 && *end == (*q == '(' ? ')' : ':');
+            const char *words = place ? end + 1 + strspn(end + 1, "0123456789: ") : end;
+            for (size_t k = 0; place && k < lines; k++) {
+                if (line[k].line == at) {
+                    *what = words;
+                    *what_size = (int)strcspn(words, "\n");
+                    return &line[k];
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ---- >>gpu-layout: a built network as the buffers of one device ---- */
+
+/* Consecutive tiles whose words lie in one block of device memory. */
+typedef struct spki_gpu_segment {
+    uint32_t tile, tiles; /* counted from the device's first */
+    uint64_t words;
+    spki_gpu_block block;
+} spki_gpu_segment;
+
+/* The lanes of a population that a device has. */
+typedef struct spki_gpu_range {
+    uint32_t lo, hi;   /* multiples of 64; equal: none */
+    uint64_t record;   /* of desc */
+    uint64_t state;    /* first element of its states: (hi - lo) elements each, in turn */
+} spki_gpu_range;
+
+/* A recorder of states, as one device sees it. */
+typedef struct spki_gpu_sample {
+    spk_rec rec;
+    uint32_t first, count; /* of the index */
+    uint64_t out;          /* first element of its rows in the buffer */
+} spki_gpu_sample;
+
+/* What one device has of a network. */
+typedef struct spki_gpu_part {
+    spki_gpu gpu;
+    uint32_t tile, tiles;          /* of the network's */
+    uint32_t group, groups;        /* of 64 lanes */
+    uint64_t slots, states;        /* accumulators of a step; elements of state */
+    uint32_t blocks, ring, parts;  /* ring: steps of accumulators; parts: of a compaction */
+    spki_gpu_range *range;         /* one a population */
+    spki_gpu_segment *segment;
+    uint32_t segments;
+    void *program;
+    uint64_t program_hash;
+    spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
+        tile_at, list[2], lanes, index, sample[2];
+    uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
+    bool own;                    /* each with a tile's accumulators in shared memory */
+    spki_gpu_block share, found, meet;
+    uint32_t *read_list[2];        /* where lists arrive */
+    uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
+    spki_gpu_ticket ticket[2], sampled[2];
+    char *read_sample[2], *read_state;
+    uint64_t *read_history;
+    size_t sample_bytes, sample_room, index_room;
+    spki_gpu_sample *samples;
+    uint32_t *sampled_at;          /* by element of the index: column of the recorder's row */
+} spki_gpu_part;
+
+/* What is made on the host and then uploaded. */
+typedef struct spki_gpu_draft {
+    spki_gpu_bytes desc, value, table, block, variant;
+} spki_gpu_draft;
+
+SPKI_FN void spki_gpu_draft_free(spki_gpu_draft *d)
+{
+    spki_gpu_forget(&d->desc);
+    spki_gpu_forget(&d->value);
+    spki_gpu_forget(&d->table);
+    spki_gpu_forget(&d->block);
+    spki_gpu_forget(&d->variant);
+}
+
+SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* -- geometry: what follows from the tiles alone -- */
+
+SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
+{
+    uint32_t low = UINT32_MAX, high = 0;
+    uint64_t state = 0;
+    memset(part->range, 0, net->populations * sizeof *part->range);
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        for (uint32_t p = 0; p < net->tile[t].pieces; p++) {
+            const spki_piece *piece = &net->tile[t].piece[p];
+            const uint32_t lane = net->population[piece->population].lane / SPKI_GROUP;
+            spki_gpu_range *range = &part->range[piece->population];
+            range->lo = range->hi ? SPKI_MIN(range->lo, piece->first) : piece->first;
+            range->hi = piece->first + spki_gpu_up(piece->count, SPKI_GROUP);
+            low = SPKI_MIN(low, lane + range->lo / SPKI_GROUP);
+            high = SPKI_MAX(high, lane + range->hi / SPKI_GROUP);
+        }
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        part->range[p].state = state;
+        state += (uint64_t)(part->range[p].hi - part->range[p].lo) *
+                 net->population[p].model->state_count;
+    }
+    part->group = low == UINT32_MAX ? 0 : low;
+    part->groups = low == UINT32_MAX ? 0 : high - low;
+    part->states = state;
+}
+
+SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
+{
+    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+}
+
+SPKI_FN void spki_gpu_geometry(const spk_net *net, spki_gpu_part *part)
+{
+    const bool few = part->gpu.lanes > 1;
+    spki_gpu_ranges(net, part);
+    part->slots = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        part->slots += spki_gpu_tile_slots(&net->tile[t]);
+    }
+    part->ring = SPKI_MAX(SPKI_MAX(net->max_delay, net->slice_max), 1u);
+    part->parts = part->groups < 8192 ? 1
+                                      : SPKI_MIN(part->groups / (few ? 4096 : 2048),
+                                                 SPKI_MAX(part->gpu.units, 1u) * 8);
+    part->list_words =
+        SPKI_GPU_LIST_IDS + (uint64_t)SPKI_MAX(part->groups, 1u) * SPKI_GROUP * net->batch_max;
+}
+
+/* Cuts the tiles into segments; `segment` NULL only counts. */
+SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
+                              spki_gpu_segment *segment)
+{
+    uint32_t n = 0;
+    uint64_t words = 0;
+    for (uint32_t t = 0; t < part->tiles; t++) {
+        const uint64_t more = net->tile[part->tile + t].words_used;
+        if (n == 0 || (words + more) * 4 > part->gpu.largest) {
+            n++;
+            words = 0;
+            if (segment) {
+                segment[n - 1].tile = t;
+                segment[n - 1].tiles = 0;
+            }
+        }
+        words += more;
+        if (segment) {
+            segment[n - 1].tiles++;
+            segment[n - 1].words = words;
+        }
+    }
+    return n;
+}
+
+/* Bytes that the device will need for the network, and the largest block among them. */
+SPKI_FN uint64_t spki_gpu_need(const spk_net *net, const spki_gpu_part *part, uint64_t *largest)
+{
+    const uint64_t acc = part->ring * part->slots * (net->accumulator_bits / 8);
+    const uint64_t rows = (uint64_t)part->tiles * net->neurons * 4;
+    const uint64_t history = (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8;
+    const uint64_t state = part->states * net->state_size, list = part->list_words * 4;
+    uint64_t sum = acc + rows + history + state + 2 * list + (uint64_t)part->groups * 4, most = 0;
+    most = SPKI_MAX(SPKI_MAX(acc, rows), SPKI_MAX(SPKI_MAX(history, state), list));
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        sum += net->tile[t].words_used * 4;
+        most = SPKI_MAX(most, (uint64_t)net->tile[t].words_used * 4);
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const uint32_t reals = pop->model->param_count + pop->model->derived_count;
+        for (uint32_t k = 0; k < reals; k++) {
+            sum += pop->real_mask[k] ? (part->range[p].hi - part->range[p].lo) * net->real_size : 0;
+        }
+    }
+    *largest = most;
+    return sum;
+}
+
+/* Refuses what the device cannot hold, before anything is allocated. */
+SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, const spki_gpu_part *part)
+{
+    const spki_gpu *gpu = &part->gpu;
+    uint64_t largest;
+    const uint64_t need = spki_gpu_need(net, part, &largest);
+    if (need > gpu->memory) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
+                         "may be used",
+                         gpu->api->name, gpu->name, (spki_llu)need,
+                         (spki_llu)(need - gpu->memory), (spki_llu)gpu->memory);
+    }
+    if (largest > gpu->largest) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
+                         "device's largest, %llu",
+                         gpu->api->name, gpu->name, (spki_llu)largest,
+                         (spki_llu)(largest - gpu->largest), (spki_llu)gpu->largest);
+    }
+    if (part->states > UINT32_MAX) {
+        return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
+                         gpu->api->name, gpu->name);
+    }
+    return SPK_OK;
+}
+
+/* -- records -- */
+
+/* Appends numbers in the network's precision; returns the first one's element. */
+SPKI_FN uint64_t spki_gpu_values(spk_net *net, spki_gpu_draft *d, const double *x, size_t n)
+{
+    const uint64_t at = d->value.used / net->real_size;
+    char *to = (char *)spki_gpu_more(&d->value, n * net->real_size);
+    for (size_t k = 0; to && k < n; k++) {
+        spki_put_real(net, to, k, x[k]);
+    }
+    return at;
+}
+
+SPKI_FN uint64_t spki_gpu_value(spk_net *net, spki_gpu_draft *d, double x)
+{
+    return spki_gpu_values(net, d, &x, 1);
+}
+
+/* A table of a Poisson drive: base, count, common, thresholds as plain unsigned numbers. */
+SPKI_FN uint64_t spki_gpu_table(spki_gpu_draft *d, const spki_poisson_table *t)
+{
+    const uint64_t at = d->table.used / 4;
+    uint32_t *to = (uint32_t *)spki_gpu_more(&d->table, (3 + (size_t)t->count) * 4);
+    if (to) {
+        to[0] = t->base;
+        to[1] = t->count;
+        to[2] = t->common;
+    }
+    for (uint32_t k = 0; to && k < t->count; k++) {
+        to[3 + k] = (uint32_t)t->threshold[k] ^ 0x80000000u;
+    }
+    return at;
+}
+
+/* Rates, weights and receptors of each neuron of a part. */
+SPKI_FN void spki_gpu_own_poisson(spk_net *net, spki_gpu_draft *d, const spki_drive *drive,
+                                  const spki_drive_part *p, uint64_t *out)
+{
+    uint64_t *tables = (uint64_t *)spki_alloc(&net->mem, drive->tables, sizeof *tables);
+    if (!tables) {
+        d->table.failed = true;
+        return;
+    }
+    for (uint32_t t = 0; t < drive->tables; t++) {
+        tables[t] = drive->table[t].threshold ? spki_gpu_table(d, &drive->table[t]) : 0;
+    }
+    out[SPKI_GPU_PART_VALUE] = d->value.used / net->real_size;
+    out[SPKI_GPU_PART_TABLE] = d->table.used / 4;
+    char *amount = (char *)spki_gpu_more(&d->value, (size_t)p->count * net->real_size);
+    uint32_t *where = (uint32_t *)spki_gpu_more(&d->table, (size_t)p->count * 8);
+    for (uint32_t k = 0; amount && where && k < p->count; k++) {
+        const uint32_t index = p->index + k;
+        const double w = spki_param_at(&drive->value, index);
+        spki_put_real(net, amount, k, p->magnitude && w < 0.0 ? -w : w);
+        where[2 * k] = w < 0.0 ? p->receptor_neg : p->receptor_pos;
+        where[2 * k + 1] = (uint32_t)tables[drive->table_of ? drive->table_of[index] : 0];
+    }
+    spki_free(&net->mem, tables, drive->tables, sizeof *tables);
+}
+
+SPKI_FN void spki_gpu_drive_record(spk_net *net, spki_gpu_draft *d, const spki_drive_part *p,
+                                   uint64_t *out)
+{
+    const spki_drive *drive = &net->drive[p->drive];
+    const double w = drive->value.uniform;
+    out[SPKI_GPU_PART_KIND] = drive->kind == SPKI_DRIVE_CURRENT;
+    out[SPKI_GPU_PART_START] = drive->start;
+    out[SPKI_GPU_PART_STOP] = drive->stop;
+    out[SPKI_GPU_PART_FIRST] = p->first;
+    out[SPKI_GPU_PART_COUNT] = p->count;
+    out[SPKI_GPU_PART_POS] = p->receptor_pos;
+    out[SPKI_GPU_PART_NEG] = p->receptor_neg;
+    out[SPKI_GPU_PART_STREAM] = SPKI_STREAM_DRIVE | p->drive;
+    if (drive->kind == SPKI_DRIVE_POISSON) {
+        out[SPKI_GPU_PART_OWN] = drive->value.each || drive->table_of;
+        if (out[SPKI_GPU_PART_OWN]) {
+            spki_gpu_own_poisson(net, d, drive, p, out);
+            return;
+        }
+        out[SPKI_GPU_PART_POS] = w < 0.0 ? p->receptor_neg : p->receptor_pos;
+        out[SPKI_GPU_PART_VALUE] = spki_gpu_value(net, d, p->magnitude && w < 0.0 ? -w : w);
+        out[SPKI_GPU_PART_TABLE] = spki_gpu_table(d, &drive->table[0]);
+        return;
+    }
+    out[SPKI_GPU_PART_OWN] = drive->value.each != NULL;
+    out[SPKI_GPU_PART_VALUE] = d->value.used / net->real_size;
+    if (drive->value.each) { /* vectors may begin and end outside: 64 to spare on both sides */
+        (void)spki_gpu_more(&d->value, 64 * net->real_size);
+        (void)spki_gpu_values(net, d, drive->value.each + p->index, p->count);
+        (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    } else {
+        (void)spki_gpu_value(net, d, w);
+    }
+    if (drive->noise_sd > 0.0) {
+        out[SPKI_GPU_PART_NOISE] = drive->noise_steps;
+        out[SPKI_GPU_PART_SD] = spki_gpu_value(net, d, drive->noise_sd);
+    }
+}
+
+/* The number of the variant that a population needs. */
+SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, spki_gpu_draft *d)
+{
+    spki_gpu_variant want;
+    const uint32_t reals = pop->model->param_count + pop->model->derived_count;
+    memset(&want, 0, sizeof want);
+    want.model = pop->model;
+    for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
+        want.varied[k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
+    }
+    const uint32_t n = (uint32_t)(d->variant.used / sizeof want);
+    for (uint32_t k = 0; k < n; k++) {
+        if (memcmp(d->variant.data + k * sizeof want, &want, sizeof want) == 0) {
+            return k;
+        }
+    }
+    void *to = spki_gpu_more(&d->variant, sizeof want);
+    if (to) {
+        memcpy(to, &want, sizeof want);
+    }
+    return n;
+}
+
+/* The record of one population. Offsets count from lane 0, which the device may not have. */
+SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t population,
+                                 spki_gpu_draft *d)
+{
+    const spki_population *pop = &net->population[population];
+    const spk_model m = pop->model;
+    spki_gpu_range *range = &part->range[population];
+    const uint32_t reals = m->param_count + m->derived_count;
+    const size_t lanes = range->hi - range->lo, words = SPKI_GPU_POP_LISTS + m->state_count + reals;
+    const size_t record = d->desc.used / 8;
+    uint64_t *out = (uint64_t *)spki_alloc(&net->mem, words, 8);
+    if (!out || !spki_gpu_more(&d->desc, (words + (size_t)pop->parts * SPKI_GPU_PART_SIZE) * 8)) {
+        d->desc.failed = true;
+        spki_free(&net->mem, out, words, 8);
+        return;
+    }
+    range->record = record;
+    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(pop, d);
+    out[SPKI_GPU_POP_TAG] = (uint64_t)population << 16;
+    out[SPKI_GPU_POP_GROUP] = pop->lane / SPKI_GROUP;
+    out[SPKI_GPU_POP_COUNT] = pop->count;
+    out[SPKI_GPU_POP_PART] = record + words;
+    out[SPKI_GPU_POP_PARTS] = pop->parts;
+    out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
+    for (uint32_t r = 0; r < 8; r++) {
+        out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
+    }
+    for (uint32_t s = 0; s < m->state_count; s++) {
+        out[SPKI_GPU_POP_LISTS + s] = range->state + s * (uint64_t)lanes - range->lo;
+    }
+    for (uint32_t k = 0; k < reals; k++) {
+        const bool varied = pop->real_mask[k] != 0;
+        const size_t n = varied ? lanes : 1, first = varied ? range->lo : 0;
+        out[SPKI_GPU_POP_LISTS + m->state_count + k] = d->value.used / net->real_size - first;
+        void *to = spki_gpu_more(&d->value, n * net->real_size);
+        if (to) {
+            memcpy(to, pop->real[k] + first * net->real_size, n * net->real_size);
+        }
+    }
+    memcpy(d->desc.data + record * 8, out, words * 8);
+    spki_free(&net->mem, out, words, 8);
+    for (uint32_t k = 0; k < pop->parts; k++) {
+        uint64_t drive[SPKI_GPU_PART_SIZE] = {0};
+        spki_gpu_drive_record(net, d, &net->part[pop->part + k], drive);
+        memcpy(d->desc.data + (record + words + (size_t)k * SPKI_GPU_PART_SIZE) * 8, drive,
+               sizeof drive);
+    }
+}
+
+/* Blocks of neurons: each of one population and one tile. */
+SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
+{
+    const uint32_t most =
+        part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    uint64_t acc = 0;
+    part->blocks = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            const spki_piece *piece = &tile->piece[p];
+            const uint32_t groups = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP;
+            for (uint32_t g = 0; g < groups; g += most) {
+                uint64_t *b = (uint64_t *)spki_gpu_more(&d->block, SPKI_GPU_BLOCK_SIZE * 8);
+                if (!b) {
+                    return;
+                }
+                b[SPKI_GPU_BLOCK_POP] = part->range[piece->population].record;
+                b[SPKI_GPU_BLOCK_FIRST] = piece->first / SPKI_GROUP + g;
+                b[SPKI_GPU_BLOCK_COUNT] = SPKI_MIN(most, groups - g);
+                b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
+                b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
+                part->blocks++;
+            }
+        }
+        acc += spki_gpu_tile_slots(tile);
+    }
+}
+
+/* Everything that is described by records. False: no memory. */
+SPKI_FN bool spki_gpu_draft_make(spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
+{
+    memset(d, 0, sizeof *d);
+    d->desc.mem = d->value.mem = d->table.mem = d->block.mem = d->variant.mem = &net->mem;
+    (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    (void)spki_gpu_more(&d->table, 64);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        if (part->range[p].hi) {
+            spki_gpu_pop_record(net, part, p, d);
+        }
+    }
+    spki_gpu_block_records(net, part, d);
+    (void)spki_gpu_more(&d->value, 64 * net->real_size);
+    return !(d->desc.failed || d->value.failed || d->table.failed || d->block.failed ||
+             d->variant.failed);
+}
+
+/* ---- >>gpu-state: moving states, parameters, weights and what the host injects ---- */
+
+/* A network on its devices. */
+typedef struct spki_gpu_net {
+    spk_backend base;
+    spki_mem mem; /* for what exists before a network does */
+    spki_gpu_part *part;
+    uint32_t parts;
+    uint32_t *outdegree; /* synapses of each source */
+    uint32_t *merged;       /* several devices: the list of a slice, from all */
+    uint64_t merged_words;
+    spki_gpu_block *exchange; /* and on each device */
+    uint64_t *told_step;    /* of spike lists and injected spikes: (step, lane), in order */
+    uint32_t *told_lane;
+    size_t told, told_room, told_next;
+    uint32_t samples, sample_slots, seen_recorders;
+    double sync_s, last_sync; /* what a sync takes, and when the last one was */
+} spki_gpu_net;
+
+/* An error of a device, as the network's. */
+SPKI_FN spk_result spki_gpu_failed(spk_net *net, const spki_gpu *gpu, spk_result code)
+{
+    return spki_fail(net, code, "%s \"%s\": %s", gpu->api->name, gpu->name, gpu->why);
+}
+
+/* Growing a device block and filling it from the host. */
+SPKI_FN spk_result spki_gpu_fill(spk_net *net, spki_gpu *gpu, spki_gpu_block *block,
+                                 const void *data, uint64_t bytes)
+{
+    spk_result result = spki_gpu_reserve(gpu, bytes, block);
+    if (result == SPK_OK && bytes) {
+        result = gpu->api->write(gpu, block->mem, 0, data, (size_t)bytes);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+SPKI_FN spk_result spki_gpu_fill_bytes(spk_net *net, spki_gpu *gpu, spki_gpu_block *block,
+                                       const spki_gpu_bytes *data)
+{
+    return spki_gpu_fill(net, gpu, block, data->data, data->used);
+}
+
+/* A block of zeros. */
+SPKI_FN spk_result spki_gpu_blank(spk_net *net, spki_gpu *gpu, spki_gpu_block *block,
+                                  uint64_t bytes)
+{
+    spk_result result = spki_gpu_reserve(gpu, bytes, block);
+    if (result == SPK_OK) {
+        result = gpu->api->zero(gpu, block->mem, 0, block->bytes);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* -- the program -- */
+
+SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
+{
+    spki_gpu_choice c;
+    memset(&c, 0, sizeof c);
+    c.is_double = net->desc.precision == SPK_FLOAT64;
+    c.half = net->desc.precision == SPK_FLOAT16;
+    c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
+    c.wide = net->accumulator_bits == 64;
+    c.wide_weights = net->desc.weight_bits == 32;
+    c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
+    c.dt = net->desc.dt_ms;
+    return c;
+}
+
+SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_gpu_source *s,
+                                  spk_result result, const char *log)
+{
+    const char *what = log;
+    int size = (int)SPKI_MIN(strcspn(log, "\n"), (size_t)200);
+    const spki_gpu_line *line = spki_gpu_blamed(s, log, &what, &size);
+    if (result != SPK_ERR_COMPILE) {
+        return spki_gpu_failed(net, gpu, result);
+    }
+    if (line) {
+        return spki_fail(net, result, "model \"%.60s\": the compiler of %s \"%.60s\" refuses "
+                         "\"%.*s\": %.*s",
+                         line->model->name, gpu->api->name, gpu->name,
+                         (int)SPKI_MIN(line->size, 160u), line->statement, SPKI_MIN(size, 160),
+                         what);
+    }
+    return spki_fail(net, result, "the compiler of %s \"%.60s\" says: %.*s", gpu->api->name,
+                     gpu->name, SPKI_MIN(size, 300), what);
+}
+
+/* Compiles the program that the draft asks for, unless it is the one at hand. */
+SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
+                                         const spki_gpu_draft *d)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_gpu_choice c = spki_gpu_choose(net, gpu);
+    spki_gpu_source s;
+    char *log = (char *)spki_alloc(&net->mem, 65536, 1);
+    memset(&s, 0, sizeof s);
+    s.text.mem = s.lines.mem = &net->mem;
+    spk_result result = SPK_OK;
+    if (!log || !spki_gpu_program_text(&s, gpu->api, &c,
+                                       (const spki_gpu_variant *)(const void *)d->variant.data,
+                                       (uint32_t)(d->variant.used / sizeof(spki_gpu_variant)))) {
+        result = spki_no_memory(net, "a program");
+    }
+    const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
+    if (result == SPK_OK && (!part->program || part->program_hash != hash)) {
+        void *program = NULL;
+        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
+        if (result != SPK_OK) {
+            result = spki_gpu_blame(net, gpu, &s, result, log);
+        } else {
+            if (part->program) {
+                gpu->api->release(gpu, part->program);
+            }
+            part->program = program;
+            part->program_hash = hash;
+        }
+    }
+    spki_gpu_source_free(&s);
+    spki_free(&net->mem, log, 65536, 1);
+    return result;
+}
+
+/* -- what the host injects: numbers per neuron -- */
+
+/* Appends lanes [lo, hi) of `each`; returns 1 + the element of lane 0. */
+SPKI_FN uint64_t spki_gpu_told_lanes(spk_net *net, spki_gpu_bytes *told, const double *each,
+                                     uint32_t count, const spki_gpu_range *range)
+{
+    const uint64_t at = told->used / net->real_size;
+    char *to = (char *)spki_gpu_more(told, (size_t)(range->hi - range->lo) * net->real_size);
+    for (uint32_t k = range->lo; to && k < SPKI_MIN(range->hi, count); k++) {
+        spki_put_real(net, to, k - range->lo, each[k]);
+    }
+    return 1 + at - range->lo;
+}
+
+/* Uploads injected inputs and currents, and where they lie into the drafted records. */
+SPKI_FN spk_result spki_gpu_push_told(spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
+{
+    spki_gpu_bytes told;
+    memset(&told, 0, sizeof told);
+    told.mem = &net->mem;
+    /* element 0 is never lane 0 of anything: 64 in front keep the offsets above 0 */
+    (void)spki_gpu_more(&told, 64 * net->real_size);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const spki_gpu_range *range = &part->range[p];
+        uint64_t *out = (uint64_t *)(void *)d->desc.data + range->record;
+        if (!range->hi) {
+            continue;
+        }
+        for (uint32_t r = 0; r < 8; r++) {
+            out[SPKI_GPU_POP_AMOUNT + r] =
+                pop->has_amount && pop->amount[r]
+                    ? spki_gpu_told_lanes(net, &told, pop->amount[r], pop->count, range)
+                    : 0;
+        }
+        out[SPKI_GPU_POP_CURRENT] =
+            pop->current ? spki_gpu_told_lanes(net, &told, pop->current, pop->count, range) : 0;
+    }
+    const spk_result result = told.failed
+                                  ? spki_no_memory(net, "injected input")
+                                  : spki_gpu_fill_bytes(net, &part->gpu, &part->told, &told);
+    spki_gpu_forget(&told);
+    return result;
+}
+
+/* Everything that records describe, and the program for it. */
+SPKI_FN spk_result spki_gpu_push_records(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_draft d;
+    spk_result result = SPK_OK;
+    if (!spki_gpu_draft_make(net, part, &d)) {
+        result = spki_no_memory(net, "the records of a device");
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_make_program(net, part, &d);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_told(net, part, &d);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->desc, &d.desc);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->value, &d.value);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->table, &d.table);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->block, &d.block);
+    }
+    spki_gpu_draft_free(&d);
+    return result;
+}
+
+/* -- states and history -- */
+
+SPKI_FN spk_result spki_gpu_push_states(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = spki_gpu_reserve(gpu, part->states * net->state_size, &part->state);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const spki_gpu_range *range = &part->range[p];
+        const size_t lanes = range->hi - range->lo;
+        for (uint32_t s = 0; lanes && s < pop->model->state_count && result == SPK_OK; s++) {
+            result = gpu->api->write(gpu, part->state.mem,
+                                     (range->state + s * (uint64_t)lanes) * net->state_size,
+                                     pop->state[s] + (size_t)range->lo * net->state_size,
+                                     lanes * net->state_size);
+        }
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+SPKI_FN size_t spki_gpu_history_bytes(const spk_net *net)
+{
+    return (size_t)net->ring * (net->lanes / SPKI_GROUP) * 8;
+}
+
+/* Reads all first, then changes the host's copy, so that a failure leaves it whole. */
+SPKI_FN spk_result spki_gpu_pull_part(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = SPK_OK;
+    if (part->states) {
+        result = gpu->api->read(gpu, part->state.mem, 0, part->read_state,
+                                (size_t)part->states * net->state_size, NULL);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, part->history.mem, 0, part->read_history,
+                                spki_gpu_history_bytes(net), NULL);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+SPKI_FN void spki_gpu_take_part(spk_net *net, const spki_gpu_part *part)
+{
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const spki_gpu_range *range = &part->range[p];
+        const size_t lanes = range->hi - range->lo;
+        for (uint32_t s = 0; lanes && s < pop->model->state_count; s++) {
+            memcpy(pop->state[s] + (size_t)range->lo * net->state_size,
+                   part->read_state + (range->state + s * (uint64_t)lanes) * net->state_size,
+                   lanes * net->state_size);
+        }
+    }
+    const size_t row = net->lanes / SPKI_GROUP;
+    for (uint32_t k = 0; k < net->ring; k++) {
+        memcpy(net->history + k * row + part->group, part->read_history + k * row + part->group,
+               part->groups * sizeof(uint64_t));
+    }
+}
+
+SPKI_FN spk_result spki_gpu_pull(spk_backend *backend, spk_net *net)
+{
+    spki_gpu_net *g = (spki_gpu_net *)backend;
+    spk_result result = SPK_OK;
+    const double start = spk_clock_seconds();
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_pull_part(net, &g->part[k]);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_take_part(net, &g->part[k]);
+    }
+    g->last_sync = spk_clock_seconds();
+    g->sync_s = g->last_sync - start;
+    return result;
+}
+
+/* -- weights, and what is on its way -- */
+
+SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        spki_gpu_segment *segment = &part->segment[k];
+        uint64_t at = 0;
+        result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
+        for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
+            const spki_tile *tile = &net->tile[part->tile + segment->tile + t];
+            result = gpu->api->write(gpu, segment->block.mem, at, tile->words,
+                                     tile->words_used * 4);
+            at += (uint64_t)tile->words_used * 4;
+        }
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* When profiling: waits for what is under way, and says since when it was. */
+SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, double *sum)
+{
+    spk_result result = SPK_OK;
+    if (net->profile) {
+        result = gpu->api->finish(gpu);
+        const double now = spk_clock_seconds();
+        if (sum) {
+            *sum += now - *since;
+        }
+        *since = now;
+    }
+    return result;
+}
+
+/* Delivers the spikes of a list that begins at `at` and covers `steps` steps, the first of which
+   has its arrivals `age` steps ahead of `pos`. */
+SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spki_gpu_block *list,
+                                    uint32_t at, uint32_t steps, uint32_t pos, uint32_t age)
+{
+    spki_gpu *gpu = &part->gpu;
+    const bool owned = spki_gpu_choose(net, gpu).owned;
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        const spki_gpu_segment *segment = &part->segment[k];
+        const spki_gpu_arg arg[] = {spki_gpu_memory(list),
+                                    spki_gpu_memory(&part->tile_at),
+                                    spki_gpu_memory(&part->rows),
+                                    spki_gpu_memory(&segment->block),
+                                    spki_gpu_memory(&part->acc),
+                                    spki_gpu_u64(part->slots),
+                                    spki_gpu_u32(at),
+                                    spki_gpu_u32(steps),
+                                    spki_gpu_u32(pos),
+                                    spki_gpu_u32(part->ring),
+                                    spki_gpu_u32(age),
+                                    spki_gpu_u32(segment->tile),
+                                    spki_gpu_u32(segment->tiles)};
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
+                                  owned ? segment->tiles : SPKI_MAX(gpu->units, 1u) * 8,
+                                  owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
+                                  sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* The ids of all spikes of one step, from the host's history. */
+SPKI_FN uint32_t spki_gpu_recall(const spk_net *net, uint64_t step, uint32_t *ids)
+{
+    const uint64_t *row =
+        net->history + (size_t)(step & (net->ring - 1)) * (net->lanes / SPKI_GROUP);
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const uint64_t *words = row + pop->lane / SPKI_GROUP;
+        for (uint32_t k = 0; k < pop->lanes / SPKI_GROUP; k++) {
+            for (uint64_t w = words[k]; w; w &= w - 1) {
+                ids[n++] = pop->first + k * SPKI_GROUP + (uint32_t)__builtin_ctzll(w);
+            }
+        }
+    }
+    return n;
+}
+
+/* Fills the accumulators anew with all that is on its way, from a host's copy that stands where the
+   device does. */
+SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
+{
+    const size_t words = SPKI_GPU_LIST_IDS + (size_t)net->neurons;
+    uint32_t *list = (uint32_t *)spki_alloc(&net->mem, words, 4);
+    spk_result result = list ? SPK_OK : spki_no_memory(net, "spikes on their way");
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        spki_gpu *gpu = &part->gpu;
+        spki_gpu_block block = {NULL, 0};
+        const uint32_t pos = (uint32_t)(net->step % part->ring);
+        result = spki_gpu_blank(net, gpu, &part->acc,
+                                part->ring * part->slots * (net->accumulator_bits / 8));
+        if (result == SPK_OK && net->step) {
+            result = spki_gpu_alloc(gpu, words * 4, &block);
+            result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        }
+        for (uint64_t age = 1; age <= net->max_delay && age <= net->step && result == SPK_OK;
+             age++) {
+            const uint32_t n =
+                spki_gpu_recall(net, net->step - age, list + SPKI_GPU_LIST_IDS);
+            list[1] = n;
+            if (!n) {
+                continue;
+            }
+            result = gpu->api->write(gpu, block.mem, 0, list, (SPKI_GPU_LIST_IDS + (size_t)n) * 4);
+            result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+            if (result == SPK_OK) {
+                result = spki_gpu_deliver(net, part, &block, 0, 1, pos, (uint32_t)age);
+            }
+        }
+        if (block.mem && result == SPK_OK) {
+            result = gpu->api->finish(gpu);
+            result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        }
+        spki_gpu_free(gpu, &block);
+    }
+    spki_free(&net->mem, list, words, 4);
+    return result;
+}
+
+/* ---- >>gpu-batch: whole batches in one launch, where groups of items can meet ----
+   What a launch for each slice costs is more than most slices do. So the groups of items stay, and
+   meet after each slice (>>kernel-batch). Where a tile's accumulators fit into the shared memory of
+   one group, and the tiles are no more than the groups that can run at once, each group has a tile
+   of its own; else all deliver to all. A slice in which the host tells spikes is launched as ever,
+   and so is everything when a network is profiled. */
+
+/* Bytes of shared memory that the largest tile's accumulators take. */
+SPKI_FN uint64_t spki_gpu_tile_bytes(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t most = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+    }
+    return most * part->ring * (net->accumulator_bits / 8);
+}
+
+/* What each group of items has: its first block of neurons, and that block's first group of 64;
+   one pair more than there are groups of items. */
+SPKI_FN void spki_gpu_shares(const spk_net *net, const spki_gpu_part *part, uint32_t *share)
+{
+    const uint32_t most = part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    uint32_t block = 0, lane_group = 0, to = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (; part->own && to <= t - part->tile; to++) {
+            share[2 * to] = block;
+            share[2 * to + 1] = lane_group;
+        }
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            const uint32_t groups = (tile->piece[p].count + SPKI_GROUP - 1) / SPKI_GROUP;
+            for (uint32_t g = 0; g < groups; g += most, block++) {
+                for (; !part->own && (uint64_t)block * part->together >=
+                                         (uint64_t)to * part->blocks; to++) {
+                    share[2 * to] = block;
+                    share[2 * to + 1] = lane_group;
+                }
+                lane_group += SPKI_MIN(most, groups - g);
+            }
+        }
+    }
+    for (; to <= part->together; to++) {
+        share[2 * to] = block;
+        share[2 * to + 1] = lane_group;
+    }
+}
+
+/* How many items share a bucket of a row: rows of few synapses have buckets of one or two. */
+SPKI_FN uint32_t spki_gpu_team(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t synapses = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        synapses += net->tile[t].synapses;
+    }
+    const uint64_t rows = SPKI_MAX((uint64_t)net->neurons * part->tiles, (uint64_t)1);
+    const uint64_t delays = (uint64_t)net->max_delay - net->min_delay + 1;
+    const uint64_t each = synapses / rows / SPKI_MAX(delays, (uint64_t)1);
+    uint32_t team = 1;
+    while (team < 32 && team < each) {
+        team *= 2;
+    }
+    return team;
+}
+
+/* Chooses the way and makes what it needs; leaves part->together 0 where batches cannot run so. */
+SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_gpu_api *api = gpu->api;
+    const uint64_t bytes = spki_gpu_tile_bytes(net, part);
+    part->together = 0;
+    part->own = false;
+    if (!api->together || part->segments != 1 || part->blocks == 0) {
+        return SPK_OK;
+    }
+    uint32_t room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, bytes);
+    if (part->tiles <= room && part->tiles <= SPKI_GPU_BATCH_GROUPS) {
+        part->together = part->tiles;
+        part->own = true;
+    } else {
+        room = api->room(gpu, part->program, SPKI_GPU_BATCH_ALL, 0);
+        part->together = SPKI_MIN(room, SPKI_GPU_BATCH_GROUPS);
+    }
+    if (!part->together) {
+        return SPK_OK;
+    }
+    const size_t words = 2 * ((size_t)part->together + 1);
+    const uint64_t found = 2 * ((uint64_t)part->together * 32 +
+                                (uint64_t)part->groups * SPKI_GROUP * net->slice_max);
+    uint32_t *share = (uint32_t *)spki_alloc(&net->mem, words, 4);
+    if (!share) {
+        return spki_no_memory(net, "a device's shares");
+    }
+    spki_gpu_shares(net, part, share);
+    spk_result result = spki_gpu_fill(net, gpu, &part->share, share, (uint64_t)words * 4);
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->found, found * 4);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->meet, 64);
+    }
+    spki_free(&net->mem, share, words, 4);
+    return result;
+}
+
+/* How many steps from `first` on, before `end`, can go in one launch; 0: a slice as ever. */
+SPKI_FN uint32_t spki_gpu_batch_steps(const spk_net *net, const spki_gpu_net *g, uint64_t first,
+                                      uint64_t end)
+{
+    const spki_gpu_part *part = &g->part[0];
+    const uint64_t told = g->told_next < g->told ? g->told_step[g->told_next] : end;
+    if (g->parts != 1 || !part->together || net->profile || told <= first) {
+        return 0;
+    }
+    return (uint32_t)(SPKI_MIN(end, told) - first);
+}
+
+SPKI_FN spk_result spki_gpu_launch_batch(spk_net *net, spki_gpu_part *part,
+                                         const spki_gpu_block *list, uint64_t first,
+                                         uint32_t steps, uint32_t at, bool amounts)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&part->desc),
+                                spki_gpu_memory(&part->block),
+                                spki_gpu_memory(&part->value),
+                                spki_gpu_memory(&part->table),
+                                spki_gpu_memory(&part->told),
+                                spki_gpu_memory(&part->state),
+                                spki_gpu_memory(&part->acc),
+                                spki_gpu_memory(&part->history),
+                                spki_gpu_memory(&part->tile_at),
+                                spki_gpu_memory(&part->rows),
+                                spki_gpu_memory(&part->segment[0].block),
+                                spki_gpu_memory(&part->share),
+                                spki_gpu_memory(&part->group_id),
+                                spki_gpu_memory(&part->found),
+                                spki_gpu_memory(list),
+                                spki_gpu_memory(&part->meet),
+                                spki_gpu_u64(net->desc.seed),
+                                spki_gpu_u64(first),
+                                spki_gpu_u64(part->slots),
+                                spki_gpu_u32(steps),
+                                spki_gpu_u32(net->slice_max),
+                                spki_gpu_u32((uint32_t)(first % part->ring)),
+                                spki_gpu_u32(part->ring),
+                                spki_gpu_u32(net->ring - 1),
+                                spki_gpu_u32(net->lanes / SPKI_GROUP),
+                                spki_gpu_u32(amounts),
+                                spki_gpu_u32(at),
+                                spki_gpu_u32(part->group),
+                                spki_gpu_u32(part->groups),
+                                spki_gpu_u32(part->tiles),
+                                spki_gpu_u32(spki_gpu_team(net, part))};
+    spk_result result = gpu->api->zero(gpu, part->meet.mem, 0, 64);
+    if (result == SPK_OK) {
+        result = gpu->api->together(gpu, part->program,
+                                    part->own ? SPKI_GPU_BATCH_OWN : SPKI_GPU_BATCH_ALL,
+                                    part->together, part->own ? spki_gpu_tile_bytes(net, part) : 0,
+                                    arg, sizeof arg / sizeof arg[0]);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* ---- >>gpu-run: slices, batches, and what comes back from them ----
+   A slice is as many steps as the shortest delay allows: one update of all neurons, one
+   compaction, one delivery. A batch is the slices between two read-backs. While a batch runs the
+   host unpacks the one before and hands it to the recorders, as the CPU's engine does with
+   slices. Several devices exchange their spikes through the host after each slice. */
+
+/* -- spikes that lists and the host ask for -- */
+
+/* All told spikes from now on, sorted by step: each population's list is, so they are merged. */
+SPKI_FN spk_result spki_gpu_make_told(spk_net *net, spki_gpu_net *g)
+{
+    size_t n = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        n += pop->list.count + (pop->has_forced && pop->forced ? pop->count : 0);
+    }
+    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
+    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+    g->told = g->told_next = 0;
+    g->told_room = n;
+    g->told_step = (uint64_t *)spki_alloc(&net->mem, n, sizeof *g->told_step);
+    g->told_lane = (uint32_t *)spki_alloc(&net->mem, n, sizeof *g->told_lane);
+    size_t *at = (size_t *)spki_alloc(&net->mem, net->populations, sizeof *at);
+    if (!g->told_step || !g->told_lane || !at) {
+        spki_free(&net->mem, at, net->populations, sizeof *at);
+        return spki_no_memory(net, "told spikes");
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        for (uint32_t k = 0; pop->has_forced && pop->forced && k < pop->count; k++) {
+            if ((pop->forced[k / 64] >> (k % 64)) & 1) {
+                g->told_step[g->told] = net->step;
+                g->told_lane[g->told++] = pop->lane + k;
+            }
+        }
+        while (at[p] < pop->list.count && pop->list.step[at[p]] <= net->step) {
+            at[p]++;
+        }
+    }
+    for (;;) { /* stamps are one more than the step that finds the spike */
+        uint32_t best = UINT32_MAX;
+        for (uint32_t p = 0; p < net->populations; p++) {
+            const spki_spike_list *list = &net->population[p].list;
+            if (at[p] < list->count &&
+                (best == UINT32_MAX ||
+                 list->step[at[p]] < net->population[best].list.step[at[best]])) {
+                best = p;
+            }
+        }
+        if (best == UINT32_MAX) {
+            break;
+        }
+        const spki_population *pop = &net->population[best];
+        g->told_step[g->told] = pop->list.step[at[best]] - 1;
+        g->told_lane[g->told++] = pop->lane + pop->list.neuron[at[best]++];
+    }
+    spki_free(&net->mem, at, net->populations, sizeof *at);
+    return SPK_OK;
+}
+
+/* Each device gets those of its own lanes: told_from holds where they begin, by entry. */
+SPKI_FN spk_result spki_gpu_push_lists(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = spki_gpu_make_told(net, g);
+    uint32_t *own = (uint32_t *)spki_alloc(&net->mem, g->told, sizeof *own);
+    if (result == SPK_OK && !own) {
+        result = spki_no_memory(net, "told spikes");
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        for (size_t j = 0; j < g->told; j++) { /* what is another's falls on a lane of nobody */
+            const uint32_t group = g->told_lane[j] / SPKI_GROUP;
+            own[j] = group - part->group < part->groups ? g->told_lane[j] : UINT32_MAX;
+        }
+        result = spki_gpu_fill(net, &part->gpu, &part->lanes, own, (uint64_t)g->told * 4);
+    }
+    spki_free(&net->mem, own, g->told, sizeof *own);
+    return result;
+}
+
+/* -- recorders of states -- */
+
+/* The places of a recorder's neurons in one device's states. */
+SPKI_FN void spki_gpu_index(const spk_net *net, const spki_gpu_part *part, spk_rec rec,
+                            spki_gpu_bytes *index, spki_gpu_bytes *column)
+{
+    const spki_view *view = &net->view[rec->view];
+    for (uint32_t k = 0; k < view->size; k++) {
+        const uint32_t id = spki_view_id(view, k), p = spki_population_of(net, id);
+        const spki_population *pop = &net->population[p];
+        const spki_gpu_range *range = &part->range[p];
+        const int s = spki_find_field(pop->model->state, pop->model->state_count, rec->state);
+        const uint32_t n = id - pop->first;
+        if (s < 0 || !range->hi || n < range->lo || n >= range->hi) {
+            continue;
+        }
+        uint32_t *at = (uint32_t *)spki_gpu_more(index, 4);
+        uint32_t *to = (uint32_t *)spki_gpu_more(column, 4);
+        if (at && to) {
+            *at = (uint32_t)(range->state + (uint64_t)s * (range->hi - range->lo) + n - range->lo);
+            *to = k;
+        }
+    }
+}
+
+SPKI_FN void spki_gpu_free_samples(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+{
+    for (uint32_t k = 0; k < 2; k++) {
+        spki_free(&net->mem, part->read_sample[k], part->sample_room, 1);
+        part->read_sample[k] = NULL;
+    }
+    spki_free(&net->mem, part->samples, g->sample_slots, sizeof *part->samples);
+    spki_free(&net->mem, part->sampled_at, part->index_room, sizeof *part->sampled_at);
+    part->samples = NULL;
+    part->sampled_at = NULL;
+    part->sample_bytes = part->sample_room = part->index_room = 0;
+}
+
+SPKI_FN spk_result spki_gpu_make_samples(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_bytes index, column;
+    memset(&index, 0, sizeof index);
+    memset(&column, 0, sizeof column);
+    index.mem = column.mem = &net->mem;
+    part->samples = (spki_gpu_sample *)spki_alloc(&net->mem, g->sample_slots,
+                                                  sizeof *part->samples);
+    spk_result result = part->samples ? SPK_OK : spki_no_memory(net, "a recorder");
+    uint64_t out = 0;
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < net->recorders && result == SPK_OK; r++) {
+        if (net->recorder[r]->kind != SPK_REC_STATE) {
+            continue;
+        }
+        spki_gpu_sample *sample = &part->samples[n++];
+        sample->rec = net->recorder[r];
+        sample->first = (uint32_t)(index.used / 4);
+        spki_gpu_index(net, part, sample->rec, &index, &column);
+        sample->count = (uint32_t)(index.used / 4) - sample->first;
+        sample->out = out;
+        out += (uint64_t)sample->count * SPKI_MAX_SLICE;
+    }
+    if (result == SPK_OK && (index.failed || column.failed)) {
+        result = spki_no_memory(net, "a recorder");
+    }
+    part->sample_bytes = (size_t)out * net->state_size;
+    part->sample_room = SPKI_MAX(part->sample_bytes, (size_t)1);
+    part->index_room = column.used / 4;
+    part->sampled_at = (uint32_t *)spki_alloc(&net->mem, part->index_room, 4);
+    for (uint32_t k = 0; k < 2 && result == SPK_OK; k++) {
+        part->read_sample[k] = (char *)spki_alloc(&net->mem, part->sample_room, 1);
+        if (!part->read_sample[k] || !part->sampled_at) {
+            result = spki_no_memory(net, "a recorder");
+        } else {
+            result = spki_gpu_blank(net, gpu, &part->sample[k], part->sample_bytes);
+        }
+    }
+    if (result == SPK_OK && column.used) {
+        memcpy(part->sampled_at, column.data, column.used);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->index, &index);
+    }
+    spki_gpu_forget(&index);
+    spki_gpu_forget(&column);
+    return result;
+}
+
+/* Recorders may have been added since the last run. */
+SPKI_FN spk_result spki_gpu_find_samples(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    if (g->seen_recorders == net->recorders) {
+        return SPK_OK;
+    }
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        n += net->recorder[r]->kind == SPK_REC_STATE;
+    }
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_free_samples(net, g, &g->part[k]);
+    }
+    g->samples = g->sample_slots = n;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK && n; k++) {
+        result = spki_gpu_make_samples(net, g, &g->part[k]);
+    }
+    g->seen_recorders = result == SPK_OK ? net->recorders : 0;
+    return result;
+}
+
+/* The first step at or after `step`, before `end`, whose end some recorder samples; or the last. */
+SPKI_FN uint64_t spki_gpu_next_sample(const spk_net *net, uint64_t step, uint64_t end)
+{
+    uint64_t next = end - 1;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        const struct spk_rec_data *rec = net->recorder[r];
+        if (rec->kind == SPK_REC_STATE && step >= rec->start_step) {
+            const uint64_t since = step - rec->start_step;
+            next = SPKI_MIN(next, step + rec->every - 1 - since % rec->every);
+        }
+    }
+    return next;
+}
+
+/* Takes the samples that are due at the end of `step`. */
+SPKI_FN spk_result spki_gpu_sample_step(spk_net *net, spki_gpu_net *g, spki_gpu_part *part,
+                                        const spki_slice *batch, uint64_t step)
+{
+    spki_gpu *gpu = &part->gpu;
+    for (uint32_t k = 0; k < g->samples; k++) {
+        const spki_gpu_sample *s = &part->samples[k];
+        if (!spki_rec_due(s->rec, step + 1) || !s->count) {
+            continue;
+        }
+        const uint64_t row = spki_rec_staging_row(s->rec, batch->first, step + 1);
+        const spki_gpu_arg arg[] = {spki_gpu_memory(&part->index),
+                                    spki_gpu_memory(&part->state),
+                                    spki_gpu_memory(&part->sample[batch->parity]),
+                                    spki_gpu_u64(s->out + row * s->count),
+                                    spki_gpu_u32(s->first),
+                                    spki_gpu_u32(s->count)};
+        const uint32_t items = gpu->lanes > 1 ? 16 : 128;
+        const spk_result result =
+            gpu->api->launch(gpu, part->program, SPKI_GPU_SAMPLE,
+                             SPKI_MIN((s->count + items - 1) / items, 1024u), items, arg, 6);
+        if (result != SPK_OK) {
+            return spki_gpu_failed(net, gpu, result);
+        }
+    }
+    return SPK_OK;
+}
+
+/* What a sampled element is worth. */
+SPKI_FN double spki_gpu_stored(const spk_net *net, const spki_population *pop, uint32_t s,
+                               const char *at)
+{
+    if (net->desc.precision == SPK_FLOAT64) {
+        double x;
+        memcpy(&x, at, 8);
+        return x;
+    }
+    if (net->desc.precision == SPK_FLOAT32) {
+        float x;
+        memcpy(&x, at, 4);
+        return (double)x;
+    }
+    uint16_t h;
+    memcpy(&h, at, 2);
+    return (double)spki_unpack16_f1(0.0f, &h) + pop->state_offset[s];
+}
+
+/* One sampled row from the devices into the recorder's staging; parameters come from the host. */
+SPKI_FN void spki_gpu_unpack_row(spk_net *net, spki_gpu_net *g, uint32_t k, uint32_t parity,
+                                 uint32_t row)
+{
+    spk_rec rec = g->part[0].samples[k].rec;
+    const spki_view *view = &net->view[rec->view];
+    double *to = rec->staging[parity] + (size_t)row * rec->width;
+    for (uint32_t d = 0; d < g->parts; d++) {
+        const spki_gpu_part *part = &g->part[d];
+        const spki_gpu_sample *s = &part->samples[k];
+        const char *from =
+            part->read_sample[parity] + (size_t)(s->out + (uint64_t)row * s->count) *
+                                            net->state_size;
+        for (uint32_t j = 0; j < s->count; j++) {
+            const uint32_t column = part->sampled_at[s->first + j];
+            const uint32_t id = spki_view_id(view, column);
+            const spki_population *pop = &net->population[spki_population_of(net, id)];
+            const uint32_t state = (uint32_t)spki_find_field(
+                pop->model->state, pop->model->state_count, rec->state);
+            const double x = spki_gpu_stored(net, pop, state, from + (size_t)j * net->state_size);
+            const spki_param *base = spki_state_base(pop, state);
+            to[column] = base ? x + spki_param_at(base, id - pop->first) : x;
+        }
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const uint32_t lo = spki_view_below(view, pop->first),
+                       hi = spki_view_below(view, pop->first + pop->count);
+        if (lo < hi && spki_find_field(pop->model->state, pop->model->state_count,
+                                       rec->state) < 0) {
+            spki_sample_piece(net, pop, rec->state, view, lo, hi, to);
+        }
+    }
+}
+
+SPKI_FN void spki_gpu_unpack_samples(spk_net *net, spki_gpu_net *g, const spki_slice *batch)
+{
+    for (uint32_t k = 0; k < g->samples; k++) {
+        const struct spk_rec_data *rec = g->part[0].samples[k].rec;
+        for (uint32_t s = 0; s < batch->steps; s++) {
+            const uint64_t stamp = batch->first + s + 1;
+            if (spki_rec_due(rec, stamp)) {
+                spki_gpu_unpack_row(net, g, k, batch->parity,
+                                    spki_rec_staging_row(rec, batch->first, stamp));
+            }
+        }
+    }
+}
+
+/* -- one slice on one device -- */
+
+SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t first,
+                                   uint32_t steps, bool amounts)
+{
+    spki_gpu *gpu = &part->gpu;
+    const uint32_t lanes = spki_gpu_choose(net, gpu).lanes;
+    /* a block of a CPU device is one item; scalar text wants 16 items a group of neurons */
+    const uint32_t items = lanes > 1 ? 1 : 16 * (gpu->lanes > 1 ? SPKI_GPU_BLOCK_VECTORS
+                                                                : SPKI_GPU_BLOCK_GROUPS);
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&part->desc),
+                                spki_gpu_memory(&part->block),
+                                spki_gpu_memory(&part->value),
+                                spki_gpu_memory(&part->table),
+                                spki_gpu_memory(&part->told),
+                                spki_gpu_memory(&part->state),
+                                spki_gpu_memory(&part->acc),
+                                spki_gpu_memory(&part->history),
+                                spki_gpu_u64(net->desc.seed),
+                                spki_gpu_u64(first),
+                                spki_gpu_u64(part->slots),
+                                spki_gpu_u32(steps),
+                                spki_gpu_u32((uint32_t)(first % part->ring)),
+                                spki_gpu_u32(part->ring),
+                                spki_gpu_u32(net->ring - 1),
+                                spki_gpu_u32(net->lanes / SPKI_GROUP),
+                                spki_gpu_u32(amounts)};
+    double since = 0.0;
+    spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
+    if (result == SPK_OK) {
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
+                                  sizeof arg / sizeof arg[0]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* Spikes told for steps [first, first + steps): g->told_next is the first not yet told. */
+SPKI_FN spk_result spki_gpu_tell(spk_net *net, spki_gpu_net *g, spki_gpu_part *part,
+                                 uint64_t first, uint32_t steps)
+{
+    spki_gpu *gpu = &part->gpu;
+    size_t at = g->told_next;
+    while (at < g->told && g->told_step[at] < first + steps) {
+        const uint64_t step = g->told_step[at];
+        const size_t from = at;
+        while (at < g->told && g->told_step[at] == step) {
+            at++;
+        }
+        const uint32_t n = (uint32_t)(at - from), items = gpu->lanes > 1 ? 16 : 128;
+        const spki_gpu_arg arg[] = {
+            spki_gpu_memory(&part->lanes), spki_gpu_memory(&part->history),
+            spki_gpu_u64((step & (net->ring - 1)) * (net->lanes / 32)),
+            spki_gpu_u32((uint32_t)from), spki_gpu_u32(n)};
+        const spk_result result = gpu->api->launch(gpu, part->program, SPKI_GPU_TELL,
+                                                   (n + items - 1) / items, items, arg, 5);
+        if (result != SPK_OK) {
+            return spki_gpu_failed(net, gpu, result);
+        }
+    }
+    return SPK_OK;
+}
+
+/* Appends the slice's spikes to the list, whose starts it continues at `at`. */
+SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spki_gpu_block *list,
+                                    uint64_t first, uint32_t steps, uint32_t at)
+{
+    spki_gpu *gpu = &part->gpu;
+    const uint32_t items = gpu->lanes > 1 ? 1 : SPKI_GPU_SCAN_ITEMS, parts = part->parts;
+    const uint32_t mask = net->ring - 1, row = net->lanes / SPKI_GROUP;
+    const spki_gpu_arg history = spki_gpu_memory(&part->history);
+    const spki_gpu_arg counts = spki_gpu_memory(&part->counts), to = spki_gpu_memory(list);
+    const spki_gpu_arg group = spki_gpu_u32(part->group), groups = spki_gpu_u32(part->groups);
+    spk_result result = SPK_OK;
+    if (parts > 1) {
+        const spki_gpu_arg count[] = {history, counts, spki_gpu_u64(first), spki_gpu_u32(mask),
+                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts)};
+        const spki_gpu_arg scan[] = {counts, to, spki_gpu_u32(at), spki_gpu_u32(steps),
+                                     spki_gpu_u32(parts)};
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_COUNT, parts * steps, items, count,
+                                  8);
+        if (result == SPK_OK) {
+            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan, 5);
+        }
+    }
+    if (result == SPK_OK) {
+        const spki_gpu_arg arg[] = {history,
+                                    counts,
+                                    spki_gpu_memory(&part->group_id),
+                                    to,
+                                    spki_gpu_u64(first),
+                                    spki_gpu_u32(at),
+                                    spki_gpu_u32(steps),
+                                    spki_gpu_u32(mask),
+                                    spki_gpu_u32(row),
+                                    group,
+                                    groups,
+                                    spki_gpu_u32(parts)};
+        result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
+                                  parts > 1 ? parts * steps : 1, items, arg, 12);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+SPKI_FN spk_result spki_gpu_step(spk_net *net, spki_gpu_net *g, spki_gpu_part *part,
+                                 uint32_t parity, uint64_t first, uint32_t steps, uint32_t at,
+                                 bool amounts)
+{
+    spk_result result = spki_gpu_update(net, part, first, steps, amounts);
+    if (result == SPK_OK) {
+        result = spki_gpu_tell(net, g, part, first, steps);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_compact(net, part, &part->list[parity], first, steps, at);
+    }
+    return result;
+}
+
+/* -- several devices: everybody's spikes of a slice, to everybody -- */
+
+SPKI_FN spk_result spki_gpu_read_list(spk_net *net, spki_gpu_part *part, uint32_t parity,
+                                      uint64_t from, uint64_t words, spki_gpu_ticket *ticket)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spk_result result =
+        gpu->api->read(gpu, part->list[parity].mem, from * 4, part->read_list[parity] + from,
+                       (size_t)words * 4, ticket);
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* Reads the ids of a device's list up to its start number `at`. */
+SPKI_FN spk_result spki_gpu_read_ids(spk_net *net, spki_gpu_part *part, uint32_t parity,
+                                     uint32_t from, uint32_t at)
+{
+    const uint32_t have = part->read_list[parity][from], all = part->read_list[parity][at];
+    return all > have ? spki_gpu_read_list(net, part, parity, SPKI_GPU_LIST_IDS + (uint64_t)have,
+                                           all - have, NULL)
+                      : SPK_OK;
+}
+
+SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                     uint32_t steps, uint32_t at)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) { /* all work at the same time */
+        spki_gpu *gpu = &g->part[k].gpu;
+        result = gpu->api->flush(gpu);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_read_list(net, &g->part[k], parity, 0, SPKI_GPU_LIST_IDS, NULL);
+        if (result == SPK_OK) {
+            result = spki_gpu_read_ids(net, &g->part[k], parity, at, at + steps);
+        }
+    }
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < steps && result == SPK_OK; s++) {
+        g->merged[s] = n;
+        for (uint32_t k = 0; k < g->parts; k++) {
+            const uint32_t *list = g->part[k].read_list[parity];
+            const uint32_t from = list[at + s], count = list[at + s + 1] - from;
+            memcpy(g->merged + SPKI_GPU_LIST_IDS + n, list + SPKI_GPU_LIST_IDS + from,
+                   (size_t)count * 4);
+            n += count;
+        }
+        g->merged[s + 1] = n;
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK && n; k++) {
+        spki_gpu_part *part = &g->part[k];
+        spki_gpu *gpu = &part->gpu;
+        result = gpu->api->write(gpu, g->exchange[k].mem, 0, g->merged,
+                                 (SPKI_GPU_LIST_IDS + (size_t)n) * 4);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        if (result == SPK_OK) {
+            result = spki_gpu_deliver(net, part, &g->exchange[k], 0, steps,
+                                      (uint32_t)(first % part->ring), 0);
+        }
+    }
+    return result;
+}
+
+/* -- a batch -- */
+
+/* One slice on all devices, and what follows from it. */
+SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                  uint32_t steps, uint32_t at, bool amounts)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+    }
+    if (result == SPK_OK && g->parts > 1) {
+        return spki_gpu_exchange(net, g, parity, first, steps, at);
+    }
+    return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
+                                               (uint32_t)(first % g->part->ring), 0)
+                            : result;
+}
+
+/* Puts all slices of a batch under way. */
+SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
+                                        bool amounts)
+{
+    const uint64_t end = batch->first + batch->steps;
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu *gpu = &g->part[k].gpu;
+        result = gpu->api->zero(gpu, g->part[k].list[batch->parity].mem, 0, 4);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
+        const uint64_t sample = spki_gpu_next_sample(net, first, end);
+        const uint32_t at = (uint32_t)(first - batch->first);
+        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
+        const uint32_t steps =
+            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
+        if (many) {
+            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
+                                           many, at, amounts);
+        } else {
+            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
+        }
+        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
+        }
+        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
+            g->told_next++;
+        }
+        first += steps;
+        amounts = false;
+    }
+    return result;
+}
+
+/* Asks for what the batch will have found. */
+SPKI_FN spk_result spki_gpu_ask(spk_net *net, spki_gpu_net *g, uint32_t parity)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        spki_gpu *gpu = &part->gpu;
+        /* as many ids as came last time, and half as many again */
+        const uint64_t words = SPKI_GPU_LIST_IDS + 1024 + part->last_spikes * 3 / 2;
+        if (part->sample_bytes) {
+            result = gpu->api->read(gpu, part->sample[parity].mem, 0, part->read_sample[parity],
+                                    part->sample_bytes, &part->sampled[parity]);
+        }
+        if (result == SPK_OK && g->parts == 1) {
+            part->asked[parity] = SPKI_MIN(words, part->list_words);
+            result = gpu->api->read(gpu, part->list[parity].mem, 0, part->read_list[parity],
+                                    (size_t)part->asked[parity] * 4, &part->ticket[parity]);
+        }
+        if (result == SPK_OK) {
+            result = gpu->api->flush(gpu);
+        }
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_wait(spk_net *net, spki_gpu_net *g, const spki_slice *batch)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        spki_gpu *gpu = &part->gpu;
+        result = gpu->api->wait(gpu, &part->ticket[batch->parity]);
+        if (result == SPK_OK) {
+            result = gpu->api->wait(gpu, &part->sampled[batch->parity]);
+        }
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    return result;
+}
+
+/* The spikes of a finished batch into the tiles, as if the CPU had found them. */
+SPKI_FN void spki_gpu_unpack(spk_net *net, spki_gpu_net *g, const spki_slice *batch)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        const spki_gpu_part *part = &g->part[k];
+        const uint32_t *list = part->read_list[batch->parity], *ids = list + SPKI_GPU_LIST_IDS;
+        for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+            net->tile[t].spike_start[batch->parity][0] = 0;
+        }
+        for (uint32_t s = 0; s < batch->steps; s++) {
+            uint32_t j = list[s];
+            for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+                spki_tile *tile = &net->tile[t];
+                uint32_t n = tile->spike_start[batch->parity][s];
+                for (; j < list[s + 1] && ids[j] < tile->end_id; j++) {
+                    tile->spike[batch->parity][n++] = ids[j];
+                    tile->events += g->outdegree[ids[j]];
+                }
+                tile->spikes += n - tile->spike_start[batch->parity][s];
+                tile->spike_start[batch->parity][s + 1] = n;
+            }
+        }
+    }
+    spki_gpu_unpack_samples(net, g, batch);
+}
+
+/* Waits for a batch, reads what was longer than asked for, and hands it to the recorders. */
+SPKI_FN spk_result spki_gpu_end_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch)
+{
+    spki_gpu_part *part = g->part;
+    spk_result result = spki_gpu_wait(net, g, batch);
+    if (result == SPK_OK && g->parts == 1) {
+        const uint64_t all = SPKI_GPU_LIST_IDS + part->read_list[batch->parity][batch->steps];
+        const uint64_t have = part->asked[batch->parity];
+        if (all > have) {
+            result = spki_gpu_read_list(net, part, batch->parity, have, all - have, NULL);
+        }
+        part->last_spikes = part->read_list[batch->parity][batch->steps];
+    }
+    if (result == SPK_OK) {
+        spki_gpu_unpack(net, g, batch);
+        spki_end_slice(net, batch);
+    }
+    return result;
+}
+
+/* -- a run -- */
+
+/* Brings to the devices what the host has changed. */
+SPKI_FN spk_result spki_gpu_push(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    const uint32_t changed = net->changed;
+    bool told = (changed & SPKI_CHANGED_CURRENTS) != 0, lists = (changed & SPKI_CHANGED_LISTS) != 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        told = told || net->population[p].has_amount;
+        lists = lists || net->population[p].has_forced;
+    }
+    if ((changed || told || lists) && net->synced_step != net->step) {
+        result = spki_gpu_pull(&g->base, net); /* from here it can be run again */
+        if (result == SPK_OK) {
+            spki_mark_synced(net);
+        }
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        if (told || (changed & SPKI_CHANGED_PARAMS)) {
+            result = spki_gpu_push_records(net, part);
+        }
+        if (result == SPK_OK && (changed & (SPKI_CHANGED_STATES | SPKI_CHANGED_PARAMS))) {
+            result = spki_gpu_push_states(net, part);
+        }
+        if (result == SPK_OK && (changed & SPKI_CHANGED_WEIGHTS)) {
+            result = spki_gpu_push_words(net, part);
+        }
+    }
+    if (result == SPK_OK && (changed & SPKI_CHANGED_WEIGHTS)) {
+        result = spki_gpu_push_arrivals(net, g);
+    }
+    if (result == SPK_OK && lists) {
+        result = spki_gpu_push_lists(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_find_samples(net, g);
+    }
+    net->changed = result == SPK_OK ? 0 : net->changed;
+    return result;
+}
+
+/* What was injected has acted, and must not act again. */
+SPKI_FN bool spki_gpu_forget_told(spk_net *net)
+{
+    bool any = false;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        for (uint32_t r = 0; r < 8 && pop->has_amount; r++) {
+            if (pop->amount[r]) {
+                memset(pop->amount[r], 0, pop->count * sizeof(double));
+            }
+        }
+        if (pop->has_forced && pop->forced) {
+            memset(pop->forced, 0, pop->lanes / SPKI_GROUP * sizeof(uint64_t));
+        }
+        any = any || pop->has_amount || pop->has_forced;
+        pop->has_amount = pop->has_forced = false;
+    }
+    return any;
+}
+
+/* Keeps the host's copy young for a hundredth of the time, and after each injection. */
+SPKI_FN spk_result spki_gpu_settle(spk_net *net, spki_gpu_net *g)
+{
+    const bool told = spki_gpu_forget_told(net);
+    spk_result result = SPK_OK;
+    if (told || spk_clock_seconds() - g->last_sync > 100.0 * g->sync_s) {
+        result = spki_gpu_pull(&g->base, net);
+        if (result == SPK_OK) {
+            spki_mark_synced(net);
+        }
+    }
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
+{
+    spki_gpu_net *g = (spki_gpu_net *)backend;
+    spki_slice batch = net->slice, before;
+    bool amounts = false, pending = false;
+    memset(&before, 0, sizeof before);
+    spk_result result = spki_gpu_push(net, g);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        amounts = amounts || net->population[p].has_amount;
+    }
+    while (batch.first < net->run_end && net->stop_result == SPK_OK && result == SPK_OK) {
+        batch.steps = (uint32_t)SPKI_MIN(net->run_end - batch.first, (uint64_t)net->batch_max);
+        result = spki_gpu_begin_batch(net, g, &batch, amounts);
+        if (result == SPK_OK) {
+            result = spki_gpu_ask(net, g, batch.parity);
+        }
+        if (result == SPK_OK && pending) {
+            result = spki_gpu_end_batch(net, g, &before);
+        }
+        before = batch;
+        pending = true;
+        amounts = false;
+        spki_next_slice(&batch);
+    }
+    if (result == SPK_OK && pending) {
+        result = spki_gpu_end_batch(net, g, &before);
+    }
+    if (result == SPK_OK) {
+        net->next_slice = batch;
+        result = spki_gpu_settle(net, g);
+    }
+    return result;
+}
+
+/* ---- >>gpu-selftest: does the device compute what the CPU computes? ---- */
+
+enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 };
+
+/* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
+SPKI_FN double spki_gpu_trial(uint32_t k)
+{
+    uint32_t w[4];
+    spki_philox(k, 0, 0, 0, 20261121u, 0, w);
+    const double u = ((double)w[0] + 0.5) / 4294967296.0 - 0.5;
+    static const double size[8] = {1.0, 2.0, 20.0, 200.0, 0.01, 1e-6, 8.0, 3e4};
+    return k % 16 == 15 ? 1.0 + (double)(w[1] % 8192) / 8388608.0 : 2.0 * u * size[w[2] % 8];
+}
+
+/* One number through everything that the selftest kernel does, on this side. */
+#define SPKI_GPU_EXPECT(name, real, S)                                                            \
+    SPKI_FN void name(const real *in, real *out)                                                  \
+    {                                                                                             \
+        volatile real x = in[0], y = in[1], z = in[2], product = x * y, sum = x + y;              \
+        const real size = spki_abs_##S(x), small = x * (real)0.001953125;                         \
+        out[0] = sum;                                                                             \
+        out[1] = product - z;                                                                     \
+        out[2] = z - product;                                                                     \
+        out[3] = x / y;                                                                           \
+        out[4] = spki_sqrt_##S(size);                                                             \
+        out[5] = sum - x;                                                                         \
+        out[6] = spki_exp_##S(small);                                                             \
+        out[7] = spki_exprel_##S(small);                                                          \
+        out[8] = spki_log_##S(size);                                                              \
+        out[9] = spki_sin_##S(x);                                                                 \
+        out[10] = spki_cos_##S(y);                                                                \
+        out[11] = spki_tanh_##S(small);                                                           \
+        out[12] = spki_pow_##S(size, spki_min_##S(y, (real)3.0));                                 \
+        out[13] = x < y ? spki_flush_##S(x * (real)1e-30) : z;                                    \
+    }
+SPKI_GPU_EXPECT(spki_gpu_expect_f, float, f1)
+SPKI_GPU_EXPECT(spki_gpu_expect_d, double, d1)
+
+/* Compares all results; NULL or the name of the first operation that differs. */
+SPKI_FN const char *spki_gpu_compare(const char *in, const char *out, bool is_double, uint32_t *k)
+{
+    static const char *const name[SPKI_GPU_SELFTESTS] = {
+        "x + y", "x * y - z", "z - x * y", "x / y", "sqrt", "(x + y) - x", "exp", "exprel",
+        "log",   "sin",       "cos",       "tanh",  "pow",  "flush"};
+    const size_t size = is_double ? 8 : 4;
+    for (*k = 0; *k < SPKI_GPU_TRIALS; ++*k) {
+        char want[SPKI_GPU_SELFTESTS * 8];
+        char x[3 * 8];
+        for (uint32_t j = 0; j < 3; j++) {
+            memcpy(x + j * size, in + ((size_t)j * SPKI_GPU_TRIALS + *k) * size, size);
+        }
+        if (is_double) {
+            double arg[3], result[SPKI_GPU_SELFTESTS];
+            memcpy(arg, x, sizeof arg);
+            spki_gpu_expect_d(arg, result);
+            memcpy(want, result, sizeof result);
+        } else {
+            float arg[3], result[SPKI_GPU_SELFTESTS];
+            memcpy(arg, x, sizeof arg);
+            spki_gpu_expect_f(arg, result);
+            memcpy(want, result, sizeof result);
+        }
+        for (uint32_t f = 0; f < SPKI_GPU_SELFTESTS; f++) {
+            if (memcmp(want + f * size, out + ((size_t)f * SPKI_GPU_TRIALS + *k) * size, size)) {
+                return name[f];
+            }
+        }
+    }
+    return NULL;
+}
+
+SPKI_FN spk_result spki_gpu_try(spk_net *net, spki_gpu *gpu, const spki_gpu_choice *c,
+                                void *program, char *in, char *out)
+{
+    const size_t size = c->is_double ? 8 : 4, bytes = (size_t)SPKI_GPU_TRIALS * size;
+    spki_gpu_block from = {NULL, 0}, to = {NULL, 0};
+    spk_result result = spki_gpu_alloc(gpu, 3 * bytes, &from);
+    if (result == SPK_OK) {
+        result = spki_gpu_alloc(gpu, SPKI_GPU_SELFTESTS * bytes, &to);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->write(gpu, from.mem, 0, in, 3 * bytes);
+    }
+    if (result == SPK_OK) {
+        const uint32_t items = c->lanes > 1 ? 1 : 64;
+        const spki_gpu_arg arg[] = {spki_gpu_memory(&from), spki_gpu_memory(&to),
+                                    spki_gpu_u32(SPKI_GPU_TRIALS)};
+        result = gpu->api->launch(gpu, program, SPKI_GPU_SELFTEST,
+                                  SPKI_GPU_TRIALS / c->lanes / items, items, arg, 3);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, to.mem, 0, out, SPKI_GPU_SELFTESTS * bytes, NULL);
+    }
+    spki_gpu_free(gpu, &from);
+    spki_gpu_free(gpu, &to);
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* Compiles and runs the selftest; a device that differs in one bit is refused. */
+SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
+{
+    const spki_gpu_choice c = spki_gpu_choose(net, gpu);
+    const size_t size = c.is_double ? 8 : 4, room = 65536;
+    const size_t bytes = (size_t)SPKI_GPU_TRIALS * size;
+    char *in = (char *)spki_alloc(&net->mem, 3 * bytes, 1);
+    char *out = (char *)spki_alloc(&net->mem, SPKI_GPU_SELFTESTS * bytes, 1);
+    char *log = (char *)spki_alloc(&net->mem, room, 1);
+    spki_gpu_source s;
+    void *program = NULL;
+    spk_result result = SPK_OK;
+    memset(&s, 0, sizeof s);
+    s.text.mem = s.lines.mem = &net->mem;
+    s.line = 1;
+    spki_gpu_head(&s, gpu->api, &c);
+    spki_gpu_define(&s, "SELFTESTS", SPKI_GPU_SELFTESTS);
+    spki_gpu_paste(&s, spki_gpu_text_selftest);
+    spki_gpu_put(&s, "", 1);
+    if (!in || !out || !log || s.text.failed) {
+        result = spki_no_memory(net, "a device's test");
+    }
+    if (result == SPK_OK) {
+        for (uint32_t k = 0; k < 3 * SPKI_GPU_TRIALS; k++) {
+            spki_put_real(net, in, k, spki_gpu_trial(k));
+        }
+        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log, room);
+        if (result != SPK_OK) {
+            result = spki_gpu_blame(net, gpu, &s, result, log);
+        }
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_try(net, gpu, &c, program, in, out);
+    }
+    if (result == SPK_OK) {
+        uint32_t k;
+        const char *differs = spki_gpu_compare(in, out, c.is_double, &k);
+        if (differs) {
+            result = spki_fail(net, SPK_ERR_ARITHMETIC,
+                               "%s \"%s\": %s of trial %u is not what the CPU computes, so its "
+                               "spikes would differ",
+                               gpu->api->name, gpu->name, differs, k);
+        }
+    }
+    if (program) {
+        gpu->api->release(gpu, program);
+    }
+    spki_gpu_source_free(&s);
+    spki_free(&net->mem, in, 3 * bytes, 1);
+    spki_free(&net->mem, out, SPKI_GPU_SELFTESTS * bytes, 1);
+    spki_free(&net->mem, log, room, 1);
+    return result;
+}
+
+/* ---- >>gpu-net: a network goes to its devices, and leaves them ---- */
+
+/* -- which device gets which tiles -- */
+
+/* What a tile costs a step, in the units of >>build. */
+SPKI_FN double spki_gpu_tile_cost(const spki_tile *tile)
+{
+    return (double)tile->synapses + 1000.0 * (double)tile->lanes;
+}
+
+/* Consecutive tiles, in proportion to the devices' measured speeds; at least one each, where there
+   are as many. */
+SPKI_FN void spki_gpu_split(const spk_net *net, spki_gpu_net *g)
+{
+    double all = 0.0, speed = 0.0, done = 0.0, share = 0.0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        all += spki_gpu_tile_cost(&net->tile[t]);
+    }
+    for (uint32_t k = 0; k < g->parts; k++) {
+        speed += g->part[k].gpu.speed;
+    }
+    uint32_t t = 0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const uint32_t later = g->parts - k - 1;
+        share += all * part->gpu.speed / speed;
+        part->tile = t;
+        for (part->tiles = 0; t < net->tiles; t++, part->tiles++) {
+            const double cost = spki_gpu_tile_cost(&net->tile[t]);
+            if (part->tiles && (net->tiles - t <= later || (later && done + 0.5 * cost > share))) {
+                break;
+            }
+            done += cost;
+        }
+    }
+}
+
+/* -- making and freeing the buffers -- */
+
+SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
+                                     &part->table,   &part->told,     &part->state,
+                                     &part->acc,     &part->history,  &part->group_id,
+                                     &part->counts,  &part->rows,     &part->tile_at,
+                                     &part->list[0], &part->list[1],  &part->lanes,
+                                     &part->index,   &part->sample[0], &part->sample[1],
+                                     &part->share,   &part->found,    &part->meet};
+    for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
+        (void)gpu->api->wait(gpu, &part->ticket[k]);
+        (void)gpu->api->wait(gpu, &part->sampled[k]);
+    }
+    for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
+        spki_gpu_free(gpu, block[k]);
+    }
+    for (uint32_t k = 0; k < part->segments; k++) {
+        spki_gpu_free(gpu, &part->segment[k].block);
+    }
+    if (part->program) {
+        gpu->api->release(gpu, part->program);
+        part->program = NULL;
+    }
+    spki_gpu_free_samples(net, g, part);
+    spki_mem *mem = &net->mem;
+    spki_free(mem, part->segment, part->segments, sizeof *part->segment);
+    spki_free(mem, part->range, net->populations, sizeof *part->range);
+    spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
+    spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
+    spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
+    spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
+}
+
+SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
+{
+    spki_mem *mem = &net->mem;
+    part->segments = spki_gpu_cut(net, part, NULL);
+    part->segment =
+        (spki_gpu_segment *)spki_alloc(mem, part->segments, sizeof *part->segment);
+    part->read_list[0] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
+    part->read_list[1] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
+    part->read_state = (char *)spki_alloc(mem, (size_t)part->states * net->state_size, 1);
+    part->read_history = (uint64_t *)spki_alloc(mem, spki_gpu_history_bytes(net), 1);
+    if (!part->segment || !part->read_list[0] || !part->read_list[1] || !part->read_state ||
+        !part->read_history) {
+        return spki_no_memory(net, "a device's copies");
+    }
+    (void)spki_gpu_cut(net, part, part->segment);
+    return SPK_OK;
+}
+
+/* Row indices, where each tile's things begin, ids of the groups. */
+SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_bytes at, id;
+    memset(&at, 0, sizeof at);
+    memset(&id, 0, sizeof id);
+    at.mem = id.mem = &net->mem;
+    uint64_t *tile_at = (uint64_t *)spki_gpu_more(&at, (size_t)part->tiles * 24);
+    uint32_t *group_id = (uint32_t *)spki_gpu_more(&id, (size_t)net->lanes / SPKI_GROUP * 4);
+    uint64_t acc = 0;
+    spk_result result = tile_at && group_id ? SPK_OK : spki_no_memory(net, "a device's tables");
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        uint64_t words = 0;
+        for (uint32_t t = 0; t < part->segment[k].tiles; t++) {
+            const uint32_t own = part->segment[k].tile + t;
+            const spki_tile *tile = &net->tile[part->tile + own];
+            tile_at[3 * own] = (uint64_t)own * net->neurons;
+            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
+            tile_at[3 * own + 2] = acc;
+            words += tile->words_used;
+            acc += spki_gpu_tile_slots(tile);
+        }
+    }
+    for (uint32_t p = 0; p < net->populations && result == SPK_OK; p++) {
+        const spki_population *pop = &net->population[p];
+        for (uint32_t k = 0; k < pop->lanes / SPKI_GROUP; k++) {
+            group_id[pop->lane / SPKI_GROUP + k] = pop->first + k * SPKI_GROUP;
+        }
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->tile_at, &at);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_bytes(net, gpu, &part->group_id, &id);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    for (uint32_t t = 0; t < part->tiles && result == SPK_OK; t++) {
+        result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4,
+                                 net->tile[part->tile + t].row, (size_t)net->neurons * 4);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    spki_gpu_forget(&at);
+    spki_gpu_forget(&id);
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = spki_gpu_make_host(net, part);
+    if (result == SPK_OK) {
+        result = spki_gpu_push_records(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_states(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_words(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_tables(net, part);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->history, spki_gpu_history_bytes(net));
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_blank(net, gpu, &part->counts, (uint64_t)part->parts * 32 * 4);
+    }
+    for (uint32_t k = 0; k < 2 && result == SPK_OK; k++) {
+        result = spki_gpu_blank(net, gpu, &part->list[k], part->list_words * 4);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_plan_batches(net, part);
+    }
+    return result;
+}
+
+/* Several devices: room for everybody's spikes of a slice. */
+SPKI_FN spk_result spki_gpu_make_exchange(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    if (g->parts == 1) {
+        return SPK_OK;
+    }
+    g->merged_words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max;
+    g->merged = (uint32_t *)spki_alloc(&net->mem, (size_t)g->merged_words, 4);
+    g->exchange = (spki_gpu_block *)spki_alloc(&net->mem, g->parts, sizeof *g->exchange);
+    if (!g->merged || !g->exchange) {
+        return spki_no_memory(net, "the exchange between devices");
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_blank(net, &g->part[k].gpu, &g->exchange[k], g->merged_words * 4);
+    }
+    return result;
+}
+
+/* How many synapses each source has. */
+SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
+{
+    g->outdegree = (uint32_t *)spki_alloc(&net->mem, net->neurons, sizeof *g->outdegree);
+    if (!g->outdegree) {
+        return spki_no_memory(net, "out-degrees");
+    }
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        for (uint32_t id = 0; id < net->neurons; id++) {
+            spki_row_reader row;
+            spki_row_open(&row, tile, id, spki_synapse_words(net));
+            while (spki_row_next(&row)) {
+                g->outdegree[id] += row.count;
+            }
+        }
+    }
+    return SPK_OK;
+}
+
+SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        if (g->exchange) {
+            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        }
+        if (g->part[k].range) {
+            spki_gpu_free_part(net, g, &g->part[k]);
+        }
+    }
+    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
+    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
+    spki_free(&net->mem, g->outdegree, net->neurons, sizeof *g->outdegree);
+    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
+    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+}
+
+/* The whole of `build`, once the devices are open. */
+SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    spki_gpu_split(net, g);
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const spki_gpu *gpu = &part->gpu;
+        part->range =
+            (spki_gpu_range *)spki_alloc(&net->mem, net->populations, sizeof *part->range);
+        if (!part->range) {
+            return spki_no_memory(net, "a device's ranges");
+        }
+        if (net->desc.precision == SPK_FLOAT64 && !gpu->has_double) {
+            return spki_fail(net, SPK_ERR_UNSUPPORTED,
+                             "%s \"%s\" has no 64-bit floating point; use SPK_FLOAT32",
+                             gpu->api->name, gpu->name);
+        }
+        spki_gpu_geometry(net, part);
+        result = spki_gpu_check_fit(net, part);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_selftest(net, &g->part[k].gpu);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_count_rows(net, g);
+    }
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_make_part(net, &g->part[k]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_make_exchange(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_arrivals(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_lists(net, g);
+        net->changed = 0;
+    }
+    g->last_sync = spk_clock_seconds();
+    return result;
+}
+
+SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_t size)
+{
+    const spki_gpu_net *g = (const spki_gpu_net *)backend;
+    spki_text text = {buffer, buffer ? size : 0, 0};
+    char line[200];
+    if (buffer && size) {
+        buffer[0] = 0;
+    }
+    for (uint32_t k = 0; k < g->parts; k++) {
+        const spki_gpu_part *part = &g->part[k];
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes\n", backend->name,
+                 part->gpu.name, part->tile, part->tile + part->tiles,
+                 (spki_llu)part->gpu.used);
+        spki_text_add(&text, line);
+    }
+    return text.length;
+}
+
+#undef SPKI_CHANGED_CURRENTS
+#undef SPKI_CHANGED_LISTS
+#undef SPKI_CHANGED_PARAMS
+#undef SPKI_CHANGED_STATES
+#undef SPKI_CHANGED_WEIGHTS
+#undef SPKI_GPU_BATCH_GROUPS
+#undef SPKI_GPU_BATCH_ITEMS
+#undef SPKI_GPU_BLOCK_GROUPS
+#undef SPKI_GPU_BLOCK_VECTORS
+#undef SPKI_GPU_DELIVER_ITEMS
+#undef SPKI_GPU_EXPECT
+#undef SPKI_GPU_LIST_IDS
+#undef SPKI_GPU_REALS
+#undef SPKI_GPU_SCAN_ITEMS
+#undef SPKI_GPU_TEAM
+#undef SPKI_MAX_SLICE
+#undef SPKI_STREAM_DRIVE
+#undef SPKI_STREAM_INPUT
+#undef SPKI_STREAM_STORAGE
+#ifndef SPIKELIB_MODELS
+#undef SPKI_FN
+#undef SPKI_GROUP
+#undef SPKI_MAX
+#undef SPKI_MIN
+#endif
+#endif /* shared with other devices */
+
+#ifndef SPIKELIB_MODELS
+#define SPKI_FN static __attribute__((unused))
+#define SPKI_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SPKI_MIN(a, b) ((a) < (b) ? (a) : (b))
+#endif
+#define SPKI_GPU_BATCH_ITEMS 512u
+/* ---- >>cuda-loader: the functions of the driver, of NVRTC and of NCCL ---- */
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+#if defined(__CUDACC__)
+#include <cuda_runtime_api.h>
+#elif !defined(SPIKELIB_CUDA_NVRTC)
+#error "define SPIKELIB_CUDA_NVRTC, or compile this file with nvcc"
+#endif
+
+/* What of the driver is used, declared here so that no header of it is needed.
+   Source: the CUDA Driver API and NVRTC reference manuals, NVIDIA (CUDA 11.2 to 13.0). Names with
+   _v2 are those that the driver's own header gives to the plain ones. */
+typedef struct spki_cuda_object *spki_cuda_handle; /* context, stream, event, module, function */
+typedef uint64_t spki_cuda_ptr;                    /* device memory */
+
+#if defined(_WIN32)
+#define SPKI_CUDA_CALL __stdcall
+#else
+#define SPKI_CUDA_CALL
+#endif
+
+/* A pool's wishes. */
+typedef struct spki_cuda_pool_desc {
+    int32_t kind, handles, place, device;
+    void *security;
+    size_t most;
+    unsigned char reserved[56];
+} spki_cuda_pool_desc;
+
+#define SPKI_CUDA_FUNCTIONS(X)                                                                    \
+    X(cuInit, int, (uint32_t))                                                                    \
+    X(cuDriverGetVersion, int, (int *))                                                           \
+    X(cuGetErrorName, int, (int, const char **))                                                  \
+    X(cuDeviceGetCount, int, (int *))                                                             \
+    X(cuDeviceGet, int, (int *, int))                                                             \
+    X(cuDeviceGetName, int, (char *, int, int))                                                   \
+    X(cuDeviceTotalMem_v2, int, (size_t *, int))                                                  \
+    X(cuDeviceGetAttribute, int, (int *, int, int))                                               \
+    X(cuDevicePrimaryCtxRetain, int, (spki_cuda_handle *, int))                                   \
+    X(cuDevicePrimaryCtxRelease_v2, int, (int))                                                   \
+    X(cuCtxPushCurrent_v2, int, (spki_cuda_handle))                                               \
+    X(cuCtxPopCurrent_v2, int, (spki_cuda_handle *))                                              \
+    X(cuCtxGetDevice, int, (int *))                                                               \
+    X(cuStreamCreate, int, (spki_cuda_handle *, uint32_t))                                        \
+    X(cuStreamDestroy_v2, int, (spki_cuda_handle))                                                \
+    X(cuStreamSynchronize, int, (spki_cuda_handle))                                               \
+    X(cuStreamWaitEvent, int, (spki_cuda_handle, spki_cuda_handle, uint32_t))                     \
+    X(cuEventCreate, int, (spki_cuda_handle *, uint32_t))                                         \
+    X(cuEventDestroy_v2, int, (spki_cuda_handle))                                                 \
+    X(cuEventRecord, int, (spki_cuda_handle, spki_cuda_handle))                                   \
+    X(cuEventQuery, int, (spki_cuda_handle))                                                      \
+    X(cuEventSynchronize, int, (spki_cuda_handle))                                                \
+    X(cuMemPoolCreate, int, (spki_cuda_handle *, const spki_cuda_pool_desc *))                    \
+    X(cuMemPoolDestroy, int, (spki_cuda_handle))                                                  \
+    X(cuMemPoolSetAttribute, int, (spki_cuda_handle, int, void *))                                \
+    X(cuMemAllocFromPoolAsync, int,                                                               \
+      (spki_cuda_ptr *, size_t, spki_cuda_handle, spki_cuda_handle))                              \
+    X(cuMemFreeAsync, int, (spki_cuda_ptr, spki_cuda_handle))                                     \
+    X(cuMemAlloc_v2, int, (spki_cuda_ptr *, size_t))                                              \
+    X(cuMemFree_v2, int, (spki_cuda_ptr))                                                         \
+    X(cuMemHostAlloc, int, (void **, size_t, uint32_t))                                           \
+    X(cuMemFreeHost, int, (void *))                                                               \
+    X(cuMemcpyHtoDAsync_v2, int, (spki_cuda_ptr, const void *, size_t, spki_cuda_handle))         \
+    X(cuMemcpyDtoHAsync_v2, int, (void *, spki_cuda_ptr, size_t, spki_cuda_handle))               \
+    X(cuMemcpyPeerAsync, int,                                                                     \
+      (spki_cuda_ptr, spki_cuda_handle, spki_cuda_ptr, spki_cuda_handle, size_t,                  \
+       spki_cuda_handle))                                                                         \
+    X(cuMemsetD8Async, int, (spki_cuda_ptr, unsigned char, size_t, spki_cuda_handle))             \
+    X(cuModuleLoadData, int, (spki_cuda_handle *, const void *))                                  \
+    X(cuModuleUnload, int, (spki_cuda_handle))                                                    \
+    X(cuModuleGetFunction, int, (spki_cuda_handle *, spki_cuda_handle, const char *))             \
+    X(cuFuncSetAttribute, int, (spki_cuda_handle, int, int))                                      \
+    X(cuOccupancyMaxActiveBlocksPerMultiprocessor, int, (int *, spki_cuda_handle, int, size_t))   \
+    X(cuLaunchKernel, int,                                                                        \
+      (spki_cuda_handle, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,    \
+       spki_cuda_handle, void **, void **))                                                       \
+    X(cuLaunchCooperativeKernel, int,                                                             \
+      (spki_cuda_handle, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,    \
+       spki_cuda_handle, void **))
+#define SPKI_NVRTC_FUNCTIONS(X)                                                                   \
+    X(nvrtcVersion, int, (int *, int *))                                                          \
+    X(nvrtcGetErrorString, const char *, (int))                                                   \
+    X(nvrtcCreateProgram, int,                                                                    \
+      (spki_cuda_handle *, const char *, const char *, int, const char *const *,                  \
+       const char *const *))                                                                      \
+    X(nvrtcDestroyProgram, int, (spki_cuda_handle *))                                             \
+    X(nvrtcCompileProgram, int, (spki_cuda_handle, int, const char *const *))                     \
+    X(nvrtcGetPTXSize, int, (spki_cuda_handle, size_t *))                                         \
+    X(nvrtcGetPTX, int, (spki_cuda_handle, char *))                                               \
+    X(nvrtcGetCUBINSize, int, (spki_cuda_handle, size_t *))                                       \
+    X(nvrtcGetCUBIN, int, (spki_cuda_handle, char *))                                             \
+    X(nvrtcGetProgramLogSize, int, (spki_cuda_handle, size_t *))                                  \
+    X(nvrtcGetProgramLog, int, (spki_cuda_handle, char *))
+#define SPKI_NCCL_FUNCTIONS(X)                                                                    \
+    X(ncclCommInitAll, int, (spki_cuda_handle *, int, const int *))                               \
+    X(ncclCommDestroy, int, (spki_cuda_handle))                                                   \
+    X(ncclGroupStart, int, (void))                                                                \
+    X(ncclGroupEnd, int, (void))                                                                  \
+    X(ncclBroadcast, int,                                                                         \
+      (const void *, void *, size_t, int, int, spki_cuda_handle, spki_cuda_handle))               \
+    X(ncclGetErrorString, const char *, (int))
+
+typedef struct spki_cuda_calls {
+#define SPKI_CUDA_MEMBER(name, result, args) result(SPKI_CUDA_CALL *name) args;
+    SPKI_CUDA_FUNCTIONS(SPKI_CUDA_MEMBER)
+    SPKI_NVRTC_FUNCTIONS(SPKI_CUDA_MEMBER)
+    SPKI_NCCL_FUNCTIONS(SPKI_CUDA_MEMBER)
+#undef SPKI_CUDA_MEMBER
+    bool has_nvrtc, has_nccl;
+} spki_cuda_calls;
+
+enum {
+    SPKI_CUDA_OUT_OF_MEMORY = 2,
+    SPKI_CUDA_NO_DEVICE = 100,
+    SPKI_CUDA_NOT_READY = 600,
+    SPKI_NVRTC_OUT_OF_MEMORY = 1,
+    SPKI_NVRTC_INVALID_OPTION = 5,
+    SPKI_NVRTC_COMPILATION = 6,
+    SPKI_NCCL_UINT8 = 1,
+    SPKI_CUDA_OLDEST = 11020, /* memory pools */
+    SPKI_CUDA_UNITS = 16,     /* attributes of devices */
+    SPKI_CUDA_COMPUTE_MODE = 20,
+    SPKI_CUDA_MAJOR = 75,
+    SPKI_CUDA_MINOR = 76,
+    SPKI_CUDA_COOPERATIVE = 95,
+    SPKI_CUDA_SHARED_MOST = 97,
+    SPKI_CUDA_HAS_POOLS = 115,
+    SPKI_CUDA_PROHIBITED = 2, /* a compute mode */
+    SPKI_CUDA_POOL_KEEPS = 4, /* of a pool: bytes that it does not give back when idle */
+    SPKI_CUDA_SHARED_BYTES = 8, /* of a function: dynamic shared memory it may have */
+    SPKI_CUDA_NON_BLOCKING = 1, /* a stream that does not wait for the default one */
+    SPKI_CUDA_NO_TIMING = 2     /* an event */
+};
+
+typedef struct spki_cuda_library {
+    spki_cuda_calls calls;
+} spki_cuda_library;
+
+/* POSIX gives functions as object pointers. */
+SPKI_FN bool spki_cuda_bind(void *member, void *symbol)
+{
+    memcpy(member, &symbol, sizeof symbol);
+    return symbol != NULL;
+}
+
+SPKI_FN void *spki_cuda_find(void *handle, const char *name)
+{
+#if defined(_WIN32)
+    FARPROC found = handle ? GetProcAddress((HMODULE)handle, name) : NULL;
+    void *symbol;
+    memcpy(&symbol, &found, sizeof symbol);
+    return symbol;
+#else
+    return handle ? dlsym(handle, name) : NULL;
+#endif
+}
+
+SPKI_FN void *spki_cuda_open_path(const char *path)
+{
+#if defined(_WIN32)
+    return (void *)LoadLibraryA(path);
+#else
+    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+#endif
+}
+
+/* The first of the names that can be opened, as it is or in the toolkit's folder. */
+SPKI_FN void *spki_cuda_open_library(const char *const *name)
+{
+    static const char *const variable[] = {"CUDA_PATH", "CUDA_HOME"};
+    static const char *const folder[] = {"lib64", "lib", "bin", "bin/x64"};
+    void *handle = NULL;
+    for (size_t k = 0; name[k] && !handle; k++) {
+        handle = spki_cuda_open_path(name[k]);
+    }
+    for (size_t v = 0; v < 2 && !handle; v++) {
+        const char *root = getenv(variable[v]);
+        for (size_t k = 0; root && name[k] && !handle; k++) {
+            for (size_t f = 0; f < 4 && !handle; f++) {
+                char path[1024];
+                const int n = snprintf(path, sizeof path, "%s/%s/%s", root, folder[f], name[k]);
+                handle = n > 0 && (size_t)n < sizeof path ? spki_cuda_open_path(path) : NULL;
+            }
+        }
+    }
+    return handle;
+}
+
+#if defined(_WIN32)
+static const char *const spki_cuda_driver_names[] = {"nvcuda.dll", NULL};
+static const char *const spki_cuda_nvrtc_names[] = {"nvrtc64_130_0.dll", "nvrtc64_120_0.dll",
+                                                    "nvrtc64_112_0.dll", NULL};
+static const char *const spki_cuda_nccl_names[] = {"nccl.dll", NULL};
+#else
+static const char *const spki_cuda_driver_names[] = {"libcuda.so.1", "libcuda.so", NULL};
+static const char *const spki_cuda_nvrtc_names[] = {"libnvrtc.so.13", "libnvrtc.so.12",
+                                                    "libnvrtc.so.11.2", "libnvrtc.so", NULL};
+static const char *const spki_cuda_nccl_names[] = {"libnccl.so.2", "libnccl.so", NULL};
+#endif
+
+/* A function of the driver. With nvcc the runtime that it links knows where they are. */
+SPKI_FN void *spki_cuda_driver_symbol(const spk_cuda_desc *desc, void *handle, const char *name)
+{
+    if (desc->symbol) {
+        return desc->symbol(desc->symbol_ctx, name);
+    }
+#if defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)
+    char plain[64];
+    void *found = NULL;
+    cudaDriverEntryPointQueryResult how;
+    const size_t n = strlen(name);
+    const bool later = n > 3 && strcmp(name + n - 3, "_v2") == 0;
+    (void)handle;
+    snprintf(plain, sizeof plain, "%.*s", (int)(later ? n - 3 : n), name);
+    return cudaGetDriverEntryPointByVersion(plain, &found, 12000, cudaEnableDefault, &how) ==
+                       cudaSuccess &&
+                   how == cudaDriverEntryPointSuccess
+               ? found
+               : NULL;
+#else
+    return spki_cuda_find(handle, name);
+#endif
+}
+
+SPKI_FN bool spki_cuda_load_driver(const spk_cuda_desc *desc, spki_cuda_calls *calls, char *why,
+                                   size_t why_size)
+{
+    void *handle = NULL;
+    const char *missing = NULL;
+#if !defined(__CUDACC__) || defined(SPIKELIB_CUDA_NVRTC)
+    if (!desc->symbol && !(handle = spki_cuda_open_library(spki_cuda_driver_names))) {
+        (void)spki_because(SPK_ERR_DEVICE, why, why_size,
+                           "cuda: there is no driver (libcuda.so.1, nvcuda.dll)");
+        return false;
+    }
+#endif
+#define SPKI_CUDA_BIND(name, result, args)                                                        \
+    if (!spki_cuda_bind((void *)&calls->name, spki_cuda_driver_symbol(desc, handle, #name))) {    \
+        missing = missing ? missing : #name;                                                      \
+    }
+    SPKI_CUDA_FUNCTIONS(SPKI_CUDA_BIND)
+#undef SPKI_CUDA_BIND
+    if (missing && strcmp(missing, "cuInit") == 0) {
+        (void)spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: there is no driver");
+    } else if (missing) {
+        (void)spki_because(SPK_ERR_DEVICE, why, why_size,
+                           "cuda: the driver has no %s (CUDA 11.2 or later is needed)", missing);
+    }
+    return !missing;
+}
+
+/* The libraries stay loaded: drivers do not all survive being unloaded. NVRTC and NCCL may be
+   absent. */
+SPKI_FN spk_result spki_cuda_load(const spk_cuda_desc *desc, spki_cuda_library *library, char *why,
+                                  size_t why_size)
+{
+    spki_cuda_calls *calls = &library->calls;
+    int code, version = 0;
+    memset(library, 0, sizeof *library);
+    if (!spki_cuda_load_driver(desc, calls, why, why_size)) {
+        return SPK_ERR_DEVICE;
+    }
+    code = calls->cuInit(0);
+    if (code == 0) {
+        code = calls->cuDriverGetVersion(&version);
+    }
+    if (code != 0) {
+        return code == SPKI_CUDA_NO_DEVICE
+                   ? spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: there are no devices")
+                   : spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: cuInit returned %d", code);
+    }
+    if (version < SPKI_CUDA_OLDEST) {
+        return spki_because(SPK_ERR_DEVICE, why, why_size,
+                            "cuda: the driver is one of CUDA %d.%d; 11.2 or later is needed",
+                            version / 1000, version % 1000 / 10);
+    }
+    return SPK_OK;
+}
+
+#define SPKI_CUDA_TAKE(name, result, args)                                                        \
+    ok = spki_cuda_bind((void *)&calls->name,                                                     \
+                        desc->symbol ? desc->symbol(desc->symbol_ctx, #name)                      \
+                                     : spki_cuda_find(handle, #name)) && ok;
+/* NVRTC, when there is something to compile. */
+SPKI_FN bool spki_cuda_load_nvrtc(const spk_cuda_desc *desc, spki_cuda_calls *calls)
+{
+    if (!calls->has_nvrtc) {
+        void *handle = desc->symbol ? NULL : spki_cuda_open_library(spki_cuda_nvrtc_names);
+        bool ok = true;
+        SPKI_NVRTC_FUNCTIONS(SPKI_CUDA_TAKE)
+        calls->has_nvrtc = ok;
+    }
+    return calls->has_nvrtc;
+}
+
+/* NCCL, when there are several devices. */
+SPKI_FN bool spki_cuda_load_nccl(const spk_cuda_desc *desc, spki_cuda_calls *calls)
+{
+    if (!calls->has_nccl) {
+        void *handle = desc->symbol ? NULL : spki_cuda_open_library(spki_cuda_nccl_names);
+        bool ok = true;
+        SPKI_NCCL_FUNCTIONS(SPKI_CUDA_TAKE)
+        calls->has_nccl = ok;
+    }
+    return calls->has_nccl;
+}
+#undef SPKI_CUDA_TAKE
+
+/* ---- >>cuda-choose: which devices there are, and which of them to take ---- */
+
+SPKI_FN int spki_cuda_attribute(const spki_cuda_calls *cu, int device, int what)
+{
+    int x = 0;
+    return cu->cuDeviceGetAttribute(&x, what, device) == 0 ? x : 0;
+}
+
+SPKI_FN void spki_cuda_refuse(spk_cuda_device *d, const char *why)
+{
+    d->usable = false;
+    snprintf(d->why, sizeof d->why, "%s", why);
+}
+
+SPKI_FN void spki_cuda_describe(const spki_cuda_calls *cu, uint32_t index, spk_cuda_device *d)
+{
+    int device = 0, version = 0;
+    size_t memory = 0;
+    memset(d, 0, sizeof *d);
+    d->index = index;
+    d->usable = true;
+    if (cu->cuDeviceGet(&device, (int)index) != 0 ||
+        cu->cuDeviceGetName(d->name, (int)sizeof d->name - 1, device) != 0 ||
+        cu->cuDeviceTotalMem_v2(&memory, device) != 0) {
+        spki_cuda_refuse(d, "the driver cannot describe it");
+        return;
+    }
+    (void)cu->cuDriverGetVersion(&version);
+    d->driver = (uint32_t)version;
+    d->memory_bytes = memory;
+    d->units = (uint32_t)spki_cuda_attribute(cu, device, SPKI_CUDA_UNITS);
+    d->major = (uint32_t)spki_cuda_attribute(cu, device, SPKI_CUDA_MAJOR);
+    d->minor = (uint32_t)spki_cuda_attribute(cu, device, SPKI_CUDA_MINOR);
+    d->shared_bytes = (uint64_t)spki_cuda_attribute(cu, device, SPKI_CUDA_SHARED_MOST);
+    if (d->major < 7) {
+        spki_cuda_refuse(d, "its compute capability is below 7.0");
+    } else if (spki_cuda_attribute(cu, device, SPKI_CUDA_COMPUTE_MODE) == SPKI_CUDA_PROHIBITED) {
+        spki_cuda_refuse(d, "its compute mode prohibits work");
+    } else if (sizeof(void *) < 8) {
+        spki_cuda_refuse(d, "this program is one of 32 bits");
+    }
+}
+
+SPKI_FN spk_result spki_cuda_count(const spki_cuda_calls *cu, uint32_t *count, char *why,
+                                   size_t why_size)
+{
+    int n = 0;
+    const int code = cu->cuDeviceGetCount(&n);
+    *count = code == 0 && n > 0 ? (uint32_t)n : 0;
+    if (code) {
+        return spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: cuDeviceGetCount returned %d",
+                            code);
+    }
+    return *count ? SPK_OK
+                  : spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: there are no devices");
+}
+
+SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device *devices,
+                                     size_t capacity, char *why, size_t why_size)
+{
+    spk_cuda_desc none;
+    spki_cuda_library library;
+    uint32_t count = 0;
+    memset(&none, 0, sizeof none);
+    if (why && why_size) {
+        why[0] = 0;
+    }
+    if (spki_cuda_load(desc ? desc : &none, &library, why, why_size) != SPK_OK ||
+        spki_cuda_count(&library.calls, &count, why, why_size) != SPK_OK) {
+        return 0;
+    }
+    for (uint32_t k = 0; devices && k < count && k < capacity; k++) {
+        spki_cuda_describe(&library.calls, k, &devices[k]);
+    }
+    return count;
+}
+
+/* -- choosing -- */
+
+/* Letters alike, as people write names. */
+SPKI_FN bool spki_cuda_has(const char *text, const char *part)
+{
+    const size_t n = strlen(part);
+    for (; strlen(text) >= n; text++) {
+        size_t k = 0;
+        for (; k < n; k++) {
+            const int a = text[k] >= 'A' && text[k] <= 'Z' ? text[k] + 32 : text[k];
+            const int b = part[k] >= 'A' && part[k] <= 'Z' ? part[k] + 32 : part[k];
+            if (a != b) {
+                break;
+            }
+        }
+        if (k == n) {
+            return true;
+        }
+        if (!*text) {
+            break;
+        }
+    }
+    return false;
+}
+
+SPKI_FN double spki_cuda_score(const spk_cuda_desc *desc, const spk_cuda_device *d)
+{
+    if (desc->score) {
+        return desc->score(desc->score_ctx, d);
+    }
+    return (double)d->units * (double)d->memory_bytes;
+}
+
+/* The best of all devices that may be taken. */
+SPKI_FN spk_result spki_cuda_best(const spki_cuda_calls *cu, const spk_cuda_desc *desc,
+                                  uint32_t count, spk_cuda_device *found, char *why,
+                                  size_t why_size)
+{
+    char seen[300] = "";
+    double best = -1.0;
+    for (uint32_t k = 0; k < count; k++) {
+        spk_cuda_device d;
+        const size_t used = strlen(seen);
+        spki_cuda_describe(cu, k, &d);
+        snprintf(seen + used, sizeof seen - used, "%s\"%.60s\"%s%.80s", used ? ", " : "", d.name,
+                 d.usable ? "" : ", unusable: ", d.why);
+        if (!d.usable || (desc->device && !spki_cuda_has(d.name, desc->device))) {
+            continue;
+        }
+        const double score = spki_cuda_score(desc, &d);
+        if (score >= 0.0 && score > best) {
+            best = score;
+            *found = d;
+        }
+    }
+    return best >= 0.0
+               ? SPK_OK
+               : spki_because(SPK_ERR_DEVICE, why, why_size,
+                              "cuda: no usable device%s%s%s; there are %s",
+                              desc->device ? " named \"" : "", desc->device ? desc->device : "",
+                              desc->device ? "\"" : "", seen);
+}
+
+/* The device of the caller's context. */
+SPKI_FN spk_result spki_cuda_of_context(const spki_cuda_calls *cu, const spk_cuda_desc *desc,
+                                        uint32_t count, spk_cuda_device *found, char *why,
+                                        size_t why_size)
+{
+    spki_cuda_handle context = (spki_cuda_handle)desc->context, before;
+    int device = 0, handle = 0;
+    int code = cu->cuCtxPushCurrent_v2(context);
+    if (code == 0) {
+        code = cu->cuCtxGetDevice(&device);
+        (void)cu->cuCtxPopCurrent_v2(&before);
+    }
+    for (uint32_t k = 0; code == 0 && k < count; k++) {
+        if (cu->cuDeviceGet(&handle, (int)k) == 0 && handle == device) {
+            spki_cuda_describe(cu, k, found);
+            return SPK_OK;
+        }
+    }
+    return spki_because(SPK_ERR_DEVICE, why, why_size,
+                        "cuda: the context is none of a device's (%d)", code);
+}
+
+/* The device that the descriptor asks for: number k of its indices, or its context's, or the
+   best. */
+SPKI_FN spk_result spki_cuda_choose(const spki_cuda_calls *cu, const spk_cuda_desc *desc, size_t k,
+                                    spk_cuda_device *found, char *why, size_t why_size)
+{
+    uint32_t count = 0;
+    spk_result result = spki_cuda_count(cu, &count, why, why_size);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if (desc->context) {
+        result = spki_cuda_of_context(cu, desc, count, found, why, why_size);
+    } else if (!desc->index_count) {
+        result = spki_cuda_best(cu, desc, count, found, why, why_size);
+    } else if (desc->indices[k] >= count) {
+        return spki_because(SPK_ERR_DEVICE, why, why_size,
+                            "cuda: there is no device number %u; there are %u", desc->indices[k],
+                            count);
+    } else {
+        spki_cuda_describe(cu, desc->indices[k], found);
+    }
+    if (result == SPK_OK && !found->usable) {
+        return spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: \"%s\" cannot be used: %s",
+                            found->name, found->why);
+    }
+    return result;
+}
+
+/* ---- >>cuda-device: what >>gpu wants of a device, done by the CUDA driver ---- */
+
+#define SPKI_CUDA_TICKETS 8u
+
+/* Something on its way to the host: it arrives in memory that the driver has pinned. */
+typedef struct spki_cuda_ticket {
+    spki_cuda_handle ready, done; /* events */
+    void *pinned, *to;
+    size_t room, bytes;
+    bool busy;
+} spki_cuda_ticket;
+
+typedef struct spki_cuda_device {
+    spki_cuda_calls *cu;
+    const spk_cuda_desc *desc;
+    int device;
+    uint32_t major, minor;
+    spki_cuda_handle context, stream, copies, pool, clock; /* clock: an event */
+    bool own_context, own_stream, pools, cooperative;
+    uint64_t shared_bytes;
+    spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
+    spki_cuda_handle comm; /* of NCCL */
+} spki_cuda_device;
+
+typedef struct spki_cuda_program {
+    spki_cuda_handle module, function[SPKI_GPU_MORE_ENTRIES];
+    uint64_t shared[SPKI_GPU_MORE_ENTRIES]; /* what each has been allowed */
+} spki_cuda_program;
+
+SPKI_FN spki_cuda_device *spki_cuda_of(const spki_gpu *gpu)
+{
+    return (spki_cuda_device *)gpu->handle;
+}
+
+SPKI_FN const char *spki_cuda_code(const spki_cuda_calls *cu, int code)
+{
+    const char *name = NULL;
+    return cu->cuGetErrorName(code, &name) == 0 && name ? name : "an error";
+}
+
+/* A code as our result, with a sentence. */
+SPKI_FN spk_result spki_cuda_check(spki_gpu *gpu, const char *call, int code)
+{
+    if (code == 0) {
+        return SPK_OK;
+    }
+    snprintf(gpu->why, sizeof gpu->why, "%s returned %s (%d)", call,
+             spki_cuda_code(spki_cuda_of(gpu)->cu, code), code);
+    return code == SPKI_CUDA_OUT_OF_MEMORY ? SPK_ERR_OUT_OF_MEMORY : SPK_ERR_DEVICE;
+}
+
+/* Everything happens in the device's context; the thread's own is there again afterwards. */
+SPKI_FN spk_result spki_cuda_begin(spki_gpu *gpu)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    return spki_cuda_check(gpu, "cuCtxPushCurrent", d->cu->cuCtxPushCurrent_v2(d->context));
+}
+
+SPKI_FN spk_result spki_cuda_end(spki_gpu *gpu, const char *call, int code)
+{
+    spki_cuda_handle context;
+    (void)spki_cuda_of(gpu)->cu->cuCtxPopCurrent_v2(&context);
+    return spki_cuda_check(gpu, call, code);
+}
+
+SPKI_FN spki_cuda_ptr spki_cuda_at(spki_gpu_mem mem, uint64_t at)
+{
+    return (spki_cuda_ptr)(uintptr_t)mem + at;
+}
+
+/* Waits for all work up to here, no longer than the limit. In the context. */
+SPKI_FN spk_result spki_cuda_settle(spki_gpu *gpu, spki_cuda_handle event)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const double start = spk_clock_seconds(), limit = d->desc->time_limit_s;
+    int code = d->cu->cuEventQuery(event);
+    if (code != SPKI_CUDA_NOT_READY || limit <= 0.0) {
+        code = code == SPKI_CUDA_NOT_READY ? d->cu->cuEventSynchronize(event) : code;
+        return spki_cuda_check(gpu, "a command", code);
+    }
+    while (code == SPKI_CUDA_NOT_READY) {
+        if (spk_clock_seconds() - start > limit) {
+            snprintf(gpu->why, sizeof gpu->why, "a batch of steps took longer than %g s", limit);
+            return SPK_ERR_TIMEOUT;
+        }
+        code = d->cu->cuEventQuery(event);
+    }
+    return spki_cuda_check(gpu, "a command", code);
+}
+
+/* The same for the stream of the kernels. */
+SPKI_FN spk_result spki_cuda_catch_up(spki_gpu *gpu)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    if (d->desc->time_limit_s <= 0.0) {
+        return spki_cuda_check(gpu, "cuStreamSynchronize", d->cu->cuStreamSynchronize(d->stream));
+    }
+    const spk_result result =
+        spki_cuda_check(gpu, "cuEventRecord", d->cu->cuEventRecord(d->clock, d->stream));
+    return result == SPK_OK ? spki_cuda_settle(gpu, d->clock) : result;
+}
+
+/* -- memory: a pool of the network's own, in order with its work -- */
+
+SPKI_FN spk_result spki_cuda_alloc(spki_gpu *gpu, uint64_t bytes, spki_gpu_mem *mem)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_ptr made = 0;
+    *mem = NULL;
+    spk_result result = spki_cuda_begin(gpu);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if (d->pools) {
+        result = spki_cuda_end(gpu, "cuMemAllocFromPoolAsync",
+                               d->cu->cuMemAllocFromPoolAsync(&made, (size_t)bytes, d->pool,
+                                                              d->stream));
+    } else {
+        result = spki_cuda_end(gpu, "cuMemAlloc", d->cu->cuMemAlloc_v2(&made, (size_t)bytes));
+    }
+    *mem = result == SPK_OK ? (spki_gpu_mem)(uintptr_t)made : NULL;
+    return result;
+}
+
+SPKI_FN void spki_cuda_free(spki_gpu *gpu, spki_gpu_mem mem)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    if (spki_cuda_begin(gpu) == SPK_OK) {
+        (void)spki_cuda_end(gpu, "cuMemFree",
+                            d->pools ? d->cu->cuMemFreeAsync(spki_cuda_at(mem, 0), d->stream)
+                                     : d->cu->cuMemFree_v2(spki_cuda_at(mem, 0)));
+    }
+}
+
+/* Waits, because the driver may read pageable memory later than it says where the device can. */
+SPKI_FN spk_result spki_cuda_write(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, const void *data,
+                                   size_t bytes)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spk_result result = bytes ? spki_cuda_begin(gpu) : SPK_OK;
+    if (result != SPK_OK || !bytes) {
+        return result;
+    }
+    int code = d->cu->cuMemcpyHtoDAsync_v2(spki_cuda_at(mem, at), data, bytes, d->stream);
+    result = spki_cuda_check(gpu, "cuMemcpyHtoDAsync", code);
+    if (result == SPK_OK) {
+        result = spki_cuda_catch_up(gpu);
+    }
+    (void)spki_cuda_end(gpu, "", 0);
+    return result;
+}
+
+SPKI_FN spk_result spki_cuda_zero(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, uint64_t bytes)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const spk_result result = bytes ? spki_cuda_begin(gpu) : SPK_OK;
+    if (result != SPK_OK || !bytes) {
+        return result;
+    }
+    return spki_cuda_end(gpu, "cuMemsetD8Async",
+                         d->cu->cuMemsetD8Async(spki_cuda_at(mem, at), 0, (size_t)bytes,
+                                                d->stream));
+}
+
+/* A ticket with room. In the context. */
+SPKI_FN int spki_cuda_take(spki_cuda_device *d, size_t bytes, spki_cuda_ticket **out)
+{
+    spki_cuda_ticket *t = NULL;
+    int code = 0;
+    for (uint32_t k = 0; k < SPKI_CUDA_TICKETS && (!t || t->room < bytes); k++) {
+        t = d->ticket[k].busy ? t : &d->ticket[k];
+    }
+    if (!t) {
+        return SPKI_CUDA_OUT_OF_MEMORY;
+    }
+    if (t->room < bytes) {
+        if (t->pinned) {
+            (void)d->cu->cuMemFreeHost(t->pinned);
+        }
+        t->pinned = NULL;
+        t->room = 0;
+        code = d->cu->cuMemHostAlloc(&t->pinned, bytes + bytes / 2, 0);
+        t->room = code ? 0 : bytes + bytes / 2;
+        t->pinned = code ? NULL : t->pinned;
+    }
+    if (!code && !t->ready) {
+        code = d->cu->cuEventCreate(&t->ready, SPKI_CUDA_NO_TIMING);
+        t->ready = code ? NULL : t->ready;
+    }
+    if (!code && !t->done) {
+        code = d->cu->cuEventCreate(&t->done, SPKI_CUDA_NO_TIMING);
+        t->done = code ? NULL : t->done;
+    }
+    *out = t;
+    return code;
+}
+
+/* With a ticket it goes through a stream of its own, beside the kernels of the next batch. */
+SPKI_FN spk_result spki_cuda_read(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, void *data,
+                                  size_t bytes, spki_gpu_ticket *ticket)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_ticket *t = NULL;
+    spk_result result = spki_cuda_begin(gpu);
+    if (result != SPK_OK) {
+        return result;
+    }
+    if (!ticket) {
+        result = spki_cuda_check(gpu, "cuMemcpyDtoHAsync",
+                                 d->cu->cuMemcpyDtoHAsync_v2(data, spki_cuda_at(mem, at), bytes,
+                                                             d->stream));
+        if (result == SPK_OK) {
+            result = spki_cuda_catch_up(gpu);
+        }
+        (void)spki_cuda_end(gpu, "", 0);
+        return result;
+    }
+    const char *call = "cuMemHostAlloc";
+    int code = spki_cuda_take(d, bytes, &t);
+    if (!code) {
+        call = "cuEventRecord";
+        code = d->cu->cuEventRecord(t->ready, d->stream);
+    }
+    if (!code) {
+        call = "cuStreamWaitEvent";
+        code = d->cu->cuStreamWaitEvent(d->copies, t->ready, 0);
+    }
+    if (!code) {
+        call = "cuMemcpyDtoHAsync";
+        code = d->cu->cuMemcpyDtoHAsync_v2(t->pinned, spki_cuda_at(mem, at), bytes, d->copies);
+    }
+    if (!code) {
+        call = "cuEventRecord";
+        code = d->cu->cuEventRecord(t->done, d->copies);
+    }
+    if (!code) {
+        t->busy = true;
+        t->to = data;
+        t->bytes = bytes;
+        *ticket = t;
+    }
+    return spki_cuda_end(gpu, call, code);
+}
+
+SPKI_FN spk_result spki_cuda_wait(spki_gpu *gpu, spki_gpu_ticket *ticket)
+{
+    spki_cuda_ticket *t = (spki_cuda_ticket *)*ticket;
+    if (!t) {
+        return SPK_OK;
+    }
+    spk_result result = spki_cuda_begin(gpu);
+    if (result == SPK_OK) {
+        result = spki_cuda_settle(gpu, t->done);
+        (void)spki_cuda_end(gpu, "", 0);
+    }
+    if (result == SPK_OK) {
+        memcpy(t->to, t->pinned, t->bytes);
+    }
+    t->busy = false;
+    *ticket = NULL;
+    return result;
+}
+
+/* -- work -- */
+
+SPKI_FN uint32_t spki_cuda_params(const spki_gpu_arg *arg, uint32_t args, void **param)
+{
+    for (uint32_t k = 0; k < args; k++) {
+        const void *at = arg[k].is_mem ? (const void *)&arg[k].mem : (const void *)&arg[k].value;
+        param[k] = (void *)(uintptr_t)at;
+    }
+    return args;
+}
+
+#define SPKI_CUDA_PARAMS 40u
+
+SPKI_FN spk_result spki_cuda_launch(spki_gpu *gpu, void *program, spki_gpu_entry entry,
+                                    uint32_t groups, uint32_t items, const spki_gpu_arg *arg,
+                                    uint32_t args)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const spki_cuda_handle function = ((spki_cuda_program *)program)->function[entry];
+    void *param[SPKI_CUDA_PARAMS];
+    const spk_result result = groups ? spki_cuda_begin(gpu) : SPK_OK;
+    if (result != SPK_OK || groups == 0) {
+        return result;
+    }
+    (void)spki_cuda_params(arg, args, param);
+    return spki_cuda_end(gpu, spki_gpu_entry_name(entry),
+                         d->cu->cuLaunchKernel(function, groups, 1, 1, items, 1, 1, 0, d->stream,
+                                               param, NULL));
+}
+
+/* Lets a function have so much shared memory. In the context. */
+SPKI_FN int spki_cuda_allow(spki_gpu *gpu, spki_cuda_program *p, spki_gpu_entry entry,
+                            uint64_t shared)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    if (shared <= p->shared[entry]) {
+        return 0;
+    }
+    const int code =
+        d->cu->cuFuncSetAttribute(p->function[entry], SPKI_CUDA_SHARED_BYTES, (int)shared);
+    p->shared[entry] = code ? p->shared[entry] : shared;
+    return code;
+}
+
+SPKI_FN spk_result spki_cuda_together(spki_gpu *gpu, void *program, spki_gpu_entry entry,
+                                      uint32_t groups, uint64_t shared, const spki_gpu_arg *arg,
+                                      uint32_t args)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_program *p = (spki_cuda_program *)program;
+    void *param[SPKI_CUDA_PARAMS];
+    const spk_result result = spki_cuda_begin(gpu);
+    if (result != SPK_OK) {
+        return result;
+    }
+    (void)spki_cuda_params(arg, args, param);
+    int code = spki_cuda_allow(gpu, p, entry, shared);
+    if (!code) {
+        code = d->cu->cuLaunchCooperativeKernel(p->function[entry], groups, 1, 1,
+                                                SPKI_GPU_BATCH_ITEMS, 1, 1, (uint32_t)shared,
+                                                d->stream, param);
+    }
+    return spki_cuda_end(gpu, spki_gpu_entry_name(entry), code);
+}
+
+SPKI_FN uint32_t spki_cuda_room(spki_gpu *gpu, void *program, spki_gpu_entry entry,
+                                uint64_t shared)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_program *p = (spki_cuda_program *)program;
+    const spk_cuda_style style = d->desc->style;
+    const bool wanted = style == SPK_CUDA_AUTO ||
+                        style == (entry == SPKI_GPU_BATCH_OWN ? SPK_CUDA_OWN : SPK_CUDA_ALL);
+    int each = 0;
+    /* some of the shared memory is the kernel's own */
+    if (!d->cooperative || !wanted || shared + 8192 > d->shared_bytes ||
+        spki_cuda_begin(gpu) != SPK_OK) {
+        return 0;
+    }
+    int code = spki_cuda_allow(gpu, p, entry, shared);
+    if (!code) {
+        code = d->cu->cuOccupancyMaxActiveBlocksPerMultiprocessor(
+            &each, p->function[entry], (int)SPKI_GPU_BATCH_ITEMS, (size_t)shared);
+    }
+    if (spki_cuda_end(gpu, "cuOccupancyMaxActiveBlocksPerMultiprocessor", code) != SPK_OK ||
+        each < 1) {
+        return 0;
+    }
+    /* all targets: what meets often should be few */
+    return entry == SPKI_GPU_BATCH_OWN ? gpu->units * (uint32_t)each : gpu->units;
+}
+
+/* Between devices: NCCL, or copies from one to each other. */
+SPKI_FN spk_result spki_cuda_share(spki_gpu *const *gpu, uint32_t gpus, uint32_t from,
+                                   spki_gpu_mem source, uint64_t source_at,
+                                   const spki_gpu_mem *to, uint64_t at, uint64_t bytes)
+{
+    const spki_cuda_device *src = spki_cuda_of(gpu[from]);
+    const spki_cuda_calls *cu = src->cu;
+    spk_result result = SPK_OK;
+    if (src->comm) {
+        int code = cu->ncclGroupStart();
+        for (uint32_t k = 0; k < gpus && code == 0; k++) {
+            const spki_cuda_device *d = spki_cuda_of(gpu[k]);
+            code = cu->ncclBroadcast((const void *)(uintptr_t)spki_cuda_at(source, source_at),
+                                     (void *)(uintptr_t)spki_cuda_at(to[k], at), (size_t)bytes,
+                                     SPKI_NCCL_UINT8, (int)from, d->comm, d->stream);
+        }
+        const int ended = cu->ncclGroupEnd();
+        code = code ? code : ended;
+        if (code) {
+            snprintf(gpu[from]->why, sizeof gpu[from]->why, "ncclBroadcast: %s",
+                     cu->ncclGetErrorString(code));
+            return SPK_ERR_DEVICE;
+        }
+        return SPK_OK;
+    }
+    for (uint32_t k = 0; k < gpus && result == SPK_OK; k++) {
+        const spki_cuda_device *d = spki_cuda_of(gpu[k]);
+        result = spki_cuda_begin(gpu[k]);
+        if (result == SPK_OK) {
+            result = spki_cuda_end(gpu[k], "cuMemcpyPeerAsync",
+                                   cu->cuMemcpyPeerAsync(spki_cuda_at(to[k], at), d->context,
+                                                         spki_cuda_at(source, source_at),
+                                                         src->context, (size_t)bytes, d->stream));
+        }
+    }
+    return result;
+}
+
+/* Kernels begin by themselves. */
+SPKI_FN spk_result spki_cuda_flush(spki_gpu *gpu)
+{
+    (void)gpu;
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_cuda_finish(spki_gpu *gpu)
+{
+    spk_result result = spki_cuda_begin(gpu);
+    if (result == SPK_OK) {
+        result = spki_cuda_catch_up(gpu);
+        (void)spki_cuda_end(gpu, "", 0);
+    }
+    return result;
+}
+
+/* ---- >>cuda-compile: programs, from text by NVRTC ---- */
+
+static const char *const spki_cuda_prelude[] = {
+"#ifdef __CUDACC_RTC__\n",
+"typedef int int32_t;\n",
+"typedef unsigned int uint32_t;\n",
+"typedef long long int64_t;\n",
+"typedef unsigned long long uint64_t;\n",
+"typedef unsigned short uint16_t;\n",
+"#else\n",
+"#include <stdint.h>\n",
+"#endif\n",
+"#ifdef __CUDACC__\n",
+"#pragma nv_diag_suppress 177\n",
+"#pragma nv_diag_suppress 550\n",
+"#endif\n",
+"#define SPKI_ENTRY(name) extern \"C\" __global__ void name\n",
+"#define SPKI_ENTRY_OF(items, name) extern \"C\" __global__ void __launch_bounds__(items) name\n",
+"#define SPKI_SHARED_REST(type, name) \\\n",
+"    extern __shared__ uint64_t spki_shared[]; \\\n",
+"    type *const name = (type *)spki_shared\n",
+"#define SPKI_GLOBAL\n",
+"#define SPKI_LOCAL\n",
+"#define SPKI_SHARED __shared__\n",
+"#define SPKI_DEVICE static __device__ inline\n",
+"#define SPKI_GROUP_ID() spki_group_id()\n",
+"#define SPKI_GROUPS() spki_group_count()\n",
+"#define SPKI_ITEM() spki_item()\n",
+"#define SPKI_ITEMS() spki_item_count()\n",
+"#define SPKI_MEET() __syncthreads()\n",
+"#define SPKI_GLOBAL_OR(p, x) atomicOr(p, x)\n",
+"#if SPKI_WIDE\n",
+"#define SPKI_GLOBAL_ADD(p, x) \\\n",
+"    atomicAdd((unsigned long long *)(p), (unsigned long long)(int64_t)(x))\n",
+"#else\n",
+"#define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))\n",
+"#endif\n",
+"#define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))\n",
+"#define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)\n",
+"#define __builtin_sqrtf(x) __fsqrt_rn(x)\n",
+"#define __builtin_sqrt(x) __dsqrt_rn(x)\n",
+"SPKI_DEVICE uint32_t spki_group_id(void)\n",
+"{\n",
+"    return blockIdx.x;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_group_count(void)\n",
+"{\n",
+"    return gridDim.x;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_item(void)\n",
+"{\n",
+"    return threadIdx.x;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_item_count(void)\n",
+"{\n",
+"    return blockDim.x;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_vote(int yes)\n",
+"{\n",
+"    const uint32_t half = threadIdx.x & 16u;\n",
+"    return (__ballot_sync(0xffffu << half, yes) >> half) & 0xffffu;\n",
+"}\n",
+"#define SPKI_VOTE(c) spki_vote((c) ? 1 : 0)\n",
+"#define SPKI_FROM_BEFORE(x, d) __shfl_up_sync(0xffffffffu, x, d)\n",
+"#define SPKI_CAT_(a, b) a##b\n",
+"#define SPKI_CAT(a, b) SPKI_CAT_(a, b)\n",
+"#define SPKI_CAT3_(a, b, c) a##b##c\n",
+"#define SPKI_CAT3(a, b, c) SPKI_CAT3_(a, b, c)\n",
+"#define SPKI_NIL(type) ((type)(0))\n",
+"typedef uint32_t spki_words;\n",
+"typedef int32_t spki_ints;\n",
+"#if SPKI_IS_DOUBLE\n",
+"typedef double spki_d1;\n",
+"typedef int64_t spki_id1;\n",
+"typedef int spki_md1;\n",
+"#define SPKI_AS_INT(x) ((int64_t)__double_as_longlong(x))\n",
+"#define SPKI_AS_REAL(x) __longlong_as_double((long long)(x))\n",
+"#else\n",
+"typedef float spki_f1;\n",
+"typedef int32_t spki_if1;\n",
+"typedef int spki_mf1;\n",
+"#define SPKI_AS_INT(x) ((int32_t)__float_as_int(x))\n",
+"#define SPKI_AS_REAL(x) __int_as_float(x)\n",
+"#endif\n",
+"#define SPKI_TO_REAL(x) ((real)(x))\n",
+"#define SPKI_VLOAD(p, at) ((p)[at])\n",
+"#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))\n",
+"#define SPKI_COUNT(mask) (mask)\n",
+"#define SPKI_ANY(mask) (mask)\n",
+"SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)\n",
+"{\n",
+"    *low = a * m;\n",
+"    return __umulhi(a, m);\n",
+"}\n",
+"SPKI_DEVICE void spki_meet_grid(uint32_t *meet)\n",
+"{\n",
+"    __syncthreads();\n",
+"    if (threadIdx.x == 0) {\n",
+"        __threadfence();\n",
+"        const uint32_t before = atomicAdd(meet, 1u);\n",
+"        const uint32_t all = (before / gridDim.x + 1u) * gridDim.x;\n",
+"        while (*(volatile uint32_t *)meet < all) {\n",
+"            __nanosleep(16);\n",
+"        }\n",
+"        __threadfence();\n",
+"    }\n",
+"    __syncthreads();\n",
+"}\n",
+0
+};
+
+/* What CUDA C++ reserves and C does not, but for the names of operators, which no macro may
+   have. */
+static const char *const spki_cuda_keywords[] = {
+    "alignas",   "alignof",   "asm",       "catch",    "class",        "constexpr", "decltype",
+    "delete",    "explicit",  "export",    "friend",   "mutable",      "namespace", "new",
+    "noexcept",  "nullptr",   "operator",  "private",  "protected",    "public",    "template",
+    "this",      "throw",     "try",       "typeid",   "typename",     "using",     "virtual",
+    "threadIdx", "blockIdx",  "blockDim",  "gridDim",  "warpSize",     NULL};
+
+/* Two roundings for a * b + c, division and roots correctly rounded, no flush to zero. */
+#define SPKI_CUDA_EXACT "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"
+
+SPKI_FN void spki_cuda_release(spki_gpu *gpu, void *program)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_program *p = (spki_cuda_program *)program;
+    if (p->module && spki_cuda_begin(gpu) == SPK_OK) {
+        (void)spki_cuda_end(gpu, "cuModuleUnload", d->cu->cuModuleUnload(p->module));
+    }
+    spki_free(gpu->mem, p, 1, sizeof *p);
+}
+
+SPKI_FN spk_result spki_cuda_nvrtc_check(spki_gpu *gpu, const char *call, int code)
+{
+    if (code == 0) {
+        return SPK_OK;
+    }
+    snprintf(gpu->why, sizeof gpu->why, "%s: %s (%d)", call,
+             spki_cuda_of(gpu)->cu->nvrtcGetErrorString(code), code);
+    return code == SPKI_NVRTC_COMPILATION      ? SPK_ERR_COMPILE
+           : code == SPKI_NVRTC_OUT_OF_MEMORY ? SPK_ERR_OUT_OF_MEMORY
+                                                : SPK_ERR_DEVICE;
+}
+
+SPKI_FN void spki_cuda_take_log(const spki_cuda_calls *cu, spki_cuda_handle made, spki_gpu *gpu,
+                                char *log, size_t log_size)
+{
+    size_t size = 0;
+    log[0] = 0;
+    if (cu->nvrtcGetProgramLogSize(made, &size) != 0 || size == 0) {
+        return;
+    }
+    char *all = (char *)spki_alloc(gpu->mem, size + 1, 1);
+    if (all && cu->nvrtcGetProgramLog(made, all) == 0) {
+        snprintf(log, log_size, "%s", all);
+    }
+    spki_free(gpu->mem, all, size + 1, 1);
+}
+
+/* Compiles for the device itself, or, where NVRTC is older than it, for what it can translate. */
+SPKI_FN int spki_cuda_translate(const spki_cuda_device *d, spki_cuda_handle made, bool *binary)
+{
+    char arch[32];
+    const char *option[] = {arch, SPKI_CUDA_EXACT, "--std=c++11", "-default-device"};
+    const int options = (int)(sizeof option / sizeof option[0]);
+    snprintf(arch, sizeof arch, "--gpu-architecture=sm_%u%u", d->major, d->minor);
+    *binary = true;
+    int code = d->cu->nvrtcCompileProgram(made, options, option);
+    if (code == SPKI_NVRTC_INVALID_OPTION) {
+        snprintf(arch, sizeof arch, "--gpu-architecture=compute_%s", d->major < 8 ? "70" : "80");
+        *binary = false;
+        code = d->cu->nvrtcCompileProgram(made, options, option);
+    }
+    return code;
+}
+
+/* The compiled program, of *size bytes, to be freed with spki_free. */
+SPKI_FN spk_result spki_cuda_result_of(spki_gpu *gpu, spki_cuda_handle made, bool binary,
+                                       char **image, size_t *size)
+{
+    const spki_cuda_calls *cu = spki_cuda_of(gpu)->cu;
+    int code = binary ? cu->nvrtcGetCUBINSize(made, size) : cu->nvrtcGetPTXSize(made, size);
+    spk_result result = spki_cuda_nvrtc_check(gpu, "nvrtcGetCUBINSize", code);
+    if (result != SPK_OK) {
+        return result;
+    }
+    *image = (char *)spki_alloc(gpu->mem, *size + 1, 1);
+    if (!*image) {
+        snprintf(gpu->why, sizeof gpu->why, "no memory for a program");
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    code = binary ? cu->nvrtcGetCUBIN(made, *image) : cu->nvrtcGetPTX(made, *image);
+    result = spki_cuda_nvrtc_check(gpu, "nvrtcGetCUBIN", code);
+    if (result != SPK_OK) {
+        spki_free(gpu->mem, *image, *size + 1, 1);
+        *image = NULL;
+    }
+    return result;
+}
+
+SPKI_FN spk_result spki_cuda_from_source(spki_gpu *gpu, const char *text, char **image,
+                                         size_t *size, char *log, size_t log_size)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_handle made = NULL;
+    bool binary = true;
+    if (!spki_cuda_load_nvrtc(d->desc, d->cu)) {
+        snprintf(gpu->why, sizeof gpu->why,
+                 "there is no NVRTC (libnvrtc) to compile the network's kernels with");
+        return SPK_ERR_DEVICE;
+    }
+    spk_result result = spki_cuda_nvrtc_check(
+        gpu, "nvrtcCreateProgram",
+        d->cu->nvrtcCreateProgram(&made, text, "spikelib.cu", 0, NULL, NULL));
+    if (result != SPK_OK) {
+        return result;
+    }
+    result = spki_cuda_nvrtc_check(gpu, "nvrtcCompileProgram",
+                                   spki_cuda_translate(d, made, &binary));
+    if (result == SPK_ERR_COMPILE) {
+        spki_cuda_take_log(d->cu, made, gpu, log, log_size);
+    }
+    if (result == SPK_OK) {
+        result = spki_cuda_result_of(gpu, made, binary, image, size);
+    }
+    (void)d->cu->nvrtcDestroyProgram(&made);
+    return result;
+}
+
+SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool selftest,
+                                        spki_cuda_program *p)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    spk_result result = spki_cuda_begin(gpu);
+    if (result != SPK_OK) {
+        return result;
+    }
+    const char *call = "cuModuleLoadData";
+    int code = d->cu->cuModuleLoadData(&p->module, image);
+    p->module = code ? NULL : p->module;
+    for (uint32_t k = 0; k < SPKI_GPU_MORE_ENTRIES && !code; k++) {
+        if ((k == SPKI_GPU_SELFTEST) == selftest) {
+            call = "cuModuleGetFunction";
+            code = d->cu->cuModuleGetFunction(&p->function[k], p->module,
+                                              spki_gpu_entry_name((spki_gpu_entry)k));
+        }
+    }
+    return spki_cuda_end(gpu, call, code);
+}
+
+SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
+                                     void **out, char *log, size_t log_size)
+{
+    char *image = NULL;
+    size_t bytes = 0;
+    spki_cuda_program *p = (spki_cuda_program *)spki_alloc(gpu->mem, 1, sizeof *p);
+    (void)size;
+    if (!p) {
+        snprintf(gpu->why, sizeof gpu->why, "no memory for a program");
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    spk_result result = spki_cuda_from_source(gpu, text, &image, &bytes, log, log_size);
+    if (result == SPK_OK) {
+        result = spki_cuda_load_image(gpu, image, selftest, p);
+        spki_free(gpu->mem, image, bytes + 1, 1);
+    }
+    if (result != SPK_OK) {
+        spki_cuda_release(gpu, p);
+        return result;
+    }
+    *out = p;
+    return SPK_OK;
+}
+
+/* ---- >>cuda-open: a device, opened and closed ---- */
+
+SPKI_FN void spki_cuda_close(spki_gpu *gpu)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_handle context;
+    if (!d) {
+        return;
+    }
+    if (d->context && d->cu->cuCtxPushCurrent_v2(d->context) == 0) {
+        const spki_cuda_calls *cu = d->cu;
+        if (d->comm) {
+            (void)cu->ncclCommDestroy(d->comm);
+        }
+        if (d->stream) {
+            (void)cu->cuStreamSynchronize(d->stream);
+        }
+        for (uint32_t k = 0; k < SPKI_CUDA_TICKETS; k++) {
+            spki_cuda_ticket *t = &d->ticket[k];
+            if (t->pinned) {
+                (void)cu->cuMemFreeHost(t->pinned);
+            }
+            if (t->ready) {
+                (void)cu->cuEventDestroy_v2(t->ready);
+            }
+            if (t->done) {
+                (void)cu->cuEventDestroy_v2(t->done);
+            }
+        }
+        if (d->clock) {
+            (void)cu->cuEventDestroy_v2(d->clock);
+        }
+        if (d->copies) {
+            (void)cu->cuStreamDestroy_v2(d->copies);
+        }
+        if (d->pool) {
+            (void)cu->cuMemPoolDestroy(d->pool);
+        }
+        if (d->stream && d->own_stream) {
+            (void)cu->cuStreamDestroy_v2(d->stream);
+        }
+        (void)cu->cuCtxPopCurrent_v2(&context);
+    }
+    if (d->context && d->own_context) {
+        (void)d->cu->cuDevicePrimaryCtxRelease_v2(d->device);
+    }
+    spki_free(gpu->mem, d, 1, sizeof *d);
+    gpu->handle = NULL;
+}
+
+static const spki_gpu_api spki_cuda_api = {
+    "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
+    spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
+    spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
+    spki_cuda_together, spki_cuda_room, spki_cuda_share};
+/* The same, where spikes go from device to device through the host. */
+static const spki_gpu_api spki_cuda_api_by_host = {
+    "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
+    spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
+    spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
+    spki_cuda_together, spki_cuda_room, NULL};
+
+/* A call that makes a handle, which is none where it fails. */
+SPKI_FN spk_result spki_cuda_made(spki_gpu *gpu, const char *call, spki_cuda_handle *handle,
+                                  int code)
+{
+    *handle = code ? NULL : *handle;
+    return spki_cuda_check(gpu, call, code);
+}
+
+/* Streams, pool and event, in the context. */
+SPKI_FN spk_result spki_cuda_equip(spki_gpu *gpu)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    const spki_cuda_calls *cu = d->cu;
+    spki_cuda_pool_desc pool;
+    uint64_t keep = UINT64_MAX;
+    spk_result result = SPK_OK;
+    memset(&pool, 0, sizeof pool);
+    pool.kind = 1;  /* pinned to the device */
+    pool.place = 1; /* a device */
+    pool.device = d->device;
+    d->own_stream = !d->desc->stream;
+    d->stream = (spki_cuda_handle)d->desc->stream;
+    if (d->own_stream) {
+        result = spki_cuda_made(gpu, "cuStreamCreate", &d->stream,
+                                cu->cuStreamCreate(&d->stream, SPKI_CUDA_NON_BLOCKING));
+    }
+    if (result == SPK_OK) {
+        result = spki_cuda_made(gpu, "cuStreamCreate", &d->copies,
+                                cu->cuStreamCreate(&d->copies, SPKI_CUDA_NON_BLOCKING));
+    }
+    if (result == SPK_OK) {
+        result = spki_cuda_made(gpu, "cuEventCreate", &d->clock,
+                                cu->cuEventCreate(&d->clock, SPKI_CUDA_NO_TIMING));
+    }
+    if (result == SPK_OK && d->pools) {
+        result = spki_cuda_made(gpu, "cuMemPoolCreate", &d->pool,
+                                cu->cuMemPoolCreate(&d->pool, &pool));
+    }
+    if (result == SPK_OK && d->pools) { /* what is freed is wanted again */
+        result = spki_cuda_check(gpu, "cuMemPoolSetAttribute",
+                                 cu->cuMemPoolSetAttribute(d->pool, SPKI_CUDA_POOL_KEEPS, &keep));
+    }
+    return result;
+}
+
+/* Opens a device into `gpu`, which is zero before and closed by spki_cuda_close, also when this
+   fails. */
+SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls *cu,
+                                  const spk_cuda_desc *desc, const spk_cuda_device *found)
+{
+    spki_cuda_device *d = (spki_cuda_device *)spki_alloc(mem, 1, sizeof *d);
+    gpu->api = desc->exchange == SPK_CUDA_EXCHANGE_HOST ? &spki_cuda_api_by_host : &spki_cuda_api;
+    gpu->mem = mem;
+    gpu->handle = d;
+    snprintf(gpu->name, sizeof gpu->name, "%s", found->name);
+    if (!d) {
+        snprintf(gpu->why, sizeof gpu->why, "no memory");
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    d->cu = cu;
+    d->desc = desc;
+    d->major = found->major;
+    d->minor = found->minor;
+    d->shared_bytes = found->shared_bytes;
+    gpu->units = SPKI_MAX(found->units, 1u);
+    gpu->memory = desc->memory_budget ? SPKI_MIN(desc->memory_budget, found->memory_bytes)
+                                      : found->memory_bytes;
+    gpu->largest = gpu->memory;
+    gpu->has_double = gpu->has_wide_atomics = true;
+    gpu->lanes = 1;
+    gpu->speed = (double)gpu->units;
+    spk_result result =
+        spki_cuda_check(gpu, "cuDeviceGet", cu->cuDeviceGet(&d->device, (int)found->index));
+    d->cooperative = spki_cuda_attribute(cu, d->device, SPKI_CUDA_COOPERATIVE) != 0;
+    d->pools = spki_cuda_attribute(cu, d->device, SPKI_CUDA_HAS_POOLS) != 0;
+    d->context = (spki_cuda_handle)desc->context;
+    d->own_context = !d->context;
+    if (result == SPK_OK && d->own_context) {
+        result = spki_cuda_made(gpu, "cuDevicePrimaryCtxRetain", &d->context,
+                                cu->cuDevicePrimaryCtxRetain(&d->context, d->device));
+    }
+    if (result == SPK_OK) {
+        result = spki_cuda_begin(gpu);
+    }
+    if (result == SPK_OK) {
+        result = spki_cuda_equip(gpu);
+        (void)spki_cuda_end(gpu, "", 0);
+    }
+    return result;
+}
+
+/* ---- >>cuda-backend: spk_cuda_backend, the network's side of CUDA ---- */
+
+#define SPKI_CUDA_MOST_PARTS 64u
+
+typedef struct spki_cuda_backend {
+    spki_gpu_net net;   /* first: what the network sees */
+    spk_cuda_desc desc; /* with copies of what it points to */
+    uint32_t *indices;
+    char *device, *cache_dir;
+    spki_cuda_library library;
+    bool opened;
+    spk_result result;  /* of opening, or of a bad descriptor */
+    char why[600];
+} spki_cuda_backend;
+
+/* -- opening -- */
+
+/* One communicator a device; NCCL wants each device once. */
+SPKI_FN spk_result spki_cuda_connect(spki_cuda_backend *b)
+{
+    const spk_cuda_exchange how = b->desc.exchange;
+    spki_cuda_handle comm[SPKI_CUDA_MOST_PARTS];
+    int device[SPKI_CUDA_MOST_PARTS];
+    bool twice = false;
+    if (b->net.parts < 2 || how == SPK_CUDA_EXCHANGE_PEER || how == SPK_CUDA_EXCHANGE_HOST) {
+        return SPK_OK;
+    }
+    for (uint32_t k = 0; k < b->net.parts; k++) {
+        device[k] = spki_cuda_of(&b->net.part[k].gpu)->device;
+        for (uint32_t j = 0; j < k; j++) {
+            twice = twice || device[j] == device[k];
+        }
+    }
+    int code = 0;
+    const char *lacks = NULL;
+    if (twice) {
+        lacks = "one device twice";
+    } else if (!spki_cuda_load_nccl(&b->desc, &b->library.calls)) {
+        lacks = "no NCCL";
+    }
+    if (!lacks) {
+        code = b->library.calls.ncclCommInitAll(comm, (int)b->net.parts, device);
+    }
+    if (!lacks && code == 0) {
+        for (uint32_t k = 0; k < b->net.parts; k++) {
+            spki_cuda_of(&b->net.part[k].gpu)->comm = comm[k];
+        }
+    } else if (how == SPK_CUDA_EXCHANGE_NCCL) {
+        return spki_because(SPK_ERR_DEVICE, b->why, sizeof b->why, "cuda: NCCL cannot be used: %s",
+                            lacks ? lacks : b->library.calls.ncclGetErrorString(code));
+    }
+    return SPK_OK;
+}
+
+SPKI_FN spk_result spki_cuda_open_all(spki_cuda_backend *b)
+{
+    const size_t devices = SPKI_MAX(b->desc.index_count, (size_t)1);
+    spk_result result = spki_cuda_load(&b->desc, &b->library, b->why, sizeof b->why);
+    if (result == SPK_OK) {
+        b->net.part = (spki_gpu_part *)spki_alloc(&b->net.mem, devices, sizeof *b->net.part);
+        if (!b->net.part) {
+            result = spki_because(SPK_ERR_OUT_OF_MEMORY, b->why, sizeof b->why,
+                                  "cuda: no memory for %llu devices", (spki_llu)devices);
+        }
+    }
+    for (size_t k = 0; k < devices && result == SPK_OK; k++) {
+        spki_gpu *gpu = &b->net.part[k].gpu;
+        spk_cuda_device found;
+        result = spki_cuda_choose(&b->library.calls, &b->desc, k, &found, b->why, sizeof b->why);
+        if (result != SPK_OK) {
+            break;
+        }
+        b->net.parts = (uint32_t)k + 1;
+        result = spki_cuda_open(gpu, &b->net.mem, &b->library.calls, &b->desc, &found);
+        if (result != SPK_OK) {
+            (void)spki_because(result, b->why, sizeof b->why, "cuda \"%s\": %.400s", gpu->name,
+                               gpu->why);
+        }
+    }
+    return result == SPK_OK ? spki_cuda_connect(b) : result;
+}
+
+SPKI_FN void spki_cuda_open_once(spki_cuda_backend *b)
+{
+    if (!b->opened && b->result == SPK_OK) {
+        b->result = spki_cuda_open_all(b);
+    }
+    b->opened = true;
+}
+
+/* -- what the network calls -- */
+
+/* Bytes of accumulators of one group of items, if each had one tile and delays were of 64 steps. */
+SPKI_FN uint64_t spki_cuda_own_bytes(const spk_net *net, uint32_t units)
+{
+    uint64_t slots = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        slots += (uint64_t)net->population[p].lanes * SPKI_MAX(net->population[p].receptors, 1u);
+    }
+    return slots / units * 64 * (net->desc.weight_bits == 16 ? 4 : 8);
+}
+
+/* A tile for each multiprocessor where its accumulators may stay in shared memory; devices that
+   share want some to share. */
+SPKI_FN uint32_t spki_cuda_tiles(const spk_backend *backend, const spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)(uintptr_t)backend;
+    spki_cuda_open_once(b);
+    if (b->desc.tiles) {
+        return b->desc.tiles;
+    }
+    if (b->result != SPK_OK || b->net.parts != 1) {
+        return SPKI_MAX(b->net.parts, 1u) * (b->net.parts > 1 ? 4 : 1);
+    }
+    const spki_cuda_device *d = spki_cuda_of(&b->net.part[0].gpu);
+    const uint32_t units = b->net.part[0].gpu.units;
+    const bool may = b->desc.style == SPK_CUDA_OWN ||
+                     (b->desc.style == SPK_CUDA_AUTO &&
+                      spki_cuda_own_bytes(net, units) + 8192 < d->shared_bytes);
+    return may && d->cooperative ? units : 1;
+}
+
+SPKI_FN spk_result spki_cuda_enter(spk_backend *backend, spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)backend;
+    spki_cuda_open_once(b);
+    if (b->result != SPK_OK) {
+        return spki_fail(net, b->result, "%s", b->why);
+    }
+    return spki_gpu_enter(net, &b->net);
+}
+
+SPKI_FN void spki_cuda_leave(spk_backend *backend, spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)backend;
+    const size_t parts = SPKI_MAX(b->desc.index_count, (size_t)1);
+    spki_mem mem = b->net.mem;
+    if (net) {
+        spki_gpu_leave(net, &b->net);
+    }
+    for (uint32_t k = 0; k < b->net.parts; k++) {
+        spki_cuda_close(&b->net.part[k].gpu);
+    }
+    spki_free(&mem, b->net.part, parts, sizeof *b->net.part);
+    spki_free(&mem, b->indices, b->desc.index_count, sizeof *b->indices);
+    spki_free_string(&mem, b->device);
+    spki_free_string(&mem, b->cache_dir);
+    spki_free(&mem, b, 1, sizeof *b);
+}
+
+/* Where there is no memory for a backend: says so when the network is built. */
+SPKI_FN uint32_t spki_cuda_no_tiles(const spk_backend *backend, const spk_net *net)
+{
+    (void)backend;
+    (void)net;
+    return 1;
+}
+
+SPKI_FN spk_result spki_cuda_no_memory(spk_backend *backend, spk_net *net)
+{
+    (void)backend;
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "cuda: no memory for a backend");
+}
+
+SPKI_FN size_t spki_cuda_describe_none(const spk_backend *backend, char *buffer, size_t size)
+{
+    (void)backend;
+    return (size_t)snprintf(buffer, size, "no backend\n");
+}
+
+SPKI_FN void spki_cuda_leave_none(spk_backend *backend, spk_net *net)
+{
+    (void)backend;
+    (void)net;
+}
+
+static const struct spk_backend spki_cuda_none = {"cuda",              false,
+                                                  spki_cuda_no_tiles,  spki_cuda_no_memory,
+                                                  spki_cuda_no_memory, spki_cuda_no_memory,
+                                                  spki_cuda_describe_none, spki_cuda_leave_none};
+
+/* Copies what the descriptor points to. */
+SPKI_FN bool spki_cuda_copy(spki_cuda_backend *b)
+{
+    spki_mem *mem = &b->net.mem;
+    bool ok = true;
+    if (b->desc.device) {
+        ok = (b->device = spki_copy_string(mem, b->desc.device)) != NULL && ok;
+    }
+    if (b->desc.cache_dir) {
+        ok = (b->cache_dir = spki_copy_string(mem, b->desc.cache_dir)) != NULL && ok;
+    }
+    if (b->desc.index_count) {
+        b->indices = (uint32_t *)spki_alloc(mem, b->desc.index_count, sizeof *b->indices);
+        ok = ok && b->indices;
+        if (b->indices) {
+            memcpy(b->indices, b->desc.indices, b->desc.index_count * sizeof *b->indices);
+        }
+    }
+    b->desc.device = b->device;
+    b->desc.cache_dir = b->cache_dir;
+    b->desc.indices = b->indices;
+    return ok;
+}
+
+SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
+{
+    return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
+           (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
+           d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
+           d->tiles > 65536u || (d->stream && !d->context) || (d->context && d->index_count);
+}
+
+SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
+{
+    spk_cuda_desc d;
+    spki_mem mem;
+    memset(&d, 0, sizeof d);
+    const bool garbage = desc && (desc->begin_sentinel || desc->end_sentinel);
+    if (desc && !garbage) {
+        d = *desc;
+    }
+    const bool bad = spki_cuda_bad(&d);
+    if (bad) {
+        d.index_count = 0;
+        d.indices = NULL;
+    }
+    spki_mem_init(&mem, &d.allocator, 0);
+    spki_cuda_backend *b = (spki_cuda_backend *)spki_alloc(&mem, 1, sizeof *b);
+    if (!b) {
+        return (spk_backend *)(uintptr_t)&spki_cuda_none;
+    }
+    b->net.mem = mem;
+    b->desc = d;
+    b->net.base.name = "cuda";
+    b->net.base.or_cpu = d.or_cpu;
+    b->net.base.tiles = spki_cuda_tiles;
+    b->net.base.build = spki_cuda_enter;
+    b->net.base.run = spki_gpu_run_steps;
+    b->net.base.pull = spki_gpu_pull;
+    b->net.base.describe = spki_gpu_describe;
+    b->net.base.destroy = spki_cuda_leave;
+    if (garbage) {
+        b->result = spki_because(SPK_ERR_UNINITIALISED, b->why, sizeof b->why,
+                                 "cuda: the descriptor's sentinels are not 0: start it with = {0}");
+    } else if (bad) {
+        b->result = spki_because(SPK_ERR_RANGE, b->why, sizeof b->why,
+                                 "cuda: indices is NULL, a stream comes without its context, a "
+                                 "context with indices, or a field of the descriptor is out of "
+                                 "range (style %d, exchange %d, time_limit_s %g, %u tiles)",
+                                 (int)d.style, (int)d.exchange, d.time_limit_s, d.tiles);
+    } else if (!spki_cuda_copy(b)) {
+        b->result = spki_because(SPK_ERR_OUT_OF_MEMORY, b->why, sizeof b->why,
+                                 "cuda: no memory for a descriptor's copies");
+    }
+    return &b->net.base;
+}
+
+SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
+{
+    spk_cuda_desc d;
+    memset(&d, 0, sizeof d);
+    d.or_cpu = true;
+    return spk_cuda_backend(&d);
+}
+
+#undef SPKI_CUDA_CALL
+#undef SPKI_CUDA_EXACT
+#undef SPKI_CUDA_FUNCTIONS
+#undef SPKI_CUDA_MOST_PARTS
+#undef SPKI_CUDA_PARAMS
+#undef SPKI_CUDA_TICKETS
+#undef SPKI_GPU_BATCH_ITEMS
+#undef SPKI_NCCL_FUNCTIONS
+#undef SPKI_NVRTC_FUNCTIONS
+#ifndef SPIKELIB_MODELS
+#undef SPKI_FN
+#undef SPKI_MAX
+#undef SPKI_MIN
+#endif
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__)
+#pragma GCC diagnostic pop
+#pragma GCC pop_options
+#endif
+
+#endif
+#endif

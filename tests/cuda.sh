@@ -1,0 +1,64 @@
+#!/bin/bash
+# The kernels' text without a GPU: nvcc compiles it for four architectures with every warning an
+# error, NVRTC compiles the same text, and no multiply-add in its PTX is contracted; and a .cu that
+# includes spikelib_cuda.cuh compiles. The text is what the library itself writes (tests/cuda_text.c)
+# for networks of all models in each precision. tests/test_cuda*.c run it.
+. "$(dirname "$0")/lib.sh"
+D=$BUILD/cuda
+rm -rf "$D"
+mkdir -p "$D"
+NVCC=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+ARCHS="75 80 90 100"
+EXACT="--fmad=false --ftz=false --prec-div=true --prec-sqrt=true"
+
+if ! timeout 300 gcc -std=gnu11 -O1 -w $NETWORKS_ALONE -I. tests/cuda_text.c -o "$D/cuda_text" $LIBS \
+    >"$D/build.log" 2>&1; then
+    fail cuda_text "does not compile: $(grep -m1 error "$D/build.log")"
+    exit 1
+fi
+texts=$("$D/cuda_text" "$D")
+[ -n "$texts" ] || { fail cuda_text "wrote nothing"; exit 1; }
+
+compile() { # compile NAME ARCH
+    if "$NVCC" -cubin -arch=sm_$2 -std=c++11 -Xptxas -O1 $EXACT -Werror all-warnings -Wno-deprecated-gpu-targets \
+        "$D/$1.cu" -o "$D/$1.$2.cubin" >"$D/$1.$2.log" 2>&1; then
+        ok "nvcc_compiles_every_kernel/$1-sm_$2"
+    else
+        fail "nvcc_compiles_every_kernel/$1-sm_$2" "$(grep -m1 -E 'error|warning' "$D/$1.$2.log")"
+    fi
+}
+if [ -z "$NVCC" ]; then
+    skip nvcc_compiles_every_kernel "no nvcc"
+else
+    for arch in $ARCHS; do
+        if ! "$NVCC" --list-gpu-code | grep -q "sm_$arch$"; then
+            skip "nvcc_compiles_every_kernel/sm_$arch" "this nvcc does not know it"
+            continue
+        fi
+        for name in $texts; do job compile "$name" "$arch"; done
+    done
+    jobs_done
+fi
+
+contracts() { # contracts NAME: NVRTC's PTX
+    local why
+    if ! why=$("$D/cuda_text" --ptx "$D/$1.cu" "$D/$1.ptx" 2>&1); then
+        case $why in
+        *"no NVRTC"*) skip "no_multiply_add_is_contracted/$1" "no NVRTC" ;;
+        *) fail "no_multiply_add_is_contracted/$1" "$why" ;;
+        esac
+    elif grep -q -E '\b(fma|mad)\.[a-z0-9.]*f(16|32|64)' "$D/$1.ptx"; then
+        fail "no_multiply_add_is_contracted/$1" "$(grep -m1 -n -E '\b(fma|mad)\.[a-z0-9.]*f' "$D/$1.ptx")"
+    elif grep -q -E '\.(ftz|approx)\b' "$D/$1.ptx"; then
+        fail "no_multiply_add_is_contracted/$1" "$(grep -m1 -n -E '\.(ftz|approx)' "$D/$1.ptx")"
+    elif ! grep -q -E '\bdiv\.rn\.f' "$D/$1.ptx"; then
+        fail "no_multiply_add_is_contracted/$1" "no division is correctly rounded"
+    else
+        ok "no_multiply_add_is_contracted/$1"
+    fi
+}
+export CUDA_PATH=${CUDA_PATH:-${NVCC%/bin/nvcc}}
+for name in $texts; do job contracts "$name"; done
+jobs_done
+
+# Plain C, no toolkit in sight.

@@ -1,0 +1,141 @@
+/* ---- >>cuda-text: writes the kernels' text that CUDA gets, and compiles it with NVRTC ----
+   cuda_text DIR writes DIR/NAME.cu for each way in which a program may differ, with all models in
+   it, and prints the names. cuda_text --ptx IN.cu OUT.ptx compiles as the library does. */
+#define SPIKELIB_CUDA_NVRTC
+#define SPIKELIB_IMPLEMENTATION
+#include "../spikelib.h"
+#include "../spikelib_cuda.cuh"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every built-in model; its parameters are now each neuron's own, now the same for all. */
+static uint32_t variants(spki_gpu_variant *out)
+{
+    for (int id = 0; id < SPK_MODEL_COUNT; id++) {
+        memset(&out[id], 0, sizeof out[id]);
+        out[id].model = spk_model_builtin((spk_model_id)id);
+        memset(out[id].varied, 0x55 << (id & 1), sizeof out[id].varied);
+    }
+    return SPK_MODEL_COUNT;
+}
+
+static int write_text(const char *dir, const char *name, const spki_gpu_source *s)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%s/%s.cu", dir, name);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(s->text.data, file) < 0 || fclose(file) != 0) {
+        fprintf(stderr, "%s cannot be written\n", path);
+        return 0;
+    }
+    printf("%s\n", name);
+    return 1;
+}
+
+static int write_all(const char *dir)
+{
+    static spki_gpu_variant variant[SPK_MODEL_COUNT];
+    static const struct {
+        const char *name;
+        bool is_double, half, wide, wide_weights;
+    } way[] = {{"float", false, false, false, false},
+               {"float-32-bit-weights", false, false, true, true},
+               {"double-many-synapses", true, false, true, false},
+               {"half", false, true, false, false}};
+    const uint32_t n = variants(variant);
+    spki_mem mem;
+    spki_mem_init(&mem, NULL, 0);
+    for (size_t k = 0; k < sizeof way / sizeof way[0] + 2; k++) {
+        const bool test = k >= sizeof way / sizeof way[0];
+        spki_gpu_choice c;
+        spki_gpu_source s;
+        memset(&c, 0, sizeof c);
+        memset(&s, 0, sizeof s);
+        s.text.mem = s.lines.mem = &mem;
+        c.lanes = 1;
+        c.dt = 0.1;
+        c.is_double = test ? k % 2 : way[k].is_double;
+        c.half = !test && way[k].half;
+        c.wide = !test && way[k].wide;
+        c.wide_weights = !test && way[k].wide_weights;
+        bool made = true;
+        if (test) {
+            spki_gpu_head(&s, &spki_cuda_api, &c);
+            spki_gpu_define(&s, "SELFTESTS", SPKI_GPU_SELFTESTS);
+            spki_gpu_paste(&s, spki_gpu_text_selftest);
+            spki_gpu_put(&s, "", 1);
+        } else {
+            made = spki_gpu_program_text(&s, &spki_cuda_api, &c, variant, n);
+        }
+        made = made && write_text(dir,
+                                  !test         ? way[k].name
+                                  : c.is_double ? "selftest-double"
+                                                : "selftest-float", &s);
+        spki_gpu_source_free(&s);
+        if (!made) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* As spki_cuda_translate, with PTX asked for. */
+static int translate(const char *in, const char *out)
+{
+    static const char *const option[] = {"--gpu-architecture=compute_80", "--fmad=false",
+                                         "--ftz=false", "--prec-div=true", "--prec-sqrt=true",
+                                         "--std=c++11", "-default-device"};
+    spk_cuda_desc desc;
+    spki_cuda_calls cu;
+    spki_cuda_handle made = NULL;
+    static char text[1 << 20], log[1 << 16];
+    size_t size = 0;
+    memset(&desc, 0, sizeof desc);
+    memset(&cu, 0, sizeof cu);
+    if (!spki_cuda_load_nvrtc(&desc, &cu)) {
+        fprintf(stderr, "no NVRTC\n");
+        return 1;
+    }
+    FILE *file = fopen(in, "r");
+    size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (!size || fclose(file) != 0) {
+        fprintf(stderr, "%s cannot be read\n", in);
+        return 1;
+    }
+    int code = cu.nvrtcCreateProgram(&made, text, in, 0, NULL, NULL);
+    if (!code) {
+        code = cu.nvrtcCompileProgram(made, (int)(sizeof option / sizeof option[0]), option);
+        if (cu.nvrtcGetProgramLogSize(made, &size) == 0 && size < sizeof log) {
+            (void)cu.nvrtcGetProgramLog(made, log);
+        }
+    }
+    char *ptx = NULL;
+    if (!code && cu.nvrtcGetPTXSize(made, &size) == 0 && (ptx = (char *)malloc(size)) != NULL) {
+        code = cu.nvrtcGetPTX(made, ptx);
+        file = fopen(out, "w");
+        if (!file || fputs(ptx, file) < 0 || fclose(file) != 0) {
+            code = 1;
+        }
+    }
+    if (code || strlen(log) > 1) { /* a warning is an error too */
+        fprintf(stderr, "NVRTC: %s\n%s", cu.nvrtcGetErrorString(code), log);
+        code = code ? code : 1;
+    }
+    free(ptx);
+    (void)cu.nvrtcDestroyProgram(&made);
+    return code != 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--ptx") == 0) {
+        return translate(argv[2], argv[3]);
+    }
+    if (argc != 2) {
+        fprintf(stderr, "cuda_text DIR, or cuda_text --ptx IN.cu OUT.ptx\n");
+        return 2;
+    }
+    return write_all(argv[1]);
+}

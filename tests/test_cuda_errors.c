@@ -1,0 +1,508 @@
+/* ---- >>test-cuda-errors: whatever fails in CUDA is reported, and the network goes on ----
+   Against a driver that computes nothing and fails when told; no device is needed.
+   check: networks alone */
+#define SPIKELIB_CUDA_NVRTC
+#define SPIKELIB_IMPLEMENTATION
+#define SPIKELIB_MODELS
+#include "spikelib.h"
+#include "spikelib_cuda.cuh"
+
+#include "check.h"
+#include "mock_cuda.h"
+
+#define STEPS 90u
+
+/* Calls of the driver before the network was destroyed. */
+static long calls_alive;
+
+/* Host memory: counted, so that nothing may be left. */
+static long host_blocks;
+
+static void *host_alloc(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    host_blocks++;
+    return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+static void host_free(void *ctx, void *block, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    host_blocks -= block != NULL;
+    free(block);
+}
+
+static spk_cuda_desc mock_desc(void)
+{
+    spk_cuda_desc d;
+    memset(&d, 0, sizeof d);
+    d.symbol = mock_symbol;
+    d.cache_dir = "";
+    d.allocator.alloc = host_alloc;
+    d.allocator.free = host_free;
+    return d;
+}
+
+/* A network that never spikes, but whose states move; with a recorder of states. */
+static spk_net *network(spk_backend *backend, spk_model model, spk_pop *pop, spk_rec *rec)
+{
+    spk_net_desc d;
+    spk_conn_desc c;
+    spk_rec_desc r;
+    memset(&d, 0, sizeof d);
+    memset(&c, 0, sizeof c);
+    memset(&r, 0, sizeof r);
+    d.backend = backend;
+    d.allocator.alloc = host_alloc;
+    d.allocator.free = host_free;
+    spk_net *net = spk_net_create(&d);
+    *pop = spk_net_add(net, "cells", 100, model,
+                       model == SPK_LIF_EXP ? SPK_SET({"i_dc", spk_uniform(0, 100)}) : NULL);
+    c.rule = SPK_FIXED_INDEGREE;
+    c.k = 4;
+    c.weight = spk_constant(50);
+    (void)spk_net_connect(net, *pop, *pop, &c);
+    r.kind = SPK_REC_STATE;
+    r.state = "v";
+    r.interval_ms = 1.0;
+    *rec = spk_net_record(net, *pop, &r);
+    return net;
+}
+
+/* The states and samples after STEPS steps on the CPU. */
+static uint64_t reference(double *sample)
+{
+    spk_pop pop;
+    spk_rec rec;
+    size_t rows, width;
+    spk_net *net = network(NULL, SPK_LIF_EXP, &pop, &rec);
+    (void)spk_net_run_steps(net, STEPS);
+    const double *samples = spk_rec_samples(rec, &rows, &width);
+    *sample = rows ? samples[rows * width - 1] : 0.0;
+    const uint64_t digest = spk_net_state_digest(net);
+    spk_net_destroy(net);
+    return digest;
+}
+
+/* Builds and runs on the mock; after the error it has to go on on the CPU to the same states.
+   Returns the error. */
+static spk_result run_until_error(const spk_cuda_desc *desc, char *why, size_t why_size)
+{
+    spk_pop pop;
+    spk_rec rec;
+    double sample, last = 0.0;
+    const uint64_t want = reference(&sample);
+    size_t rows, width;
+    spk_net *net = network(spk_cuda_backend(desc), SPK_LIF_EXP, &pop, &rec);
+    const spk_result result = spk_net_run_steps(net, STEPS);
+    snprintf(why, why_size, "%s", spk_net_error(net));
+    if (result != SPK_OK) {
+        CHECK(spk_net_step(net) <= STEPS);
+        CHECK_EQ(spk_net_run_steps(net, STEPS - spk_net_step(net)), SPK_OK);
+        CHECK_EQ(spk_net_step(net), STEPS);
+        CHECK_EQ(spk_net_state_digest(net), want);
+        const double *samples = spk_rec_samples(rec, &rows, &width);
+        CHECK_EQ(rows, STEPS / 10);
+        last = rows ? samples[rows * width - 1] : 0.0;
+        (void)last; /* those taken before the error are the mock's */
+    }
+    calls_alive = mock.calls;
+    spk_net_destroy(net);
+    return result;
+}
+
+TEST(nothing_fails_and_nothing_is_left)
+{
+    char why[600];
+    mock_reset();
+    host_blocks = 0;
+    const spk_cuda_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK(mock.launches > 10);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+/* Every call in turn is the last that works: a device lost at any moment. */
+TEST(a_device_lost_at_any_call_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    mock_reset();
+    const spk_cuda_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long calls = calls_alive;
+    CHECK(calls > 100);
+    for (long k = 1; k <= calls; k += k < 250 ? 1 : 7) {
+        mock_reset();
+        host_blocks = 0;
+        mock.fail_at = k;
+        mock.fail_code = 46;
+        const spk_result result = run_until_error(&d, why, sizeof why);
+        if (result != SPK_ERR_DEVICE || mock_leaks() || mock.misuse || host_blocks) {
+            printf("    call %ld: %s, %d left, %ld misuses, %ld blocks: %s\n", k,
+                   spk_result_name(result), mock_leaks(), mock.misuse, host_blocks, why);
+        }
+        CHECK_EQ(result, SPK_ERR_DEVICE);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+        CHECK(strlen(why) > 20);
+    }
+}
+
+TEST(no_memory_for_any_buffer_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    mock_reset();
+    const spk_cuda_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long buffers = mock.allocs;
+    CHECK(buffers > 15);
+    for (long k = 1; k <= buffers; k++) {
+        mock_reset();
+        host_blocks = 0;
+        mock.fail_alloc = k;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+        CHECK_HAS(why, "CUDA_ERROR_OUT_OF_MEMORY");
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+    }
+}
+
+/* The driver tells of a trap when somebody waits, and of nothing else afterwards. */
+TEST(a_kernel_that_traps_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    mock_reset();
+    const spk_cuda_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long launches = mock.launches;
+    for (long k = 1; k <= launches; k++) {
+        mock_reset();
+        host_blocks = 0;
+        mock.trap_at = k;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK_HAS(why, "CUDA_ERROR_LAUNCH_FAILED");
+        CHECK_HAS(why, "Mock GPU 0");
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+    }
+}
+
+TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
+{
+    char why[600];
+    mock_reset();
+    spk_cuda_desc d = mock_desc();
+    d.time_limit_s = 0.02;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    mock_reset();
+    mock.stuck = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_TIMEOUT);
+    CHECK_HAS(why, "longer than 0.02 s");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_allocated)
+{
+    char why[600];
+    unsigned long long need = 0, more = 0, most = 0;
+    mock_reset();
+    spk_cuda_desc d = mock_desc();
+    d.memory_budget = 10000;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_EQ(mock.allocs, 0);
+    const char *at = strstr(why, "needs ");
+    REQUIRE(at);
+    CHECK_EQ(sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most), 3);
+    CHECK_EQ(most, 10000);
+    CHECK_EQ(need, most + more);
+}
+
+TEST(a_device_that_computes_one_bit_differently_is_refused)
+{
+    char why[600];
+    mock_reset();
+    const spk_cuda_desc d = mock_desc();
+    mock.wrong = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_ARITHMETIC);
+    CHECK_HAS(why, "x / y of trial 77");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* -- a model that the device's compiler refuses -- */
+
+#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
+#define HELPED_DERIVED(X) X(h, dt / tau)
+#define HELPED_STATE(X) X(v, 0.0, "mV") X(half, 1.0, "")
+#define HELPED_INPUTS(X) X(input, SPK_DELTA)
+#define twice(x) ((x) + (x)) /* known here, not to a device */
+SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
+    half = half * K(0.5);
+    v = v + h * (twice(input) - v);
+    spike = v > K(100.0);
+)
+
+TEST(a_build_failure_quotes_the_statement_of_the_users_model)
+{
+    static char log[600];
+    spk_pop pop;
+    spk_rec rec;
+    mock_reset();
+    host_blocks = 0;
+    const spk_cuda_desc d = mock_desc();
+    /* the line at which the statement stands, as the program's text shows it */
+    spk_net *net = network(spk_cuda_backend(&d), helped, &pop, &rec);
+    mock.keep = 1;
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    REQUIRE(mock.source);
+    const char *at = strstr(mock.source, "twice(input)");
+    REQUIRE(at);
+    int line = 1;
+    for (const char *p = mock.source; p < at; p++) {
+        line += *p == '\n';
+    }
+    spk_net_destroy(net);
+    snprintf(log, sizeof log, "spikelib.cu(%d): error: identifier \"twice\" is undefined\n", line);
+    mock_reset();
+    mock.log = log;
+    mock.refused = "twice(input)";
+    net = network(spk_cuda_backend(&d), helped, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
+    CHECK_HAS(spk_net_error(net), "model \"helped\"");
+    CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
+    CHECK_HAS(spk_net_error(net), "identifier \"twice\" is undefined");
+    CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
+    spk_net_destroy(net);
+    CHECK_EQ(host_blocks, 0);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* -- devices -- */
+
+static double likes_the_last(void *ctx, const spk_cuda_device *d)
+{
+    (void)ctx;
+    return d->index == 0 ? -1.0 : (double)d->index;
+}
+
+TEST(devices_are_listed_and_chosen_by_name_index_and_score)
+{
+    spk_cuda_device list[4];
+    char why[600], text[2000];
+    spk_pop pop;
+    spk_rec rec;
+    const uint32_t second = 1, none = 7;
+    mock_reset();
+    mock.devices = 2;
+    spk_cuda_desc d = mock_desc();
+    REQUIRE(spk_cuda_devices(&d, list, 4, why, sizeof why) == 2);
+    CHECK_STR(list[1].name, "Mock GPU 1");
+    CHECK(list[0].usable && list[0].major == 9 && list[0].driver == 13000 && list[0].units == 4);
+    CHECK_EQ(spk_cuda_devices(&d, NULL, 0, NULL, 0), 2);
+    for (int k = 0; k < 4; k++) {
+        d = mock_desc();
+        d.device = k == 0 ? "gpu 1" : NULL;
+        d.indices = &second;
+        d.index_count = k == 1;
+        d.score = k == 2 ? likes_the_last : NULL;
+        spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+        CHECK_EQ(spk_net_build(net), SPK_OK);
+        (void)spk_net_describe(net, text, sizeof text);
+        CHECK_HAS(text, k == 3 ? "Mock GPU 0" : "Mock GPU 1");
+        spk_net_destroy(net);
+    }
+    d = mock_desc();
+    d.device = "H200";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "no usable device named \"H200\"; there are \"Mock GPU 0\"");
+    d = mock_desc();
+    d.indices = &none;
+    d.index_count = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "no device number 7");
+    mock.old_arch = 1;
+    d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "compute capability is below 7.0");
+    mock.old_arch = 0;
+    mock.mode = 2;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "prohibits");
+    mock.mode = 0;
+    mock.devices = 0;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "there are no devices");
+}
+
+/* The caller's context and stream are used, and left alone. */
+TEST(a_context_and_a_stream_of_the_caller_are_used_and_left_alone)
+{
+    char why[600];
+    spki_cuda_handle stream, context;
+    mock_reset();
+    mock.devices = 2;
+    context = (spki_cuda_handle)(void *)&mock_contexts[1];
+    CHECK_EQ(mock_cuCtxPushCurrent_v2(context), 0);
+    CHECK_EQ(mock_cuStreamCreate(&stream, 0), 0);
+    CHECK_EQ(mock_cuCtxPopCurrent_v2(&context), 0);
+    spk_cuda_desc d = mock_desc();
+    d.context = (void *)context;
+    d.stream = (void *)stream;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK(mock_at(stream, MOCK_STREAM)->seq > 0);
+    CHECK_EQ(mock_leaks(), 1); /* the stream */
+    CHECK_EQ(mock.misuse, 0);
+    d.context = NULL;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    CHECK_HAS(why, "a stream comes without its context");
+}
+
+static void *no_symbol(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return NULL;
+}
+
+TEST(where_the_driver_is_missing_auto_takes_the_cpu_and_says_why)
+{
+    char why[600];
+    spk_pop pop;
+    spk_rec rec;
+    double sample;
+    mock_reset();
+    const uint64_t want = reference(&sample);
+    spk_cuda_desc d = mock_desc();
+    d.symbol = no_symbol;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "there is no driver");
+    CHECK_EQ(spk_cuda_devices(&d, NULL, 0, why, sizeof why), 0);
+    CHECK_HAS(why, "there is no driver");
+    d.or_cpu = true;
+    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_HAS(spk_net_error(net), "there is no driver");
+    CHECK_EQ(spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    d = mock_desc();
+    mock.missing = "cuMemPoolCreate";
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "the driver has no cuMemPoolCreate (CUDA 11.2 or later is needed)");
+    mock.missing = NULL;
+    mock.version = 11010;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "the driver is one of CUDA 11.1; 11.2 or later is needed");
+    mock.version = 13000;
+    mock.no_nvrtc = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "no NVRTC");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(a_device_lost_under_auto_is_no_error)
+{
+    spk_pop pop;
+    spk_rec rec;
+    double sample;
+    mock_reset();
+    const uint64_t want = reference(&sample);
+    spk_cuda_desc d = mock_desc();
+    d.or_cpu = true;
+    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    mock.fail_at = mock.calls + 30;
+    mock.fail_code = 46;
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_HAS(spk_net_error(net), "CUDA_ERROR_DEVICE_UNAVAILABLE");
+    CHECK_EQ(spk_net_step(net), STEPS);
+    CHECK_EQ(spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(bad_descriptors_are_errors)
+{
+    char why[600];
+    mock_reset();
+    host_blocks = 0;
+    spk_cuda_desc d = mock_desc();
+    d.end_sentinel = 5;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_UNINITIALISED);
+    d = mock_desc();
+    d.index_count = 2;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    d = mock_desc();
+    d.time_limit_s = -1.0;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    d = mock_desc();
+    d.style = (spk_cuda_style)9;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST(several_devices_leave_nothing)
+{
+    char why[600];
+    const uint32_t both[2] = {0, 1};
+    for (int how = 0; how < 4; how++) {
+        mock_reset();
+        host_blocks = 0;
+        mock.devices = 2;
+        mock.no_nccl = how == 0;
+        spk_cuda_desc d = mock_desc();
+        d.indices = both;
+        d.index_count = 2;
+        d.exchange = (spk_cuda_exchange)how;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+        const long calls = calls_alive;
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+        for (long k = 1; k < calls; k += 37) {
+            mock_reset();
+            mock.devices = 2;
+            mock.fail_at = k;
+            mock.fail_code = 46;
+            CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+            CHECK_EQ(mock_leaks(), 0);
+            CHECK_EQ(mock.misuse, 0);
+        }
+        CHECK_EQ(host_blocks, 0);
+    }
+}
+
+TEST(nccl_that_is_asked_for_and_absent_is_an_error)
+{
+    char why[600];
+    const uint32_t both[2] = {0, 1};
+    mock_reset();
+    mock.devices = 2;
+    mock.no_nccl = 1;
+    spk_cuda_desc d = mock_desc();
+    d.indices = both;
+    d.index_count = 2;
+    d.exchange = SPK_CUDA_EXCHANGE_NCCL;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+    CHECK_HAS(why, "NCCL cannot be used: no NCCL");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* Devices without pools, or whose groups cannot wait for each other. */
+TEST(older_devices_are_served_in_the_older_ways)
+{
+    char why[600];
+    mock_reset();
+    mock.no_pools = mock.no_cooperative = 1;
+    const spk_cuda_desc d = mock_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.together, 0);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+}
+
+TEST_MAIN()
