@@ -162,6 +162,9 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #define SPKI_GPU_DELIVER_ITEMS 128u
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
+#define SPKI_GPU_SPARES 16u       /* blocks that a device's pool keeps for the next who wants one */
+
+enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 }; /* of >>gpu-selftest */
 
 typedef enum spki_gpu_entry {
     SPKI_GPU_UPDATE,
@@ -193,6 +196,11 @@ typedef struct spki_gpu_arg {
     bool is_mem;
 } spki_gpu_arg;
 
+typedef struct spki_gpu_block {
+    spki_gpu_mem mem;
+    uint64_t bytes;
+} spki_gpu_block;
+
 typedef struct spki_gpu {
     const struct spki_gpu_api *api;
     void *handle;     /* the API's own */
@@ -201,10 +209,11 @@ typedef struct spki_gpu {
     uint64_t memory;  /* bytes that may be used in all */
     uint64_t largest; /* and of one block */
     uint64_t used, peak;
+    spki_gpu_block spare[SPKI_GPU_SPARES]; /* blocks that nobody uses, counted in `used` */
     uint32_t units;   /* compute units */
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
     bool has_double, has_wide_atomics;
-    double speed;     /* measured; only ratios matter */
+    double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
 
@@ -252,14 +261,11 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
     return name[entry];
 }
 
-/* -- memory on the device: every block is counted, and the budget is a limit -- */
+/* -- memory on the device: a pool with a budget. What is given back waits for somebody whom it
+   fits; it goes back to the driver when the budget or the driver runs short, or the network
+   leaves. Safe while work is under way, since all work of a device is in order. -- */
 
-typedef struct spki_gpu_block {
-    spki_gpu_mem mem;
-    uint64_t bytes;
-} spki_gpu_block;
-
-SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
+SPKI_FN void spki_gpu_drop(spki_gpu *gpu, spki_gpu_block *block)
 {
     if (block->mem) {
         gpu->api->free(gpu, block->mem);
@@ -269,17 +275,68 @@ SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
     block->bytes = 0;
 }
 
+/* Gives all spare blocks back to the driver; false: there were none. */
+SPKI_FN bool spki_gpu_drain(spki_gpu *gpu)
+{
+    bool any = false;
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES; k++) {
+        any = any || gpu->spare[k].mem;
+        spki_gpu_drop(gpu, &gpu->spare[k]);
+    }
+    return any;
+}
+
+SPKI_FN void spki_gpu_free(spki_gpu *gpu, spki_gpu_block *block)
+{
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES && block->mem; k++) {
+        if (!gpu->spare[k].mem) {
+            gpu->spare[k] = *block;
+            block->mem = NULL;
+        }
+    }
+    spki_gpu_drop(gpu, block);
+}
+
+/* The smallest spare block that is large enough and not twice as large as it has to be. */
+SPKI_FN bool spki_gpu_reuse(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
+{
+    uint32_t best = SPKI_GPU_SPARES;
+    for (uint32_t k = 0; k < SPKI_GPU_SPARES; k++) {
+        const uint64_t have = gpu->spare[k].mem ? gpu->spare[k].bytes : 0;
+        if (have >= bytes && have / 2 <= bytes &&
+            (best == SPKI_GPU_SPARES || have < gpu->spare[best].bytes)) {
+            best = k;
+        }
+    }
+    if (best == SPKI_GPU_SPARES) {
+        return false;
+    }
+    *block = gpu->spare[best];
+    gpu->spare[best].mem = NULL;
+    gpu->spare[best].bytes = 0;
+    return true;
+}
+
 SPKI_FN spk_result spki_gpu_alloc(spki_gpu *gpu, uint64_t bytes, spki_gpu_block *block)
 {
     bytes = SPKI_MAX(bytes, (uint64_t)64);
-    if (bytes > gpu->largest || gpu->used + bytes > gpu->memory) {
+    if (spki_gpu_reuse(gpu, bytes, block)) {
+        return SPK_OK;
+    }
+    if (bytes > gpu->memory || gpu->used > gpu->memory - bytes) {
+        (void)spki_gpu_drain(gpu);
+    }
+    if (bytes > gpu->largest || bytes > gpu->memory || gpu->used > gpu->memory - bytes) {
         const uint64_t over = bytes > gpu->largest ? bytes - gpu->largest
                                                    : gpu->used + bytes - gpu->memory;
         snprintf(gpu->why, sizeof gpu->why, "a block of %llu bytes is %llu bytes too large",
                  (spki_llu)bytes, (spki_llu)over);
         return SPK_ERR_OUT_OF_MEMORY;
     }
-    const spk_result result = gpu->api->alloc(gpu, bytes, &block->mem);
+    spk_result result = gpu->api->alloc(gpu, bytes, &block->mem);
+    if (result == SPK_ERR_OUT_OF_MEMORY && spki_gpu_drain(gpu)) {
+        result = gpu->api->alloc(gpu, bytes, &block->mem);
+    }
     if (result == SPK_OK) {
         block->bytes = bytes;
         gpu->used += bytes;
@@ -385,6 +442,11 @@ static const char *const spki_gpu_text_math[] = {
 "#define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))\n",
 "#endif\n",
 "#define SPKI_C(x) (zero + (SPKI_E)(x))\n",
+"#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)\n",
+"#define SPKI_X86_VECTOR SPKI_HAVE_SSE2\n",
+"#else\n",
+"#define SPKI_X86_VECTOR 0\n",
+"#endif\n",
 "#if SPKI_IS_DOUBLE\n",
 "#define SPKI_INT int64_t\n",
 "#else\n",
@@ -468,11 +530,39 @@ static const char *const spki_gpu_text_math[] = {
 "#endif\n",
 "SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)\n",
 "{\n",
+"#if SPKI_X86_VECTOR && SPKI_LANES == 16\n",
+"    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 8\n",
+"    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 4\n",
+"    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 2\n",
+"    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);\n",
+"#else\n",
 "    return SPKI_F(spki_select)(a < b, a, b);\n",
+"#endif\n",
 "}\n",
 "SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)\n",
 "{\n",
+"#if SPKI_X86_VECTOR && SPKI_LANES == 16\n",
+"    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 8\n",
+"    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 4\n",
+"    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 2\n",
+"    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);\n",
+"#else\n",
 "    return SPKI_F(spki_select)(a > b, a, b);\n",
+"#endif\n",
 "}\n",
 "SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)\n",
 "{\n",
@@ -549,6 +639,11 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "    const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);\n",
+"#ifndef SPKI_ON_DEVICE\n",
+"    if (!SPKI_F(spki_any)(small)) {\n",
+"        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;\n",
+"    }\n",
+"#endif\n",
 "#if SPKI_IS_DOUBLE\n",
 "    SPKI_R p = SPKI_C(1.0 / 1307674368000.0);\n",
 "    p = p * x + SPKI_C(1.0 / 87178291200.0);\n",
@@ -796,6 +891,7 @@ static const char *const spki_gpu_text_math[] = {
 "#undef SPKI_F\n",
 "#undef SPKI_MATH\n",
 "#undef SPKI_C\n",
+"#undef SPKI_X86_VECTOR\n",
 "#undef SPKI_INT\n",
 "#undef SPKI_LANES\n",
 "#undef SPKI_IS_DOUBLE\n",
@@ -915,11 +1011,11 @@ static const char *const spki_gpu_text_engine[] = {
 "SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words u)\n",
 "{\n",
 "    const uint32_t count = table[1], common = table[2];\n",
-"    spki_ints hits = SPKI_NIL(spki_ints) + (int)table[0];\n",
+"    spki_ints hits = SPKI_NIL(spki_ints);\n",
 "    uint32_t t = 0;\n",
 "#if SPKI_LANES > 1\n",
 "    for (; t < common; t++) {\n",
-"        hits += SPKI_COUNT(u >= table[3 + t]);\n",
+"        hits += u >= table[3 + t];\n",
 "    }\n",
 "#endif\n",
 "    for (; t < count; t++) {\n",
@@ -927,9 +1023,9 @@ static const char *const spki_gpu_text_engine[] = {
 "        if (!SPKI_ANY(reached)) {\n",
 "            break;\n",
 "        }\n",
-"        hits += SPKI_COUNT(reached);\n",
+"        hits += reached;\n",
 "    }\n",
-"    return hits;\n",
+"    return SPKI_COUNT(hits) + (int)table[0];\n",
 "}\n",
 "SPKI_DEVICE real spki_add_part(real x, real add, uint32_t lane, uint32_t first, uint32_t count)\n",
 "{\n",
@@ -2081,6 +2177,8 @@ typedef struct spki_gpu_sample {
 typedef struct spki_gpu_part {
     spki_gpu gpu;
     uint32_t tile, tiles;          /* of the network's */
+    uint32_t next_tile, next_tiles; /* as the devices' speeds would have it */
+    double busy_s;                 /* for the slices that were timed */
     uint32_t group, groups;        /* of 64 lanes */
     uint64_t slots, states;        /* accumulators of a step; elements of state */
     uint32_t blocks, ring, parts;  /* ring: steps of accumulators; parts: of a compaction */
@@ -2195,57 +2293,6 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
         }
     }
     return n;
-}
-
-/* Bytes that the device will need for the network, and the largest block among them. */
-SPKI_FN uint64_t spki_gpu_need(const spk_net *net, const spki_gpu_part *part, uint64_t *largest)
-{
-    const uint64_t acc = part->ring * part->slots * (net->accumulator_bits / 8);
-    const uint64_t rows = (uint64_t)part->tiles * net->neurons * 4;
-    const uint64_t history = (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8;
-    const uint64_t state = part->states * net->state_size, list = part->list_words * 4;
-    uint64_t sum = acc + rows + history + state + 2 * list + (uint64_t)part->groups * 4, most = 0;
-    most = SPKI_MAX(SPKI_MAX(acc, rows), SPKI_MAX(SPKI_MAX(history, state), list));
-    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
-        sum += net->tile[t].words_used * 4;
-        most = SPKI_MAX(most, (uint64_t)net->tile[t].words_used * 4);
-    }
-    for (uint32_t p = 0; p < net->populations; p++) {
-        const spki_population *pop = &net->population[p];
-        const uint32_t reals = pop->model->param_count + pop->model->derived_count;
-        for (uint32_t k = 0; k < reals; k++) {
-            sum += pop->real_mask[k] ? (part->range[p].hi - part->range[p].lo) * net->real_size : 0;
-        }
-    }
-    *largest = most;
-    return sum;
-}
-
-/* Refuses what the device cannot hold, before anything is allocated. */
-SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, const spki_gpu_part *part)
-{
-    const spki_gpu *gpu = &part->gpu;
-    uint64_t largest;
-    const uint64_t need = spki_gpu_need(net, part, &largest);
-    if (need > gpu->memory) {
-        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
-                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
-                         "may be used",
-                         gpu->api->name, gpu->name, (spki_llu)need,
-                         (spki_llu)(need - gpu->memory), (spki_llu)gpu->memory);
-    }
-    if (largest > gpu->largest) {
-        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
-                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
-                         "device's largest, %llu",
-                         gpu->api->name, gpu->name, (spki_llu)largest,
-                         (spki_llu)(largest - gpu->largest), (spki_llu)gpu->largest);
-    }
-    if (part->states > UINT32_MAX) {
-        return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
-                         gpu->api->name, gpu->name);
-    }
-    return SPK_OK;
 }
 
 /* -- records -- */
@@ -2466,6 +2513,129 @@ SPKI_FN bool spki_gpu_draft_make(spk_net *net, spki_gpu_part *part, spki_gpu_dra
              d->variant.failed);
 }
 
+/* -- what it takes -- */
+
+/* Bytes of all blocks, and of the largest. */
+typedef struct spki_gpu_bill {
+    uint64_t sum, most;
+} spki_gpu_bill;
+
+SPKI_FN void spki_gpu_charge(spki_gpu_bill *bill, uint64_t bytes)
+{
+    bytes = SPKI_MAX(bytes, (uint64_t)64);
+    bill->sum += bytes;
+    bill->most = SPKI_MAX(bill->most, bytes);
+}
+
+SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
+{
+    uint64_t n = 0;
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        n += net->recorder[r]->kind == SPK_REC_STATE ? net->view[net->recorder[r]->view].size : 0;
+    }
+    if (n) {
+        spki_gpu_charge(bill, n * 4);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+    }
+}
+
+/* All that the device will hold for the network as it has been described; what the host injects
+   later may add to it. */
+SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *part,
+                                    const spki_gpu_draft *d, uint32_t parts)
+{
+    spki_gpu_bill bill = {0, 0};
+    const uint64_t words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons;
+    uint64_t segment = 0;
+    for (uint32_t t = 0; t < part->tiles; t++) { /* as spki_gpu_cut does it */
+        const uint64_t more = (uint64_t)net->tile[part->tile + t].words_used * 4;
+        if (segment + more > part->gpu.largest && t) {
+            spki_gpu_charge(&bill, segment);
+            segment = 0;
+        }
+        segment += more;
+    }
+    spki_gpu_charge(&bill, segment);
+    spki_gpu_charge(&bill, d->desc.used);
+    spki_gpu_charge(&bill, d->value.used);
+    spki_gpu_charge(&bill, d->table.used);
+    spki_gpu_charge(&bill, d->block.used);
+    spki_gpu_charge(&bill, 64 * net->real_size);
+    spki_gpu_charge(&bill, part->states * net->state_size);
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * 24);
+    spki_gpu_charge(&bill, (uint64_t)net->lanes / SPKI_GROUP * 4);
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * net->neurons * 4);
+    spki_gpu_charge(&bill, (uint64_t)net->ring * (net->lanes / SPKI_GROUP) * 8);
+    spki_gpu_charge(&bill, (uint64_t)part->parts * 32 * 4);
+    spki_gpu_charge(&bill, part->list_words * 4);
+    spki_gpu_charge(&bill, part->list_words * 4);
+    spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
+    spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
+    if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
+        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
+        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
+        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
+        spki_gpu_charge(&bill, 64);
+    }
+    if (parts > 1) {
+        spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
+    }
+    if (part->gpu.api->together) { /* >>gpu-batch: no more than this */
+        spki_gpu_charge(&bill, 2 * (SPKI_GPU_BATCH_GROUPS + 1) * 4);
+        spki_gpu_charge(&bill, 2 * ((uint64_t)SPKI_GPU_BATCH_GROUPS * 32 +
+                                    (uint64_t)part->groups * SPKI_GROUP * net->slice_max) * 4);
+        spki_gpu_charge(&bill, 64);
+    }
+    uint64_t told = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        told += pop->list.count + (pop->has_forced && pop->forced ? pop->count : 0);
+    }
+    spki_gpu_charge(&bill, told * 4);
+    spki_gpu_charge_recorders(net, &bill);
+    const uint64_t test = SPKI_GPU_TRIALS * (3 + SPKI_GPU_SELFTESTS) * (uint64_t)net->real_size;
+    bill.sum = SPKI_MAX(bill.sum, test); /* which is over before the rest is there */
+    return bill;
+}
+
+/* Does it all go onto the device? `say`: an error of the network where it does not. */
+SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_t parts, bool say)
+{
+    const spki_gpu *gpu = &part->gpu;
+    spki_gpu_draft d;
+    const bool made = spki_gpu_draft_make(net, part, &d);
+    const spki_gpu_bill bill = spki_gpu_need(net, part, &d, parts);
+    const bool fits = bill.sum <= gpu->memory && bill.most <= gpu->largest &&
+                      part->states <= UINT32_MAX;
+    spki_gpu_draft_free(&d);
+    if (made && fits) {
+        return SPK_OK;
+    }
+    if (!say) {
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    if (!made) {
+        return spki_no_memory(net, "the records of a device");
+    }
+    if (bill.sum > gpu->memory) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs %llu bytes, %llu more than the %llu that "
+                         "may be used",
+                         gpu->api->name, gpu->name, (spki_llu)bill.sum,
+                         (spki_llu)(bill.sum - gpu->memory), (spki_llu)gpu->memory);
+    }
+    if (bill.most > gpu->largest) {
+        return spki_fail(net, SPK_ERR_OUT_OF_MEMORY,
+                         "%s \"%s\": the network needs a block of %llu bytes, %llu more than the "
+                         "device's largest, %llu",
+                         gpu->api->name, gpu->name, (spki_llu)bill.most,
+                         (spki_llu)(bill.most - gpu->largest), (spki_llu)gpu->largest);
+    }
+    return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
+                     gpu->api->name, gpu->name);
+}
+
 /* ---- >>gpu-state: moving states, parameters, weights and what the host injects ---- */
 
 /* A network on its devices. */
@@ -2483,6 +2653,8 @@ typedef struct spki_gpu_net {
     size_t told, told_room, told_next;
     uint32_t samples, sample_slots, seen_recorders;
     double sync_s, last_sync; /* what a sync takes, and when the last one was */
+    uint64_t slices, watch;   /* several devices: slices done, and when to time them next */
+    bool watching;            /* the slice at hand is timed, one device after the other */
 } spki_gpu_net;
 
 /* An error of a device, as the network's. */
@@ -2777,6 +2949,21 @@ SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, doub
     return result;
 }
 
+/* Several devices: a lap of a slice that is timed, for the device's share of the work. */
+SPKI_FN spk_result spki_gpu_watch(spk_net *net, spki_gpu_net *g, spki_gpu_part *part,
+                                  double *since)
+{
+    if (!g->watching) {
+        return SPK_OK;
+    }
+    spki_gpu *gpu = &part->gpu;
+    const spk_result result = gpu->api->finish(gpu);
+    const double now = spk_clock_seconds();
+    part->busy_s += *since > 0.0 ? now - *since : 0.0;
+    *since = now;
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
 /* Delivers the spikes of a list that begins at `at` and covers `steps` steps, the first of which
    has its arrivals `age` steps ahead of `pos`. */
 SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spki_gpu_block *list,
@@ -2870,6 +3057,119 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
     }
     spki_free(&net->mem, list, words, 4);
     return result;
+}
+
+/* ---- >>gpu-deal: which device gets which tiles ---- */
+
+/* Several devices take consecutive tiles in proportion to their speeds. When a network is built
+   these are guessed by compute units; 32 slices of the run are then timed, one device after the
+   other, from each of three moments on (the first when programs are warm, the last when activity
+   has settled), and the network is dealt anew where that saves a tenth of the time or more. Which
+   device has which tile changes no spike. */
+#define SPKI_GPU_FIRST_WATCH 8u
+#define SPKI_GPU_NEXT_WATCH 32u   /* times as late, each */
+#define SPKI_GPU_LAST_WATCH 8192u
+#define SPKI_GPU_WATCH_SLICES 32u
+
+/* What a tile costs a step, in the units of >>build. */
+SPKI_FN double spki_gpu_tile_cost(const spki_tile *tile)
+{
+    return (double)tile->synapses + 1000.0 * (double)tile->lanes;
+}
+
+SPKI_FN double spki_gpu_cost(const spk_net *net, uint32_t first, uint32_t tiles)
+{
+    double cost = 0.0;
+    for (uint32_t t = first; t < first + tiles; t++) {
+        cost += spki_gpu_tile_cost(&net->tile[t]);
+    }
+    return cost;
+}
+
+/* Proposes a share for each device; at least one tile each, where there are as many. */
+SPKI_FN void spki_gpu_propose(const spk_net *net, spki_gpu_net *g)
+{
+    const double all = spki_gpu_cost(net, 0, net->tiles);
+    double speed = 0.0, done = 0.0, share = 0.0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        speed += g->part[k].gpu.speed;
+    }
+    uint32_t t = 0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const uint32_t later = g->parts - k - 1;
+        share += all * part->gpu.speed / speed;
+        part->next_tile = t;
+        for (part->next_tiles = 0; t < net->tiles; t++, part->next_tiles++) {
+            const double cost = spki_gpu_tile_cost(&net->tile[t]);
+            if (part->next_tiles &&
+                (net->tiles - t <= later || (later && done + 0.5 * cost > share))) {
+                break;
+            }
+            done += cost;
+        }
+    }
+}
+
+/* The proposal becomes what is so; what was so, the proposal. */
+SPKI_FN void spki_gpu_take_proposal(spki_gpu_net *g)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_part *part = &g->part[k];
+        const uint32_t tile = part->tile, tiles = part->tiles;
+        part->tile = part->next_tile;
+        part->tiles = part->next_tiles;
+        part->next_tile = tile;
+        part->next_tiles = tiles;
+    }
+}
+
+/* Called for each slice before it begins. */
+SPKI_FN void spki_gpu_watch_slice(spki_gpu_net *g)
+{
+    if (g->parts > 1) {
+        g->watching = g->watch && g->slices >= g->watch;
+        g->slices++;
+    }
+}
+
+SPKI_FN bool spki_gpu_is_timed(const spki_gpu_net *g)
+{
+    return g->parts > 1 && g->watch && g->slices >= g->watch + SPKI_GPU_WATCH_SLICES;
+}
+
+/* Takes the timed slices for the devices' speeds; true: other shares would be better by a tenth. */
+SPKI_FN bool spki_gpu_judge(const spk_net *net, spki_gpu_net *g)
+{
+    double known = 0.0, units = 0.0, now = 0.0, then = 0.0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        spki_gpu_part *part = &g->part[k];
+        if (part->tiles && part->busy_s > 0.0) {
+            part->gpu.speed = spki_gpu_cost(net, part->tile, part->tiles) / part->busy_s;
+            known += part->gpu.speed;
+            units += part->gpu.units;
+            now = SPKI_MAX(now, part->busy_s);
+        }
+    }
+    for (uint32_t k = 0; k < g->parts && units > 0.0; k++) {
+        spki_gpu_part *part = &g->part[k];
+        if (!part->tiles || part->busy_s <= 0.0) { /* has had nothing to do */
+            part->gpu.speed = part->gpu.units * known / units;
+        }
+        part->busy_s = 0.0;
+    }
+    g->watch = g->watch >= SPKI_GPU_LAST_WATCH ? 0 : g->watch * SPKI_GPU_NEXT_WATCH;
+    g->watching = false;
+    if (units <= 0.0) {
+        return false;
+    }
+    spki_gpu_propose(net, g);
+    for (uint32_t k = 0; k < g->parts; k++) {
+        const spki_gpu_part *part = &g->part[k];
+        then = SPKI_MAX(then, spki_gpu_cost(net, part->next_tile, part->next_tiles) /
+                                  part->gpu.speed);
+    }
+    return then < 0.9 * now;
 }
 
 /* ---- >>gpu-batch: whole batches in one launch, where groups of items can meet ----
@@ -3510,9 +3810,16 @@ SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t par
         result = gpu->api->write(gpu, g->exchange[k].mem, 0, g->merged,
                                  (SPKI_GPU_LIST_IDS + (size_t)n) * 4);
         result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        double since = 0.0;
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, part, &since);
+        }
         if (result == SPK_OK) {
             result = spki_gpu_deliver(net, part, &g->exchange[k], 0, steps,
                                       (uint32_t)(first % part->ring), 0);
+        }
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, part, &since);
         }
     }
     return result;
@@ -3525,8 +3832,16 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
                                   uint32_t steps, uint32_t at, bool amounts)
 {
     spk_result result = SPK_OK;
+    spki_gpu_watch_slice(g);
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+        double since = 0.0;
+        result = spki_gpu_watch(net, g, &g->part[k], &since);
+        if (result == SPK_OK) {
+            result = spki_gpu_step(net, g, &g->part[k], parity, first, steps, at, amounts);
+        }
+        if (result == SPK_OK) {
+            result = spki_gpu_watch(net, g, &g->part[k], &since);
+        }
     }
     if (result == SPK_OK && g->parts > 1) {
         return spki_gpu_exchange(net, g, parity, first, steps, at);
@@ -3735,43 +4050,7 @@ SPKI_FN spk_result spki_gpu_settle(spk_net *net, spki_gpu_net *g)
     return result;
 }
 
-SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
-{
-    spki_gpu_net *g = (spki_gpu_net *)backend;
-    spki_slice batch = net->slice, before;
-    bool amounts = false, pending = false;
-    memset(&before, 0, sizeof before);
-    spk_result result = spki_gpu_push(net, g);
-    for (uint32_t p = 0; p < net->populations; p++) {
-        amounts = amounts || net->population[p].has_amount;
-    }
-    while (batch.first < net->run_end && net->stop_result == SPK_OK && result == SPK_OK) {
-        batch.steps = (uint32_t)SPKI_MIN(net->run_end - batch.first, (uint64_t)net->batch_max);
-        result = spki_gpu_begin_batch(net, g, &batch, amounts);
-        if (result == SPK_OK) {
-            result = spki_gpu_ask(net, g, batch.parity);
-        }
-        if (result == SPK_OK && pending) {
-            result = spki_gpu_end_batch(net, g, &before);
-        }
-        before = batch;
-        pending = true;
-        amounts = false;
-        spki_next_slice(&batch);
-    }
-    if (result == SPK_OK && pending) {
-        result = spki_gpu_end_batch(net, g, &before);
-    }
-    if (result == SPK_OK) {
-        net->next_slice = batch;
-        result = spki_gpu_settle(net, g);
-    }
-    return result;
-}
-
 /* ---- >>gpu-selftest: does the device compute what the CPU computes? ---- */
-
-enum { SPKI_GPU_TRIALS = 2048, SPKI_GPU_SELFTESTS = 14 };
 
 /* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
 SPKI_FN double spki_gpu_trial(uint32_t k)
@@ -3921,46 +4200,12 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
     return result;
 }
 
-/* ---- >>gpu-net: a network goes to its devices, and leaves them ---- */
-
-/* -- which device gets which tiles -- */
-
-/* What a tile costs a step, in the units of >>build. */
-SPKI_FN double spki_gpu_tile_cost(const spki_tile *tile)
-{
-    return (double)tile->synapses + 1000.0 * (double)tile->lanes;
-}
-
-/* Consecutive tiles, in proportion to the devices' measured speeds; at least one each, where there
-   are as many. */
-SPKI_FN void spki_gpu_split(const spk_net *net, spki_gpu_net *g)
-{
-    double all = 0.0, speed = 0.0, done = 0.0, share = 0.0;
-    for (uint32_t t = 0; t < net->tiles; t++) {
-        all += spki_gpu_tile_cost(&net->tile[t]);
-    }
-    for (uint32_t k = 0; k < g->parts; k++) {
-        speed += g->part[k].gpu.speed;
-    }
-    uint32_t t = 0;
-    for (uint32_t k = 0; k < g->parts; k++) {
-        spki_gpu_part *part = &g->part[k];
-        const uint32_t later = g->parts - k - 1;
-        share += all * part->gpu.speed / speed;
-        part->tile = t;
-        for (part->tiles = 0; t < net->tiles; t++, part->tiles++) {
-            const double cost = spki_gpu_tile_cost(&net->tile[t]);
-            if (part->tiles && (net->tiles - t <= later || (later && done + 0.5 * cost > share))) {
-                break;
-            }
-            done += cost;
-        }
-    }
-}
+/* ---- >>gpu-net: a network goes to its devices, moves between them, and leaves them ---- */
 
 /* -- making and freeing the buffers -- */
 
-SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
+/* Leaves the device itself, its program and the array of ranges. */
+SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
     spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
@@ -3970,28 +4215,53 @@ SPKI_FN void spki_gpu_free_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *pa
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
                                      &part->share,   &part->found,    &part->meet};
-    for (uint32_t k = 0; k < 2; k++) { /* nothing may still be arriving */
+    (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
+    for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
     }
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_free(gpu, block[k]);
     }
-    for (uint32_t k = 0; k < part->segments; k++) {
+    for (uint32_t k = 0; part->segment && k < part->segments; k++) {
         spki_gpu_free(gpu, &part->segment[k].block);
-    }
-    if (part->program) {
-        gpu->api->release(gpu, part->program);
-        part->program = NULL;
     }
     spki_gpu_free_samples(net, g, part);
     spki_mem *mem = &net->mem;
     spki_free(mem, part->segment, part->segments, sizeof *part->segment);
-    spki_free(mem, part->range, net->populations, sizeof *part->range);
     spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
     spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
+    part->segment = NULL;
+    part->read_list[0] = part->read_list[1] = NULL;
+    part->read_state = NULL;
+    part->read_history = NULL;
+    part->segments = 0;
+    part->last_spikes = 0;
+}
+
+/* Everything that depends on which device has what. */
+SPKI_FN void spki_gpu_clear(spk_net *net, spki_gpu_net *g)
+{
+    for (uint32_t k = 0; k < g->parts; k++) {
+        if (g->exchange) {
+            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        }
+        if (g->part[k].range) {
+            spki_gpu_clear_part(net, g, &g->part[k]);
+        }
+    }
+    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
+    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
+    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
+    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+    g->exchange = NULL;
+    g->merged = NULL;
+    g->told_step = NULL;
+    g->told_lane = NULL;
+    g->told = g->told_room = g->told_next = 0;
+    g->samples = g->sample_slots = g->seen_recorders = 0;
 }
 
 SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
@@ -4079,7 +4349,8 @@ SPKI_FN spk_result spki_gpu_make_part(spk_net *net, spki_gpu_part *part)
         result = spki_gpu_push_tables(net, part);
     }
     if (result == SPK_OK) {
-        result = spki_gpu_blank(net, gpu, &part->history, spki_gpu_history_bytes(net));
+        result = spki_gpu_fill(net, gpu, &part->history, net->history,
+                               spki_gpu_history_bytes(net));
     }
     if (result == SPK_OK) {
         result = spki_gpu_blank(net, gpu, &part->counts, (uint64_t)part->parts * 32 * 4);
@@ -4132,29 +4403,58 @@ SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
     return SPK_OK;
 }
 
+/* Geometry of each device's tiles; refuses, before anything is allocated, what does not fit. */
+SPKI_FN spk_result spki_gpu_fit(spk_net *net, spki_gpu_net *g, bool say)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        spki_gpu_geometry(net, &g->part[k]);
+        result = spki_gpu_check_fit(net, &g->part[k], g->parts, say);
+    }
+    return result;
+}
+
+/* The host's copy, which is that of this moment, onto the devices. */
+SPKI_FN spk_result spki_gpu_fill_all(spk_net *net, spki_gpu_net *g)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+        result = spki_gpu_make_part(net, &g->part[k]);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_make_exchange(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_arrivals(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_push_lists(net, g);
+    }
+    return result;
+}
+
 SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
 {
+    spki_gpu_clear(net, g);
     for (uint32_t k = 0; k < g->parts; k++) {
-        if (g->exchange) {
-            spki_gpu_free(&g->part[k].gpu, &g->exchange[k]);
+        spki_gpu_part *part = &g->part[k];
+        if (part->program) {
+            part->gpu.api->release(&part->gpu, part->program);
+            part->program = NULL;
         }
-        if (g->part[k].range) {
-            spki_gpu_free_part(net, g, &g->part[k]);
-        }
+        spki_free(&net->mem, part->range, net->populations, sizeof *part->range);
+        part->range = NULL;
+        (void)spki_gpu_drain(&part->gpu);
     }
-    spki_free(&net->mem, g->exchange, g->parts, sizeof *g->exchange);
-    spki_free(&net->mem, g->merged, (size_t)g->merged_words, 4);
     spki_free(&net->mem, g->outdegree, net->neurons, sizeof *g->outdegree);
-    spki_free(&net->mem, g->told_step, g->told_room, sizeof *g->told_step);
-    spki_free(&net->mem, g->told_lane, g->told_room, sizeof *g->told_lane);
+    g->outdegree = NULL;
 }
 
 /* The whole of `build`, once the devices are open. */
 SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
 {
     spk_result result = SPK_OK;
-    spki_gpu_split(net, g);
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+    for (uint32_t k = 0; k < g->parts; k++) {
         spki_gpu_part *part = &g->part[k];
         const spki_gpu *gpu = &part->gpu;
         part->range =
@@ -4167,29 +4467,90 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              "%s \"%s\" has no 64-bit floating point; use SPK_FLOAT32",
                              gpu->api->name, gpu->name);
         }
-        spki_gpu_geometry(net, part);
-        result = spki_gpu_check_fit(net, part);
     }
+    spki_gpu_propose(net, g);
+    spki_gpu_take_proposal(g);
+    result = spki_gpu_fit(net, g, true);
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
         result = spki_gpu_selftest(net, &g->part[k].gpu);
     }
     if (result == SPK_OK) {
         result = spki_gpu_count_rows(net, g);
     }
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        result = spki_gpu_make_part(net, &g->part[k]);
-    }
     if (result == SPK_OK) {
-        result = spki_gpu_make_exchange(net, g);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_push_arrivals(net, g);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_push_lists(net, g);
+        result = spki_gpu_fill_all(net, g);
         net->changed = 0;
     }
+    g->watch = SPKI_GPU_FIRST_WATCH;
     g->last_sync = spk_clock_seconds();
+    return result;
+}
+
+/* Other shares, where the timed slices speak for them. The host's copy is brought up to date, and
+   the devices are filled from it as when the network was built. */
+SPKI_FN spk_result spki_gpu_deal(spk_net *net, spki_gpu_net *g)
+{
+    if (!spki_gpu_judge(net, g)) {
+        return SPK_OK;
+    }
+    (void)spki_gpu_forget_told(net);
+    spk_result result = spki_gpu_pull(&g->base, net);
+    if (result != SPK_OK) {
+        return result;
+    }
+    spki_mark_synced(net);
+    spki_gpu_clear(net, g);
+    spki_gpu_take_proposal(g);
+    if (spki_gpu_fit(net, g, false) != SPK_OK) { /* the faster device is too small: as before */
+        spki_gpu_take_proposal(g);
+        result = spki_gpu_fit(net, g, true);
+        g->watch = 0;
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_all(net, g);
+    }
+    return result == SPK_OK ? spki_gpu_find_samples(net, g) : result;
+}
+
+SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
+{
+    spki_gpu_net *g = (spki_gpu_net *)backend;
+    spki_slice batch = net->slice, before;
+    bool amounts = false, pending = false, begun = false;
+    memset(&before, 0, sizeof before);
+    spk_result result = spki_gpu_push(net, g);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        amounts = amounts || net->population[p].has_amount;
+    }
+    while (batch.first < net->run_end && net->stop_result == SPK_OK && result == SPK_OK) {
+        if (begun && spki_gpu_is_timed(g)) { /* not while what was injected has still to act */
+            result = pending ? spki_gpu_end_batch(net, g, &before) : SPK_OK;
+            pending = false;
+            if (result == SPK_OK && net->stop_result == SPK_OK) {
+                result = spki_gpu_deal(net, g);
+            }
+            continue;
+        }
+        batch.steps = (uint32_t)SPKI_MIN(net->run_end - batch.first, (uint64_t)net->batch_max);
+        result = spki_gpu_begin_batch(net, g, &batch, amounts);
+        if (result == SPK_OK) {
+            result = spki_gpu_ask(net, g, batch.parity);
+        }
+        if (result == SPK_OK && pending) {
+            result = spki_gpu_end_batch(net, g, &before);
+        }
+        before = batch;
+        pending = begun = true;
+        amounts = false;
+        spki_next_slice(&batch);
+    }
+    if (result == SPK_OK && pending) {
+        result = spki_gpu_end_batch(net, g, &before);
+    }
+    if (result == SPK_OK) {
+        net->next_slice = batch;
+        result = spki_gpu_settle(net, g);
+    }
     return result;
 }
 
@@ -4222,10 +4583,15 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_BLOCK_VECTORS
 #undef SPKI_GPU_DELIVER_ITEMS
 #undef SPKI_GPU_EXPECT
+#undef SPKI_GPU_FIRST_WATCH
+#undef SPKI_GPU_LAST_WATCH
 #undef SPKI_GPU_LIST_IDS
+#undef SPKI_GPU_NEXT_WATCH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS
+#undef SPKI_GPU_SPARES
 #undef SPKI_GPU_TEAM
+#undef SPKI_GPU_WATCH_SLICES
 #undef SPKI_MAX_SLICE
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT

@@ -424,6 +424,12 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, part->list_words * 4);
     spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
     spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
+    if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
+        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
+        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
+        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
+        spki_gpu_charge(&bill, 64);
+    }
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
