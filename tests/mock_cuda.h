@@ -48,7 +48,8 @@ static struct mock {
     int live[MOCK_KINDS];
     mock_later later[MOCK_LATER];
     int laters;
-    long calls, fail_at, allocs, fail_alloc, misuse, launches, trap_at, builds;
+    long calls, fail_at, allocs, fail_alloc, misuse; /* fail_..: this one and all later ones */
+    long launches, trap_at, builds;
     long retained[MOCK_DEVICES];
     long together, kernel_seq[MOCK_DEVICES], seq, broadcasts, peers;
     int fail_code, trapped, code_of_trap;
@@ -413,7 +414,7 @@ static int mock_memory(spki_cuda_ptr *out, size_t size)
 {
     spki_cuda_handle made;
     mock.allocs++;
-    if (mock.fail_alloc && mock.allocs == mock.fail_alloc) {
+    if (mock.fail_alloc && mock.allocs >= mock.fail_alloc) {
         mock.calls++;
         return SPKI_CUDA_OUT_OF_MEMORY;
     }
@@ -487,7 +488,7 @@ static int mock_cuMemHostAlloc(void **out, size_t size, uint32_t flags)
     spki_cuda_handle made;
     (void)flags;
     mock.allocs++;
-    if (mock.fail_alloc && mock.allocs == mock.fail_alloc) {
+    if (mock.fail_alloc && mock.allocs >= mock.fail_alloc) {
         mock.calls++;
         return SPKI_CUDA_OUT_OF_MEMORY;
     }
