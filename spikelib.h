@@ -1703,7 +1703,8 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
    word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
    together). A shared ring begins with this block, which holds no addresses. */
 typedef struct spki_mpmc_hint {
-    uint64_t seen, looked, moved; /* slots up to here were ready; when, and whether it was more */
+    uint64_t seen;          /* slots up to here were ready */
+    uint64_t looked, moved; /* when somebody saw that; how many more than before */
 } spki_mpmc_hint;
 
 typedef struct spki_ring_control {
@@ -1750,7 +1751,8 @@ struct spk_ring {
     size_t item_size;
     uint32_t fence; /* no membarrier: publishing needs a fence before looking for sleepers */
     spk_result status;
-    unsigned char *state; /* MPMC: of each slot */
+    unsigned char *filled, *freed; /* MPMC: a byte a slot */
+    uint32_t shift;                /* MPMC: slots = 1 << shift */
     struct spki_ring_private *own;
 };
 
@@ -36608,7 +36610,7 @@ SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
 #include <stdarg.h>
 
 #define SPKI_RING_MAGIC UINT64_C(0x31676e6972757073) /* "spuring1" */
-#define SPKI_RING_LAYOUT 1u
+#define SPKI_RING_LAYOUT 2u
 #define SPKI_RING_CAPACITY ((size_t)1 << 30)
 #define SPKI_RING_ITEM 65536u
 
@@ -36667,6 +36669,15 @@ SPKI_FN size_t spki_ring_used(const spk_ring *ring)
         size_t used = __atomic_load_n(&c->tail, __ATOMIC_SEQ_CST) - head;
         return used > ring->own->capacity ? ring->own->capacity : used;
     }
+}
+
+/* The states of a slot of an MPMC ring, and the byte of a position in a state: see >>mpmc. */
+enum { SPKI_MPMC_FREE, SPKI_MPMC_FULL, SPKI_MPMC_GAP };
+
+SPKI_INLINE unsigned char spki_mpmc_byte(const spk_ring *ring, uint64_t position, uint32_t state)
+{
+    const uint64_t round = position >> ring->shift;
+    return (unsigned char)(state == SPKI_MPMC_FREE ? round : 2 * round + state - SPKI_MPMC_FULL);
 }
 
 /* Two stretches of slots from a position on. */
@@ -37006,9 +37017,29 @@ SPKI_FN bool spki_ring_lives(const spki_ring_parties *all, int which, uint64_t p
     return false;
 }
 
+/* Was the position, which was claimed, neither filled nor made a gap (neither freed)? `is`: the
+   byte that will change then (>>mpmc); until it is filled the byte is that of a round before. */
+SPKI_FN bool spki_ring_unfinished(const spk_ring *ring, uint64_t p, bool push, unsigned char *is)
+{
+    const uint64_t before = p - ring->mask - 1;
+    *is = __atomic_load_n((push ? ring->filled : ring->freed) + (p & ring->mask), __ATOMIC_ACQUIRE);
+    if (!push) return *is == spki_mpmc_byte(ring, p, SPKI_MPMC_FREE);
+    return *is == spki_mpmc_byte(ring, before, SPKI_MPMC_FULL) ||
+           *is == spki_mpmc_byte(ring, before, SPKI_MPMC_GAP);
+}
+
+/* Makes a gap of it (frees it); false: somebody else did. */
+SPKI_FN bool spki_ring_finish(const spk_ring *ring, uint64_t p, bool push, unsigned char is)
+{
+    unsigned char *at = (push ? ring->filled : ring->freed) + (p & ring->mask);
+    const uint64_t round = push ? p : p + ring->mask + 1;
+    return __atomic_compare_exchange_n(
+        at, &is, spki_mpmc_byte(ring, round, push ? SPKI_MPMC_GAP : SPKI_MPMC_FREE), false,
+        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 /* Finishes a dead party's slots of one note: pushed ones become gaps, popped ones become free.
-   False if a living party has noted one of them, too: then next time will show.
-   States of a slot: see >>mpmc. */
+   False if a living party has noted one of them, too: then next time will show. */
 SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int which)
 {
     spki_ring_control *c = ring->control;
@@ -37018,25 +37049,21 @@ SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int
     uint64_t k;
     for (k = 0; k < note->count; k++) {
         const uint64_t p = note->first + k;
-        unsigned char *at = &ring->state[p & ring->mask];
-        unsigned char is = __atomic_load_n(at, __ATOMIC_ACQUIRE);
-        const unsigned char round = (unsigned char)(p / ((uint64_t)ring->mask + 1) * 4);
-        const unsigned char state = (unsigned char)(is - round);
-        const unsigned char next = (unsigned char)(round + (push ? 2 : 4));
+        unsigned char is;
+        bool gap;
         if ((int64_t)(end - p) <= 0) continue; /* it died before claiming */
         if (end - p > (uint64_t)ring->mask + 1) continue; /* gone round since: finished */
-        if (push ? state != 0 : state != 1 && state != 2) continue; /* finished */
+        if (!spki_ring_unfinished(ring, p, push, &is)) continue;
         if (spki_ring_lives(spki_ring_all(ring), push ? SPKI_NOTE_PUSH : SPKI_NOTE_POP, p)) {
             done = false;
             continue;
         }
-        if (!__atomic_compare_exchange_n(at, &is, next, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_RELAXED))
-            continue;
+        gap = __atomic_load_n(&ring->filled[p & ring->mask], __ATOMIC_ACQUIRE) ==
+              spki_mpmc_byte(ring, p, SPKI_MPMC_GAP);
+        if (!spki_ring_finish(ring, p, push, is)) continue;
         if (push) spki_ring_add(&c->gaps, 1);
-        if (!push && state == 2) spki_ring_add(&c->gaps_passed, 1);
-        if (!push && state == 1) spki_ring_add(&c->lost_popped, 1);
-        if (push || state == 1) spki_ring_add(&c->lost, 1);
+        if (!push) spki_ring_add(gap ? &c->gaps_passed : &c->lost_popped, 1);
+        if (push || !gap) spki_ring_add(&c->lost, 1);
     }
     return done;
 }
@@ -37132,29 +37159,29 @@ SPKI_FN void spki_ring_leave(spk_ring *ring) { (void)ring; }
 
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>mpmc: many producers, many consumers ----
-   Each slot has a byte that says what it is ready for: the round (how often the ring has been
-   gone round, modulo 64) and a state:
-       FREE of round r    a producer may claim and fill it
-       FULL of round r    a consumer may claim and empty it, which makes it FREE of round r + 1
-       GAP of round r     claimed, but given up; consumers step over it
+   Each slot has two bytes that say what it is ready for, by the round (how often the ring has been
+   gone round): one that producers write, and one that consumers write.
+       filled: 2 r        FULL in round r: a consumer may claim and empty it
+       filled: 2 r + 1    GAP in round r: claimed, but given up; consumers step over it
+       freed: r           FREE for round r: a producer may claim and fill it
    A position is claimed by moving the shared tail (head) over it, one compare-and-swap for a whole
    batch. Tail and head have 64 bits and never come back to a value that a sleeping thread still
    remembers; while the head is p, the slot of p can only be in its own round or the one before, so
-   that a round of 6 bits cannot be mistaken. The bytes lie apart from the items, 64 to a cache
-   line, so that spans of items are contiguous and eight slots are looked at, or marked, at once.
+   that a round modulo 128 cannot be mistaken. The bytes lie apart from the items, 64 to a cache
+   line, so that spans of items are contiguous and eight slots are looked at, or marked, at once;
+   and those of the two sides apart from each other, so that a side that works close behind the
+   other does not take away the line that the other is writing.
    Source: a word for each slot is the scheme of D. Vyukov's bounded queue (2010). */
 
-enum { SPKI_MPMC_FREE, SPKI_MPMC_FULL, SPKI_MPMC_GAP };
-
-/* The byte of a position in a state. */
-SPKI_INLINE unsigned char spki_mpmc_byte(const spk_ring *ring, uint64_t position, uint32_t state)
+SPKI_INLINE unsigned char *spki_mpmc_at(const spk_ring *ring, uint64_t position, uint32_t state)
 {
-    return (unsigned char)(position / ((uint64_t)ring->mask + 1) * 4 + state);
+    return (state == SPKI_MPMC_FREE ? ring->freed : ring->filled) + (position & ring->mask);
 }
 
-SPKI_INLINE unsigned char spki_mpmc_load(const spk_ring *ring, uint64_t position)
+SPKI_INLINE bool spki_mpmc_is(const spk_ring *ring, uint64_t position, uint32_t state)
 {
-    return __atomic_load_n(&ring->state[position & ring->mask], __ATOMIC_ACQUIRE);
+    return __atomic_load_n(spki_mpmc_at(ring, position, state), __ATOMIC_ACQUIRE) ==
+           spki_mpmc_byte(ring, position, state);
 }
 
 /* As many slots as a register has bytes, if they are aligned and of one round: an aligned access of
@@ -37190,14 +37217,13 @@ SPKI_FN size_t spki_mpmc_run(const spk_ring *ring, uint64_t position, size_t cou
     size_t n = 0;
     while (n < count) {
         const uint64_t p = position + n;
-        const unsigned char byte = spki_mpmc_byte(ring, p, state);
         if (spki_mpmc_is_word(ring, p, count - n) &&
-            __atomic_load_n((const size_t *)(const void *)&ring->state[p & ring->mask],
-                            __ATOMIC_ACQUIRE) == spki_mpmc_word(byte)) {
+            __atomic_load_n((const size_t *)(const void *)spki_mpmc_at(ring, p, state),
+                            __ATOMIC_ACQUIRE) == spki_mpmc_word(spki_mpmc_byte(ring, p, state))) {
             n += SPKI_MPMC_WORD;
             continue;
         }
-        if (spki_mpmc_load(ring, p) != byte) break;
+        if (!spki_mpmc_is(ring, p, state)) break;
         n++;
     }
     return n;
@@ -37209,7 +37235,7 @@ SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t coun
     size_t n = 0;
     while (n < count) {
         const uint64_t p = position + n;
-        unsigned char *at = &ring->state[p & ring->mask];
+        unsigned char *at = spki_mpmc_at(ring, p, state);
         const unsigned char byte = spki_mpmc_byte(ring, p, state);
         if (spki_mpmc_is_word(ring, p, count - n)) {
             __atomic_store_n((size_t *)(void *)at, spki_mpmc_word(byte), __ATOMIC_RELEASE);
@@ -37221,8 +37247,11 @@ SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t coun
     }
 }
 
-/* FREE of the next round is 4 more than FREE of this one. */
-#define SPKI_MPMC_NEXT 4u
+/* Emptied slots are free for the next round. */
+SPKI_INLINE void spki_mpmc_hand_back(const spk_ring *ring, uint64_t position, size_t count)
+{
+    spki_mpmc_mark(ring, position + ring->mask + 1, count, SPKI_MPMC_FREE);
+}
 
 /* After marking: tells sleepers. Order: with membarrier as in spki_ring_publish. Without it both
    sides change `wanted`: if the sleeper is first, we see its wish; if we are, its own change takes
@@ -37248,8 +37277,12 @@ SPKI_FN bool spki_mpmc_stuck(spk_ring *ring)
 }
 
 /* Each side notes up to where it has seen slots ready, looks ahead when it gets there, and like
-   an SPSC side has patience if it found something the last time (>>spsc). The notes are hints:
-   they keep the sides off each other's lines, and the words decide. */
+   an SPSC side has patience if it found something the last time (>>spsc). A slot that was ready
+   stays so until its position is claimed, so up to the note nobody needs to look again. A note that
+   comes late may go back: then somebody looks again.
+   Order: whoever writes the note has acquired the slots, and releases; whoever reads it acquires. It
+   cannot begin behind a position that is still to be claimed, since the note's writer had read the
+   tail (head) at which it began, and the claim comes after that. */
 #define SPKI_MPMC_AHEAD ((size_t)128)
 
 SPKI_FN void spki_mpmc_hold(const spk_ring *ring, const spki_mpmc_hint *hint)
@@ -37264,20 +37297,26 @@ SPKI_FN void spki_mpmc_saw(spki_mpmc_hint *hint, uint64_t position, size_t count
     const uint64_t moved = count == asked ? SPKI_RING_ENOUGH : count;
     __atomic_store_n(&hint->moved, moved, __ATOMIC_RELAXED);
     if (count == 0) return;
-    __atomic_store_n(&hint->seen, position + count, __ATOMIC_RELAXED);
+    __atomic_store_n(&hint->seen, position + count, __ATOMIC_RELEASE);
     __atomic_store_n(&hint->looked, spki_ring_ticks(), __ATOMIC_RELAXED);
 }
 
+/* Has somebody seen `count` slots ready from p on? */
+SPKI_INLINE bool spki_mpmc_seen(const spk_ring *ring, const spki_mpmc_hint *hint, uint64_t p,
+                                size_t count)
+{
+    const uint64_t ahead = __atomic_load_n(&hint->seen, __ATOMIC_ACQUIRE) - p;
+    return ahead >= count && ahead <= ring->mask + 1;
+}
+
 /* Free slots from p on, up to `count`. Order: acquire on the head, whose items are no longer ours
-   to count; and on the words (spki_mpmc_run). */
+   to count; and on the bytes (spki_mpmc_run). */
 SPKI_FN size_t spki_mpmc_find_free(spk_ring *ring, uint64_t p, size_t count)
 {
     spki_ring_control *c = ring->control;
-    const int64_t hinted = (int64_t)(spki_ring_load(&c->free.seen) - p);
     uint64_t room;
     size_t n, asked;
-    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
-        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FREE);
+    if (spki_mpmc_seen(ring, &c->free, p, count)) return count;
     spki_mpmc_hold(ring, &c->free);
     room = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE) + ring->own->capacity - p;
     if (room > ring->own->capacity) return 0; /* p is old, or the ring is overfull: begin again */
@@ -37291,12 +37330,10 @@ SPKI_FN size_t spki_mpmc_find_free(spk_ring *ring, uint64_t p, size_t count)
 SPKI_FN size_t spki_mpmc_find_filled(spk_ring *ring, uint64_t p, size_t count, uint32_t *state)
 {
     spki_ring_control *c = ring->control;
-    const int64_t hinted = (int64_t)(spki_ring_load(&c->filled.seen) - p);
     const size_t asked = SPKI_MAX(count, SPKI_MPMC_AHEAD);
     size_t n;
     *state = SPKI_MPMC_FULL;
-    if (hinted >= (int64_t)count && hinted <= (int64_t)ring->own->capacity)
-        return spki_mpmc_run(ring, p, count, SPKI_MPMC_FULL);
+    if (spki_mpmc_seen(ring, &c->filled, p, count)) return count;
     spki_mpmc_hold(ring, &c->filled);
     n = spki_mpmc_run(ring, p, asked, SPKI_MPMC_FULL);
     spki_mpmc_saw(&c->filled, p, n, asked);
@@ -37357,7 +37394,7 @@ SPKI_FN size_t spki_mpmc_claim_filled(spk_ring *ring, size_t count, int note, ui
         *position = p;
         if (state == SPKI_MPMC_FULL) return n;
         spki_ring_add(&c->gaps_passed, n);
-        spki_mpmc_mark(ring, p, n, SPKI_MPMC_NEXT);
+        spki_mpmc_hand_back(ring, p, n);
         spki_mpmc_tell(ring, false);
         p += n;
     }
@@ -37372,9 +37409,59 @@ SPKI_FN void spki_mpmc_fill(spk_ring *ring, uint64_t position, size_t count, int
 
 SPKI_FN void spki_mpmc_free(spk_ring *ring, uint64_t position, size_t count, int note)
 {
-    spki_mpmc_mark(ring, position, count, SPKI_MPMC_NEXT);
+    spki_mpmc_hand_back(ring, position, count);
     spki_ring_note_off(ring, note);
     spki_mpmc_tell(ring, false);
+}
+
+/* -- one item, where the note says that its slot is ready --
+   A compare-and-swap waits until all stores before it have their lines, so the lines of the items
+   that come next are asked for beforehand: four lines, about the time that one takes to come. */
+#define SPKI_MPMC_LINES ((size_t)256)
+
+SPKI_INLINE void spki_mpmc_fetch(const spk_ring *ring, uint64_t p, bool to_write)
+{
+    const unsigned char *at = ring->items + (p & ring->mask) * ring->item_size;
+#if defined(__x86_64__) || defined(__i386__)
+    if (to_write) __asm__ volatile("prefetchw %0" ::"m"(*(at + SPKI_MPMC_LINES)));
+    else __builtin_prefetch(at + SPKI_MPMC_LINES);
+#else
+    if (to_write) __builtin_prefetch(at + SPKI_MPMC_LINES, 1);
+    else __builtin_prefetch(at + SPKI_MPMC_LINES);
+#endif
+}
+
+SPKI_FN bool spki_mpmc_push_one(spk_ring *ring, const void *item)
+{
+    spki_ring_control *c = ring->control;
+    uint64_t p = __atomic_load_n(&c->mpmc_tail, __ATOMIC_RELAXED);
+    if (ring->own->party || spki_ring_closed(ring)) return false;
+    do {
+        if (!spki_mpmc_seen(ring, &c->free, p, 1)) return false;
+    } while (!__atomic_compare_exchange_n(&c->mpmc_tail, &p, p + 1, false, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+    spki_mpmc_fetch(ring, p, true);
+    spki_ring_copy(ring->items + (p & ring->mask) * ring->item_size, item, ring->item_size);
+    __atomic_store_n(spki_mpmc_at(ring, p, SPKI_MPMC_FULL), spki_mpmc_byte(ring, p, SPKI_MPMC_FULL),
+                     __ATOMIC_RELEASE);
+    spki_mpmc_tell(ring, true);
+    return true;
+}
+
+SPKI_FN bool spki_mpmc_pop_one(spk_ring *ring, void *item)
+{
+    spki_ring_control *c = ring->control;
+    uint64_t p = __atomic_load_n(&c->mpmc_head, __ATOMIC_RELAXED);
+    if (ring->own->party) return false;
+    do {
+        if (!spki_mpmc_seen(ring, &c->filled, p, 1)) return false;
+    } while (!__atomic_compare_exchange_n(&c->mpmc_head, &p, p + 1, false, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+    spki_mpmc_fetch(ring, p, false);
+    spki_ring_copy(item, ring->items + (p & ring->mask) * ring->item_size, ring->item_size);
+    spki_mpmc_hand_back(ring, p, 1);
+    spki_mpmc_tell(ring, false);
+    return true;
 }
 
 SPKI_FN size_t spki_mpmc_put(spk_ring *ring, const void *items, size_t count)
@@ -37407,6 +37494,22 @@ SPKI_FN size_t spki_mpmc_discard(spk_ring *ring, size_t count)
 
 /* -- spans -- */
 
+/* Are these slots free and not filled (full and not freed)? */
+SPKI_FN bool spki_mpmc_is_out(const spk_ring *ring, uint64_t position, size_t count, bool full)
+{
+    const uint64_t before = position - ring->mask - 1;
+    size_t n = 0;
+    if (spki_mpmc_run(ring, position, count, SPKI_MPMC_FREE) != count) return false;
+    if (full) return spki_mpmc_run(ring, position, count, SPKI_MPMC_FULL) == count;
+    while (n < count) {
+        n += spki_mpmc_run(ring, before + n, count - n, SPKI_MPMC_FULL);
+        if (n == count) break;
+        if (!spki_mpmc_is(ring, before + n, SPKI_MPMC_GAP)) return false;
+        n++;
+    }
+    return true;
+}
+
 SPKI_FN size_t spki_mpmc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
 {
     uint64_t p = 0;
@@ -37420,7 +37523,7 @@ SPKI_FN size_t spki_mpmc_reserve(spk_ring *ring, size_t count, spk_ring_span *sp
 SPKI_FN spk_result spki_mpmc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
     const size_t all = span->first_count + span->second_count;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FREE) != all)
+    if (all > ring->mask + 1 || !spki_mpmc_is_out(ring, span->position, all, false))
         return SPK_ERR_STATE;
     if (count < all) spki_ring_add(&ring->control->gaps, all - count);
     spki_mpmc_mark(ring, span->position + count, all - count, SPKI_MPMC_GAP);
@@ -37442,7 +37545,7 @@ SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, 
 {
     const size_t all = span->first_count + span->second_count;
     if (count != all) return SPK_ERR_RANGE;
-    if (all > ring->mask + 1 || spki_mpmc_run(ring, span->position, all, SPKI_MPMC_FULL) != all)
+    if (all > ring->mask + 1 || !spki_mpmc_is_out(ring, span->position, all, true))
         return SPK_ERR_STATE;
     spki_mpmc_free(ring, span->position, all, SPKI_NOTE_PEEK);
     return SPK_OK;
@@ -37462,12 +37565,10 @@ SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
     if (!ring->own->mpmc) return true;
     if (items) {
         const uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-        const unsigned char byte = spki_mpmc_load(ring, head);
-        return byte == spki_mpmc_byte(ring, head, SPKI_MPMC_FULL) ||
-               byte == spki_mpmc_byte(ring, head, SPKI_MPMC_GAP);
+        return spki_mpmc_is(ring, head, SPKI_MPMC_FULL) || spki_mpmc_is(ring, head, SPKI_MPMC_GAP);
     }
     tail = __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE);
-    return spki_mpmc_load(ring, tail) == spki_mpmc_byte(ring, tail, SPKI_MPMC_FREE);
+    return spki_mpmc_is(ring, tail, SPKI_MPMC_FREE);
 }
 
 /* Says how much we want, unless somebody already wants less: he is told first, and so are we.
@@ -37687,6 +37788,8 @@ SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, b
     spk_result why;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (ring->own->mpmc && ring->own->policy != SPK_RING_SAMPLE && spki_mpmc_push_one(ring, item))
+        return SPK_OK;
     deadline_s = may_wait && ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE;
     if (spki_ring_push_all(ring, (const unsigned char *)item, 1, deadline_s, &why) == 1)
         return SPK_OK;
@@ -37710,6 +37813,7 @@ SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item)
     bool closed;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (ring->own->mpmc && spki_mpmc_pop_one(ring, item)) return SPK_OK;
     closed = spki_ring_closed(ring);
     if (spki_ring_take(ring, item, 1) == 1) return SPK_OK;
     return closed && spki_ring_used(ring) == 0 ? SPK_ERR_CLOSED : SPK_ERR_AGAIN;
@@ -37933,7 +38037,7 @@ SPKI_FN spki_ring_plan spki_ring_lay_out(const spk_ring_desc *d)
     if (d->shared && mpmc) end += sizeof(spki_ring_parties);
     plan.slots = slots;
     plan.state_offset = end;
-    if (mpmc) end += slots;
+    if (mpmc) end += 2 * SPKI_MAX(slots, (uint64_t)128); /* in lines of their own */
     plan.items_offset = (end + 127) & ~UINT64_C(127);
     plan.bytes = plan.items_offset + slots * d->item_size;
     plan.bytes = (plan.bytes + 63) & ~UINT64_C(63);
@@ -37997,8 +38101,10 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
     ring->control = c;
     ring->own = &h->own;
     ring->items = (unsigned char *)c + c->items_offset;
-    ring->state = (unsigned char *)c + c->state_offset;
     ring->mask = (size_t)c->slots - 1;
+    ring->shift = (uint32_t)__builtin_ctzll((unsigned long long)c->slots);
+    ring->filled = (unsigned char *)c + c->state_offset;
+    ring->freed = ring->filled + SPKI_MAX((size_t)c->slots, (size_t)128);
     ring->item_size = c->item_size;
     ring->fence = c->fence;
     h->own.mpmc = c->kind == SPK_RING_MPMC || c->policy == SPK_RING_OVERWRITE;
@@ -38014,16 +38120,14 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
 SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
 {
     spki_ring_control *c = ring->control;
-    uint64_t k;
     c->start = position;
     if (!ring->own->mpmc) {
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
         return;
     }
     c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
-    for (k = 0; k < c->slots; k++)
-        ring->state[(position + k) & ring->mask] = spki_mpmc_byte(ring, position + k,
-                                                                  SPKI_MPMC_FREE);
+    spki_mpmc_mark(ring, position, (size_t)c->slots, SPKI_MPMC_FREE);
+    spki_mpmc_mark(ring, position - c->slots, (size_t)c->slots, SPKI_MPMC_FULL);
 }
 
 /* Of a ring that is not shared, or is not yet. */
@@ -45423,7 +45527,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAX_STEPS
 #undef SPKI_MOST_WORDS
 #undef SPKI_MPMC_AHEAD
-#undef SPKI_MPMC_NEXT
+#undef SPKI_MPMC_LINES
 #undef SPKI_MPMC_WIDE
 #undef SPKI_MPMC_WORD
 #undef SPKI_NEVER

@@ -180,7 +180,8 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
    word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
    together). A shared ring begins with this block, which holds no addresses. */
 typedef struct spki_mpmc_hint {
-    uint64_t seen, looked, moved; /* slots up to here were ready; when, and whether it was more */
+    uint64_t seen;          /* slots up to here were ready */
+    uint64_t looked, moved; /* when somebody saw that; how many more than before */
 } spki_mpmc_hint;
 
 typedef struct spki_ring_control {
@@ -227,7 +228,8 @@ struct spk_ring {
     size_t item_size;
     uint32_t fence; /* no membarrier: publishing needs a fence before looking for sleepers */
     spk_result status;
-    unsigned char *state; /* MPMC: of each slot */
+    unsigned char *filled, *freed; /* MPMC: a byte a slot */
+    uint32_t shift;                /* MPMC: slots = 1 << shift */
     struct spki_ring_private *own;
 };
 

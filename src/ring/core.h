@@ -8,7 +8,7 @@
 #include <stdarg.h>
 
 #define SPKI_RING_MAGIC UINT64_C(0x31676e6972757073) /* "spuring1" */
-#define SPKI_RING_LAYOUT 1u
+#define SPKI_RING_LAYOUT 2u
 #define SPKI_RING_CAPACITY ((size_t)1 << 30)
 #define SPKI_RING_ITEM 65536u
 
@@ -67,6 +67,15 @@ SPKI_FN size_t spki_ring_used(const spk_ring *ring)
         size_t used = __atomic_load_n(&c->tail, __ATOMIC_SEQ_CST) - head;
         return used > ring->own->capacity ? ring->own->capacity : used;
     }
+}
+
+/* The states of a slot of an MPMC ring, and the byte of a position in a state: see >>mpmc. */
+enum { SPKI_MPMC_FREE, SPKI_MPMC_FULL, SPKI_MPMC_GAP };
+
+SPKI_INLINE unsigned char spki_mpmc_byte(const spk_ring *ring, uint64_t position, uint32_t state)
+{
+    const uint64_t round = position >> ring->shift;
+    return (unsigned char)(state == SPKI_MPMC_FREE ? round : 2 * round + state - SPKI_MPMC_FULL);
 }
 
 /* Two stretches of slots from a position on. */

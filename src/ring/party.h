@@ -152,9 +152,29 @@ SPKI_FN bool spki_ring_lives(const spki_ring_parties *all, int which, uint64_t p
     return false;
 }
 
+/* Was the position, which was claimed, neither filled nor made a gap (neither freed)? `is`: the
+   byte that will change then (>>mpmc); until it is filled the byte is that of a round before. */
+SPKI_FN bool spki_ring_unfinished(const spk_ring *ring, uint64_t p, bool push, unsigned char *is)
+{
+    const uint64_t before = p - ring->mask - 1;
+    *is = __atomic_load_n((push ? ring->filled : ring->freed) + (p & ring->mask), __ATOMIC_ACQUIRE);
+    if (!push) return *is == spki_mpmc_byte(ring, p, SPKI_MPMC_FREE);
+    return *is == spki_mpmc_byte(ring, before, SPKI_MPMC_FULL) ||
+           *is == spki_mpmc_byte(ring, before, SPKI_MPMC_GAP);
+}
+
+/* Makes a gap of it (frees it); false: somebody else did. */
+SPKI_FN bool spki_ring_finish(const spk_ring *ring, uint64_t p, bool push, unsigned char is)
+{
+    unsigned char *at = (push ? ring->filled : ring->freed) + (p & ring->mask);
+    const uint64_t round = push ? p : p + ring->mask + 1;
+    return __atomic_compare_exchange_n(
+        at, &is, spki_mpmc_byte(ring, round, push ? SPKI_MPMC_GAP : SPKI_MPMC_FREE), false,
+        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 /* Finishes a dead party's slots of one note: pushed ones become gaps, popped ones become free.
-   False if a living party has noted one of them, too: then next time will show.
-   States of a slot: see >>mpmc. */
+   False if a living party has noted one of them, too: then next time will show. */
 SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int which)
 {
     spki_ring_control *c = ring->control;
@@ -164,25 +184,21 @@ SPKI_FN bool spki_ring_bury_note(spk_ring *ring, const spki_ring_note *note, int
     uint64_t k;
     for (k = 0; k < note->count; k++) {
         const uint64_t p = note->first + k;
-        unsigned char *at = &ring->state[p & ring->mask];
-        unsigned char is = __atomic_load_n(at, __ATOMIC_ACQUIRE);
-        const unsigned char round = (unsigned char)(p / ((uint64_t)ring->mask + 1) * 4);
-        const unsigned char state = (unsigned char)(is - round);
-        const unsigned char next = (unsigned char)(round + (push ? 2 : 4));
+        unsigned char is;
+        bool gap;
         if ((int64_t)(end - p) <= 0) continue; /* it died before claiming */
         if (end - p > (uint64_t)ring->mask + 1) continue; /* gone round since: finished */
-        if (push ? state != 0 : state != 1 && state != 2) continue; /* finished */
+        if (!spki_ring_unfinished(ring, p, push, &is)) continue;
         if (spki_ring_lives(spki_ring_all(ring), push ? SPKI_NOTE_PUSH : SPKI_NOTE_POP, p)) {
             done = false;
             continue;
         }
-        if (!__atomic_compare_exchange_n(at, &is, next, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_RELAXED))
-            continue;
+        gap = __atomic_load_n(&ring->filled[p & ring->mask], __ATOMIC_ACQUIRE) ==
+              spki_mpmc_byte(ring, p, SPKI_MPMC_GAP);
+        if (!spki_ring_finish(ring, p, push, is)) continue;
         if (push) spki_ring_add(&c->gaps, 1);
-        if (!push && state == 2) spki_ring_add(&c->gaps_passed, 1);
-        if (!push && state == 1) spki_ring_add(&c->lost_popped, 1);
-        if (push || state == 1) spki_ring_add(&c->lost, 1);
+        if (!push) spki_ring_add(gap ? &c->gaps_passed : &c->lost_popped, 1);
+        if (push || !gap) spki_ring_add(&c->lost, 1);
     }
     return done;
 }

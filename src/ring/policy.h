@@ -107,6 +107,8 @@ SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, b
     spk_result why;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (ring->own->mpmc && ring->own->policy != SPK_RING_SAMPLE && spki_mpmc_push_one(ring, item))
+        return SPK_OK;
     deadline_s = may_wait && ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE;
     if (spki_ring_push_all(ring, (const unsigned char *)item, 1, deadline_s, &why) == 1)
         return SPK_OK;
@@ -130,6 +132,7 @@ SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item)
     bool closed;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (ring->own->mpmc && spki_mpmc_pop_one(ring, item)) return SPK_OK;
     closed = spki_ring_closed(ring);
     if (spki_ring_take(ring, item, 1) == 1) return SPK_OK;
     return closed && spki_ring_used(ring) == 0 ? SPK_ERR_CLOSED : SPK_ERR_AGAIN;

@@ -60,7 +60,7 @@ SPKI_FN spki_ring_plan spki_ring_lay_out(const spk_ring_desc *d)
     if (d->shared && mpmc) end += sizeof(spki_ring_parties);
     plan.slots = slots;
     plan.state_offset = end;
-    if (mpmc) end += slots;
+    if (mpmc) end += 2 * SPKI_MAX(slots, (uint64_t)128); /* in lines of their own */
     plan.items_offset = (end + 127) & ~UINT64_C(127);
     plan.bytes = plan.items_offset + slots * d->item_size;
     plan.bytes = (plan.bytes + 63) & ~UINT64_C(63);
@@ -124,8 +124,10 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
     ring->control = c;
     ring->own = &h->own;
     ring->items = (unsigned char *)c + c->items_offset;
-    ring->state = (unsigned char *)c + c->state_offset;
     ring->mask = (size_t)c->slots - 1;
+    ring->shift = (uint32_t)__builtin_ctzll((unsigned long long)c->slots);
+    ring->filled = (unsigned char *)c + c->state_offset;
+    ring->freed = ring->filled + SPKI_MAX((size_t)c->slots, (size_t)128);
     ring->item_size = c->item_size;
     ring->fence = c->fence;
     h->own.mpmc = c->kind == SPK_RING_MPMC || c->policy == SPK_RING_OVERWRITE;
@@ -141,16 +143,14 @@ SPKI_FN void spki_ring_point(spki_ring_handle *h, spki_ring_control *c)
 SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
 {
     spki_ring_control *c = ring->control;
-    uint64_t k;
     c->start = position;
     if (!ring->own->mpmc) {
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
         return;
     }
     c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
-    for (k = 0; k < c->slots; k++)
-        ring->state[(position + k) & ring->mask] = spki_mpmc_byte(ring, position + k,
-                                                                  SPKI_MPMC_FREE);
+    spki_mpmc_mark(ring, position, (size_t)c->slots, SPKI_MPMC_FREE);
+    spki_mpmc_mark(ring, position - c->slots, (size_t)c->slots, SPKI_MPMC_FULL);
 }
 
 /* Of a ring that is not shared, or is not yet. */

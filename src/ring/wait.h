@@ -15,12 +15,10 @@ SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
     if (!ring->own->mpmc) return true;
     if (items) {
         const uint64_t head = __atomic_load_n(&c->mpmc_head, __ATOMIC_ACQUIRE);
-        const unsigned char byte = spki_mpmc_load(ring, head);
-        return byte == spki_mpmc_byte(ring, head, SPKI_MPMC_FULL) ||
-               byte == spki_mpmc_byte(ring, head, SPKI_MPMC_GAP);
+        return spki_mpmc_is(ring, head, SPKI_MPMC_FULL) || spki_mpmc_is(ring, head, SPKI_MPMC_GAP);
     }
     tail = __atomic_load_n(&c->mpmc_tail, __ATOMIC_ACQUIRE);
-    return spki_mpmc_load(ring, tail) == spki_mpmc_byte(ring, tail, SPKI_MPMC_FREE);
+    return spki_mpmc_is(ring, tail, SPKI_MPMC_FREE);
 }
 
 /* Says how much we want, unless somebody already wants less: he is told first, and so are we.

@@ -5,8 +5,8 @@
 
    What it shows: with sequentially consistent memory each item comes out exactly once and as it
    went in, the items of a producer come out in order, no slot is written before it was emptied, and
-   nobody is stuck. The round of a slot is kept modulo 4 (64 in the source), claims are of one slot
-   or two. */
+   nobody is stuck, although notes of ready slots are trusted and may go back. The round of a slot is
+   kept modulo 4 (128 in the source), claims are of one slot or two. */
 #define SLOTS 2
 #define ROUNDS 4
 #ifndef EACH
@@ -15,12 +15,14 @@
 #ifndef CONSUMERS
 #define CONSUMERS 1
 #endif
-#define FREE 0
-#define FULL 1
-#define GAP 2
-#define BYTE(p, s) ((((p) / SLOTS) % ROUNDS) * 4 + (s))
+#define FULL(p) ((((p) / SLOTS) % ROUNDS) * 2)
+#define GAP(p) (FULL(p) + 1)
+#define FREE(p) (((p) / SLOTS) % ROUNDS)
+#define BEFORE(p) ((p) + SLOTS * (ROUNDS - 1)) /* the slot's last position, of the same byte */
 
-byte state[SLOTS];
+byte filled[SLOTS] = FULL(BEFORE(0));
+byte freed[SLOTS];
+byte seen_free, seen_filled; /* the notes of up to where slots were ready */
 byte item[SLOTS];
 byte tail, head;     /* as in the source they do not wrap; here they are too small to */
 byte next[2];        /* the least number that may come out next of each producer */
@@ -36,15 +38,24 @@ proctype producer(byte who)
     do
     :: n < EACH ->
         p = tail;
-        was = state[p % SLOTS];
-        want = (was == BYTE(p, FREE) -> 1 : 0);
+        was = freed[p % SLOTS];
         if
-        :: want == 1 && n + 2 <= EACH && state[(p + 1) % SLOTS] == BYTE(p + 1, FREE) -> want = 2
-        :: want == 1
-        :: else
+        :: seen_free > p -> /* without looking */
+            want = (n + 2 <= EACH && seen_free > p + 1 -> 2 : 1)
+        :: else ->
+            want = (was == FREE(p) -> 1 : 0);
+            if
+            :: want == 1 && n + 2 <= EACH && freed[(p + 1) % SLOTS] == FREE(p + 1) -> want = 2
+            :: else
+            fi;
+            if
+            :: want > 0 -> seen_free = p + want
+            :: else
+            fi
         fi;
         if
-        :: want == 0 -> (tail != p || state[p % SLOTS] != was) /* full: until something changes */
+        :: want == 0 -> /* full: until something changes */
+            (tail != p || freed[p % SLOTS] != was || seen_free > p)
         :: else ->
             first[who] = p;
             count[who] = want;
@@ -68,7 +79,7 @@ proctype producer(byte who)
 #ifdef DEATH
                 DIE;
 #endif
-                state[(p + k - 1) % SLOTS] = BYTE(p + k - 1, FULL)
+                filled[(p + k - 1) % SLOTS] = FULL(p + k - 1)
             }
             n = n + want;
             p = 0; want = 0; was = 0; k = 0;
@@ -82,6 +93,7 @@ proctype producer(byte who)
 end: ended++
 }
 
+#define UNFILLED(p) (filled[(p) % SLOTS] == FULL(BEFORE(p)) || filled[(p) % SLOTS] == GAP(BEFORE(p)))
 #define NOTED(who, p) (p >= first[who] && p < first[who] + count[who])
 
 /* spki_ring_bury: slots that the dead one noted, that were claimed, are not finished, and that the
@@ -91,13 +103,13 @@ inline bury()
     for (k : 0 .. SLOTS - 1) {
         q = first[0] + k;
         if
-        :: k < count[0] && q < tail && tail - q <= SLOTS && state[q % SLOTS] == BYTE(q, FREE) ->
+        :: k < count[0] && q < tail && tail - q <= SLOTS && UNFILLED(q) ->
             if
             :: !NOTED(1, q) ->
                 atomic {
                     if
-                    :: state[q % SLOTS] == BYTE(q, FREE) ->
-                        state[q % SLOTS] = BYTE(q, GAP);
+                    :: UNFILLED(q) ->
+                        filled[q % SLOTS] = GAP(q);
                         item[q % SLOTS] = 0
                     :: else
                     fi
@@ -116,9 +128,18 @@ proctype consumer()
     :: ended == 2 && head == tail -> break
     :: else ->
         p = head;
-        was = state[p % SLOTS];
+        was = filled[p % SLOTS];
         if
-        :: was == BYTE(p, FULL) || was == BYTE(p, GAP) ->
+        :: seen_filled > p -> was = FULL(p) /* without looking */
+        :: else ->
+            if
+            :: was == FULL(p) && filled[(p + 1) % SLOTS] == FULL(p + 1) -> seen_filled = p + 2
+            :: was == FULL(p) && filled[(p + 1) % SLOTS] != FULL(p + 1) -> seen_filled = p + 1
+            :: else
+            fi
+        fi;
+        if
+        :: was == FULL(p) || was == GAP(p) ->
             atomic {
                 got = 0;
                 if
@@ -126,7 +147,7 @@ proctype consumer()
                     head = p + 1;
                     got = 1;
                     if
-                    :: was == BYTE(p, FULL) -> /* claims are in order, so that items have to be */
+                    :: was == FULL(p) -> /* claims are in order, so that items have to be */
                         q = item[p % SLOTS];
                         assert(q != 0 && q % 16 > next[q / 16]);
                         next[q / 16] = q % 16
@@ -136,11 +157,11 @@ proctype consumer()
                 fi
             };
             if
-            :: got == 1 && was == BYTE(p, FULL) -> item[p % SLOTS] = 0
+            :: got == 1 && was == FULL(p) -> item[p % SLOTS] = 0
             :: else
             fi;
             if
-            :: got == 1 -> state[p % SLOTS] = BYTE(p + SLOTS, FREE)
+            :: got == 1 -> freed[p % SLOTS] = FREE(p + SLOTS)
             :: else
             fi;
             p = 0; got = 0; was = 0; k = 0; q = 0
@@ -151,7 +172,7 @@ proctype consumer()
             :: else
             fi;
 #endif
-            (head != p || state[p % SLOTS] != was || (ended == 2 && head == tail)
+            (head != p || filled[p % SLOTS] != was || seen_filled > p || (ended == 2 && head == tail)
 #ifdef DEATH
              || (dead && head < tail)
 #endif
