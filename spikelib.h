@@ -37280,9 +37280,9 @@ SPKI_FN bool spki_mpmc_stuck(spk_ring *ring)
    an SPSC side has patience if it found something the last time (>>spsc). A slot that was ready
    stays so until its position is claimed, so up to the note nobody needs to look again. A note that
    comes late may go back: then somebody looks again.
-   Order: whoever writes the note has acquired the slots, and releases; whoever reads it acquires. It
-   cannot begin behind a position that is still to be claimed, since the note's writer had read the
-   tail (head) at which it began, and the claim comes after that. */
+   Order: whoever writes the note has acquired the slots, and releases; whoever reads it acquires.
+   What it covers begins at a tail (head) that its writer had read: no claim that comes after the
+   reading of the note can be of a position before that. */
 #define SPKI_MPMC_AHEAD ((size_t)128)
 
 SPKI_FN void spki_mpmc_hold(const spk_ring *ring, const spki_mpmc_hint *hint)
