@@ -29896,6 +29896,7 @@ extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
 #endif
 extern int spki_os_fsync(int fd) __asm__("fsync");
 extern int spki_os_flock(int fd, int operation) __asm__("flock");
+extern int spki_os_advise(void *at, size_t size, int advice) __asm__("madvise");
 #ifdef __cplusplus
 }
 #endif
@@ -29921,6 +29922,7 @@ typedef struct spki_sf_file {
 #endif
     const uint8_t *map; /* NULL: not mapped */
     uint64_t mapped;    /* bytes */
+    bool scattered;     /* the system was told that few pages are wanted, here and there */
     char why[96];       /* what the system said about the last call that failed */
 } spki_sf_file;
 
@@ -30026,6 +30028,12 @@ SPKI_FN void spki_sf_unmap(spki_sf_file *file)
     if (file->map) UnmapViewOfFile(file->map);
     file->map = NULL;
     file->mapped = 0;
+}
+
+SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
+{
+    (void)file;
+    (void)scattered;
 }
 
 SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
@@ -30165,6 +30173,25 @@ SPKI_FN void spki_sf_unmap(spki_sf_file *file)
     if (file->map) (void)munmap(map.taken, (size_t)file->mapped);
     file->map = NULL;
     file->mapped = 0;
+    file->scattered = false;
+}
+
+/* Reading ahead is right for a scan; for a window it makes each of a dozen pages as slow as 32. */
+SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
+{
+#if defined(__linux__)
+    union {
+        const uint8_t *shown;
+        void *taken;
+    } map;
+    map.shown = file->map;
+    if (!file->map || file->scattered == scattered) return;
+    (void)spki_os_advise(map.taken, (size_t)file->mapped, scattered ? 1 : 0);
+    file->scattered = scattered;
+#else
+    (void)file;
+    (void)scattered;
+#endif
 }
 
 /* False where mapping is impossible (too large for the address space, a pipe, ...). */
@@ -30883,6 +30910,7 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
     const spki_sf_chunk *c = &r->chunk;
     const uint64_t size = c->bytes - c->head_bytes;
     const uint8_t *body;
+    bool part;
     r->by_block = false;
     if (r->salvaged && c->offset == r->tail.offset) {
         r->payload = r->tail_body + c->head_bytes;
@@ -30893,8 +30921,10 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
                              (spki_sf_llu)size);
     body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
     if (!body) return spki_sfr_damaged(r, c->number, c->offset, "its records are cut");
-    r->by_block = !r->no_verify && c->codec < SPK_SPIKEFILE_LZ4 &&
-                  (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    part = c->codec < SPK_SPIKEFILE_LZ4 &&
+           (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    r->by_block = part && !r->no_verify;
+    if (!part) spki_sf_scatter(&r->file, false); /* the window is a long one: read ahead again */
     if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
         return spki_sfr_damaged(r, c->number, c->offset,
                                 "its records are damaged: their checksum is wrong");
@@ -31483,6 +31513,7 @@ SPIKELIB_API spk_result spk_spikefile_window(spk_spikefile *file, int64_t begin,
                              (long long)begin, (long long)end);
     file->t_begin = begin;
     file->t_end = end;
+    spki_sf_scatter(&file->file, end < INT64_MAX);
     return spki_sfr_go(file, SPKI_SFR_TIME, begin);
 }
 
@@ -31496,6 +31527,7 @@ SPIKELIB_API spk_result spk_spikefile_seek_record(spk_spikefile *file, uint64_t 
     if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
     file->t_begin = INT64_MIN;
     file->t_end = INT64_MAX;
+    spki_sf_scatter(&file->file, false);
     return spki_sfr_go_record(file, index);
 }
 

@@ -245,6 +245,7 @@ SPIKELIB_API spk_result spk_spikefile_window(spk_spikefile *file, int64_t begin,
                              (long long)begin, (long long)end);
     file->t_begin = begin;
     file->t_end = end;
+    spki_sf_scatter(&file->file, end < INT64_MAX);
     return spki_sfr_go(file, SPKI_SFR_TIME, begin);
 }
 
@@ -258,6 +259,7 @@ SPIKELIB_API spk_result spk_spikefile_seek_record(spk_spikefile *file, uint64_t 
     if (spki_sfr_ready(file) != SPK_OK) return file ? file->status : SPK_ERR_NULL;
     file->t_begin = INT64_MIN;
     file->t_end = INT64_MAX;
+    spki_sf_scatter(&file->file, false);
     return spki_sfr_go_record(file, index);
 }
 

@@ -38,6 +38,7 @@ extern void *spki_os_mmap(void *at, size_t size, int prot, int flags, int fd,
 #endif
 extern int spki_os_fsync(int fd) __asm__("fsync");
 extern int spki_os_flock(int fd, int operation) __asm__("flock");
+extern int spki_os_advise(void *at, size_t size, int advice) __asm__("madvise");
 #ifdef __cplusplus
 }
 #endif
@@ -63,6 +64,7 @@ typedef struct spki_sf_file {
 #endif
     const uint8_t *map; /* NULL: not mapped */
     uint64_t mapped;    /* bytes */
+    bool scattered;     /* the system was told that few pages are wanted, here and there */
     char why[96];       /* what the system said about the last call that failed */
 } spki_sf_file;
 
@@ -168,6 +170,12 @@ SPKI_FN void spki_sf_unmap(spki_sf_file *file)
     if (file->map) UnmapViewOfFile(file->map);
     file->map = NULL;
     file->mapped = 0;
+}
+
+SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
+{
+    (void)file;
+    (void)scattered;
 }
 
 SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
@@ -307,6 +315,25 @@ SPKI_FN void spki_sf_unmap(spki_sf_file *file)
     if (file->map) (void)munmap(map.taken, (size_t)file->mapped);
     file->map = NULL;
     file->mapped = 0;
+    file->scattered = false;
+}
+
+/* Reading ahead is right for a scan; for a window it makes each of a dozen pages as slow as 32. */
+SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
+{
+#if defined(__linux__)
+    union {
+        const uint8_t *shown;
+        void *taken;
+    } map;
+    map.shown = file->map;
+    if (!file->map || file->scattered == scattered) return;
+    (void)spki_os_advise(map.taken, (size_t)file->mapped, scattered ? 1 : 0);
+    file->scattered = scattered;
+#else
+    (void)file;
+    (void)scattered;
+#endif
 }
 
 /* False where mapping is impossible (too large for the address space, a pipe, ...). */

@@ -312,6 +312,7 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
     const spki_sf_chunk *c = &r->chunk;
     const uint64_t size = c->bytes - c->head_bytes;
     const uint8_t *body;
+    bool part;
     r->by_block = false;
     if (r->salvaged && c->offset == r->tail.offset) {
         r->payload = r->tail_body + c->head_bytes;
@@ -322,8 +323,10 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
                              (spki_sf_llu)size);
     body = spki_sfr_bytes(r, c->offset + c->head_bytes, (size_t)size, r->body);
     if (!body) return spki_sfr_damaged(r, c->number, c->offset, "its records are cut");
-    r->by_block = !r->no_verify && c->codec < SPK_SPIKEFILE_LZ4 &&
-                  (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    part = c->codec < SPK_SPIKEFILE_LZ4 &&
+           (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
+    r->by_block = part && !r->no_verify;
+    if (!part) spki_sf_scatter(&r->file, false); /* the window is a long one: read ahead again */
     if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
         return spki_sfr_damaged(r, c->number, c->offset,
                                 "its records are damaged: their checksum is wrong");
