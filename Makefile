@@ -74,7 +74,7 @@ check-amalgam:
 
 install:
 	mkdir -p "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(CMAKEDIR)"
-	cp spikelib.h spikelib_cl.h "$(DESTDIR)$(INCLUDEDIR)/"
+	cp spikelib.h spikelib_cl.h spikelib_cuda.cuh "$(DESTDIR)$(INCLUDEDIR)/"
 	for f in spikelib.pc cmake/spikelib-config.cmake cmake/spikelib-config-version.cmake; do \
 	    case $$f in *.pc) to="$(LIBDIR)/pkgconfig" ;; *) to="$(CMAKEDIR)" ;; esac; \
 	    sed -e "s|@VERSION@|$(VERSION)|g" -e "s|@PREFIX@|$(PREFIX)|g" \
@@ -83,7 +83,7 @@ install:
 	done
 
 uninstall:
-	rm -f "$(DESTDIR)$(INCLUDEDIR)/spikelib.h" "$(DESTDIR)$(INCLUDEDIR)/spikelib_cl.h" "$(DESTDIR)$(LIBDIR)/pkgconfig/spikelib.pc"
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/spikelib.h" "$(DESTDIR)$(INCLUDEDIR)/spikelib_cl.h" "$(DESTDIR)$(INCLUDEDIR)/spikelib_cuda.cuh" "$(DESTDIR)$(LIBDIR)/pkgconfig/spikelib.pc"
 	rm -rf "$(DESTDIR)$(CMAKEDIR)"
 
 clean:

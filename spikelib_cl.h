@@ -145,6 +145,7 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
+#define SPKI_GPU_MOST_PARTS 64u  /* devices of one network */
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
 #define SPKI_GPU_SPARES 16u       /* blocks that a device's pool keeps for the next who wants one */
@@ -3762,9 +3763,59 @@ SPKI_FN spk_result spki_gpu_read_ids(spk_net *net, spki_gpu_part *part, uint32_t
                       : SPK_OK;
 }
 
+/* Where each step's spikes begin in the list of all; with `ids` the list too, on the host. */
+SPKI_FN uint32_t spki_gpu_merge(spki_gpu_net *g, uint32_t parity, uint32_t steps, uint32_t at,
+                                bool ids)
+{
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < steps; s++) {
+        g->merged[s] = n;
+        for (uint32_t k = 0; k < g->parts; k++) {
+            const uint32_t *list = g->part[k].read_list[parity];
+            const uint32_t from = list[at + s], count = list[at + s + 1] - from;
+            if (ids) {
+                memcpy(g->merged + SPKI_GPU_LIST_IDS + n, list + SPKI_GPU_LIST_IDS + from,
+                       (size_t)count * 4);
+            }
+            n += count;
+        }
+        g->merged[s + 1] = n;
+    }
+    return n;
+}
+
+/* The ids of all, from each device to every device. */
+SPKI_FN spk_result spki_gpu_share_ids(spk_net *net, spki_gpu_net *g, uint32_t parity,
+                                      uint32_t steps, uint32_t at)
+{
+    spki_gpu *gpu[SPKI_GPU_MOST_PARTS];
+    spki_gpu_mem to[SPKI_GPU_MOST_PARTS];
+    spk_result result = SPK_OK;
+    uint64_t n = 0;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        gpu[k] = &g->part[k].gpu;
+        to[k] = g->exchange[k].mem;
+    }
+    for (uint32_t s = 0; s < steps; s++) {
+        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+            const uint32_t *list = g->part[k].read_list[parity];
+            const uint64_t from = list[at + s], count = list[at + s + 1] - from;
+            if (count) {
+                result = gpu[k]->api->share(gpu, g->parts, k, g->part[k].list[parity].mem,
+                                            (SPKI_GPU_LIST_IDS + from) * 4, to,
+                                            (SPKI_GPU_LIST_IDS + n) * 4, count * 4);
+                result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu[k], result);
+            }
+            n += count;
+        }
+    }
+    return result;
+}
+
 SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
                                      uint32_t steps, uint32_t at)
 {
+    const bool direct = g->part[0].gpu.api->share != NULL;
     spk_result result = SPK_OK;
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) { /* all work at the same time */
         spki_gpu *gpu = &g->part[k].gpu;
@@ -3773,32 +3824,24 @@ SPKI_FN spk_result spki_gpu_exchange(spk_net *net, spki_gpu_net *g, uint32_t par
     }
     for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
         result = spki_gpu_read_list(net, &g->part[k], parity, 0, SPKI_GPU_LIST_IDS, NULL);
-        if (result == SPK_OK) {
+        if (result == SPK_OK && !direct) {
             result = spki_gpu_read_ids(net, &g->part[k], parity, at, at + steps);
         }
     }
-    uint32_t n = 0;
-    for (uint32_t s = 0; s < steps && result == SPK_OK; s++) {
-        g->merged[s] = n;
-        for (uint32_t k = 0; k < g->parts; k++) {
-            const uint32_t *list = g->part[k].read_list[parity];
-            const uint32_t from = list[at + s], count = list[at + s + 1] - from;
-            memcpy(g->merged + SPKI_GPU_LIST_IDS + n, list + SPKI_GPU_LIST_IDS + from,
-                   (size_t)count * 4);
-            n += count;
-        }
-        g->merged[s + 1] = n;
+    const uint32_t n = result == SPK_OK ? spki_gpu_merge(g, parity, steps, at, !direct) : 0;
+    const size_t words = SPKI_GPU_LIST_IDS + (direct ? 0 : (size_t)n);
+    for (uint32_t k = 0; k < g->parts && result == SPK_OK && n; k++) {
+        spki_gpu *gpu = &g->part[k].gpu;
+        result = gpu->api->write(gpu, g->exchange[k].mem, 0, g->merged, words * 4);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    if (result == SPK_OK && n && direct) {
+        result = spki_gpu_share_ids(net, g, parity, steps, at);
     }
     for (uint32_t k = 0; k < g->parts && result == SPK_OK && n; k++) {
         spki_gpu_part *part = &g->part[k];
-        spki_gpu *gpu = &part->gpu;
-        result = gpu->api->write(gpu, g->exchange[k].mem, 0, g->merged,
-                                 (SPKI_GPU_LIST_IDS + (size_t)n) * 4);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
         double since = 0.0;
-        if (result == SPK_OK) {
-            result = spki_gpu_watch(net, g, part, &since);
-        }
+        result = spki_gpu_watch(net, g, part, &since);
         if (result == SPK_OK) {
             result = spki_gpu_deliver(net, part, &g->exchange[k], 0, steps,
                                       (uint32_t)(first % part->ring), 0);
@@ -3950,6 +3993,11 @@ SPKI_FN spk_result spki_gpu_end_batch(spk_net *net, spki_gpu_net *g, const spki_
             result = spki_gpu_read_list(net, part, batch->parity, have, all - have, NULL);
         }
         part->last_spikes = part->read_list[batch->parity][batch->steps];
+    }
+    for (uint32_t k = 0; g->parts > 1 && k < g->parts && result == SPK_OK; k++) {
+        if (g->part[k].gpu.api->share) { /* else they have come with each slice */
+            result = spki_gpu_read_ids(net, &g->part[k], batch->parity, 0, batch->steps);
+        }
     }
     if (result == SPK_OK) {
         spki_gpu_unpack(net, g, batch);
@@ -4571,6 +4619,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_FIRST_WATCH
 #undef SPKI_GPU_LAST_WATCH
 #undef SPKI_GPU_LIST_IDS
+#undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS

@@ -4,6 +4,7 @@
 
 #include "../spikelib.h"
 #include "../spikelib_cl.h"
+#include "../spikelib_cuda.cuh"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -61,9 +62,12 @@ typedef struct option_def {
 /* What runs the networks: NULL is the CPU. */
 static spk_backend *options_backend(const options *o)
 {
-    spk_cl_desc d = {0};
-    d.device = o->device;
-    return strcmp(o->backend, "cl") ? NULL : spk_cl_backend(&d);
+    spk_cl_desc cl = {0};
+    spk_cuda_desc cuda = {0};
+    cl.device = cuda.device = o->device;
+    return !strcmp(o->backend, "cl")     ? spk_cl_backend(&cl)
+           : !strcmp(o->backend, "cuda") ? spk_cuda_backend(&cuda)
+                                         : NULL;
 }
 
 #define AT(field) offsetof(options, field)
@@ -91,10 +95,10 @@ static const option_def option_defs[] = {
     {"--seed", IN_ALL, OPTION_WHOLE, AT(seed), 0, 9e15, NULL, "default 1"},
     {"--isa", IN_ALL, OPTION_TEXT, AT(isa_text), 0, 0, "auto scalar sse2 avx2 avx512 neon generic",
      "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
-    {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(backend), 0, 0, "cpu cl",
-     "cpu (default) or cl (OpenCL)"},
-    {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD, OPTION_TEXT, AT(device), 0, 0, NULL,
-     "a part of the name of the OpenCL device (default: the best)"},
+    {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(backend), 0, 0,
+     "cpu cl cuda", "cpu (default), cl (OpenCL) or cuda"},
+    {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(device), 0, 0,
+     NULL, "a part of the name of the device (default: the best)"},
     {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT,
      AT(precision_text), 0, 0, "16 32 64", "of the state: 16, 32 (default) or 64 bits"},
     {"--weight-bits", IN_NETWORKS | IN_BUILD | IN_SCALE | IN_IDLE, OPTION_WHOLE,

@@ -12,6 +12,7 @@ static spk_net *scale_net(const options *o)
 {
     spk_net_desc d = {0};
     d.threads = (uint32_t)o->threads;
+    d.backend = options_backend(o);
     d.seed = (uint64_t)o->seed;
     d.isa = o->isa;
     d.precision = o->precision;

@@ -4,8 +4,10 @@
    standard output, progress to standard error if that is a terminal. Exit status 0, or 2 with one
    line that says what was wrong. */
 #define SPIKELIB_IMPLEMENTATION
+#define SPIKELIB_CUDA_NVRTC
 #include "../spikelib.h"
 #include "../spikelib_cl.h"
+#include "../spikelib_cuda.cuh"
 
 #include "decode.h"
 #include "events.h"

@@ -61,4 +61,16 @@ export CUDA_PATH=${CUDA_PATH:-${NVCC%/bin/nvcc}}
 for name in $texts; do job contracts "$name"; done
 jobs_done
 
-# Plain C, no toolkit in sight.
+# A .cu that includes the header, and a program from it; plain C with no toolkit in sight.
+printf '%s\n' '#define SPIKELIB_IMPLEMENTATION' '#include "spikelib.h"' '#include "spikelib_cuda.cuh"' \
+    'int main(void)' '{' '    spk_net_desc d = {};' '    d.backend = spk_cuda_backend_auto();' \
+    '    spk_net *net = spk_net_create(&d);' '    spk_net_add(net, "cells", 100, SPK_LIF_EXP, NULL);' \
+    '    const int ok = spk_net_run(net, 1.0) == SPK_OK;' '    spk_net_destroy(net);' \
+    '    return !ok;' '}' >"$D/main.cu"
+if [ -z "$NVCC" ]; then
+    skip a_cu_includes_the_header "no nvcc"
+else
+    check a_cu_includes_the_header "$NVCC" -std=c++17 -arch=sm_90 $NETWORKS_ALONE -I. "$D/main.cu" \
+        -o "$D/main"
+    [ -e "$D/main" ] && check a_program_of_nvcc_runs_without_a_driver_on_the_cpu "$D/main"
+fi

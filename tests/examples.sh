@@ -5,7 +5,7 @@
 MODE=${1:-build}
 D=$ROOT/build/examples
 mkdir -p "$D/examples"
-cp spikelib.h spikelib_cl.h "$D/"
+cp spikelib.h spikelib_cl.h spikelib_cuda.cuh "$D/"
 cp examples/*.[ch]* "$D/examples/"
 
 arguments() { # what makes an example short enough for a test

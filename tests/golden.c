@@ -1,6 +1,6 @@
 /* ---- >>golden: small networks whose spikes are the same wherever they run ---- */
 
-/* golden [--isa NAME|auto] [--threads N] [--backend cpu|cl|cl-items] [--verbose] prints a line
+/* golden [--isa NAME|auto] [--threads N] [--backend NAME] [--verbose] prints a line
    "network digest" for each network: the XXH64 of its spikes, or, where the name ends in ".v", of
    its states at the end.
    --isas lists the instruction sets that this program can use here, --verbose adds what happened.
@@ -12,6 +12,13 @@
 #ifdef GOLDEN_CL /* with OpenCL: --backend cl, or cl-items for the way GPUs take */
 #include "../spikelib_cl.h"
 #include "oclgrind.h"
+#endif
+#ifdef GOLDEN_CUDA /* with CUDA: --backend cuda, cuda-own, cuda-all, cuda-slices */
+#define SPIKELIB_CUDA_NVRTC
+#include "../spikelib_cuda.cuh"
+#endif
+#ifdef GOLDEN_CUDA_MOCK /* the same, the kernels run on the CPU */
+#include "mock_cuda.h"
 #endif
 
 #include <stdio.h>
@@ -57,6 +64,21 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
         }
         cl.device = getenv("SPIKELIB_CL_DEVICE");
         d.backend = spk_cl_backend(&cl);
+    }
+#endif
+#ifdef GOLDEN_CUDA
+    if (strncmp(golden_backend, "cuda", 4) == 0) {
+        static const char *const style[] = {"cuda", "cuda-own", "cuda-all", "cuda-slices"};
+        ZERO(spk_cuda_desc, cuda);
+        for (int k = 0; k < 4; k++) {
+            cuda.style = strcmp(golden_backend, style[k]) == 0 ? (spk_cuda_style)k : cuda.style;
+        }
+#ifdef GOLDEN_CUDA_MOCK
+        mock_reset();
+        mock.execute = 1;
+        cuda.symbol = mock_symbol;
+#endif
+        d.backend = spk_cuda_backend(&cuda);
     }
 #endif
     g.name = name;

@@ -4,7 +4,7 @@
 D=$BUILD/headers
 rm -rf "$D"
 mkdir -p "$D"
-cp spikelib.h spikelib_cl.h spikelib.c "$D/"
+cp spikelib.h spikelib_cl.h spikelib_cuda.cuh spikelib.c "$D/"
 cp tests/program.c "$D/use.c"
 cp tests/program.c "$D/use.cpp"
 cd "$D" || exit 1
@@ -54,6 +54,23 @@ for pair in gcc/g++ clang/clang++; do
     job clean "$c-opencl-public-c99" $c -std=c99 -fsyntax-only cl_use.c
     job clean "$c-opencl-public-c++11" $cxx -std=c++11 -fsyntax-only cl_use.cpp
 done
+printf '#define SPIKELIB_CUDA_NVRTC\n#define SPIKELIB_IMPLEMENTATION\n%s\n%s\n' \
+    '#include "spikelib.h"' '#include "spikelib_cuda.cuh"' | tee cuda.c >cuda.cpp
+printf '#include "spikelib.h"\n#include "spikelib_cuda.cuh"\nint cuda_use(void);\n%s\n' \
+    'int cuda_use(void) { return spk_cuda_devices(0, 0, 0, 0, 0) > 99; }' |
+    tee cuda_use.c >cuda_use.cpp
+printf '#define SPIKELIB_CUDA_NVRTC\n#define SPIKELIB_IMPLEMENTATION\n%s\n%s\n%s\n' \
+    '#include "spikelib.h"' '#include "spikelib_cl.h"' '#include "spikelib_cuda.cuh"' >devices.c
+for pair in gcc/g++ clang/clang++; do
+    c=${pair%/*} cxx=${pair#*/}
+    job clean "$c-cuda-c11" $c -std=c11 -O1 $NETWORKS_ALONE -c cuda.c -o cuda-$c.o
+    job clean "$c-cuda-c++11" $cxx -std=c++11 $NETWORKS_ALONE -fsyntax-only cuda.cpp
+    job clean "$c-cuda-public-c99" $c -std=c99 -fsyntax-only cuda_use.c
+    job clean "$c-cuda-public-c++11" $cxx -std=c++11 -fsyntax-only cuda_use.cpp
+    job clean "$c-opencl-and-cuda" $c -std=c11 $NETWORKS_ALONE -fsyntax-only devices.c
+done
+job clean windows-cuda-c11 x86_64-w64-mingw32-gcc -std=c11 -O1 $NETWORKS_ALONE -c cuda.c \
+    -o cuda-windows.o
 job clean gcc-opencl-linked gcc -std=c11 -DSPIKELIB_CL_LINK -fsyntax-only cl.c
 job clean gcc-opencl-static gcc -std=c11 -DSPIKELIB_STATIC -fsyntax-only cl.c
 job clean gcc-opencl-models gcc -std=c11 -DSPIKELIB_MODELS -fsyntax-only cl.c
@@ -126,10 +143,14 @@ none() { # none FILE COMMAND PATTERN: no line of what the command says about the
 libm='(exp|log|pow|sin|cos|tan|exp2|log2|log10|expm1|log1p|cbrt|hypot|tanh|erf|fma)[fl]?'
 check opencl_exports_only_names_that_begin_with_spk none cl-gcc.o "nm -g --defined-only" \
     ' ([^s]|s[^p]|sp[^k]|spk[^_])[^ ]*$'
+check cuda_exports_only_names_that_begin_with_spk none cuda-gcc.o "nm -g --defined-only" \
+    ' ([^s]|s[^p]|sp[^k]|spk[^_])[^ ]*$'
 check exported_names_begin_with_spk none impl-gcc.o "nm -g --defined-only" \
     ' ([^s]|s[^p]|sp[^k]|spk[^_])[^ ]*$'
 data='\.bss|\.data|\.tbss|\.tdata|\.data\.rel|\.data\.rel\.local|\*COM\*'
 check there_are_no_writable_globals_with_opencl none cl-gcc.o "objdump -t" \
+    " ($data)[[:space:]]+0*[1-9a-f][0-9a-f]* "
+check there_are_no_writable_globals_with_cuda none cuda-gcc.o "objdump -t" \
     " ($data)[[:space:]]+0*[1-9a-f][0-9a-f]* "
 check there_are_no_writable_globals none impl-gcc.o "objdump -t" \
     " ($data)[[:space:]]+0*[1-9a-f][0-9a-f]* "
@@ -138,6 +159,8 @@ check private_macros_are_undefined_at_the_end \
     none impl.c "gcc -dM -E" '^#define (SPKI_|spki_|spk_|K\()'
 check private_macros_of_opencl_are_undefined_at_the_end \
     none cl.c "gcc -dM -E" '^#define (SPKI_|spki_|spk_|K\()'
+check private_macros_of_cuda_are_undefined_at_the_end \
+    none cuda.c "gcc -dM -E" '^#define (SPKI_|spki_|spk_|K\()'
 check never_prints_and_never_exits \
     none impl-gcc.o "nm -u" ' (printf|puts|putchar|perror|abort|_?exit|stdout|stderr|__printf_chk)$'
 check libm_is_not_called none impl-gcc.o "nm -u" " $libm\$"

@@ -3,7 +3,7 @@
 # says what it skips and why, and ends with "N passed, N failed, N skipped".
 . "$(dirname "$0")/lib.sh"
 
-GROUPS_ALL="amalgam style unamalgamated headers c sanitizers examples spkconv bench readme install models golden"
+GROUPS_ALL="amalgam style unamalgamated headers c sanitizers examples spkconv bench readme install models golden cuda"
 
 group_amalgam() {
     if ! have python3; then skip amalgam_is_up_to_date "no python3"; return; fi
@@ -97,6 +97,7 @@ group_readme() { bash tests/readme.sh; }
 group_install() { bash tests/install.sh; }
 group_models() { bash tests/model.sh; }
 group_golden() { bash tests/golden.sh; }
+group_cuda() { bash tests/cuda.sh; }
 
 if [ "${1:-}" = -l ]; then
     echo "$GROUPS_ALL" | tr ' ' '\n'

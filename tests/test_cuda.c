@@ -84,7 +84,9 @@ TEST(and_split_over_devices_that_exchange_spikes_in_each_way)
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_HOST, 2, 0, SPK_FLOAT32);
     CHECK_EQ(mock.peers + mock.broadcasts, 0);
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_PEER, 3, 0, SPK_FLOAT32);
+    CHECK(mock.peers > 100);
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_NCCL, 2, 0, SPK_FLOAT32);
+    CHECK(mock.broadcasts > 100);
 }
 
 TEST_MAIN()

@@ -4,7 +4,7 @@
 
 #include "open.h"
 
-#define SPKI_CUDA_MOST_PARTS 64u
+#define SPKI_CUDA_MOST_PARTS SPKI_GPU_MOST_PARTS
 
 typedef struct spki_cuda_backend {
     spki_gpu_net net;   /* first: what the network sees */

@@ -32,6 +32,7 @@
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
+#define SPKI_GPU_MOST_PARTS 64u  /* devices of one network */
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
 #define SPKI_GPU_SPARES 16u       /* blocks that a device's pool keeps for the next who wants one */
