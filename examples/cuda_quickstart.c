@@ -1,6 +1,6 @@
 /* cc -O2 cuda_quickstart.c -o cuda_quickstart -lm -lpthread */
 
-/* The quickstart on the best CUDA device, or on the CPU where there is none; it compiles without any
+/* The quickstart on the best CUDA device, or on the CPU where there is none; compiles without any
    toolkit. One line differs from a network of the CPU, and the digest is the same. */
 #define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_CUDA_NVRTC
