@@ -17739,7 +17739,7 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
     }
     const size_t capacity = words + SPKI_COPIED;
     if (capacity > SPKI_MOST_WORDS) {
-        return spki_fail(net, SPK_ERR_RANGE, "set weights: a tile would have more than 2^31 words");
+        return spki_fail(net, SPK_ERR_RANGE, "weights that differ: a tile would have more than 2^31 words");
     }
     uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
     if (!wide) {
@@ -17858,9 +17858,20 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
 
 /* -- for recorders of weights -- */
 
+/* A recorder remembers where its weights are, so that rows that share them, and would move when one
+   is set, are widened first. */
 SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        if (net->tile[t].narrow) {
+            spki_recall_spikes(net);
+            const spk_result result = spki_widen_tile(net, &net->tile[t]);
+            if (result != SPK_OK) {
+                return result;
+            }
+        }
+    }
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
     rec->synapse = (spki_synapse_at *)spki_alloc_raw(&net->mem, rec->width, sizeof *rec->synapse);
     if (!rec->synapse) {

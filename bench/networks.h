@@ -79,7 +79,7 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, beside *o
     m->spikes = spk_rec_count(m->rec);
     m->digest = spk_rec_digest(m->rec);
     statistics_end(&m->stats);
-    if (result != SPK_OK || others->count == 0) return result;
+    if (result != SPK_OK || !others || others->count == 0) return result;
     beside_go(others);
     return measure_piecewise(m, "beside", ms, &m->beside_s, NULL, progress);
 }

@@ -1,5 +1,8 @@
 /* Spikes and events in HDF5: SONATA, DSEC, Metavision, MVSEC. check: with hdf5 */
 #include "spikelib.h"
+#ifdef SPIKELIB_HDF5
+#include <hdf5.h>
+#endif
 
 #include "stream.h"
 

@@ -26,7 +26,7 @@ static measurement fresh(size_t groups, double dt_ms, uint64_t seed)
 /* Measures what was described; rates and irregularity stay in m.stats. */
 static void finish(measurement *m, double warmup_ms, double ms)
 {
-    spk_result result = measure(m, warmup_ms, ms, NULL);
+    spk_result result = measure(m, warmup_ms, ms, NULL, NULL);
     if (result != SPK_OK) check_fail(__FILE__, __LINE__, spk_net_error(m->net));
     statistics_free(&m->stats);
     spk_net_destroy(m->net);
