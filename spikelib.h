@@ -17739,7 +17739,8 @@ SPKI_FN spk_result spki_widen_tile(spk_net *net, spki_tile *tile)
     }
     const size_t capacity = words + SPKI_COPIED;
     if (capacity > SPKI_MOST_WORDS) {
-        return spki_fail(net, SPK_ERR_RANGE, "weights that differ: a tile would have more than 2^31 words");
+        return spki_fail(net, SPK_ERR_RANGE,
+                         "weights that differ: a tile would have more than 2^31 words");
     }
     uint32_t *wide = (uint32_t *)spki_alloc_raw(&net->mem, capacity, sizeof *wide), *to = wide;
     if (!wide) {

@@ -1,7 +1,9 @@
-/* ---- >>test_networks: published networks give their published rates ---- */
+/* ---- >>test_networks: published networks give their published rates ----
+   check: networks alone */
 
 /* The networks are those of the examples and of spkbench; what they should give comes from
    independent double-precision simulations (windows over several seeds) and from NEST. */
+#define SPIKELIB_IMPLEMENTATION /* the examples hold it */
 #include "../bench/networks.h"
 
 #include "check.h"
