@@ -12,12 +12,35 @@
 #include "beside.h"
 #include "statistics.h"
 
+/* An executor that runs all parts of a loop here, in turn, and knows how long they would have taken
+   side by side. */
+typedef struct in_turn {
+    double critical_s; /* the longest part of each loop, summed up */
+} in_turn;
+
+static void in_turn_run(void *ctx, void (*task)(void *arg, uint32_t k), void *arg, uint32_t count)
+{
+    in_turn *turn = (in_turn *)ctx;
+    double longest = 0.0, begin = spk_clock_seconds();
+    uint32_t k;
+    for (k = 0; k < count; k++) {
+        double end;
+        task(arg, k);
+        end = spk_clock_seconds();
+        if (end - begin > longest) longest = end - begin;
+        begin = end;
+    }
+    turn->critical_s += longest;
+}
+
 /* What was run and what came out. */
 typedef struct measurement {
     spk_net *net;
     spk_pop pop[GROUPS_MAX];
     size_t groups;
     double dt_ms, sim_s;
+    in_turn turn;
+    double critical_s; /* of the measured time, with --in-turn */
     double beside_s; /* the same time once more, beside busy loops; 0: not measured */
     spk_rec rec;
     spk_net_info built, before, done; /* after building, warming up and running */
@@ -73,7 +96,9 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, beside *o
     if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms, ms))
         return SPK_ERR_OUT_OF_MEMORY;
     spk_net_get_info(m->net, &m->before);
+    m->turn.critical_s = 0.0;
     result = measure_piecewise(m, "running", ms, &m->sim_s, &m->stats, progress);
+    m->critical_s = m->turn.critical_s;
     spk_net_get_info(m->net, &m->done);
     m->events = m->done.events - m->before.events;
     m->spikes = spk_rec_count(m->rec);

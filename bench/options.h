@@ -31,7 +31,7 @@ enum {
 };
 
 typedef struct options {
-    bool json, help, profile, no_limits;
+    bool json, help, profile, no_limits, in_turn;
     double scale, ms, warmup_ms;
     double threads, seed, weight_bits, steps, beside; /* whole numbers */
     double items, rounds;
@@ -78,6 +78,9 @@ static const option_def option_defs[] = {
      "adds where the time went, in seconds of all threads and in shares"},
     {"--beside", IN_NETWORKS, OPTION_WHOLE, AT(beside), 0, 1024, NULL,
      "measures once more beside so many busy loops of other processes"},
+    {"--in-turn", IN_NETWORKS, OPTION_FLAG, AT(in_turn), 0, 0, NULL,
+     "the shares of all threads run one after the other on one core: what each of so many\n"
+     "                 cores would have to do"},
     {"--no-limits", IN_NETWORKS | IN_NEURONS | IN_BUILD | IN_SCALE, OPTION_FLAG, AT(no_limits), 0,
      0, NULL, "leaves out what the machine itself can do (half a second, 0.3 GB)"},
     {"--scale", IN_MICROCIRCUIT | IN_BUILD, OPTION_REAL, AT(scale), 0.01, 1.0, NULL,
@@ -226,7 +229,9 @@ static void options_help(const char *command, int bit)
              "3 ms counts of the first 1000 neurons) are those of the measured time, a number for\n"
              "each population; spikes and digest are those of the whole run, warm-up included.\n"
              "bytes_per_synapse is all that the network holds, divided by its synapses.\n"
-             "beside_rtf, beside_ratio: with --beside, and how many times the quiet figure.");
+             "critical_rtf: with --in-turn, if all that may run at the same time took as long as\n"
+             "its longest share. beside_rtf, beside_ratio: with --beside, and how many times the\n"
+             "quiet figure.");
     if (bit & (IN_NETWORKS | IN_SCALE))
         puts("The machine's limits, measured after the run on as many threads, the fastest of 7:\n"
              "limit_adds_per_s    scattered additions to accumulators as large as a tile's, from\n"

@@ -30,7 +30,7 @@ static int fail(const char *command, const char *why)
     return 2;
 }
 
-static spk_net *new_net(const options *o, double dt_ms)
+static spk_net *new_net(const options *o, double dt_ms, in_turn *turn)
 {
     spk_net_desc d = {0};
     d.dt_ms = dt_ms;
@@ -40,6 +40,10 @@ static spk_net *new_net(const options *o, double dt_ms)
     d.precision = o->precision;
     d.weight_bits = (uint32_t)o->weight_bits;
     d.backend = options_backend(o);
+    if (o->in_turn) {
+        d.executor.run = in_turn_run;
+        d.executor.ctx = turn;
+    }
     return spk_net_create(&d);
 }
 
@@ -66,7 +70,7 @@ static void report_profile(report *r, const measurement *m)
                 {"update_s", "update_share", b->update_s - a->update_s},
                 {"record_s", "record_share", b->record_s - a->record_s},
                 {"wait_s", "wait_share", b->wait_s - a->wait_s}};
-    double all = m->sim_s * (double)b->threads, work = 0.0;
+    double all = m->sim_s * (m->critical_s > 0.0 ? 1.0 : (double)b->threads), work = 0.0;
     size_t k;
     for (k = 0; k < sizeof part / sizeof part[0]; k++) {
         report_number(r, part[k].seconds, part[k].s);
@@ -102,6 +106,7 @@ static void report_network(report *r, const options *o, const measurement *m)
     report_number(r, "sim_s", m->sim_s);
     report_number(r, "rtf", 1000.0 * m->sim_s / o->ms);
     report_number(r, "events_per_s", (double)m->events / m->sim_s);
+    if (o->in_turn) report_number(r, "critical_rtf", 1000.0 * m->critical_s / o->ms);
     report_number(r, "ns_per_event", 1e9 * m->sim_s / (double)m->events);
     if (m->beside_s > 0.0) {
         report_integer(r, "beside_loops", (uint64_t)o->beside);
@@ -124,7 +129,7 @@ static void describe(measurement *m, const options *o, int bit)
     int k;
     m->groups = bit == IN_MICROCIRCUIT ? PD_COUNT : 2;
     m->dt_ms = bit == IN_IZHIKEVICH ? 1.0 : 0.1;
-    m->net = new_net(o, m->dt_ms);
+    m->net = new_net(o, m->dt_ms, &m->turn);
     if (bit == IN_MICROCIRCUIT) pd_describe(m->net, o->scale, !strcmp(o->drive, "dc"), m->pop);
     if (bit == IN_IZHIKEVICH) izhikevich_describe(m->net, (uint64_t)o->seed, m->pop);
     if (bit == IN_CUBA)
@@ -185,7 +190,7 @@ static int run_build(const options *o)
     report r = {0};
     spk_pop pop[PD_COUNT];
     spk_net_info info;
-    spk_net *net = new_net(o, 0.1);
+    spk_net *net = new_net(o, 0.1, NULL);
     spk_result result;
     int status = 0;
     pd_describe(net, o->scale, !strcmp(o->drive, "dc"), pop);
@@ -304,7 +309,7 @@ static int run_info(const options *o)
     spk_net_info info = {0};
     char list[128] = "";
     int isa, status = 0;
-    spk_net *net = new_net(o, 0.1);
+    spk_net *net = new_net(o, 0.1, NULL);
     if (spk_net_status(net) != SPK_OK) status = fail("info", spk_net_error(net));
     else spk_net_get_info(net, &info);
     spk_net_destroy(net);

@@ -48,6 +48,8 @@ results networks_are_held_against_the_limits_of_the_machine 1 microcircuit $N --
 CHECK='near(r[0]["beside_ratio"], r[0]["beside_rtf"] / r[0]["rtf"]); r[0]["beside_loops"] == 2;
     "limit_adds_per_s" not in r[0]'
 results a_run_beside_busy_loops_is_measured_too 1 microcircuit $N --threads 1 --beside 2 --no-limits
+CHECK='0 < r[0]["critical_rtf"] < r[0]["rtf"]; r[0]["threads"] == 24'
+results shares_of_many_threads_in_turn 1 microcircuit $N --threads 24 --in-turn --no-limits
 CHECK='[x["neurons"] for x in r] == [1000, 40000];
     all(near(x["bytes_per_s"], x["bytes_per_neuron_step"] * x["neuron_steps_per_s"]) for x in r);
     all(near(x["l2_share"], x["bytes_per_s"] / x["limit_l2_bytes_per_s"]) for x in r);
@@ -70,6 +72,8 @@ digest() { sed 's/.*"digest":"\([0-9a-f]*\)".*/\1/' "$1"; }
 one=$(bench microcircuit $N --threads 1 --no-limits --json | sed 's/.*"digest":"\([0-9a-f]*\)".*/\1/')
 check busy_loops_do_not_change_the_digest test -n "$one" -a \
     "$one" = "$(digest "$D/a_run_beside_busy_loops_is_measured_too.json")"
+check many_threads_in_turn_do_not_either test -n "$one" -a \
+    "$one" = "$(digest "$D/shares_of_many_threads_in_turn.json")"
 still_running() { # by what /proc says; nothing elsewhere
     for p in /proc/[0-9]*; do
         [ "$(readlink "$p/exe" 2>/dev/null)" = "$D/spkbench" ] && return 0
