@@ -10,6 +10,7 @@
 #include "../examples/microcircuit.c"
 
 #include "beside.h"
+#include "noise.h"
 #include "statistics.h"
 
 /* An executor that runs all parts of a loop here, in turn, and knows how long they would have taken
@@ -33,12 +34,16 @@ static void in_turn_run(void *ctx, void (*task)(void *arg, uint32_t k), void *ar
     turn->critical_s += longest;
 }
 
+enum { RUNS_MAX = 100 };
+
 /* What was run and what came out. */
 typedef struct measurement {
     spk_net *net;
     spk_pop pop[GROUPS_MAX];
     size_t groups;
-    double dt_ms, sim_s;
+    double dt_ms, sim_s, total_s; /* of the median run, of all */
+    double run_s[RUNS_MAX], others;
+    size_t runs;
     in_turn turn;
     double critical_s; /* of the measured time, with --in-turn */
     double beside_s; /* the same time once more, beside busy loops; 0: not measured */
@@ -79,6 +84,12 @@ static spk_result measure_piecewise(measurement *m, const char *what, double ms,
     return SPK_OK;
 }
 
+static int measure_order(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 /* Builds the network that was described, warms it up, measures, and measures once more where others
    are to want the cores. The caller destroys the network and frees the statistics. */
 static spk_result measure(measurement *m, double warmup_ms, double ms, beside *others,
@@ -86,6 +97,8 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, beside *o
 {
     spk_result result;
     double warm_s = 0.0;
+    noise before;
+    size_t k;
     m->rec = spk_net_record_spikes(m->net, union_of(m->net, m->pop, m->groups));
     if (progress) progress("building", 0.0);
     result = spk_net_build(m->net);
@@ -93,11 +106,19 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, beside *o
     spk_net_get_info(m->net, &m->built);
     result = measure_piecewise(m, "warm-up", warmup_ms, &warm_s, NULL, progress);
     if (result != SPK_OK) return result;
-    if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms, ms))
+    if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms,
+                          ms * (double)m->runs))
         return SPK_ERR_OUT_OF_MEMORY;
     spk_net_get_info(m->net, &m->before);
     m->turn.critical_s = 0.0;
-    result = measure_piecewise(m, "running", ms, &m->sim_s, &m->stats, progress);
+    before = noise_now();
+    for (k = 0; k < m->runs && result == SPK_OK; k++) {
+        result = measure_piecewise(m, "running", ms, &m->run_s[k], &m->stats, progress);
+        m->total_s += m->run_s[k];
+    }
+    m->others = noise_since(&before);
+    qsort(m->run_s, m->runs, sizeof m->run_s[0], measure_order);
+    m->sim_s = 0.5 * (m->run_s[(m->runs - 1) / 2] + m->run_s[m->runs / 2]);
     m->critical_s = m->turn.critical_s;
     spk_net_get_info(m->net, &m->done);
     m->events = m->done.events - m->before.events;

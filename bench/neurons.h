@@ -3,11 +3,12 @@
 #define SPKBENCH_NEURONS_H
 
 #include "limits.h"
+#include "noise.h"
 #include "options.h"
 #include "report.h"
 
 static void neurons_report(report *r, const options *o, const spk_net *net, spk_model model,
-                           uint64_t steps, double s)
+                           uint64_t steps, double s, double others)
 {
     spk_net_info info;
     limits l;
@@ -21,6 +22,7 @@ static void neurons_report(report *r, const options *o, const spk_net *net, spk_
     report_integer(r, "steps", info.steps);
     report_number(r, "sim_s", s * (double)info.steps / (double)steps);
     report_number(r, "neuron_steps_per_s", rate);
+    report_noise(r, others);
     if (!o->no_limits && limits_measure(&l, info.isa, info.threads, 1)) {
         bytes = limits_neuron_bytes(net, &info);
         report_number(r, "bytes_per_neuron_step", bytes);
@@ -46,6 +48,7 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     double best = 1e300, steps = o->steps;
     spk_result result;
     uint64_t piece;
+    noise before;
     int k;
     if (n > 16384) steps = steps * 16384.0 / (double)n;
     if (n > 16384 && steps < 100.0) steps = 100.0;
@@ -58,6 +61,7 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     net = spk_net_create(&d);
     spk_net_add(net, "cells", n, model, NULL);
     result = spk_net_build(net);
+    before = noise_now();
     for (k = 0; k < 10 && result == SPK_OK; k++) {
         double start = spk_clock_seconds();
         result = spk_net_run_steps(net, piece);
@@ -66,7 +70,7 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     }
     snprintf(message, sizeof message, "%s", spk_net_error(net));
     *error = message;
-    if (result == SPK_OK) neurons_report(r, o, net, model, piece, best);
+    if (result == SPK_OK) neurons_report(r, o, net, model, piece, best, noise_since(&before));
     spk_net_destroy(net);
     return result;
 }

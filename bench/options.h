@@ -34,7 +34,7 @@ typedef struct options {
     bool json, help, profile, no_limits, in_turn;
     double scale, ms, warmup_ms;
     double threads, seed, weight_bits, steps, beside; /* whole numbers */
-    double items, rounds;
+    double items, rounds, runs;
     double seconds; /* pipeline */
     double gb;
     const char *dir, *codec;
@@ -88,6 +88,8 @@ static const option_def option_defs[] = {
     {"--threads", IN_ALL, OPTION_WHOLE, AT(threads), 1, 1024, NULL, "default: all CPUs"},
     {"--ms", IN_NETWORKS | IN_SCALE, OPTION_REAL, AT(ms), 1, 1e8, NULL,
      "measured time (default 1000; scale: 300)"},
+    {"--runs", IN_NETWORKS, OPTION_WHOLE, AT(runs), 1, 100, NULL,
+     "how often the time is measured; rtf is the median (default 1)"},
     {"--warmup-ms", IN_NETWORKS | IN_SCALE, OPTION_REAL, AT(warmup_ms), 0, 1e8, NULL,
      "time before it (default 500; scale: 100)"},
     {"--drive", IN_MICROCIRCUIT | IN_BUILD, OPTION_TEXT, AT(drive), 0, 0, "poisson dc",
@@ -228,6 +230,7 @@ static void options_help(const char *command, int bit)
         puts("rates_hz, cv_isi (neurons of 3 spikes and more) and synchrony (variance by mean of\n"
              "3 ms counts of the first 1000 neurons) are those of the measured time, a number for\n"
              "each population; spikes and digest are those of the whole run, warm-up included.\n"
+             "others_share: of all CPU time while measuring, what other programs took (Linux).\n"
              "bytes_per_synapse is all that the network holds, divided by its synapses.\n"
              "critical_rtf: with --in-turn, if all that may run at the same time took as long as\n"
              "its longest share. beside_rtf, beside_ratio: with --beside, and how many times the\n"

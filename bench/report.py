@@ -27,6 +27,7 @@ NETWORK = [
     ("triad_share", "share of the triad", False),
     ("outside_share", "outside delivery and update", True),
     ("beside_ratio", "beside busy loops, times the quiet figure", True),
+    ("others_share", "other programs' share of the CPUs meanwhile", True),
     ("peak_rss_mb", "peak memory, MB", True),
 ]
 FIGURES = {

@@ -70,7 +70,7 @@ static void report_profile(report *r, const measurement *m)
                 {"update_s", "update_share", b->update_s - a->update_s},
                 {"record_s", "record_share", b->record_s - a->record_s},
                 {"wait_s", "wait_share", b->wait_s - a->wait_s}};
-    double all = m->sim_s * (m->critical_s > 0.0 ? 1.0 : (double)b->threads), work = 0.0;
+    double all = m->total_s * (m->critical_s > 0.0 ? 1.0 : (double)b->threads), work = 0.0;
     size_t k;
     for (k = 0; k < sizeof part / sizeof part[0]; k++) {
         report_number(r, part[k].seconds, part[k].s);
@@ -84,7 +84,7 @@ static void report_profile(report *r, const measurement *m)
 static void report_limits(report *r, const measurement *m)
 {
     const spk_net_info *info = &m->done;
-    double events = (double)m->events / m->sim_s;
+    double events = (double)m->events / m->total_s;
     double bytes = events * (double)info->bytes_synapses / (double)info->synapses;
     limits l;
     if (!limits_measure(&l, info->isa, info->threads, limits_tile_slots(m->net))) return;
@@ -105,9 +105,16 @@ static void report_network(report *r, const options *o, const measurement *m)
     report_build(r, &m->built);
     report_number(r, "sim_s", m->sim_s);
     report_number(r, "rtf", 1000.0 * m->sim_s / o->ms);
-    report_number(r, "events_per_s", (double)m->events / m->sim_s);
-    if (o->in_turn) report_number(r, "critical_rtf", 1000.0 * m->critical_s / o->ms);
-    report_number(r, "ns_per_event", 1e9 * m->sim_s / (double)m->events);
+    if (m->runs > 1) {
+        report_integer(r, "runs", m->runs);
+        report_number(r, "rtf_least", 1000.0 * m->run_s[0] / o->ms);
+        report_number(r, "rtf_most", 1000.0 * m->run_s[m->runs - 1] / o->ms);
+    }
+    report_noise(r, m->others);
+    report_number(r, "events_per_s", (double)m->events / m->total_s);
+    if (o->in_turn)
+        report_number(r, "critical_rtf", 1000.0 * m->critical_s / o->ms / (double)m->runs);
+    report_number(r, "ns_per_event", 1e9 * m->total_s / (double)m->events);
     if (m->beside_s > 0.0) {
         report_integer(r, "beside_loops", (uint64_t)o->beside);
         report_number(r, "beside_rtf", 1000.0 * m->beside_s / o->ms);
@@ -150,6 +157,7 @@ static int run_network(const char *command, int bit, const options *o)
     int status = 0;
     if (!beside_begin(&others, (int)o->beside))
         return fail(command, "--beside: no other processes can be started here");
+    m.runs = (size_t)o->runs;
     describe(&m, o, bit);
     if (o->profile) spk_net_profile(m.net, true);
     result = measure(&m, o->warmup_ms, o->ms, &others, progress);
@@ -377,6 +385,7 @@ static int run_command(int argc, char **argv)
     o.repeat = 40.0;
     o.items = 2e6;
     o.rounds = 7.0;
+    o.runs = 1.0;
     o.race = "all";
     o.gb = 0.1;
     o.dir = ".";
