@@ -90,6 +90,7 @@ IMPLEMENTATION = [
     "net/prepare.h",
     "net/synapses.h",
     "net/build.h",
+    "net/rest.h",
     "net/update.h",
     "net/deliver.h",
     "net/record.h",

@@ -71,6 +71,7 @@
     >>prepare            parameters, states and drives in the form the kernels read
     >>synapses           reading and writing the weights of a built network
     >>build              cutting the targets into tiles and drawing their synapses
+    >>rest               neurons at rest are left alone
     >>update             one step of a tile's neurons
     >>deliver            from spikes to the accumulators of their targets
     >>record             recorders of spikes, states, rates and weights
@@ -15095,6 +15096,9 @@ typedef struct spki_piece {
     uint32_t population, first, count; /* neurons of the population, first % 64 == 0 */
     uint32_t lane;                     /* in the tile */
     size_t list_cursor;                /* next of the population's spike list */
+    uint64_t rest_until, look_at;      /* steps: >>rest */
+    uint32_t look_wait;
+    uint32_t blank; /* rows of the history without its spikes, the latest ones */
 } spki_piece;
 
 #define SPKI_MOST_WORDS 0x7fffffffu /* of a tile's rows */
@@ -15147,6 +15151,7 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
+    bool arrived; /* anything, in the step at hand */
     uint64_t events, spikes, synced_events, synced_spikes;
     uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
@@ -15190,6 +15195,7 @@ typedef struct spki_scratch {
     char *buffer; /* one block an input, and two more for drives */
     uint32_t *words;
     uint32_t *random; /* 16-bit storage */
+    char *before;     /* states of a block */
     char *zero;       /* 64 bytes */
     double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint8_t pad[64];
@@ -18657,6 +18663,101 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
 #endif /* SPIKELIB_NO_NET */
 
 #if !defined(SPIKELIB_NO_NET)
+/* ---- >>rest: neurons at rest are left alone ---- */
+
+/* A step is a function of states, parameters and inputs. Where it left all states of a piece as
+   they were, to the bit, and nothing arrived, the next one would do the same: the piece rests until
+   something arrives or a time comes that is known beforehand. Whether it does is looked at in some
+   steps only, ever fewer of them, and anew in each run, since the host may change anything between
+   two. */
+#define SPKI_LOOK_FIRST 8u
+#define SPKI_LOOK_LAST 256u
+
+SPKI_FN void spki_wake_pieces(spk_net *net)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        for (uint32_t p = 0; p < net->tile[t].pieces; p++) {
+            spki_piece *piece = &net->tile[t].piece[p];
+            piece->rest_until = 0;
+            piece->look_at = net->step + 1; /* what the host injected is over then */
+            piece->look_wait = SPKI_LOOK_FIRST;
+            piece->blank = 0;
+        }
+    }
+}
+
+/* The step in which anything but synapses may change what a piece's neurons do, as seen at the end
+   of `step`; 0: each step. */
+SPKI_FN uint64_t spki_rest_end(const spk_net *net, const spki_piece *piece, uint64_t step)
+{
+    const spki_population *pop = &net->population[piece->population];
+    uint64_t end = UINT64_MAX;
+    if (net->desc.precision == SPK_FLOAT16) {
+        return 0; /* rounds at random */
+    }
+    for (uint32_t k = 0; k < pop->model->input_count; k++) {
+        if ((int)(pop->model->input[k].value + 0.5) == SPK_RANDOM) {
+            return 0;
+        }
+    }
+    for (uint32_t k = 0; k < pop->parts; k++) {
+        const spki_drive *drive = &net->drive[net->part[pop->part + k].drive];
+        if (step + 1 < drive->start) {
+            end = SPKI_MIN(end, drive->start);
+        } else if (step + 1 < drive->stop) {
+            if (drive->kind == SPKI_DRIVE_POISSON || drive->noise_sd > 0.0 ||
+                step < drive->start) {
+                return 0;
+            }
+            end = SPKI_MIN(end, drive->stop);
+        } else if (step < drive->stop) {
+            return 0; /* its last step */
+        }
+    }
+    for (size_t k = piece->list_cursor; k < pop->list.count; k++) {
+        if (pop->list.step[k] > step + 1) {
+            return SPKI_MIN(end, pop->list.step[k] - 1);
+        }
+    }
+    return end;
+}
+
+/* Whether an accumulator of the piece is not zero. */
+SPKI_FN bool spki_piece_touched(const spk_net *net, const spki_tile *tile, const spki_piece *piece)
+{
+    const size_t bytes = net->accumulator_bits / 8;
+    const size_t size = ((size_t)piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP * bytes;
+    for (uint32_t r = 0; tile->arrived && r < net->population[piece->population].receptors; r++) {
+        const char *acc =
+            (const char *)tile->acc + ((size_t)r * tile->lanes + piece->lane) * bytes;
+        uint64_t first;
+        memcpy(&first, acc, sizeof first);
+        if (first || memcmp(acc, acc + sizeof first, size - sizeof first) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Notes that a piece had no spikes in this step. Rows of the history that are zero stay so. */
+SPKI_FN void spki_rest(const spk_net *net, spki_piece *piece, uint64_t *spikes)
+{
+    if (piece->blank < net->ring) {
+        memset(spikes, 0, ((size_t)piece->count + SPKI_GROUP - 1) / SPKI_GROUP * sizeof *spikes);
+        piece->blank++;
+    }
+}
+
+/* After a step in which it was looked at: `still` if no state changed and nobody spiked. */
+SPKI_FN void spki_looked(const spk_net *net, spki_piece *piece, uint64_t step, bool still)
+{
+    piece->rest_until = still ? spki_rest_end(net, piece, step) : 0;
+    piece->look_at = step + piece->look_wait;
+    piece->look_wait = SPKI_MIN(2 * piece->look_wait, SPKI_LOOK_LAST);
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
 /* ---- >>update: one step of a tile's neurons ---- */
 
 SPKI_FN double spki_profile_clock(const spk_net *net)
@@ -18675,6 +18776,7 @@ typedef struct spki_block {
     uint64_t step;
     const spki_lane_ops *ops;
     spki_scratch *scratch;
+    bool look, still; /* whether states are watched, and have not changed so far */
 } spki_block;
 
 SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
@@ -18871,6 +18973,12 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
+/* Whether receptors are sure to have got nothing: their accumulators are clear then. */
+SPKI_INLINE bool spki_no_input(const spki_block *b)
+{
+    return !b->tile->arrived && !b->pop->parts && !b->pop->has_amount;
+}
+
 SPKI_FN void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
@@ -18881,7 +18989,11 @@ SPKI_FN void spki_gather_inputs(const spki_block *b)
         char *out = spki_block_buffer(b, k);
         s->input[k] = out;
         s->input_mask[k] = ~(size_t)0;
-        if (kind <= SPK_INH) {
+        if (kind <= SPK_INH && spki_no_input(b)) {
+            s->input[k] = s->zero;
+            s->input_mask[k] = 0;
+            receptor++;
+        } else if (kind <= SPK_INH) {
             spki_receptor_input(b, receptor++, out);
         } else if (kind == SPK_RANDOM) {
             spki_block_words(b, b->step, SPKI_STREAM_INPUT | k);
@@ -18904,8 +19016,24 @@ SPKI_FN void spki_gather_random(const spki_block *b)
     }
 }
 
+/* Keeps the states of the block, or compares them with those that were kept. */
+SPKI_FN bool spki_watch_states(const spki_block *b, bool keep)
+{
+    const size_t bytes = b->lanes * b->net->state_size;
+    bool same = true;
+    for (uint32_t k = 0; k < b->pop->model->state_count; k++) {
+        char *kept = b->scratch->before + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
+        if (keep) {
+            memcpy(kept, b->scratch->state[k], bytes);
+        } else {
+            same = same && memcmp(kept, b->scratch->state[k], bytes) == 0;
+        }
+    }
+    return same;
+}
+
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN void spki_update_block(spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -18937,7 +19065,11 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
     args.random_stride = SPKI_UPDATE_BLOCK;
     args.spikes = spikes;
     args.dt = b->net->desc.dt_ms;
+    if (b->look) {
+        (void)spki_watch_states(b, true);
+    }
     model->kernel[b->net->isa][b->net->desc.precision](&args);
+    b->still = b->look && b->still && spki_watch_states(b, false);
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
@@ -18961,6 +19093,48 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
     }
 }
 
+/* One step of a piece; its spikes go to `spikes`. */
+SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
+                               spki_scratch *scratch, uint64_t step, uint64_t *spikes)
+{
+    const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
+    const bool resting = step < piece->rest_until, due = step >= piece->look_at;
+    const bool touched = (resting || due) && spki_piece_touched(net, tile, piece);
+    spki_block b;
+    uint64_t any = 0;
+    if (resting && !touched) {
+        spki_rest(net, piece, spikes);
+        return;
+    }
+    b.net = net;
+    b.tile = tile;
+    b.pop = &net->population[piece->population];
+    b.population = piece->population;
+    b.step = step;
+    b.ops = spki_lanes(net->isa, net->real_size);
+    b.scratch = scratch;
+    b.look = b.still = due && !touched;
+    for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
+        b.first = piece->first + at;
+        b.lane = piece->lane + at;
+        b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
+        b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+        spki_update_block(&b, spikes + at / SPKI_GROUP);
+    }
+    if (piece->count % 64) {
+        spikes[lanes / 64 - 1] &= ((uint64_t)1 << (piece->count % 64)) - 1;
+    }
+    spki_add_told(net, piece, step, spikes);
+    for (uint32_t k = 0; k < lanes / 64; k++) {
+        any |= spikes[k];
+    }
+    piece->blank = any ? 0 : SPKI_MIN(piece->blank + 1, net->ring);
+    piece->rest_until = 0;
+    if (b.look) {
+        spki_looked(net, piece, step, b.still && !any);
+    }
+}
+
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
 SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
                                   uint64_t step, uint32_t *out)
@@ -18971,28 +19145,9 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
         spki_piece *piece = &tile->piece[p];
         const spki_population *pop = &net->population[piece->population];
         uint64_t *spikes = row + (pop->lane + piece->first) / SPKI_GROUP;
-        const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
-        spki_block b;
-        b.net = net;
-        b.tile = tile;
-        b.pop = pop;
-        b.population = piece->population;
-        b.step = step;
-        b.ops = spki_lanes(net->isa, net->real_size);
-        b.scratch = scratch;
-        for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
-            b.first = piece->first + at;
-            b.lane = piece->lane + at;
-            b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
-            b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
-            spki_update_block(&b, spikes + at / SPKI_GROUP);
-        }
-        if (piece->count % 64) {
-            spikes[lanes / 64 - 1] &= ((uint64_t)1 << (piece->count % 64)) - 1;
-        }
-        spki_add_told(net, piece, step, spikes);
         const uint32_t id = pop->first + piece->first;
-        for (uint32_t k = 0; k < lanes / 64; k++) {
+        spki_update_piece(net, tile, piece, scratch, step, spikes);
+        for (uint32_t k = 0; !piece->blank && k < (piece->count + 63) / 64; k++) {
             for (uint64_t word = spikes[k]; word; word &= word - 1) {
                 out[n++] = id + k * 64 + (uint32_t)__builtin_ctzll(word);
             }
@@ -19223,6 +19378,8 @@ SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki
 SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     spki_arrivals *a = &tile->arrivals[(uint32_t)step & (net->ring - 1)];
+    tile->arrived =
+        a->last_batch != SPKI_NONE || a->last_chunk != SPKI_NONE || tile->deferred_count != 0;
     spki_deliver_batches(net, tile, a);
     spki_deliver_chunks(net, tile, a);
     spki_close_arrivals(tile, a);
@@ -19970,6 +20127,7 @@ SPKI_FN void spki_free_scratch(spk_net *net)
         spki_free(mem, s->input, x->inputs, sizeof *s->input);
         spki_free(mem, s->input_mask, x->inputs, sizeof *s->input_mask);
         spki_free(mem, s->buffer, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        spki_free(mem, s->before, (size_t)x->states * SPKI_UPDATE_BLOCK, net->real_size);
         spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
         spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                   sizeof *s->random);
@@ -19999,12 +20157,14 @@ SPKI_FN spk_result spki_make_scratch(spk_net *net)
         s->input_mask = (size_t *)spki_alloc(mem, x->inputs, sizeof *s->input_mask);
         s->buffer =
             (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        s->before =
+            (char *)spki_alloc(mem, (size_t)x->states * SPKI_UPDATE_BLOCK, net->real_size);
         s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
         s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                                            sizeof *s->random);
         s->zero = (char *)spki_alloc(mem, 64, 1);
         if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
-            !s->words || !s->random || !s->zero) {
+            !s->words || !s->random || !s->zero || !s->before) {
             return spki_no_memory(net, "a thread");
         }
     }
@@ -20266,7 +20426,11 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
-    for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
+    uint32_t spikes = 0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spikes |= net->tile[t].spike_start[slice->parity][slice->steps];
+    }
+    for (uint32_t t = spki_first_tile(net, k); spikes && t < end; t++) {
         spki_file_slice(net, &net->tile[t], slice);
     }
     net->scratch[k].file_s += spki_profile_clock(net) - t0;
@@ -20420,6 +20584,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
         net->stop[0] = net->stop[1] = false;
+        spki_wake_pieces(net);
         spki_run_anywhere(net);
         net->slice = net->next_slice;
     }
@@ -45561,6 +45726,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_LIF_EXP_STATE
 #undef SPKI_LN2_HIGH
 #undef SPKI_LN2_LOW
+#undef SPKI_LOOK_FIRST
+#undef SPKI_LOOK_LAST
 #undef SPKI_MAP_GROWS_TO
 #undef SPKI_MAP_REACH
 #undef SPKI_MAP_WINDOW_MAX

@@ -256,14 +256,13 @@ static uint32_t limits_tile_slots(const spk_net *net)
     return most;
 }
 
-/* Bytes of a step of a population's neurons: states read and written, accumulators read and
-   cleared, parameters that differ between neurons, a bit for the spike. */
-static double limits_neuron_bytes(const spk_net *net, const spk_net_info *info)
+/* Bytes of a step of a population's neurons to which nothing arrives: states read and written,
+   parameters that differ between neurons, a bit for the spike. */
+static double limits_neuron_bytes(const spk_net *net)
 {
     const spki_population *pop = &net->population[0];
     uint32_t k, reals = pop->model->param_count + pop->model->derived_count;
     double bytes = 2.0 * (double)net->state_size * pop->model->state_count + 0.125;
-    bytes += 2.0 * pop->receptors * info->accumulator_bits / 8;
     for (k = 0; k < reals; k++)
         if (pop->real_mask[k]) bytes += (double)net->real_size;
     return bytes;

@@ -24,7 +24,7 @@ static void neurons_report(report *r, const options *o, const spk_net *net, spk_
     report_number(r, "neuron_steps_per_s", rate);
     report_noise(r, others);
     if (!o->no_limits && limits_measure(&l, info.isa, info.threads, 1)) {
-        bytes = limits_neuron_bytes(net, &info);
+        bytes = limits_neuron_bytes(net);
         report_number(r, "bytes_per_neuron_step", bytes);
         report_number(r, "bytes_per_s", bytes * rate);
         report_number(r, "limit_l2_bytes_per_s", l.l2_bytes_per_s);
@@ -37,6 +37,17 @@ static void neurons_report(report *r, const options *o, const spk_net *net, spk_
     report_end(r);
 }
 
+/* A current (in the model's unit) that makes the neurons fire, since those at rest would be left
+   alone; 0: the model takes none. */
+static double neurons_current(spk_model model)
+{
+    uint32_t k;
+    for (k = 0; k < model->param_count; k++)
+        if (!strcmp(model->param[k].name, "i_dc"))
+            return !strcmp(spk_model_name(model), "izhikevich") ? 10.0 : 1000.0;
+    return 0.0;
+}
+
 /* One population of a model, no synapses, no recorder. Steps are run in ten pieces and the fastest
    counts, since other programs only ever make it slower. */
 static spk_result neurons_measure(report *r, const options *o, spk_model model, size_t n,
@@ -45,7 +56,7 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     static char message[256];
     spk_net_desc d = {0};
     spk_net *net;
-    double best = 1e300, steps = o->steps;
+    double best = 1e300, steps = o->steps, current = neurons_current(model);
     spk_result result;
     uint64_t piece;
     noise before;
@@ -59,7 +70,8 @@ static spk_result neurons_measure(report *r, const options *o, spk_model model, 
     d.precision = o->precision;
     d.backend = options_backend(o);
     net = spk_net_create(&d);
-    spk_net_add(net, "cells", n, model, NULL);
+    spk_net_add(net, "cells", n, model,
+                current > 0.0 ? SPK_SET({"i_dc", spk_constant(current)}) : NULL);
     result = spk_net_build(net);
     before = noise_now();
     for (k = 0; k < 10 && result == SPK_OK; k++) {

@@ -18,6 +18,7 @@ SPKI_FN void spki_free_scratch(spk_net *net)
         spki_free(mem, s->input, x->inputs, sizeof *s->input);
         spki_free(mem, s->input_mask, x->inputs, sizeof *s->input_mask);
         spki_free(mem, s->buffer, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        spki_free(mem, s->before, (size_t)x->states * SPKI_UPDATE_BLOCK, net->real_size);
         spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
         spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                   sizeof *s->random);
@@ -47,12 +48,14 @@ SPKI_FN spk_result spki_make_scratch(spk_net *net)
         s->input_mask = (size_t *)spki_alloc(mem, x->inputs, sizeof *s->input_mask);
         s->buffer =
             (char *)spki_alloc(mem, (size_t)(x->inputs + 1) * SPKI_UPDATE_BLOCK, net->real_size);
+        s->before =
+            (char *)spki_alloc(mem, (size_t)x->states * SPKI_UPDATE_BLOCK, net->real_size);
         s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
         s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                                            sizeof *s->random);
         s->zero = (char *)spki_alloc(mem, 64, 1);
         if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
-            !s->words || !s->random || !s->zero) {
+            !s->words || !s->random || !s->zero || !s->before) {
             return spki_no_memory(net, "a thread");
         }
     }

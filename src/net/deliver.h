@@ -222,6 +222,8 @@ SPKI_FN void spki_deliver_chunks(const spk_net *net, spki_tile *tile, const spki
 SPKI_FN void spki_deliver_step(const spk_net *net, spki_tile *tile, uint64_t step)
 {
     spki_arrivals *a = &tile->arrivals[(uint32_t)step & (net->ring - 1)];
+    tile->arrived =
+        a->last_batch != SPKI_NONE || a->last_chunk != SPKI_NONE || tile->deferred_count != 0;
     spki_deliver_batches(net, tile, a);
     spki_deliver_chunks(net, tile, a);
     spki_close_arrivals(tile, a);

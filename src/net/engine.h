@@ -39,7 +39,11 @@ SPKI_FN void spki_file_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
 {
     const double t0 = spki_profile_clock(net);
     const uint32_t end = spki_first_tile(net, k + 1);
-    for (uint32_t t = spki_first_tile(net, k); t < end; t++) {
+    uint32_t spikes = 0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spikes |= net->tile[t].spike_start[slice->parity][slice->steps];
+    }
+    for (uint32_t t = spki_first_tile(net, k); spikes && t < end; t++) {
         spki_file_slice(net, &net->tile[t], slice);
     }
     net->scratch[k].file_s += spki_profile_clock(net) - t0;
@@ -193,6 +197,7 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
     net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
         net->stop[0] = net->stop[1] = false;
+        spki_wake_pieces(net);
         spki_run_anywhere(net);
         net->slice = net->next_slice;
     }

@@ -119,6 +119,9 @@ typedef struct spki_piece {
     uint32_t population, first, count; /* neurons of the population, first % 64 == 0 */
     uint32_t lane;                     /* in the tile */
     size_t list_cursor;                /* next of the population's spike list */
+    uint64_t rest_until, look_at;      /* steps: >>rest */
+    uint32_t look_wait;
+    uint32_t blank; /* rows of the history without its spikes, the latest ones */
 } spki_piece;
 
 #define SPKI_MOST_WORDS 0x7fffffffu /* of a tile's rows */
@@ -171,6 +174,7 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
+    bool arrived; /* anything, in the step at hand */
     uint64_t events, spikes, synced_events, synced_spikes;
     uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
@@ -214,6 +218,7 @@ typedef struct spki_scratch {
     char *buffer; /* one block an input, and two more for drives */
     uint32_t *words;
     uint32_t *random; /* 16-bit storage */
+    char *before;     /* states of a block */
     char *zero;       /* 64 bytes */
     double file_s, deliver_s, input_s, update_s, record_s, wait_s;
     uint8_t pad[64];

@@ -3,7 +3,7 @@
 #define SPIKELIB_NET_UPDATE_H
 
 #include "lanes.h"
-#include "prepare.h"
+#include "rest.h"
 
 SPKI_FN double spki_profile_clock(const spk_net *net)
 {
@@ -21,6 +21,7 @@ typedef struct spki_block {
     uint64_t step;
     const spki_lane_ops *ops;
     spki_scratch *scratch;
+    bool look, still; /* whether states are watched, and have not changed so far */
 } spki_block;
 
 SPKI_FN char *spki_block_buffer(const spki_block *b, uint32_t k)
@@ -217,6 +218,12 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
     return any;
 }
 
+/* Whether receptors are sure to have got nothing: their accumulators are clear then. */
+SPKI_INLINE bool spki_no_input(const spki_block *b)
+{
+    return !b->tile->arrived && !b->pop->parts && !b->pop->has_amount;
+}
+
 SPKI_FN void spki_gather_inputs(const spki_block *b)
 {
     const spk_model model = b->pop->model;
@@ -227,7 +234,11 @@ SPKI_FN void spki_gather_inputs(const spki_block *b)
         char *out = spki_block_buffer(b, k);
         s->input[k] = out;
         s->input_mask[k] = ~(size_t)0;
-        if (kind <= SPK_INH) {
+        if (kind <= SPK_INH && spki_no_input(b)) {
+            s->input[k] = s->zero;
+            s->input_mask[k] = 0;
+            receptor++;
+        } else if (kind <= SPK_INH) {
             spki_receptor_input(b, receptor++, out);
         } else if (kind == SPK_RANDOM) {
             spki_block_words(b, b->step, SPKI_STREAM_INPUT | k);
@@ -250,8 +261,24 @@ SPKI_FN void spki_gather_random(const spki_block *b)
     }
 }
 
+/* Keeps the states of the block, or compares them with those that were kept. */
+SPKI_FN bool spki_watch_states(const spki_block *b, bool keep)
+{
+    const size_t bytes = b->lanes * b->net->state_size;
+    bool same = true;
+    for (uint32_t k = 0; k < b->pop->model->state_count; k++) {
+        char *kept = b->scratch->before + (size_t)k * SPKI_UPDATE_BLOCK * b->net->real_size;
+        if (keep) {
+            memcpy(kept, b->scratch->state[k], bytes);
+        } else {
+            same = same && memcmp(kept, b->scratch->state[k], bytes) == 0;
+        }
+    }
+    return same;
+}
+
 /* Runs the model's kernel on the block; `spikes` gets a word for each 64 neurons. */
-SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
+SPKI_FN void spki_update_block(spki_block *b, uint64_t *spikes)
 {
     const spk_model model = b->pop->model;
     spki_scratch *s = b->scratch;
@@ -283,7 +310,11 @@ SPKI_FN void spki_update_block(const spki_block *b, uint64_t *spikes)
     args.random_stride = SPKI_UPDATE_BLOCK;
     args.spikes = spikes;
     args.dt = b->net->desc.dt_ms;
+    if (b->look) {
+        (void)spki_watch_states(b, true);
+    }
     model->kernel[b->net->isa][b->net->desc.precision](&args);
+    b->still = b->look && b->still && spki_watch_states(b, false);
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
@@ -307,6 +338,48 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
     }
 }
 
+/* One step of a piece; its spikes go to `spikes`. */
+SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
+                               spki_scratch *scratch, uint64_t step, uint64_t *spikes)
+{
+    const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
+    const bool resting = step < piece->rest_until, due = step >= piece->look_at;
+    const bool touched = (resting || due) && spki_piece_touched(net, tile, piece);
+    spki_block b;
+    uint64_t any = 0;
+    if (resting && !touched) {
+        spki_rest(net, piece, spikes);
+        return;
+    }
+    b.net = net;
+    b.tile = tile;
+    b.pop = &net->population[piece->population];
+    b.population = piece->population;
+    b.step = step;
+    b.ops = spki_lanes(net->isa, net->real_size);
+    b.scratch = scratch;
+    b.look = b.still = due && !touched;
+    for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
+        b.first = piece->first + at;
+        b.lane = piece->lane + at;
+        b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
+        b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+        spki_update_block(&b, spikes + at / SPKI_GROUP);
+    }
+    if (piece->count % 64) {
+        spikes[lanes / 64 - 1] &= ((uint64_t)1 << (piece->count % 64)) - 1;
+    }
+    spki_add_told(net, piece, step, spikes);
+    for (uint32_t k = 0; k < lanes / 64; k++) {
+        any |= spikes[k];
+    }
+    piece->blank = any ? 0 : SPKI_MIN(piece->blank + 1, net->ring);
+    piece->rest_until = 0;
+    if (b.look) {
+        spki_looked(net, piece, step, b.still && !any);
+    }
+}
+
 /* One step of all neurons of a tile; their spikes go to the history and, as ids, to `out`. */
 SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *scratch,
                                   uint64_t step, uint32_t *out)
@@ -317,28 +390,9 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
         spki_piece *piece = &tile->piece[p];
         const spki_population *pop = &net->population[piece->population];
         uint64_t *spikes = row + (pop->lane + piece->first) / SPKI_GROUP;
-        const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
-        spki_block b;
-        b.net = net;
-        b.tile = tile;
-        b.pop = pop;
-        b.population = piece->population;
-        b.step = step;
-        b.ops = spki_lanes(net->isa, net->real_size);
-        b.scratch = scratch;
-        for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
-            b.first = piece->first + at;
-            b.lane = piece->lane + at;
-            b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
-            b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
-            spki_update_block(&b, spikes + at / SPKI_GROUP);
-        }
-        if (piece->count % 64) {
-            spikes[lanes / 64 - 1] &= ((uint64_t)1 << (piece->count % 64)) - 1;
-        }
-        spki_add_told(net, piece, step, spikes);
         const uint32_t id = pop->first + piece->first;
-        for (uint32_t k = 0; k < lanes / 64; k++) {
+        spki_update_piece(net, tile, piece, scratch, step, spikes);
+        for (uint32_t k = 0; !piece->blank && k < (piece->count + 63) / 64; k++) {
             for (uint64_t word = spikes[k]; word; word &= word - 1) {
                 out[n++] = id + k * 64 + (uint32_t)__builtin_ctzll(word);
             }
