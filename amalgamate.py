@@ -200,6 +200,7 @@ PASTED = [
 # shared part, and a unit compiles it once.
 GPU = [
     "gpu/host/device.h",
+    "gpu/host/cache.h",
     "gpu/host/texts.h",
     "gpu/host/source.h",
     "gpu/host/layout.h",
@@ -216,7 +217,6 @@ CL_PUBLIC = [
 CL = [
     "gpu/cl/loader.h",
     "gpu/cl/choose.h",
-    "gpu/cl/cache.h",
     "gpu/cl/device.h",
     "gpu/cl/backend.h",
 ]

@@ -429,6 +429,142 @@ SPKI_FN void spki_gpu_forget(spki_gpu_bytes *b)
     b->failed = false;
 }
 
+/* ---- >>gpu-cache: compiled programs on disk ----
+   A file is named by 128 bits of hash over source, options, device and driver, and says how long it
+   is and what it hashes to. It is written beside its place and renamed, so that nobody sees half
+   of one; whatever is damaged is made anew. Without a directory nothing is kept. */
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#if defined(_WIN32)
+#include <direct.h>
+#endif
+
+#define SPKI_GPU_PATH 1024u
+#define SPKI_GPU_CACHE_MAGIC UINT64_C(0x31626c636b697073) /* "spikclb1" */
+
+typedef struct spki_gpu_cache_entry {
+    uint64_t magic, key[2], size, hash;
+} spki_gpu_cache_entry;
+
+SPKI_FN void spki_gpu_make_dir(const char *path)
+{
+#if defined(_WIN32)
+    (void)_mkdir(path);
+#else
+    (void)mkdir(path, 0777);
+#endif
+}
+
+SPKI_FN bool spki_gpu_replace(const char *from, const char *to)
+{
+#if defined(_WIN32)
+    return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) != 0; /* rename replaces nothing */
+#else
+    return rename(from, to) == 0;
+#endif
+}
+
+/* Makes the directory and those above it; a failure shows when a file is opened. */
+SPKI_FN void spki_gpu_make_dirs(const char *path)
+{
+    char part[SPKI_GPU_PATH];
+    const size_t n = strlen(path);
+    for (size_t k = 1; k <= n && k < sizeof part; k++) {
+        if (path[k] == 0 || path[k] == '/' || path[k] == '\\') {
+            memcpy(part, path, k);
+            part[k] = 0;
+            spki_gpu_make_dir(part);
+        }
+    }
+}
+
+/* Where entries lie; "" for nowhere. */
+SPKI_FN void spki_gpu_cache_dir(const char *wanted, char *out, size_t size)
+{
+    static const struct {
+        const char *variable, *tail;
+    } place[] = {{"SPIKELIB_CACHE", ""},
+                 {"XDG_CACHE_HOME", "/spikelib"},
+                 {"HOME", "/.cache/spikelib"},
+                 {"LOCALAPPDATA", "\\spikelib"}};
+    out[0] = 0;
+    if (wanted) {
+        snprintf(out, size, "%s", wanted);
+        return;
+    }
+    for (size_t k = 0; k < sizeof place / sizeof place[0] && !out[0]; k++) {
+        const char *value = getenv(place[k].variable);
+        if (value && *value && strlen(value) + strlen(place[k].tail) + 64 < size) {
+            snprintf(out, size, "%s%s", value, place[k].tail);
+        }
+    }
+}
+
+SPKI_FN bool spki_gpu_cache_path(const char *dir, const uint64_t key[2], char *out, size_t size)
+{
+    const int n = snprintf(out, size, "%s/%016llx%016llx.clb", dir, (spki_llu)key[0],
+                           (spki_llu)key[1]);
+    return dir[0] && n > 0 && (size_t)n < size;
+}
+
+/* An entry's bytes (of *size, to be freed with spki_free), or NULL. */
+SPKI_FN unsigned char *spki_gpu_cache_read(spki_mem *mem, const char *dir, const uint64_t key[2],
+                                          size_t *size)
+{
+    char path[SPKI_GPU_PATH];
+    spki_gpu_cache_entry entry;
+    unsigned char *data = NULL;
+    FILE *file = spki_gpu_cache_path(dir, key, path, sizeof path) ? fopen(path, "rb") : NULL;
+    if (!file) {
+        return NULL;
+    }
+    if (fread(&entry, sizeof entry, 1, file) == 1 && entry.magic == SPKI_GPU_CACHE_MAGIC &&
+        entry.key[0] == key[0] && entry.key[1] == key[1] && entry.size > 0 &&
+        entry.size < (uint64_t)1 << 30) {
+        *size = (size_t)entry.size;
+        data = (unsigned char *)spki_alloc_raw(mem, *size, 1);
+        if (data && (fread(data, 1, *size, file) != *size || fgetc(file) != EOF ||
+                     spk_xxh64(data, *size, 0) != entry.hash)) {
+            spki_free(mem, data, *size, 1);
+            data = NULL;
+        }
+    }
+    fclose(file);
+    return data;
+}
+
+SPKI_FN void spki_gpu_cache_write(const char *dir, const uint64_t key[2], const unsigned char *data,
+                                 size_t size)
+{
+    char path[SPKI_GPU_PATH], temporary[SPKI_GPU_PATH + 40];
+    spki_gpu_cache_entry entry = {
+        SPKI_GPU_CACHE_MAGIC, {key[0], key[1]}, size, spk_xxh64(data, size, 0)};
+    if (!spki_gpu_cache_path(dir, key, path, sizeof path)) {
+        return;
+    }
+    const double now = spk_clock_seconds();
+    const void *here = &entry;
+    uint64_t tag[2] = {0, (uint64_t)(uintptr_t)here};
+    memcpy(tag, &now, sizeof now);
+    snprintf(temporary, sizeof temporary, "%s.%016llx", path,
+             (spki_llu)spk_xxh64(tag, sizeof tag, 0));
+    FILE *file = fopen(temporary, "wb");
+    if (!file) {
+        spki_gpu_make_dirs(dir);
+        file = fopen(temporary, "wb");
+    }
+    if (!file) {
+        return;
+    }
+    bool whole = fwrite(&entry, sizeof entry, 1, file) == 1 && fwrite(data, 1, size, file) == size;
+    whole = fclose(file) == 0 && whole;
+    if (!whole || !spki_gpu_replace(temporary, path)) {
+        (void)remove(temporary);
+    }
+}
+
 /* ---- >>gpu-texts: the kernels as arrays of lines ---- */
 
 /* amalgamate.py puts the lines of the file named in place of each #include. */
@@ -4629,6 +4765,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_BLOCK_GROUPS
 #undef SPKI_GPU_BLOCK_VECTORS
+#undef SPKI_GPU_CACHE_MAGIC
 #undef SPKI_GPU_DELIVER_ITEMS
 #undef SPKI_GPU_EXPECT
 #undef SPKI_GPU_FIRST_WATCH
@@ -4636,6 +4773,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_LIST_IDS
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
+#undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS
 #undef SPKI_GPU_SPARES
@@ -4660,6 +4798,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #endif
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_MOST_PARTS 64u  /* devices of one network */
+#define SPKI_GPU_PATH 1024u
 /* ---- >>cuda-loader: the functions of the driver, of NVRTC and of NCCL ---- */
 
 #if !defined(_WIN32)
@@ -5182,6 +5321,8 @@ typedef struct spki_cuda_device {
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */
+    char identity[256];    /* of device and driver, for the cache */
+    char cache[SPKI_GPU_PATH];
 } spki_cuda_device;
 
 typedef struct spki_cuda_program {
@@ -5821,20 +5962,53 @@ SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool s
     return spki_cuda_end(gpu, call, code);
 }
 
+/* A program from the cache; false: it is to be compiled. */
+SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], bool selftest,
+                              spki_cuda_program *p)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    size_t size = 0;
+    unsigned char *image = spki_gpu_cache_read(gpu->mem, d->cache, key, &size);
+    if (!image) {
+        return false;
+    }
+    const bool loaded =
+        image[size - 1] == 0 && spki_cuda_load_image(gpu, (char *)image, selftest, p) == SPK_OK;
+    spki_free(gpu->mem, image, size, 1);
+    if (!loaded && p->module && spki_cuda_begin(gpu) == SPK_OK) {
+        (void)spki_cuda_end(gpu, "cuModuleUnload", d->cu->cuModuleUnload(p->module));
+    }
+    if (!loaded) {
+        memset(p, 0, sizeof *p);
+    }
+    return loaded;
+}
+
 SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
                                      void **out, char *log, size_t log_size)
 {
+    const spki_cuda_device *d = spki_cuda_of(gpu);
     char *image = NULL;
     size_t bytes = 0;
+    uint64_t key[2];
     spki_cuda_program *p = (spki_cuda_program *)spki_alloc(gpu->mem, 1, sizeof *p);
-    (void)size;
     if (!p) {
         snprintf(gpu->why, sizeof gpu->why, "no memory for a program");
         return SPK_ERR_OUT_OF_MEMORY;
     }
+    for (uint32_t k = 0; k < 2; k++) {
+        key[k] = spk_xxh64(text, size, k + spk_xxh64(d->identity, strlen(d->identity), k));
+    }
+    if (spki_cuda_recall(gpu, key, selftest, p)) {
+        *out = p;
+        return SPK_OK;
+    }
     spk_result result = spki_cuda_from_source(gpu, text, &image, &bytes, log, log_size);
     if (result == SPK_OK) {
         result = spki_cuda_load_image(gpu, image, selftest, p);
+        if (result == SPK_OK) { /* with the end of a PTX text */
+            spki_gpu_cache_write(d->cache, key, (const unsigned char *)image, bytes + 1);
+        }
         spki_free(gpu->mem, image, bytes + 1, 1);
     }
     if (result != SPK_OK) {
@@ -5971,6 +6145,9 @@ SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls 
     d->major = found->major;
     d->minor = found->minor;
     d->shared_bytes = found->shared_bytes;
+    snprintf(d->identity, sizeof d->identity, "cuda|%s|%u.%u|%u|%s", found->name, found->major,
+             found->minor, found->driver, SPIKELIB_VERSION);
+    spki_gpu_cache_dir(desc->cache_dir, d->cache, sizeof d->cache);
     gpu->units = SPKI_MAX(found->units, 1u);
     gpu->memory = desc->memory_budget ? SPKI_MIN(desc->memory_budget, found->memory_bytes)
                                       : found->memory_bytes;
@@ -6272,6 +6449,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
 #undef SPKI_CUDA_TICKETS
 #undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_MOST_PARTS
+#undef SPKI_GPU_PATH
 #undef SPKI_NCCL_FUNCTIONS
 #undef SPKI_NVRTC_FUNCTIONS
 #ifndef SPIKELIB_MODELS

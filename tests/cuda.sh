@@ -2,7 +2,8 @@
 # The kernels' text without a GPU: nvcc compiles it for four architectures with every warning an
 # error, NVRTC compiles the same text, and no multiply-add in its PTX is contracted; and a .cu that
 # includes spikelib_cuda.cuh compiles. The text is what the library itself writes (tests/cuda_text.c)
-# for networks of all models in each precision. tests/test_cuda*.c run it.
+# for networks of all models and in each precision. tests/test_cuda*.c run it. (-Xptxas -O0: without
+# it the assembler takes minutes, and warns of no more.)
 . "$(dirname "$0")/lib.sh"
 D=$BUILD/cuda
 rm -rf "$D"
@@ -20,7 +21,7 @@ texts=$("$D/cuda_text" "$D")
 [ -n "$texts" ] || { fail cuda_text "wrote nothing"; exit 1; }
 
 compile() { # compile NAME ARCH
-    if "$NVCC" -cubin -arch=sm_$2 -std=c++11 -Xptxas -O1 $EXACT -Werror all-warnings -Wno-deprecated-gpu-targets \
+    if "$NVCC" -cubin -arch=sm_$2 -std=c++11 -Xptxas -O0 $EXACT -Werror all-warnings -Wno-deprecated-gpu-targets \
         "$D/$1.cu" -o "$D/$1.$2.cubin" >"$D/$1.$2.log" 2>&1; then
         ok "nvcc_compiles_every_kernel/$1-sm_$2"
     else

@@ -1,6 +1,7 @@
 /* ---- >>cuda-text: writes the kernels' text that CUDA gets, and compiles it with NVRTC ----
-   cuda_text DIR writes DIR/NAME.cu for each way in which a program may differ, with all models in
-   it, and prints the names. cuda_text --ptx IN.cu OUT.ptx compiles as the library does. */
+   cuda_text DIR writes DIR/NAME.cu for each way in which a program may differ, the first with all
+   models in it, the others with a third of them, and prints the names. cuda_text --ptx IN.cu
+   OUT.ptx compiles as the library does. */
 #define SPIKELIB_CUDA_NVRTC
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
@@ -10,15 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every built-in model; its parameters are now each neuron's own, now the same for all. */
-static uint32_t variants(spki_gpu_variant *out)
+/* Every built-in model, or every third from `first` on; its parameters are now each neuron's own,
+   now the same for all. */
+static uint32_t variants(spki_gpu_variant *out, uint32_t first, uint32_t step)
 {
-    for (int id = 0; id < SPK_MODEL_COUNT; id++) {
-        memset(&out[id], 0, sizeof out[id]);
-        out[id].model = spk_model_builtin((spk_model_id)id);
-        memset(out[id].varied, 0x55 << (id & 1), sizeof out[id].varied);
+    uint32_t n = 0;
+    for (uint32_t id = first; id < SPK_MODEL_COUNT; id += step) {
+        memset(&out[n], 0, sizeof out[n]);
+        out[n].model = spk_model_builtin((spk_model_id)id);
+        memset(out[n++].varied, 0x55 << (id & 1), sizeof out[0].varied);
     }
-    return SPK_MODEL_COUNT;
+    return n;
 }
 
 static int write_text(const char *dir, const char *name, const spki_gpu_source *s)
@@ -44,7 +47,6 @@ static int write_all(const char *dir)
                {"float-32-bit-weights", false, false, true, true},
                {"double-many-synapses", true, false, true, false},
                {"half", false, true, false, false}};
-    const uint32_t n = variants(variant);
     spki_mem mem;
     spki_mem_init(&mem, NULL, 0);
     for (size_t k = 0; k < sizeof way / sizeof way[0] + 2; k++) {
@@ -60,6 +62,7 @@ static int write_all(const char *dir)
         c.half = !test && way[k].half;
         c.wide = !test && way[k].wide;
         c.wide_weights = !test && way[k].wide_weights;
+        const uint32_t n = variants(variant, k ? (uint32_t)(k - 1) % 3 : 0, k ? 3 : 1);
         bool made = true;
         if (test) {
             spki_gpu_head(&s, &spki_cuda_api, &c);

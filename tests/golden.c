@@ -77,6 +77,7 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
         mock_reset();
         mock.execute = 1;
         cuda.symbol = mock_symbol;
+        cuda.cache_dir = "";
 #endif
         d.backend = spk_cuda_backend(&cuda);
     }

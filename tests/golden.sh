@@ -83,6 +83,20 @@ row_cl() {
     done >"$D/$row.out"
 }
 
+# The text that CUDA gets, run on the CPU by tests/mock_cuda.h.
+row_cuda() {
+    local row=$1 backend out
+    build "$@" -DGOLDEN_CUDA -DGOLDEN_CUDA_MOCK
+    [ -e "$D/$row.exe" ] || return
+    have g++ || { echo "no g++" >"$D/$row.skip"; return; }
+    echo "tiles of their own, all to all" >"$D/$row.isas"
+    for backend in cuda-own cuda-all; do
+        out=$(timeout 900 "$D/$row.exe" --backend $backend </dev/null 2>>"$D/$row.log")
+        [ -n "$out" ] || out="run failed-with-$backend"
+        printf '%s\n' "$out" | sed "s/^/$backend 1 /"
+    done >"$D/$row.out"
+}
+
 if [ "${1:-}" = --accept ]; then
     row gcc-O2-c gcc -O2
     [ -s "$D/gcc-O2-c.out" ] || { cat "$D"/*.log; exit 1; }
@@ -109,6 +123,7 @@ for pair in gcc/g++ clang/clang++; do
     job row "${pair%/*}-O2-c++-no-xxhash" "${pair#*/}" -O2 -DSPIKELIB_NO_XXHASH
 done
 job row_cl opencl-gcc-O2-c gcc -O2
+job row_cuda cuda-text-gcc-O2-c gcc -O1
 if [ "$NATIVE" = x86_64 ]; then
     job row aarch64-gcc-O2-c aarch64-linux-gnu-gcc -O2 -static
     job row aarch64-gcc-O3-c aarch64-linux-gnu-gcc -O3 -static

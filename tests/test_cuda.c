@@ -32,6 +32,7 @@ static void compare(spk_cuda_style style, spk_cuda_exchange exchange, uint32_t d
     mock.execute = 1;
     mock.devices = (int)devices;
     d.symbol = mock_symbol;
+    d.cache_dir = "";
     d.style = style;
     d.exchange = exchange;
     d.tiles = tiles;

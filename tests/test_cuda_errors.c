@@ -282,6 +282,51 @@ TEST(a_build_failure_quotes_the_statement_of_the_users_model)
     CHECK_EQ(mock_leaks(), 0);
 }
 
+/* -- the cache -- */
+
+TEST(programs_are_kept_on_disk_and_a_damaged_one_is_made_anew)
+{
+    char dir[600], why[600], command[800];
+    mock_reset();
+    host_blocks = 0;
+    spk_cuda_desc d = mock_desc();
+    d.cache_dir = check_tmp("cuda_cache/deep", dir, sizeof dir);
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    CHECK_EQ(system(command), 0);
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.builds, 2);
+    mock_reset(); /* then neither NVRTC nor time is needed */
+    mock.no_nvrtc = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.builds, 0);
+    snprintf(command, sizeof command,
+             "cd '%s' && for f in *.clb; do printf x | dd of=$f bs=1 seek=60 conv=notrunc "
+             "2>/dev/null; done", dir);
+    CHECK_EQ(system(command), 0);
+    mock_reset();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.builds, 2);
+    mock_reset(); /* and has been mended */
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.builds, 0);
+    mock_reset(); /* another driver */
+    mock.version = 12040;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.builds, 2);
+    mock_reset(); /* every call that fails, with programs from the disk */
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    const long calls = calls_alive;
+    for (long k = 1; k <= calls; k += 5) {
+        mock_reset();
+        mock.fail_at = k;
+        mock.fail_code = 46;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+    }
+    CHECK_EQ(host_blocks, 0);
+}
+
 /* -- devices -- */
 
 static double likes_the_last(void *ctx, const spk_cuda_device *d)

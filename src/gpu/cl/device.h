@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_CL_DEVICE_H
 #define SPIKELIB_GPU_CL_DEVICE_H
 
-#include "cache.h"
+#include "../host/cache.h"
 #include "choose.h"
 
 #if !defined(_WIN32)
@@ -29,7 +29,7 @@ typedef struct spki_cl_device {
     bool sub; /* the device is to be released */
     double time_limit_s;
     char identity[512]; /* of device and driver, for the cache */
-    char cache[SPKI_CL_PATH];
+    char cache[SPKI_GPU_PATH];
 } spki_cl_device;
 
 typedef struct spki_cl_program {
@@ -193,7 +193,7 @@ SPKI_FN spki_cl_handle spki_cl_recall(spki_gpu *gpu, const uint64_t key[2])
     const spki_cl_device *d = spki_cl_of(gpu);
     size_t size = 0;
     int32_t status = 0, code = 0;
-    unsigned char *data = spki_cl_cache_read(gpu->mem, d->cache, key, &size);
+    unsigned char *data = spki_gpu_cache_read(gpu->mem, d->cache, key, &size);
     const unsigned char *binary = data;
     if (!data) {
         return NULL;
@@ -219,7 +219,7 @@ SPKI_FN void spki_cl_keep(spki_gpu *gpu, spki_cl_handle program, const uint64_t 
     unsigned char *data = (unsigned char *)spki_alloc_raw(gpu->mem, size, 1);
     if (data && d->cl->clGetProgramInfo(program, SPKI_CL_PROGRAM_BINARIES, sizeof data, &data,
                                         NULL) == 0) {
-        spki_cl_cache_write(d->cache, key, data, size);
+        spki_gpu_cache_write(d->cache, key, data, size);
     }
     spki_free(gpu->mem, data, size, 1);
 }
@@ -384,7 +384,7 @@ SPKI_FN spk_result spki_cl_open(spki_gpu *gpu, spki_mem *mem, const spki_cl_call
     gpu->speed = (double)gpu->units;
     snprintf(d->identity, sizeof d->identity, "%s|%s|%s|%s|%s", found->platform, found->name,
              found->driver, SPKI_CL_OPTIONS, SPIKELIB_VERSION);
-    spki_cl_cache_dir(desc->cache_dir, d->cache, sizeof d->cache);
+    spki_gpu_cache_dir(desc->cache_dir, d->cache, sizeof d->cache);
     d->context = cl->clCreateContext(property, 1, &device, NULL, NULL, &code);
     if (!d->context || code) {
         return spki_cl_check(gpu, "clCreateContext", code ? code : -6);

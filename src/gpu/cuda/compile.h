@@ -148,20 +148,53 @@ SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool s
     return spki_cuda_end(gpu, call, code);
 }
 
+/* A program from the cache; false: it is to be compiled. */
+SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], bool selftest,
+                              spki_cuda_program *p)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    size_t size = 0;
+    unsigned char *image = spki_gpu_cache_read(gpu->mem, d->cache, key, &size);
+    if (!image) {
+        return false;
+    }
+    const bool loaded =
+        image[size - 1] == 0 && spki_cuda_load_image(gpu, (char *)image, selftest, p) == SPK_OK;
+    spki_free(gpu->mem, image, size, 1);
+    if (!loaded && p->module && spki_cuda_begin(gpu) == SPK_OK) {
+        (void)spki_cuda_end(gpu, "cuModuleUnload", d->cu->cuModuleUnload(p->module));
+    }
+    if (!loaded) {
+        memset(p, 0, sizeof *p);
+    }
+    return loaded;
+}
+
 SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
                                      void **out, char *log, size_t log_size)
 {
+    const spki_cuda_device *d = spki_cuda_of(gpu);
     char *image = NULL;
     size_t bytes = 0;
+    uint64_t key[2];
     spki_cuda_program *p = (spki_cuda_program *)spki_alloc(gpu->mem, 1, sizeof *p);
-    (void)size;
     if (!p) {
         snprintf(gpu->why, sizeof gpu->why, "no memory for a program");
         return SPK_ERR_OUT_OF_MEMORY;
     }
+    for (uint32_t k = 0; k < 2; k++) {
+        key[k] = spk_xxh64(text, size, k + spk_xxh64(d->identity, strlen(d->identity), k));
+    }
+    if (spki_cuda_recall(gpu, key, selftest, p)) {
+        *out = p;
+        return SPK_OK;
+    }
     spk_result result = spki_cuda_from_source(gpu, text, &image, &bytes, log, log_size);
     if (result == SPK_OK) {
         result = spki_cuda_load_image(gpu, image, selftest, p);
+        if (result == SPK_OK) { /* with the end of a PTX text */
+            spki_gpu_cache_write(d->cache, key, (const unsigned char *)image, bytes + 1);
+        }
         spki_free(gpu->mem, image, bytes + 1, 1);
     }
     if (result != SPK_OK) {

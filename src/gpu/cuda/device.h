@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_GPU_CUDA_DEVICE_H
 #define SPIKELIB_GPU_CUDA_DEVICE_H
 
+#include "../host/cache.h"
 #include "choose.h"
 
 #define SPKI_CUDA_TICKETS 8u
@@ -24,6 +25,8 @@ typedef struct spki_cuda_device {
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */
+    char identity[256];    /* of device and driver, for the cache */
+    char cache[SPKI_GPU_PATH];
 } spki_cuda_device;
 
 typedef struct spki_cuda_program {

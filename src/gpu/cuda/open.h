@@ -128,6 +128,9 @@ SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls 
     d->major = found->major;
     d->minor = found->minor;
     d->shared_bytes = found->shared_bytes;
+    snprintf(d->identity, sizeof d->identity, "cuda|%s|%u.%u|%u|%s", found->name, found->major,
+             found->minor, found->driver, SPIKELIB_VERSION);
+    spki_gpu_cache_dir(desc->cache_dir, d->cache, sizeof d->cache);
     gpu->units = SPKI_MAX(found->units, 1u);
     gpu->memory = desc->memory_budget ? SPKI_MIN(desc->memory_budget, found->memory_bytes)
                                       : found->memory_bytes;

@@ -1,11 +1,11 @@
-/* ---- >>cl-cache: compiled programs on disk ----
+/* ---- >>gpu-cache: compiled programs on disk ----
    A file is named by 128 bits of hash over source, options, device and driver, and says how long it
    is and what it hashes to. It is written beside its place and renamed, so that nobody sees half
    of one; whatever is damaged is made anew. Without a directory nothing is kept. */
-#ifndef SPIKELIB_GPU_CL_CACHE_H
-#define SPIKELIB_GPU_CL_CACHE_H
+#ifndef SPIKELIB_GPU_HOST_CACHE_H
+#define SPIKELIB_GPU_HOST_CACHE_H
 
-#include "loader.h"
+#include "device.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -14,14 +14,14 @@
 #include <direct.h>
 #endif
 
-#define SPKI_CL_PATH 1024u
-#define SPKI_CL_MAGIC UINT64_C(0x31626c636b697073) /* "spikclb1" */
+#define SPKI_GPU_PATH 1024u
+#define SPKI_GPU_CACHE_MAGIC UINT64_C(0x31626c636b697073) /* "spikclb1" */
 
-typedef struct spki_cl_entry {
+typedef struct spki_gpu_cache_entry {
     uint64_t magic, key[2], size, hash;
-} spki_cl_entry;
+} spki_gpu_cache_entry;
 
-SPKI_FN void spki_cl_make_dir(const char *path)
+SPKI_FN void spki_gpu_make_dir(const char *path)
 {
 #if defined(_WIN32)
     (void)_mkdir(path);
@@ -30,7 +30,7 @@ SPKI_FN void spki_cl_make_dir(const char *path)
 #endif
 }
 
-SPKI_FN bool spki_cl_replace(const char *from, const char *to)
+SPKI_FN bool spki_gpu_replace(const char *from, const char *to)
 {
 #if defined(_WIN32)
     return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) != 0; /* rename replaces nothing */
@@ -40,21 +40,21 @@ SPKI_FN bool spki_cl_replace(const char *from, const char *to)
 }
 
 /* Makes the directory and those above it; a failure shows when a file is opened. */
-SPKI_FN void spki_cl_make_dirs(const char *path)
+SPKI_FN void spki_gpu_make_dirs(const char *path)
 {
-    char part[SPKI_CL_PATH];
+    char part[SPKI_GPU_PATH];
     const size_t n = strlen(path);
     for (size_t k = 1; k <= n && k < sizeof part; k++) {
         if (path[k] == 0 || path[k] == '/' || path[k] == '\\') {
             memcpy(part, path, k);
             part[k] = 0;
-            spki_cl_make_dir(part);
+            spki_gpu_make_dir(part);
         }
     }
 }
 
 /* Where entries lie; "" for nowhere. */
-SPKI_FN void spki_cl_cache_dir(const char *wanted, char *out, size_t size)
+SPKI_FN void spki_gpu_cache_dir(const char *wanted, char *out, size_t size)
 {
     static const struct {
         const char *variable, *tail;
@@ -75,7 +75,7 @@ SPKI_FN void spki_cl_cache_dir(const char *wanted, char *out, size_t size)
     }
 }
 
-SPKI_FN bool spki_cl_cache_path(const char *dir, const uint64_t key[2], char *out, size_t size)
+SPKI_FN bool spki_gpu_cache_path(const char *dir, const uint64_t key[2], char *out, size_t size)
 {
     const int n = snprintf(out, size, "%s/%016llx%016llx.clb", dir, (spki_llu)key[0],
                            (spki_llu)key[1]);
@@ -83,17 +83,17 @@ SPKI_FN bool spki_cl_cache_path(const char *dir, const uint64_t key[2], char *ou
 }
 
 /* An entry's bytes (of *size, to be freed with spki_free), or NULL. */
-SPKI_FN unsigned char *spki_cl_cache_read(spki_mem *mem, const char *dir, const uint64_t key[2],
+SPKI_FN unsigned char *spki_gpu_cache_read(spki_mem *mem, const char *dir, const uint64_t key[2],
                                           size_t *size)
 {
-    char path[SPKI_CL_PATH];
-    spki_cl_entry entry;
+    char path[SPKI_GPU_PATH];
+    spki_gpu_cache_entry entry;
     unsigned char *data = NULL;
-    FILE *file = spki_cl_cache_path(dir, key, path, sizeof path) ? fopen(path, "rb") : NULL;
+    FILE *file = spki_gpu_cache_path(dir, key, path, sizeof path) ? fopen(path, "rb") : NULL;
     if (!file) {
         return NULL;
     }
-    if (fread(&entry, sizeof entry, 1, file) == 1 && entry.magic == SPKI_CL_MAGIC &&
+    if (fread(&entry, sizeof entry, 1, file) == 1 && entry.magic == SPKI_GPU_CACHE_MAGIC &&
         entry.key[0] == key[0] && entry.key[1] == key[1] && entry.size > 0 &&
         entry.size < (uint64_t)1 << 30) {
         *size = (size_t)entry.size;
@@ -108,12 +108,13 @@ SPKI_FN unsigned char *spki_cl_cache_read(spki_mem *mem, const char *dir, const 
     return data;
 }
 
-SPKI_FN void spki_cl_cache_write(const char *dir, const uint64_t key[2], const unsigned char *data,
+SPKI_FN void spki_gpu_cache_write(const char *dir, const uint64_t key[2], const unsigned char *data,
                                  size_t size)
 {
-    char path[SPKI_CL_PATH], temporary[SPKI_CL_PATH + 40];
-    spki_cl_entry entry = {SPKI_CL_MAGIC, {key[0], key[1]}, size, spk_xxh64(data, size, 0)};
-    if (!spki_cl_cache_path(dir, key, path, sizeof path)) {
+    char path[SPKI_GPU_PATH], temporary[SPKI_GPU_PATH + 40];
+    spki_gpu_cache_entry entry = {
+        SPKI_GPU_CACHE_MAGIC, {key[0], key[1]}, size, spk_xxh64(data, size, 0)};
+    if (!spki_gpu_cache_path(dir, key, path, sizeof path)) {
         return;
     }
     const double now = spk_clock_seconds();
@@ -124,7 +125,7 @@ SPKI_FN void spki_cl_cache_write(const char *dir, const uint64_t key[2], const u
              (spki_llu)spk_xxh64(tag, sizeof tag, 0));
     FILE *file = fopen(temporary, "wb");
     if (!file) {
-        spki_cl_make_dirs(dir);
+        spki_gpu_make_dirs(dir);
         file = fopen(temporary, "wb");
     }
     if (!file) {
@@ -132,7 +133,7 @@ SPKI_FN void spki_cl_cache_write(const char *dir, const uint64_t key[2], const u
     }
     bool whole = fwrite(&entry, sizeof entry, 1, file) == 1 && fwrite(data, 1, size, file) == size;
     whole = fclose(file) == 0 && whole;
-    if (!whole || !spki_cl_replace(temporary, path)) {
+    if (!whole || !spki_gpu_replace(temporary, path)) {
         (void)remove(temporary);
     }
 }
