@@ -90,12 +90,14 @@ static int measure_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Builds the network that was described, warms it up, measures, and measures once more where others
-   are to want the cores. The caller destroys the network and frees the statistics. */
+/* Builds the network that was described, warms it up, measures m->runs times (0: once), and once
+   more where others are to want the cores (NULL: none). The caller destroys the network and frees
+   the statistics. */
 static spk_result measure(measurement *m, double warmup_ms, double ms, beside *others,
                           progress_fn progress)
 {
     spk_result result;
+    const size_t runs = m->runs ? m->runs : 1;
     double warm_s = 0.0;
     noise before;
     size_t k;
@@ -107,11 +109,12 @@ static spk_result measure(measurement *m, double warmup_ms, double ms, beside *o
     result = measure_piecewise(m, "warm-up", warmup_ms, &warm_s, NULL, progress);
     if (result != SPK_OK) return result;
     if (!statistics_begin(&m->stats, m->net, m->pop, m->groups, m->dt_ms,
-                          ms * (double)m->runs))
+                          ms * (double)runs))
         return SPK_ERR_OUT_OF_MEMORY;
     spk_net_get_info(m->net, &m->before);
     m->turn.critical_s = 0.0;
     before = noise_now();
+    m->runs = runs;
     for (k = 0; k < m->runs && result == SPK_OK; k++) {
         result = measure_piecewise(m, "running", ms, &m->run_s[k], &m->stats, progress);
         m->total_s += m->run_s[k];
