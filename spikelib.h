@@ -23247,7 +23247,7 @@ SPKI_FN void spki_aedat2_decode(spk_decoder *d, spki_io *io)
     }
     if (!s->data && !spki_aedat2_decide(d, s, io)) return;
     record = s->old ? 6 : 8;
-    while (s->held.size - k >= record && io->out < io->out_end) {
+    while (s->held.size - k >= record && io->out < io->out_end && d->result == SPK_OK) {
         spki_aedat2_record(d, io, s, s->held.data + k);
         k += record;
     }
@@ -23255,7 +23255,7 @@ SPKI_FN void spki_aedat2_decode(spk_decoder *d, spki_io *io)
         s->held.size -= k;
         memmove(s->held.data, s->held.data + k, s->held.size);
     }
-    while (s->held.size < record && io->out < io->out_end) {
+    while (s->held.size < record && io->out < io->out_end && d->result == SPK_OK) {
         const uint8_t *p = spki_hold(d, io, &s->held, record);
         if (!p) break;
         spki_aedat2_record(d, io, s, p);
@@ -44178,9 +44178,10 @@ SPKI_FN spki_conv_sweep_fn spki_conv_sweep_of(spk_isa isa, uint32_t lanes)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-build: checking, measuring and laying out the stages ---- */
 
-/* Steps with more active inputs than this share of all are computed window by window. A judgement
-   so far: between a tenth, where sparse wins clearly, and one, where it loses (spkbench events). */
-#define SPKI_CONV_FULL_ABOVE 0.25
+/* Steps with more active inputs than this share of all are computed window by window. Measured:
+   footprints cost 0.6 to 0.85 of windows at a quarter, 0.8 to 1.0 at a half, 0.8 to 1.1 from there
+   on (kernels of 3 and 5, stride 1 and 2, 8 to 32 channels). */
+#define SPKI_CONV_FULL_ABOVE 0.75
 
 SPKI_FN const char *spki_conv_layer_name(const spk_conv_layer *layer)
 {

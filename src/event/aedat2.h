@@ -195,7 +195,7 @@ SPKI_FN void spki_aedat2_decode(spk_decoder *d, spki_io *io)
     }
     if (!s->data && !spki_aedat2_decide(d, s, io)) return;
     record = s->old ? 6 : 8;
-    while (s->held.size - k >= record && io->out < io->out_end) {
+    while (s->held.size - k >= record && io->out < io->out_end && d->result == SPK_OK) {
         spki_aedat2_record(d, io, s, s->held.data + k);
         k += record;
     }
@@ -203,7 +203,7 @@ SPKI_FN void spki_aedat2_decode(spk_decoder *d, spki_io *io)
         s->held.size -= k;
         memmove(s->held.data, s->held.data + k, s->held.size);
     }
-    while (s->held.size < record && io->out < io->out_end) {
+    while (s->held.size < record && io->out < io->out_end && d->result == SPK_OK) {
         const uint8_t *p = spki_hold(d, io, &s->held, record);
         if (!p) break;
         spki_aedat2_record(d, io, s, p);

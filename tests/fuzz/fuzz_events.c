@@ -12,8 +12,9 @@
    repository. The inputs are those of tests/fuzz/corpus whose names begin with the format's,
    mutated. Each is decoded from memory, in pieces cut at random, and on every instruction set: the
    events, the statistics and the error have to be the same. A failing input is left in
-   fuzz-FORMAT.bin. With -DSPIKELIB_LIBFUZZER and clang -fsanitize=fuzzer it is libFuzzer's target
-   instead; the environment variable SPIKELIB_FUZZ_FORMAT names the format. */
+   fuzz-FORMAT.bin. With clang, -fsanitize=fuzzer,address,undefined and -DSPIKELIB_LIBFUZZER it is
+   libFuzzer's target instead, whose inputs begin with 8 bytes of options; the environment variable
+   SPIKELIB_FUZZ_FORMAT names the format. */
 #define SPIKELIB_NO_NET
 #define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
@@ -191,17 +192,28 @@ typedef struct corpus {
     int count;
 } corpus;
 
+static int corpus_order(const void *a, const void *b)
+{
+    return strcmp((const char *)a, (const char *)b);
+}
+
+/* In the order of the names, so that a seed means the same on every file system. */
 static void corpus_load_dir(corpus *c, const char *format)
 {
-    char path[512];
+    char names[64][128], path[600];
     struct dirent *entry;
     DIR *dir;
+    int count = 0, k;
     snprintf(path, sizeof path, "tests/fuzz/corpus/%s", format);
     dir = opendir(path);
-    while (dir && (entry = readdir(dir)) != NULL && c->count < 64) {
+    while (dir && (entry = readdir(dir)) != NULL && count < 64)
+        if (entry->d_name[0] != '.')
+            snprintf(names[count++], sizeof names[0], "%.120s", entry->d_name);
+    if (dir) closedir(dir);
+    qsort(names, (size_t)count, sizeof names[0], corpus_order);
+    for (k = 0; k < count && c->count < 64; k++) {
         FILE *f;
-        if (entry->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "tests/fuzz/corpus/%s/%s", format, entry->d_name);
+        snprintf(path, sizeof path, "tests/fuzz/corpus/%.100s/%.127s", format, names[k]);
         f = fopen(path, "rb");
         if (!f) continue;
         c->data[c->count] = (uint8_t *)malloc(INPUT_MAX);
@@ -209,7 +221,6 @@ static void corpus_load_dir(corpus *c, const char *format)
         c->count++;
         fclose(f);
     }
-    if (dir) closedir(dir);
 }
 
 /* Those of a format; of all formats for auto. */
