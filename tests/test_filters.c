@@ -1,6 +1,4 @@
 /* Event filters against their definitions, worked out here event by event over the whole past. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include "budget.h"

@@ -1,6 +1,7 @@
 /* ---- >>test_pipeline: every policy on a clock turned by hand, one batch at a time ---- */
 
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 

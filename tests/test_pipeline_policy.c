@@ -1,6 +1,7 @@
 /* ---- >>test_pipeline_policy: protection against schedules worked out by hand ---- */
 
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "spikelib.h"
 

@@ -1,5 +1,6 @@
 /* ---- >>test-ring: one thread: order, room, policies, spans, wrap, closing, errors ---- */
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

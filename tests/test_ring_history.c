@@ -6,6 +6,7 @@
    J. Parallel Distrib. Comput. 17 (1993).
    check: threads */
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

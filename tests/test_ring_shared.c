@@ -4,6 +4,7 @@
    that works; at every 16th the child is killed for good. Others are killed at random times.
    check: not under sanitizers, because single steps through their runtime take hours */
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

@@ -2,6 +2,7 @@
    waiting, waking and closing ----
    check: threads */
 #define SPIKELIB_NO_NET
+#define SPIKELIB_NO_EVENTS
 #define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 

@@ -1,6 +1,4 @@
 /* The camera that needs no camera: events of scenes whose events can be worked out by hand. */
-#define SPIKELIB_NO_NET
-#define SPIKELIB_IMPLEMENTATION
 #include "../spikelib.h"
 
 #include <math.h>
