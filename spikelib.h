@@ -8785,6 +8785,67 @@ SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
     spki_barrier_park(barrier, phase);
 }
 
+/* -- threads -- */
+
+/* Stays where it is until it is joined. */
+typedef struct spki_thread {
+    void (*run)(void *arg);
+    void *arg;
+#if defined(_WIN32)
+    HANDLE id;
+#else
+    pthread_t id;
+#endif
+} spki_thread;
+
+#if defined(_WIN32)
+static unsigned __stdcall spki_thread_main(void *arg)
+{
+    const spki_thread *t = (const spki_thread *)arg;
+    t->run(t->arg);
+    return 0;
+}
+
+SPKI_FN bool spki_thread_start(spki_thread *t, void (*run)(void *arg), void *arg)
+{
+    t->run = run;
+    t->arg = arg;
+    t->id = (HANDLE)_beginthreadex(NULL, 0, spki_thread_main, t, 0, NULL);
+    return t->id != NULL;
+}
+
+SPKI_FN void spki_thread_join(spki_thread *t)
+{
+    WaitForSingleObject(t->id, INFINITE);
+    CloseHandle(t->id);
+}
+#else
+#ifdef __cplusplus
+extern "C" {
+#endif
+SPKI_FN void *spki_thread_main(void *arg)
+{
+    const spki_thread *t = (const spki_thread *)arg;
+    t->run(t->arg);
+    return NULL;
+}
+#ifdef __cplusplus
+}
+#endif
+
+SPKI_FN bool spki_thread_start(spki_thread *t, void (*run)(void *arg), void *arg)
+{
+    t->run = run;
+    t->arg = arg;
+    return pthread_create(&t->id, NULL, spki_thread_main, t) == 0;
+}
+
+SPKI_FN void spki_thread_join(spki_thread *t)
+{
+    pthread_join(t->id, NULL);
+}
+#endif
+
 /* -- pool -- */
 
 typedef struct spki_pool spki_pool;
@@ -8792,11 +8853,7 @@ typedef struct spki_pool spki_pool;
 typedef struct spki_worker {
     spki_pool *pool;
     uint32_t k, reserved;
-#if defined(_WIN32)
-    HANDLE thread;
-#else
-    pthread_t thread;
-#endif
+    spki_thread thread;
 } spki_worker;
 
 struct spki_pool {
@@ -8808,8 +8865,9 @@ struct spki_pool {
     spki_worker *workers;
 };
 
-SPKI_FN void spki_worker_loop(spki_worker *worker)
+SPKI_FN void spki_worker_loop(void *arg)
 {
+    const spki_worker *worker = (const spki_worker *)arg;
     spki_pool *pool = worker->pool;
     for (;;) {
         spki_barrier_wait(&pool->begin);
@@ -8819,48 +8877,6 @@ SPKI_FN void spki_worker_loop(spki_worker *worker)
     }
 }
 
-#if defined(_WIN32)
-static unsigned __stdcall spki_worker_main(void *arg)
-{
-    spki_worker_loop((spki_worker *)arg);
-    return 0;
-}
-
-SPKI_FN bool spki_worker_start(spki_worker *worker)
-{
-    worker->thread = (HANDLE)_beginthreadex(NULL, 0, spki_worker_main, worker, 0, NULL);
-    return worker->thread != NULL;
-}
-
-SPKI_FN void spki_worker_join(spki_worker *worker)
-{
-    WaitForSingleObject(worker->thread, INFINITE);
-    CloseHandle(worker->thread);
-}
-#else
-#ifdef __cplusplus
-extern "C" {
-#endif
-SPKI_FN void *spki_worker_main(void *arg)
-{
-    spki_worker_loop((spki_worker *)arg);
-    return NULL;
-}
-#ifdef __cplusplus
-}
-#endif
-
-SPKI_FN bool spki_worker_start(spki_worker *worker)
-{
-    return pthread_create(&worker->thread, NULL, spki_worker_main, worker) == 0;
-}
-
-SPKI_FN void spki_worker_join(spki_worker *worker)
-{
-    pthread_join(worker->thread, NULL);
-}
-#endif
-
 /* Ends the threads that were started. The arrivals of the caller, and of threads that could not
    be started, open the barrier at which the others wait. */
 SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
@@ -8869,7 +8885,7 @@ SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
     if (!pool) return;
     pool->quit = true;
     spki_barrier_arrive(&pool->begin, pool->threads - pool->started);
-    for (k = 0; k < pool->started; k++) spki_worker_join(&pool->workers[k]);
+    for (k = 0; k < pool->started; k++) spki_thread_join(&pool->workers[k].thread);
     spki_barrier_free(&pool->begin);
     spki_barrier_free(&pool->end);
     spki_free(mem, pool->workers, pool->threads, sizeof(spki_worker));
@@ -8898,7 +8914,7 @@ SPKI_FN spk_result spki_pool_create(spki_mem *mem, uint32_t threads, spki_pool *
         spki_worker *worker = &workers[pool->started];
         worker->pool = pool;
         worker->k = pool->started + 1;
-        if (spki_worker_start(worker)) continue;
+        if (spki_thread_start(&worker->thread, spki_worker_loop, worker)) continue;
         spki_pool_destroy(mem, pool);
         return SPK_ERR_THREAD;
     }
@@ -36568,8 +36584,10 @@ SPIKELIB_API const char *spk_flow_error(const spk_flow *flow)
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>park: sleeping on a word until it changes or a deadline passes ---- */
 
-/* SPKI_RING_FUTEX 0 and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
-#if !defined(SPKI_RING_FUTEX)
+/* SPKI_USE_FUTEX 0 (>>pool) and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
+#if defined(SPKI_USE_FUTEX)
+#define SPKI_RING_FUTEX SPKI_USE_FUTEX
+#else /* without threads: for other processes */
 #if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
 #define SPKI_RING_FUTEX 1
 #else
@@ -36699,20 +36717,13 @@ SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
     (void)lot;
     spki_ring_futex(word, shared ? 1 : 129, INT_MAX, NULL);
 }
-#elif defined(_WIN32)
-typedef struct spki_ring_lot {
-    SRWLOCK lock;
-    CONDITION_VARIABLE changed;
-} spki_ring_lot;
+#elif !defined(SPIKELIB_NO_THREADS)
+typedef spki_park spki_ring_lot;
 
-SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
-{
-    InitializeSRWLock(&lot->lock);
-    InitializeConditionVariable(&lot->changed);
-}
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { spki_park_init(lot); }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { spki_park_free(lot); }
 
-SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
-
+#if defined(_WIN32)
 SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
                              bool shared)
 {
@@ -36722,34 +36733,7 @@ SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, d
         SleepConditionVariableSRW(&lot->changed, &lot->lock, 1 + (DWORD)(seconds * 1e3), 0);
     ReleaseSRWLockExclusive(&lot->lock);
 }
-
-/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
-SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
-{
-    (void)word;
-    (void)shared;
-    AcquireSRWLockExclusive(&lot->lock);
-    ReleaseSRWLockExclusive(&lot->lock);
-    WakeAllConditionVariable(&lot->changed);
-}
-#elif !defined(SPIKELIB_NO_THREADS)
-typedef struct spki_ring_lot {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-} spki_ring_lot;
-
-SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
-{
-    pthread_mutex_init(&lot->lock, NULL);
-    pthread_cond_init(&lot->changed, NULL);
-}
-
-SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot)
-{
-    pthread_cond_destroy(&lot->changed);
-    pthread_mutex_destroy(&lot->lock);
-}
-
+#else
 /* Between processes, where the lock is not the same one, it polls. */
 SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
                              bool shared)
@@ -36772,15 +36756,11 @@ SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, d
         pthread_cond_timedwait(&lot->changed, &lot->lock, &until);
     pthread_mutex_unlock(&lot->lock);
 }
+#endif
 
-/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
 SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
 {
-    (void)word;
-    if (shared) return;
-    pthread_mutex_lock(&lot->lock);
-    pthread_mutex_unlock(&lot->lock);
-    pthread_cond_broadcast(&lot->changed);
+    if (!shared) spki_park_wake(lot, word);
 }
 #else
 /* Without threads only another process can be waited for. */
@@ -39060,11 +39040,7 @@ struct spki_hand {
     unsigned char *scratch; /* results of stages with an out_size */
     spki_hist *hist;        /* stage * 5 + level; after the last stage, the whole */
 #if !defined(SPIKELIB_NO_THREADS)
-#if defined(_WIN32)
-    HANDLE thread;
-#else
-    pthread_t thread;
-#endif
+    spki_thread thread;
 #endif
 };
 
@@ -39920,8 +39896,9 @@ SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
     __atomic_fetch_add(&p->awake, 1, __ATOMIC_SEQ_CST);
 }
 
-SPKI_FN void spki_hand_loop(spki_hand *h)
+SPKI_FN void spki_hand_loop(void *arg)
 {
+    spki_hand *h = (spki_hand *)arg;
     spk_pipeline *p = h->p;
     int64_t wait;
     while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
@@ -39935,55 +39912,13 @@ SPKI_FN void spki_hand_loop(spki_hand *h)
     }
 }
 
-#if defined(_WIN32)
-static unsigned __stdcall spki_hand_main(void *arg)
-{
-    spki_hand_loop((spki_hand *)arg);
-    return 0;
-}
-
-SPKI_FN bool spki_hand_start(spki_hand *h)
-{
-    h->thread = (HANDLE)_beginthreadex(NULL, 0, spki_hand_main, h, 0, NULL);
-    return h->thread != NULL;
-}
-
-SPKI_FN void spki_hand_join(spki_hand *h)
-{
-    WaitForSingleObject(h->thread, INFINITE);
-    CloseHandle(h->thread);
-}
-#else
-#ifdef __cplusplus
-extern "C" {
-#endif
-SPKI_FN void *spki_hand_main(void *arg)
-{
-    spki_hand_loop((spki_hand *)arg);
-    return NULL;
-}
-#ifdef __cplusplus
-}
-#endif
-
-SPKI_FN bool spki_hand_start(spki_hand *h)
-{
-    return pthread_create(&h->thread, NULL, spki_hand_main, h) == 0;
-}
-
-SPKI_FN void spki_hand_join(spki_hand *h)
-{
-    pthread_join(h->thread, NULL);
-}
-#endif
-
 SPKI_FN void spki_hands_end(spk_pipeline *p)
 {
     uint32_t k;
     __atomic_store_n(&p->quit, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&p->epoch, 1, __ATOMIC_SEQ_CST);
     spki_ring_wake(&p->lot, &p->epoch, false);
-    for (k = 0; k < p->threads; k++) spki_hand_join(&p->hand[k]);
+    for (k = 0; k < p->threads; k++) spki_thread_join(&p->hand[k].thread);
     p->threads = 0;
 }
 
@@ -39992,7 +39927,8 @@ SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
     if (p->desc.manual) return SPK_OK;
     p->awake = p->hands;
     for (p->threads = 0; p->threads < p->hands; p->threads++) {
-        if (spki_hand_start(&p->hand[p->threads])) continue;
+        spki_hand *h = &p->hand[p->threads];
+        if (spki_thread_start(&h->thread, spki_hand_loop, h)) continue;
         spki_hands_end(p);
         return spki_pipeline_fail(p, SPK_ERR_THREAD, "start: worker %u of %u could not be started",
                                   p->threads + 1, p->hands);

@@ -270,6 +270,67 @@ SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
     spki_barrier_park(barrier, phase);
 }
 
+/* -- threads -- */
+
+/* Stays where it is until it is joined. */
+typedef struct spki_thread {
+    void (*run)(void *arg);
+    void *arg;
+#if defined(_WIN32)
+    HANDLE id;
+#else
+    pthread_t id;
+#endif
+} spki_thread;
+
+#if defined(_WIN32)
+static unsigned __stdcall spki_thread_main(void *arg)
+{
+    const spki_thread *t = (const spki_thread *)arg;
+    t->run(t->arg);
+    return 0;
+}
+
+SPKI_FN bool spki_thread_start(spki_thread *t, void (*run)(void *arg), void *arg)
+{
+    t->run = run;
+    t->arg = arg;
+    t->id = (HANDLE)_beginthreadex(NULL, 0, spki_thread_main, t, 0, NULL);
+    return t->id != NULL;
+}
+
+SPKI_FN void spki_thread_join(spki_thread *t)
+{
+    WaitForSingleObject(t->id, INFINITE);
+    CloseHandle(t->id);
+}
+#else
+#ifdef __cplusplus
+extern "C" {
+#endif
+SPKI_FN void *spki_thread_main(void *arg)
+{
+    const spki_thread *t = (const spki_thread *)arg;
+    t->run(t->arg);
+    return NULL;
+}
+#ifdef __cplusplus
+}
+#endif
+
+SPKI_FN bool spki_thread_start(spki_thread *t, void (*run)(void *arg), void *arg)
+{
+    t->run = run;
+    t->arg = arg;
+    return pthread_create(&t->id, NULL, spki_thread_main, t) == 0;
+}
+
+SPKI_FN void spki_thread_join(spki_thread *t)
+{
+    pthread_join(t->id, NULL);
+}
+#endif
+
 /* -- pool -- */
 
 typedef struct spki_pool spki_pool;
@@ -277,11 +338,7 @@ typedef struct spki_pool spki_pool;
 typedef struct spki_worker {
     spki_pool *pool;
     uint32_t k, reserved;
-#if defined(_WIN32)
-    HANDLE thread;
-#else
-    pthread_t thread;
-#endif
+    spki_thread thread;
 } spki_worker;
 
 struct spki_pool {
@@ -293,8 +350,9 @@ struct spki_pool {
     spki_worker *workers;
 };
 
-SPKI_FN void spki_worker_loop(spki_worker *worker)
+SPKI_FN void spki_worker_loop(void *arg)
 {
+    const spki_worker *worker = (const spki_worker *)arg;
     spki_pool *pool = worker->pool;
     for (;;) {
         spki_barrier_wait(&pool->begin);
@@ -304,48 +362,6 @@ SPKI_FN void spki_worker_loop(spki_worker *worker)
     }
 }
 
-#if defined(_WIN32)
-static unsigned __stdcall spki_worker_main(void *arg)
-{
-    spki_worker_loop((spki_worker *)arg);
-    return 0;
-}
-
-SPKI_FN bool spki_worker_start(spki_worker *worker)
-{
-    worker->thread = (HANDLE)_beginthreadex(NULL, 0, spki_worker_main, worker, 0, NULL);
-    return worker->thread != NULL;
-}
-
-SPKI_FN void spki_worker_join(spki_worker *worker)
-{
-    WaitForSingleObject(worker->thread, INFINITE);
-    CloseHandle(worker->thread);
-}
-#else
-#ifdef __cplusplus
-extern "C" {
-#endif
-SPKI_FN void *spki_worker_main(void *arg)
-{
-    spki_worker_loop((spki_worker *)arg);
-    return NULL;
-}
-#ifdef __cplusplus
-}
-#endif
-
-SPKI_FN bool spki_worker_start(spki_worker *worker)
-{
-    return pthread_create(&worker->thread, NULL, spki_worker_main, worker) == 0;
-}
-
-SPKI_FN void spki_worker_join(spki_worker *worker)
-{
-    pthread_join(worker->thread, NULL);
-}
-#endif
-
 /* Ends the threads that were started. The arrivals of the caller, and of threads that could not
    be started, open the barrier at which the others wait. */
 SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
@@ -354,7 +370,7 @@ SPKI_FN void spki_pool_destroy(spki_mem *mem, spki_pool *pool)
     if (!pool) return;
     pool->quit = true;
     spki_barrier_arrive(&pool->begin, pool->threads - pool->started);
-    for (k = 0; k < pool->started; k++) spki_worker_join(&pool->workers[k]);
+    for (k = 0; k < pool->started; k++) spki_thread_join(&pool->workers[k].thread);
     spki_barrier_free(&pool->begin);
     spki_barrier_free(&pool->end);
     spki_free(mem, pool->workers, pool->threads, sizeof(spki_worker));
@@ -383,7 +399,7 @@ SPKI_FN spk_result spki_pool_create(spki_mem *mem, uint32_t threads, spki_pool *
         spki_worker *worker = &workers[pool->started];
         worker->pool = pool;
         worker->k = pool->started + 1;
-        if (spki_worker_start(worker)) continue;
+        if (spki_thread_start(&worker->thread, spki_worker_loop, worker)) continue;
         spki_pool_destroy(mem, pool);
         return SPK_ERR_THREAD;
     }

@@ -114,11 +114,7 @@ struct spki_hand {
     unsigned char *scratch; /* results of stages with an out_size */
     spki_hist *hist;        /* stage * 5 + level; after the last stage, the whole */
 #if !defined(SPIKELIB_NO_THREADS)
-#if defined(_WIN32)
-    HANDLE thread;
-#else
-    pthread_t thread;
-#endif
+    spki_thread thread;
 #endif
 };
 

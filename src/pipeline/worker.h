@@ -61,8 +61,9 @@ SPKI_FN void spki_hand_park(spk_pipeline *p, spki_hand *h)
     __atomic_fetch_add(&p->awake, 1, __ATOMIC_SEQ_CST);
 }
 
-SPKI_FN void spki_hand_loop(spki_hand *h)
+SPKI_FN void spki_hand_loop(void *arg)
 {
+    spki_hand *h = (spki_hand *)arg;
     spk_pipeline *p = h->p;
     int64_t wait;
     while (!__atomic_load_n(&p->quit, __ATOMIC_ACQUIRE)) {
@@ -76,55 +77,13 @@ SPKI_FN void spki_hand_loop(spki_hand *h)
     }
 }
 
-#if defined(_WIN32)
-static unsigned __stdcall spki_hand_main(void *arg)
-{
-    spki_hand_loop((spki_hand *)arg);
-    return 0;
-}
-
-SPKI_FN bool spki_hand_start(spki_hand *h)
-{
-    h->thread = (HANDLE)_beginthreadex(NULL, 0, spki_hand_main, h, 0, NULL);
-    return h->thread != NULL;
-}
-
-SPKI_FN void spki_hand_join(spki_hand *h)
-{
-    WaitForSingleObject(h->thread, INFINITE);
-    CloseHandle(h->thread);
-}
-#else
-#ifdef __cplusplus
-extern "C" {
-#endif
-SPKI_FN void *spki_hand_main(void *arg)
-{
-    spki_hand_loop((spki_hand *)arg);
-    return NULL;
-}
-#ifdef __cplusplus
-}
-#endif
-
-SPKI_FN bool spki_hand_start(spki_hand *h)
-{
-    return pthread_create(&h->thread, NULL, spki_hand_main, h) == 0;
-}
-
-SPKI_FN void spki_hand_join(spki_hand *h)
-{
-    pthread_join(h->thread, NULL);
-}
-#endif
-
 SPKI_FN void spki_hands_end(spk_pipeline *p)
 {
     uint32_t k;
     __atomic_store_n(&p->quit, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&p->epoch, 1, __ATOMIC_SEQ_CST);
     spki_ring_wake(&p->lot, &p->epoch, false);
-    for (k = 0; k < p->threads; k++) spki_hand_join(&p->hand[k]);
+    for (k = 0; k < p->threads; k++) spki_thread_join(&p->hand[k].thread);
     p->threads = 0;
 }
 
@@ -133,7 +92,8 @@ SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
     if (p->desc.manual) return SPK_OK;
     p->awake = p->hands;
     for (p->threads = 0; p->threads < p->hands; p->threads++) {
-        if (spki_hand_start(&p->hand[p->threads])) continue;
+        spki_hand *h = &p->hand[p->threads];
+        if (spki_thread_start(&h->thread, spki_hand_loop, h)) continue;
         spki_hands_end(p);
         return spki_pipeline_fail(p, SPK_ERR_THREAD, "start: worker %u of %u could not be started",
                                   p->threads + 1, p->hands);

@@ -7,8 +7,10 @@
 #include "../core/clock.h"
 #include "../core/pool.h"
 
-/* SPKI_RING_FUTEX 0 and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
-#if !defined(SPKI_RING_FUTEX)
+/* SPKI_USE_FUTEX 0 (>>pool) and SPKI_RING_MEMBARRIER 0 (for tests) do as other systems do. */
+#if defined(SPKI_USE_FUTEX)
+#define SPKI_RING_FUTEX SPKI_USE_FUTEX
+#else /* without threads: for other processes */
 #if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
 #define SPKI_RING_FUTEX 1
 #else
@@ -138,20 +140,13 @@ SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
     (void)lot;
     spki_ring_futex(word, shared ? 1 : 129, INT_MAX, NULL);
 }
-#elif defined(_WIN32)
-typedef struct spki_ring_lot {
-    SRWLOCK lock;
-    CONDITION_VARIABLE changed;
-} spki_ring_lot;
+#elif !defined(SPIKELIB_NO_THREADS)
+typedef spki_park spki_ring_lot;
 
-SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
-{
-    InitializeSRWLock(&lot->lock);
-    InitializeConditionVariable(&lot->changed);
-}
+SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot) { spki_park_init(lot); }
+SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { spki_park_free(lot); }
 
-SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot) { (void)lot; }
-
+#if defined(_WIN32)
 SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
                              bool shared)
 {
@@ -161,34 +156,7 @@ SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, d
         SleepConditionVariableSRW(&lot->changed, &lot->lock, 1 + (DWORD)(seconds * 1e3), 0);
     ReleaseSRWLockExclusive(&lot->lock);
 }
-
-/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
-SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
-{
-    (void)word;
-    (void)shared;
-    AcquireSRWLockExclusive(&lot->lock);
-    ReleaseSRWLockExclusive(&lot->lock);
-    WakeAllConditionVariable(&lot->changed);
-}
-#elif !defined(SPIKELIB_NO_THREADS)
-typedef struct spki_ring_lot {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-} spki_ring_lot;
-
-SPKI_FN void spki_ring_lot_init(spki_ring_lot *lot)
-{
-    pthread_mutex_init(&lot->lock, NULL);
-    pthread_cond_init(&lot->changed, NULL);
-}
-
-SPKI_FN void spki_ring_lot_free(spki_ring_lot *lot)
-{
-    pthread_cond_destroy(&lot->changed);
-    pthread_mutex_destroy(&lot->lock);
-}
-
+#else
 /* Between processes, where the lock is not the same one, it polls. */
 SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, double seconds,
                              bool shared)
@@ -211,15 +179,11 @@ SPKI_FN void spki_ring_sleep(spki_ring_lot *lot, uint32_t *word, uint32_t old, d
         pthread_cond_timedwait(&lot->changed, &lot->lock, &until);
     pthread_mutex_unlock(&lot->lock);
 }
+#endif
 
-/* Taking the lock lets a sleeper that has just compared get to sleep before it is woken. */
 SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
 {
-    (void)word;
-    if (shared) return;
-    pthread_mutex_lock(&lot->lock);
-    pthread_mutex_unlock(&lot->lock);
-    pthread_cond_broadcast(&lot->changed);
+    if (!shared) spki_park_wake(lot, word);
 }
 #else
 /* Without threads only another process can be waited for. */
