@@ -258,22 +258,7 @@ SPKI_FN void spki_mpmc_free(spk_ring *ring, uint64_t position, size_t count, int
     spki_mpmc_tell(ring, false);
 }
 
-/* -- one item, where the note says that its slot is ready --
-   A compare-and-swap waits until all stores before it have their lines, so the lines of the items
-   that come next are asked for beforehand: four lines, about the time that one takes to come. */
-#define SPKI_MPMC_LINES ((size_t)256)
-
-SPKI_INLINE void spki_mpmc_fetch(const spk_ring *ring, uint64_t p, bool to_write)
-{
-    const unsigned char *at = ring->items + (p & ring->mask) * ring->item_size;
-#if defined(__x86_64__) || defined(__i386__)
-    if (to_write) __asm__ volatile("prefetchw %0" ::"m"(*(at + SPKI_MPMC_LINES)));
-    else __builtin_prefetch(at + SPKI_MPMC_LINES);
-#else
-    if (to_write) __builtin_prefetch(at + SPKI_MPMC_LINES, 1);
-    else __builtin_prefetch(at + SPKI_MPMC_LINES);
-#endif
-}
+/* -- one item, where the note says that its slot is ready -- */
 
 SPKI_FN bool spki_mpmc_push_one(spk_ring *ring, const void *item)
 {
@@ -284,7 +269,6 @@ SPKI_FN bool spki_mpmc_push_one(spk_ring *ring, const void *item)
         if (!spki_mpmc_seen(ring, &c->free, p, 1)) return false;
     } while (!__atomic_compare_exchange_n(&c->mpmc_tail, &p, p + 1, false, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
-    spki_mpmc_fetch(ring, p, true);
     spki_ring_copy(ring->items + (p & ring->mask) * ring->item_size, item, ring->item_size);
     __atomic_store_n(spki_mpmc_at(ring, p, SPKI_MPMC_FULL), spki_mpmc_byte(ring, p, SPKI_MPMC_FULL),
                      __ATOMIC_RELEASE);
@@ -301,7 +285,6 @@ SPKI_FN bool spki_mpmc_pop_one(spk_ring *ring, void *item)
         if (!spki_mpmc_seen(ring, &c->filled, p, 1)) return false;
     } while (!__atomic_compare_exchange_n(&c->mpmc_head, &p, p + 1, false, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
-    spki_mpmc_fetch(ring, p, false);
     spki_ring_copy(item, ring->items + (p & ring->mask) * ring->item_size, ring->item_size);
     spki_mpmc_hand_back(ring, p, 1);
     spki_mpmc_tell(ring, false);
