@@ -194,6 +194,9 @@
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
+    SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader it is linked with (-lOpenCL);
+                                      without, it opens the loader at run time
+
    No flag changes the layout of a public struct, and none changes a spike.
 
    THE MANUAL
@@ -330,6 +333,10 @@
    Sources. spk_source_open makes a socket, or a recording played in time, a source of events that
    never waits; spk_source_to_pipeline and spk_source_to_ring decode what is there straight into the
    room reserved for it, and spk_source_wait sleeps on up to 1,024 of them at once.
+
+   OpenCL. Include spikelib_cl.h after spikelib.h, and say `.backend = spk_cl_backend(NULL)`, or
+   SPK_BACKEND_AUTO for the best device or else the CPU: spk_net_error then says why. Nothing else
+   changes, the digest included. spk_cl_devices lists devices; spk_cl_desc chooses and splits.
 
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says

@@ -165,6 +165,19 @@ check never_prints_and_never_exits \
     none impl-gcc.o "nm -u" ' (printf|puts|putchar|perror|abort|_?exit|stdout|stderr|__printf_chk)$'
 check libm_is_not_called none impl-gcc.o "nm -u" " $libm\$"
 
+# -- OpenCL: opened at run time, or linked --
+opencl_linked() {
+    sed 's,\.\./,,' "$ROOT/examples/opencl_devices.c" >devices.c
+    cc -DSPIKELIB_CL_LINK devices.c -o run-devices-linked $LIBS -lOpenCL &&
+        objdump -p run-devices-linked | grep -q 'NEEDED.*libOpenCL' &&
+        cc devices.c -o run-devices $LIBS && ./run-devices >devices-opened &&
+        ./run-devices-linked >devices-linked && cmp devices-opened devices-linked
+}
+check opencl_is_opened_at_run_time none cl-gcc.o "nm -u" ' cl[A-Z]'
+if [ -e /usr/lib/"$(uname -m)"-linux-gnu/libOpenCL.so ]; then
+    check opencl_may_be_linked opencl_linked
+else skip opencl_may_be_linked "no libOpenCL.so to link with"; fi
+
 # -- the copy with xxHash inside --
 bundle() {
     (cd "$ROOT" && python3 amalgamate.py --bundle "$D/bundle/spikelib.h") || return 1

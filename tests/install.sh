@@ -23,6 +23,7 @@ cp "$D/app/user.c" "$D/app/user.cpp"
 make_install() {
     make -s install DESTDIR="$D/stage" PREFIX=/usr/local &&
         [ -e "$D/stage/usr/local/include/spikelib.h" ] &&
+        cmp spikelib_cl.h "$D/stage/usr/local/include/spikelib_cl.h" &&
         make -s install PREFIX="$D/prefix" && cmp spikelib.h "$D/prefix/include/spikelib.h" &&
         ! grep -r '@[A-Z]*@' "$D/prefix/lib" "$D/prefix/share"
 }

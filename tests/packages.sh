@@ -25,6 +25,7 @@ want /usr/include/lz4.h liblz4-dev
 want /usr/include/zstd.h libzstd-dev
 want /usr/include/hdf5 libhdf5-dev
 ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 || need+=(ocl-icd-libopencl1 pocl-opencl-icd)
+want "/usr/lib/$(uname -m)-linux-gnu/libOpenCL.so" ocl-icd-opencl-dev
 want oclgrind oclgrind
 if [ "$(uname -m)" = x86_64 ]; then
     want qemu-aarch64 qemu-user

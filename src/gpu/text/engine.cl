@@ -24,6 +24,13 @@ typedef int64_t spki_acc;
 #else
 typedef int32_t spki_acc;
 #endif
+#if SPKI_LANES == 1
+typedef spki_acc spki_accs;
+#elif SPKI_WIDE
+typedef SPKI_CAT(long, SPKI_LANES) spki_accs;
+#else
+typedef spki_ints spki_accs;
+#endif
 #if SPKI_HALF
 typedef uint16_t spki_stored;
 #else
@@ -132,7 +139,11 @@ SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words 
 #endif
     for (; t < count; t++) {
         const spki_ints reached = u >= table[3 + t];
-        if (!SPKI_ANY(reached)) {
+#if SPKI_LANES == 1
+        if (!reached) {
+#else
+        if (!SPKI_ANY_INTS(reached)) {
+#endif
             break;
         }
         hits += reached;
@@ -222,13 +233,14 @@ SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, real x[4])
     const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];
     SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low;
     for (uint32_t w = 0; w < 4; w++) {
-        x[w] = SPKI_TO_REAL(SPKI_VLOAD(acc, 16u * w)) * quantum;
+        const spki_accs in = SPKI_VLOAD(acc, 16u * w);
+        x[w] = SPKI_TO_REAL(in) * quantum;
 #if SPKI_LANES == 1
         acc[16u * w] = 0;
-#elif SPKI_WIDE
-        SPKI_VSTORE((SPKI_CAT(long, SPKI_LANES))(0), acc, 16u * w);
 #else
-        SPKI_VSTORE((spki_ints)(0), acc, 16u * w);
+        if (SPKI_ANY_ACCS(in)) { /* most are 0 already */
+            SPKI_VSTORE(SPKI_NIL(spki_accs), acc, 16u * w);
+        }
 #endif
     }
     SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];
@@ -363,11 +375,12 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
 
 #define SPKI_ITEMS_OF_GROUP (16u / SPKI_LANES)
 #if SPKI_LANES > 1
-/* An item of a CPU device does whole groups, one after the other. */
+/* An item of a CPU device does whole groups, one after the other, a step at a time: states stay in
+   its first cache, and accumulators come in the order in which they lie. */
 #define SPKI_BEGIN_BLOCK                                                                           \
-    for (uint32_t spki_g = SPKI_ITEM(); spki_g < spki_groups; spki_g += SPKI_ITEMS()) {            \
-        spki_e->group = spki_first + spki_g;                                                       \
-        for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) {                            \
+    for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) {                                \
+        for (uint32_t spki_g = SPKI_ITEM(); spki_g < spki_groups; spki_g += SPKI_ITEMS()) {        \
+            spki_e->group = spki_first + spki_g;                                                   \
             uint64_t spki_word = 0;                                                                \
             for (uint32_t spki_low = 0; spki_low < 16u; spki_low += SPKI_LANES) {                  \
                 spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);

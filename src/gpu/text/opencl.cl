@@ -88,7 +88,33 @@ typedef SPKI_CAT(int, SPKI_LANES) SPKI_CAT(spki_mf, SPKI_LANES);
 #define SPKI_VLOAD(p, at) SPKI_CAT(vload, SPKI_LANES)(0, (p) + (at))
 #define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))
 #define SPKI_COUNT(mask) (-(mask))
-#define SPKI_ANY(mask) any(mask)
+/* Is any bit set? Drivers do any() a lane at a time. */
+SPKI_DEVICE int spki_any_4(ulong4 x)
+{
+    const ulong2 y = x.lo | x.hi;
+    return (y.x | y.y) != 0;
+}
+SPKI_DEVICE int spki_any_8(ulong8 x)
+{
+    return spki_any_4(x.lo | x.hi);
+}
+SPKI_DEVICE int spki_any_16(ulong16 x)
+{
+    return spki_any_8(x.lo | x.hi);
+}
+#define SPKI_ANY(mask) spki_any_8(as_ulong8(mask))
+#if SPKI_LANES == 16
+#define SPKI_ANY_INTS(x) spki_any_8(as_ulong8(x))
+#else
+#define SPKI_ANY_INTS(x) spki_any_4(as_ulong4(x))
+#endif
+#if SPKI_WIDE && SPKI_LANES == 16
+#define SPKI_ANY_ACCS(x) spki_any_16(as_ulong16(x))
+#elif SPKI_WIDE
+#define SPKI_ANY_ACCS(x) spki_any_8(as_ulong8(x))
+#else
+#define SPKI_ANY_ACCS(x) SPKI_ANY_INTS(x)
+#endif
 #endif
 
 /* High and low halves of the products of 32-bit numbers; vectors in pairs, which is what CPUs
