@@ -194,7 +194,7 @@
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.5 kB
 
-    SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader that is linked (-lOpenCL)
+    SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
 
    No flag changes the layout of a public struct, and none changes a spike.
