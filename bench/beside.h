@@ -22,13 +22,13 @@ typedef struct beside {
 } beside;
 
 #if defined(_WIN32)
-static bool beside_begin(beside *b, int count)
+__attribute__((unused)) static bool beside_begin(beside *b, int count)
 {
     memset(b, 0, sizeof *b);
     return count == 0;
 }
 static void beside_go(beside *b) { (void)b; }
-static void beside_end(beside *b) { (void)b; }
+__attribute__((unused)) static void beside_end(beside *b) { (void)b; }
 #else
 static void beside_loop(const int go[2], pid_t parent)
 {
@@ -43,7 +43,7 @@ static void beside_loop(const int go[2], pid_t parent)
     _exit(0);
 }
 
-static void beside_end(beside *b)
+__attribute__((unused)) static void beside_end(beside *b)
 {
     int k;
     for (k = 0; k < b->count; k++) kill(b->child[k], SIGKILL);
@@ -56,7 +56,7 @@ static void beside_end(beside *b)
     memset(b, 0, sizeof *b);
 }
 
-static bool beside_begin(beside *b, int count)
+__attribute__((unused)) static bool beside_begin(beside *b, int count)
 {
     pid_t parent = getpid();
     memset(b, 0, sizeof *b);

@@ -19,21 +19,6 @@ typedef struct in_turn {
     double critical_s; /* the longest part of each loop, summed up */
 } in_turn;
 
-static void in_turn_run(void *ctx, void (*task)(void *arg, uint32_t k), void *arg, uint32_t count)
-{
-    in_turn *turn = (in_turn *)ctx;
-    double longest = 0.0, begin = spk_clock_seconds();
-    uint32_t k;
-    for (k = 0; k < count; k++) {
-        double end;
-        task(arg, k);
-        end = spk_clock_seconds();
-        if (end - begin > longest) longest = end - begin;
-        begin = end;
-    }
-    turn->critical_s += longest;
-}
-
 enum { RUNS_MAX = 100 };
 
 /* What was run and what came out. */

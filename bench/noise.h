@@ -2,7 +2,12 @@
 #ifndef SPKBENCH_NOISE_H
 #define SPKBENCH_NOISE_H
 
-#include "report.h"
+#include "../spikelib.h"
+
+#include <stdio.h>
+#if !defined(_WIN32)
+#include <sys/resource.h>
+#endif
 
 /* CPU time since some moment, in seconds: of all CPUs' work, of this process, and wall time. */
 typedef struct noise {
@@ -40,11 +45,6 @@ static double noise_since(const noise *before)
     if (n.cpus == 0.0 || before->cpus == 0.0 || all < 0.05) return -1.0;
     others = (n.busy_s - before->busy_s) - (n.own_s - before->own_s);
     return others > 0.0 ? others / all : 0.0;
-}
-
-static void report_noise(report *r, double others)
-{
-    if (others >= 0.0) report_number(r, "others_share", others);
 }
 
 #endif

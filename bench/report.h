@@ -149,6 +149,12 @@ static void report_end(report *r)
     fflush(stdout);
 }
 
+/* Others' share of the CPUs; not told where it is not known. */
+static void report_noise(report *r, double others)
+{
+    if (others >= 0.0) report_number(r, "others_share", others);
+}
+
 /* The most memory that this process has had, in MB of 10^6 bytes. */
 static double peak_rss_mb(void)
 {

@@ -30,6 +30,21 @@ static int fail(const char *command, const char *why)
     return 2;
 }
 
+static void in_turn_run(void *ctx, void (*task)(void *arg, uint32_t k), void *arg, uint32_t count)
+{
+    in_turn *turn = (in_turn *)ctx;
+    double longest = 0.0, begin = spk_clock_seconds();
+    uint32_t k;
+    for (k = 0; k < count; k++) {
+        double end;
+        task(arg, k);
+        end = spk_clock_seconds();
+        if (end - begin > longest) longest = end - begin;
+        begin = end;
+    }
+    turn->critical_s += longest;
+}
+
 static spk_net *new_net(const options *o, double dt_ms, in_turn *turn)
 {
     spk_net_desc d = {0};
