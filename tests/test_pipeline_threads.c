@@ -5,6 +5,8 @@
 
 #include "check.h"
 
+#include <pthread.h>
+
 #define KEYS 64u
 #define PRODUCERS 3u
 
