@@ -22,3 +22,12 @@ for flag in lz4 zstd hdf5; do
     printf '%-28s %+8.1f kB\n' "SPIKELIB_${flag^^}" \
         "$(awk "BEGIN { print ($(measure $with) - $full) / 1000 }")"
 done
+# The headers of devices, in a unit that holds the implementation.
+for header in spikelib_cl.h spikelib_cuda.cuh; do
+    unit=$LOGS/$header.c
+    printf '#define SPIKELIB_CUDA_NVRTC\n#define SPIKELIB_IMPLEMENTATION\n#include "%s"\n#include "%s"\n' \
+        spikelib.h $header >"$unit"
+    with=$("$CC" -std=gnu11 -O2 -I. -c "$unit" -o "$unit.o" &&
+        size "$unit.o" | awk 'NR == 2 { print $1 }')
+    printf '%-28s %+8.1f kB\n' "$header" "$(awk "BEGIN { print ($with - $full) / 1000 }")"
+done
