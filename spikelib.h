@@ -172,13 +172,13 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 798 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 829 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -90 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -184 kB
-    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
-    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -439 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -95 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -194 kB
+    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -5 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -465 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -309 kB
     SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -44 kB
@@ -196,6 +196,8 @@
 
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
+    SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
+                                      in files that nvcc does not compile; no toolkit is needed
 
    No flag changes the layout of a public struct, and none changes a spike.
 
@@ -935,7 +937,8 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
                                          spk_synapse *synapses, size_t capacity, size_t *count);
 /* New weights for all of them. Shape: `count` doubles in the order of spk_net_synapses. Errors: a
    count that is not that of the synapses, a weight that the stored format cannot hold, or of a sign
-   that belongs to another receptor; none is changed then. Ownership, Cost: as there. */
+   that belongs to another receptor; none is changed then. Ownership: as there. Cost: as there, and
+   where synapses that share a weight (spk_net_describe) begin to differ, a copy of their tile's. */
 SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
                                             const double *weights, size_t count);
 
@@ -960,7 +963,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 /* Measures file_s to wait_s of spk_net_info from now on. Cost: two clock reads for each thousand
    neurons and step. */
 SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on);
-/* Populations, projections and the layout chosen, as text; returns the length like snprintf. */
+/* Populations, projections, and how each tile of targets stores its synapses and why so, as text;
+   returns the length like snprintf. */
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size);
 
 /* -- C++: descriptors by reference -- */

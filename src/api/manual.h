@@ -16,13 +16,13 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 798 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 829 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -90 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -184 kB
-    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -2 kB
-    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -439 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -95 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -194 kB
+    SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -5 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -465 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -309 kB
     SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -44 kB
@@ -40,6 +40,8 @@
 
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
+    SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
+                                      in files that nvcc does not compile; no toolkit is needed
 
    No flag changes the layout of a public struct, and none changes a spike.
 

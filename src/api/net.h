@@ -420,7 +420,8 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
                                          spk_synapse *synapses, size_t capacity, size_t *count);
 /* New weights for all of them. Shape: `count` doubles in the order of spk_net_synapses. Errors: a
    count that is not that of the synapses, a weight that the stored format cannot hold, or of a sign
-   that belongs to another receptor; none is changed then. Ownership, Cost: as there. */
+   that belongs to another receptor; none is changed then. Ownership: as there. Cost: as there, and
+   where synapses that share a weight (spk_net_describe) begin to differ, a copy of their tile's. */
 SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_pop target,
                                             const double *weights, size_t count);
 
@@ -445,7 +446,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
 /* Measures file_s to wait_s of spk_net_info from now on. Cost: two clock reads for each thousand
    neurons and step. */
 SPIKELIB_API spk_result spk_net_profile(spk_net *net, bool on);
-/* Populations, projections and the layout chosen, as text; returns the length like snprintf. */
+/* Populations, projections, and how each tile of targets stores its synapses and why so, as text;
+   returns the length like snprintf. */
 SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t size);
 
 /* -- C++: descriptors by reference -- */
