@@ -80,10 +80,10 @@ group_sanitizers() {
         [ -e "$f" ] || continue
         n=$(basename "$f" .c)
         grep -q 'check: not under sanitizers' "$f" ||
-            job c_test "asan/${n#test_}" "$f" 900 gcc -std=gnu11 -O1 -g \
+            job c_test "asan/${n#test_}" "$f" 900 gcc -std=gnu11 -O1 -g1 -fno-var-tracking \
                 -fsanitize=address,undefined -fno-sanitize-recover=all
         grep -q 'check: threads' "$f" &&
-            job c_test "tsan/${n#test_}" "$f" 900 gcc -std=gnu11 -O1 -g -fsanitize=thread
+            job c_test "tsan/${n#test_}" "$f" 900 gcc -std=gnu11 -O1 -g1 -fno-var-tracking -fsanitize=thread
     done
     jobs_done
 }
