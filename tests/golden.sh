@@ -112,18 +112,18 @@ if have wine && have x86_64-w64-mingw32-gcc; then
     timeout 180 wine wineboot -i >/dev/null 2>&1 && WINE_READY=1
 fi
 
+# The slowest rows first, so that none is left running alone.
+job row_cl opencl-gcc-O2-c gcc -O2
+job row_cuda cuda-text-gcc-O2-c gcc -O1
 for pair in gcc/g++ clang/clang++; do
     for opt in O0 O2 O3 native; do
         flags=-$opt
         [ $opt = native ] && flags="-O2 -march=native"
         job row "${pair%/*}-$opt-c" "${pair%/*}" $flags
-        job row "${pair%/*}-$opt-c++" "${pair#*/}" $flags
     done
+    job row "${pair%/*}-O2-c++" "${pair#*/}" -O2
     job row "${pair%/*}-O2-c-no-xxhash" "${pair%/*}" -O2 -DSPIKELIB_NO_XXHASH
-    job row "${pair%/*}-O2-c++-no-xxhash" "${pair#*/}" -O2 -DSPIKELIB_NO_XXHASH
 done
-job row_cl opencl-gcc-O2-c gcc -O2
-job row_cuda cuda-text-gcc-O2-c gcc -O1
 if [ "$NATIVE" = x86_64 ]; then
     job row aarch64-gcc-O2-c aarch64-linux-gnu-gcc -O2 -static
     job row aarch64-gcc-O3-c aarch64-linux-gnu-gcc -O3 -static
