@@ -4753,6 +4753,38 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     return text.length;
 }
 
+/* -- a backend for which there was no memory: says so when the network is built -- */
+
+SPKI_FN uint32_t spki_gpu_no_tiles(const spk_backend *backend, const spk_net *net)
+{
+    (void)backend;
+    (void)net;
+    return 1;
+}
+
+SPKI_FN spk_result spki_gpu_no_memory(spk_backend *backend, spk_net *net)
+{
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "%s: no memory for a backend", backend->name);
+}
+
+SPKI_FN size_t spki_gpu_describe_none(const spk_backend *backend, char *buffer, size_t size)
+{
+    (void)backend;
+    return (size_t)snprintf(buffer, size, "no backend\n");
+}
+
+SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
+{
+    (void)backend;
+    (void)net;
+}
+
+#define SPKI_GPU_NONE(name)                                                                        \
+    {                                                                                              \
+        name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
+            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+    }
+
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
@@ -4770,6 +4802,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_LIST_IDS
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
+#undef SPKI_GPU_NONE
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS
@@ -4793,6 +4826,11 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #define SPKI_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define SPKI_MIN(a, b) ((a) < (b) ? (a) : (b))
 #endif
+#define SPKI_GPU_NONE(name)                                                                        \
+    {                                                                                              \
+        name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
+            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+    }
 #define SPKI_GPU_PATH 1024u
 #define SPKI_GPU_SCAN_ITEMS 256u
 /* ---- >>cl-loader: the functions of OpenCL, found at run time ---- */
@@ -5955,36 +5993,8 @@ SPKI_FN void spki_cl_leave(spk_backend *backend, spk_net *net)
     spki_free(&mem, b, 1, sizeof *b);
 }
 
-/* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend, const spk_net *net)
-{
-    (void)net;
-    (void)backend;
-    return 1;
-}
-
-SPKI_FN spk_result spki_cl_no_memory(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "opencl: no memory for a backend");
-}
-
-SPKI_FN size_t spki_cl_describe_none(const spk_backend *backend, char *buffer, size_t size)
-{
-    (void)backend;
-    return (size_t)snprintf(buffer, size, "no backend\n");
-}
-
-SPKI_FN void spki_cl_leave_none(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    (void)net;
-}
-
-static const struct spk_backend spki_cl_none = {"opencl",          false,
-                                                spki_cl_no_tiles,  spki_cl_no_memory,
-                                                spki_cl_no_memory, spki_cl_no_memory,
-                                                spki_cl_describe_none, spki_cl_leave_none};
+/* Where there is no memory for a backend. */
+static const struct spk_backend spki_cl_none = SPKI_GPU_NONE("opencl");
 
 SPKI_FN spk_backend *spki_cl_constant(const struct spk_backend *backend)
 {
@@ -6080,6 +6090,7 @@ SPIKELIB_API spk_backend *spk_cl_backend_auto(void)
 #undef SPKI_CL_OPTIONS
 #undef SPKI_CL_PLATFORMS
 #undef SPKI_CL_TYPE_ALL
+#undef SPKI_GPU_NONE
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_SCAN_ITEMS
 #ifndef SPIKELIB_MODELS

@@ -4768,6 +4768,38 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     return text.length;
 }
 
+/* -- a backend for which there was no memory: says so when the network is built -- */
+
+SPKI_FN uint32_t spki_gpu_no_tiles(const spk_backend *backend, const spk_net *net)
+{
+    (void)backend;
+    (void)net;
+    return 1;
+}
+
+SPKI_FN spk_result spki_gpu_no_memory(spk_backend *backend, spk_net *net)
+{
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "%s: no memory for a backend", backend->name);
+}
+
+SPKI_FN size_t spki_gpu_describe_none(const spk_backend *backend, char *buffer, size_t size)
+{
+    (void)backend;
+    return (size_t)snprintf(buffer, size, "no backend\n");
+}
+
+SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
+{
+    (void)backend;
+    (void)net;
+}
+
+#define SPKI_GPU_NONE(name)                                                                        \
+    {                                                                                              \
+        name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
+            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+    }
+
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
@@ -4785,6 +4817,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #undef SPKI_GPU_LIST_IDS
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
+#undef SPKI_GPU_NONE
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS
@@ -4810,6 +4843,11 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
 #endif
 #define SPKI_GPU_BATCH_ITEMS 512u
 #define SPKI_GPU_MOST_PARTS 64u  /* devices of one network */
+#define SPKI_GPU_NONE(name)                                                                        \
+    {                                                                                              \
+        name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
+            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+    }
 #define SPKI_GPU_PATH 1024u
 /* ---- >>cuda-loader: the functions of the driver, of NVRTC and of NCCL ---- */
 
@@ -6337,36 +6375,8 @@ SPKI_FN void spki_cuda_leave(spk_backend *backend, spk_net *net)
     spki_free(&mem, b, 1, sizeof *b);
 }
 
-/* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cuda_no_tiles(const spk_backend *backend, const spk_net *net)
-{
-    (void)backend;
-    (void)net;
-    return 1;
-}
-
-SPKI_FN spk_result spki_cuda_no_memory(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "cuda: no memory for a backend");
-}
-
-SPKI_FN size_t spki_cuda_describe_none(const spk_backend *backend, char *buffer, size_t size)
-{
-    (void)backend;
-    return (size_t)snprintf(buffer, size, "no backend\n");
-}
-
-SPKI_FN void spki_cuda_leave_none(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    (void)net;
-}
-
-static const struct spk_backend spki_cuda_none = {"cuda",              false,
-                                                  spki_cuda_no_tiles,  spki_cuda_no_memory,
-                                                  spki_cuda_no_memory, spki_cuda_no_memory,
-                                                  spki_cuda_describe_none, spki_cuda_leave_none};
+/* Where there is no memory for a backend. */
+static const struct spk_backend spki_cuda_none = SPKI_GPU_NONE("cuda");
 
 /* Copies what the descriptor points to. */
 SPKI_FN bool spki_cuda_copy(spki_cuda_backend *b)
@@ -6461,6 +6471,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
 #undef SPKI_CUDA_TICKETS
 #undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_MOST_PARTS
+#undef SPKI_GPU_NONE
 #undef SPKI_GPU_PATH
 #undef SPKI_NCCL_FUNCTIONS
 #undef SPKI_NVRTC_FUNCTIONS

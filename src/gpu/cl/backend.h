@@ -145,36 +145,8 @@ SPKI_FN void spki_cl_leave(spk_backend *backend, spk_net *net)
     spki_free(&mem, b, 1, sizeof *b);
 }
 
-/* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cl_no_tiles(const spk_backend *backend, const spk_net *net)
-{
-    (void)net;
-    (void)backend;
-    return 1;
-}
-
-SPKI_FN spk_result spki_cl_no_memory(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "opencl: no memory for a backend");
-}
-
-SPKI_FN size_t spki_cl_describe_none(const spk_backend *backend, char *buffer, size_t size)
-{
-    (void)backend;
-    return (size_t)snprintf(buffer, size, "no backend\n");
-}
-
-SPKI_FN void spki_cl_leave_none(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    (void)net;
-}
-
-static const struct spk_backend spki_cl_none = {"opencl",          false,
-                                                spki_cl_no_tiles,  spki_cl_no_memory,
-                                                spki_cl_no_memory, spki_cl_no_memory,
-                                                spki_cl_describe_none, spki_cl_leave_none};
+/* Where there is no memory for a backend. */
+static const struct spk_backend spki_cl_none = SPKI_GPU_NONE("opencl");
 
 SPKI_FN spk_backend *spki_cl_constant(const struct spk_backend *backend)
 {

@@ -152,36 +152,8 @@ SPKI_FN void spki_cuda_leave(spk_backend *backend, spk_net *net)
     spki_free(&mem, b, 1, sizeof *b);
 }
 
-/* Where there is no memory for a backend: says so when the network is built. */
-SPKI_FN uint32_t spki_cuda_no_tiles(const spk_backend *backend, const spk_net *net)
-{
-    (void)backend;
-    (void)net;
-    return 1;
-}
-
-SPKI_FN spk_result spki_cuda_no_memory(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "cuda: no memory for a backend");
-}
-
-SPKI_FN size_t spki_cuda_describe_none(const spk_backend *backend, char *buffer, size_t size)
-{
-    (void)backend;
-    return (size_t)snprintf(buffer, size, "no backend\n");
-}
-
-SPKI_FN void spki_cuda_leave_none(spk_backend *backend, spk_net *net)
-{
-    (void)backend;
-    (void)net;
-}
-
-static const struct spk_backend spki_cuda_none = {"cuda",              false,
-                                                  spki_cuda_no_tiles,  spki_cuda_no_memory,
-                                                  spki_cuda_no_memory, spki_cuda_no_memory,
-                                                  spki_cuda_describe_none, spki_cuda_leave_none};
+/* Where there is no memory for a backend. */
+static const struct spk_backend spki_cuda_none = SPKI_GPU_NONE("cuda");
 
 /* Copies what the descriptor points to. */
 SPKI_FN bool spki_cuda_copy(spki_cuda_backend *b)

@@ -376,4 +376,36 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     return text.length;
 }
 
+/* -- a backend for which there was no memory: says so when the network is built -- */
+
+SPKI_FN uint32_t spki_gpu_no_tiles(const spk_backend *backend, const spk_net *net)
+{
+    (void)backend;
+    (void)net;
+    return 1;
+}
+
+SPKI_FN spk_result spki_gpu_no_memory(spk_backend *backend, spk_net *net)
+{
+    return spki_fail(net, SPK_ERR_OUT_OF_MEMORY, "%s: no memory for a backend", backend->name);
+}
+
+SPKI_FN size_t spki_gpu_describe_none(const spk_backend *backend, char *buffer, size_t size)
+{
+    (void)backend;
+    return (size_t)snprintf(buffer, size, "no backend\n");
+}
+
+SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
+{
+    (void)backend;
+    (void)net;
+}
+
+#define SPKI_GPU_NONE(name)                                                                        \
+    {                                                                                              \
+        name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
+            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+    }
+
 #endif
