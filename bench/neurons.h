@@ -48,6 +48,13 @@ static double neurons_current(spk_model model)
     return 0.0;
 }
 
+/* What only passes spikes on has nothing to do here, and is left alone by the engine. */
+static bool neurons_idle(spk_model model)
+{
+    const char *name = spk_model_name(model);
+    return !strcmp(name, "spike_list") || !strcmp(name, "parrot");
+}
+
 /* One population of a model, no synapses, no recorder. Steps are run in ten pieces and the fastest
    counts, since other programs only ever make it slower. */
 static spk_result neurons_measure(report *r, const options *o, spk_model model, size_t n,

@@ -251,7 +251,8 @@ static void options_help(const char *command, int bit)
              "l2_share            bytes_per_s by what a = k a + b reaches on 192 kB a thread\n"
              "triad_share         by what a = b + k c reaches beyond the caches, 12 bytes each\n"
              "inplace_share       by what a = k a + c reaches there, 8 bytes an element\n"
-             "Which of them binds depends on whether the neurons fit the caches.");
+             "Which of them binds depends on whether the neurons fit the caches. spike_list and\n"
+             "parrot only pass spikes on, and are not measured.");
     if (bit & IN_SCALE)
         puts("Networks of N neurons, a tenth of all pairs connected, weights balanced and scaled\n"
              "by 1 / sqrt(N), delays 1.5 +- 0.75 ms, a constant drive. ns_per_event is wall time\n"

@@ -251,6 +251,10 @@ static int run_neurons(const options *o)
     for (id = 0; id < SPK_MODEL_COUNT; id++) {
         spk_model model = spk_model_builtin((spk_model_id)id);
         if (o->model && strcmp(o->model, spk_model_name(model))) continue;
+        if (neurons_idle(model)) {
+            if (o->model) return fail("neurons", "--model: it only passes spikes on; none come");
+            continue;
+        }
         found = true;
         for (k = 0; k < count; k++)
             if (neurons_measure(&r, o, model, (size_t)sizes[k], &error) != SPK_OK)

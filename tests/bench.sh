@@ -105,6 +105,7 @@ refused() { # refused NAME WORDS ARGUMENTS...
 }
 refused a_list_with_a_hole '--n: numbers' neurons --n 100,,200
 refused a_list_of_words '--synapses: numbers' scale --synapses many
+refused a_model_with_nothing_to_update 'only passes spikes on' neurons --model parrot
 refused loops_beside_nothing 'no such option' build --beside 2
 
 # -- report.py --
