@@ -63,6 +63,9 @@ typedef struct spk_cuda_desc {
     spk_cuda_exchange exchange; /* of several devices; default: SPK_CUDA_EXCHANGE_AUTO */
     void *context;             /* a CUcontext to work in; default: the device's primary context */
     void *stream;              /* a CUstream of it to work in; default: one of its own */
+    void *copy_stream;         /* another, for what goes to the host; default: one of its own */
+    void *begin_event;         /* a CUevent of it: what a run does on the device waits for it */
+    void *end_event;           /* one that each run records in the stream behind its last work */
     uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
     uint64_t memory_budget;    /* bytes a device; default: all of its memory */
     const char *cache_dir;     /* of compiled programs, as in spk_cl_desc; "": none */
@@ -80,9 +83,9 @@ typedef struct spk_cuda_desc {
    error of the device, while building or running, the network is one of the CPU: the next run goes
    on there, from the step at which spk_net_step says it stands, and recorders take nothing twice.
    Ownership: the network's, from spk_net_create on; one backend, one network. Strings and arrays
-   are copied; context and stream are the caller's and outlive the network. Cost: opens nothing
-   before the network is built. Thread: any; the calling thread's current context is left as it
-   was. */
+   are copied; context, streams and events are the caller's and outlive the network. Cost: opens
+   nothing before the network is built. Thread: any; the calling thread's current context is left as
+   it was. */
 SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc);
 /* The best device, or the CPU where there is none: spk_net_error then says why. */
 SPIKELIB_API spk_backend *spk_cuda_backend_auto(void);
@@ -5367,7 +5370,7 @@ typedef struct spki_cuda_device {
     int device;
     uint32_t major, minor;
     spki_cuda_handle context, stream, copies, pool, clock; /* clock: an event */
-    bool own_context, own_stream, pools, cooperative;
+    bool own_context, own_stream, own_copies, pools, cooperative;
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */
@@ -6101,7 +6104,7 @@ SPKI_FN void spki_cuda_close(spki_gpu *gpu)
         if (d->clock) {
             (void)cu->cuEventDestroy_v2(d->clock);
         }
-        if (d->copies) {
+        if (d->copies && d->own_copies) {
             (void)cu->cuStreamDestroy_v2(d->copies);
         }
         if (d->pool) {
@@ -6157,7 +6160,9 @@ SPKI_FN spk_result spki_cuda_equip(spki_gpu *gpu)
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->stream,
                                 cu->cuStreamCreate(&d->stream, SPKI_CUDA_NON_BLOCKING));
     }
-    if (result == SPK_OK) {
+    d->own_copies = !d->desc->copy_stream;
+    d->copies = (spki_cuda_handle)d->desc->copy_stream;
+    if (result == SPK_OK && d->own_copies) {
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->copies,
                                 cu->cuStreamCreate(&d->copies, SPKI_CUDA_NON_BLOCKING));
     }
@@ -6357,6 +6362,33 @@ SPKI_FN spk_result spki_cuda_enter(spk_backend *backend, spk_net *net)
     return spki_gpu_enter(net, &b->net);
 }
 
+/* A run, between the caller's events. With a context of the caller's there is one device. */
+SPKI_FN spk_result spki_cuda_run(spk_backend *backend, spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)backend;
+    spki_gpu *gpu = &b->net.part[0].gpu;
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const spki_cuda_handle begin = (spki_cuda_handle)b->desc.begin_event,
+                           end = (spki_cuda_handle)b->desc.end_event;
+    spk_result result = begin ? spki_cuda_begin(gpu) : SPK_OK;
+    if (begin && result == SPK_OK) {
+        result = spki_cuda_end(gpu, "cuStreamWaitEvent",
+                               d->cu->cuStreamWaitEvent(d->stream, begin, 0));
+    }
+    if (result != SPK_OK) {
+        return spki_gpu_failed(net, gpu, result);
+    }
+    result = spki_gpu_run_steps(backend, net);
+    if (!end || result != SPK_OK) {
+        return result;
+    }
+    result = spki_cuda_begin(gpu);
+    if (result == SPK_OK) {
+        result = spki_cuda_end(gpu, "cuEventRecord", d->cu->cuEventRecord(end, d->stream));
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
 SPKI_FN void spki_cuda_leave(spk_backend *backend, spk_net *net)
 {
     spki_cuda_backend *b = (spki_cuda_backend *)backend;
@@ -6407,7 +6439,9 @@ SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
     return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
            (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
            d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
-           d->tiles > 65536u || (d->stream && !d->context) || (d->context && d->index_count);
+           d->tiles > 65536u || (d->context && d->index_count) ||
+           (!d->context && (d->stream || d->copy_stream || d->begin_event || d->end_event)) ||
+           (d->stream && d->stream == d->copy_stream);
 }
 
 SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
@@ -6435,7 +6469,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
     b->net.base.or_cpu = d.or_cpu;
     b->net.base.tiles = spki_cuda_tiles;
     b->net.base.build = spki_cuda_enter;
-    b->net.base.run = spki_gpu_run_steps;
+    b->net.base.run = spki_cuda_run;
     b->net.base.pull = spki_gpu_pull;
     b->net.base.describe = spki_gpu_describe;
     b->net.base.destroy = spki_cuda_leave;
@@ -6444,9 +6478,10 @@ SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
                                  "cuda: the descriptor's sentinels are not 0: start it with = {0}");
     } else if (bad) {
         b->result = spki_because(SPK_ERR_RANGE, b->why, sizeof b->why,
-                                 "cuda: indices is NULL, a stream comes without its context, a "
-                                 "context with indices, or a field of the descriptor is out of "
-                                 "range (style %d, exchange %d, time_limit_s %g, %u tiles)",
+                                 "cuda: indices is NULL, a stream or event comes without its "
+                                 "context, a context with indices, one stream for both, or a "
+                                 "field of the descriptor is out of range (style %d, exchange %d, "
+                                 "time_limit_s %g, %u tiles)",
                                  (int)d.style, (int)d.exchange, d.time_limit_s, d.tiles);
     } else if (!spki_cuda_copy(b)) {
         b->result = spki_because(SPK_ERR_OUT_OF_MEMORY, b->why, sizeof b->why,

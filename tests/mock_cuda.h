@@ -52,6 +52,8 @@ static struct mock {
     long launches, trap_at, builds;
     long retained[MOCK_DEVICES];
     long together, kernel_seq[MOCK_DEVICES], seq, broadcasts, peers;
+    spki_cuda_handle fail_record; /* an event that cannot be recorded */
+    long must_see; /* of another stream's work: no kernel may begin before */
     int fail_code, trapped, code_of_trap;
     char *source; /* with `keep`: the last program's text */
     int keep, execute, stuck, wrong, old_arch, no_cooperative, no_pools, no_nccl, no_nvrtc;
@@ -355,7 +357,7 @@ static int mock_cuEventRecord(spki_cuda_handle e, spki_cuda_handle s)
     mock_object *event = mock_at(e, MOCK_EVENT);
     event->stream = mock_stream(s);
     event->seq = mock.seq;
-    return mock_call();
+    return e == mock.fail_record ? 400 : mock_call();
 }
 
 static int mock_cuEventQuery(spki_cuda_handle e)
@@ -846,6 +848,9 @@ static int mock_work(spki_cuda_handle f, uint32_t groups, uint32_t items, spki_c
     }
     mock.launches++;
     mock.together += together;
+    if (stream->seen < mock.must_see) {
+        mock_misused("a kernel that does not wait for the caller's event");
+    }
     stream->seq = mock.kernel_seq[stream->device] = ++mock.seq;
     if (!code && mock.trap_at && mock.launches >= mock.trap_at) {
         mock.trapped = 1; /* noticed by whatever comes next */

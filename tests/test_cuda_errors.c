@@ -247,27 +247,127 @@ TEST(devices_are_listed_and_chosen_by_name_index_and_score)
     CHECK_HAS(why, "there are no devices");
 }
 
-/* The caller's context and stream are used, and left alone. */
-TEST(a_context_and_a_stream_of_the_caller_are_used_and_left_alone)
+/* -- what is the caller's: context, streams and events are used, and left alone -- */
+
+typedef struct callers {
+    spki_cuda_handle context, stream, copies, other, begin, end;
+} callers;
+
+/* A descriptor with all of them, on the second of two devices. */
+static spk_cuda_desc desc_of(callers *c)
+{
+    mock_reset();
+    host_blocks = 0;
+    mock.devices = 2;
+    c->context = (spki_cuda_handle)(void *)&mock_contexts[1];
+    CHECK_EQ(mock_cuCtxPushCurrent_v2(c->context), 0);
+    CHECK_EQ(mock_cuStreamCreate(&c->stream, 0), 0);
+    CHECK_EQ(mock_cuStreamCreate(&c->copies, 0), 0);
+    CHECK_EQ(mock_cuStreamCreate(&c->other, 0), 0);
+    CHECK_EQ(mock_cuEventCreate(&c->begin, 0), 0);
+    CHECK_EQ(mock_cuEventCreate(&c->end, 0), 0);
+    CHECK_EQ(mock_cuCtxPopCurrent_v2(&c->context), 0);
+    spk_cuda_desc d = mock_desc();
+    d.context = (void *)c->context;
+    d.stream = (void *)c->stream;
+    d.copy_stream = (void *)c->copies;
+    d.begin_event = (void *)c->begin;
+    d.end_event = (void *)c->end;
+    return d;
+}
+
+/* The caller's stream `other` has work, which the event tells of. */
+static void other_work(const callers *c)
+{
+    spki_cuda_handle context = c->context;
+    CHECK_EQ(mock_cuCtxPushCurrent_v2(context), 0);
+    mock_at(c->other, MOCK_STREAM)->seq = ++mock.seq;
+    CHECK_EQ(mock_cuEventRecord(c->begin, c->other), 0);
+    CHECK_EQ(mock_cuCtxPopCurrent_v2(&context), 0);
+    mock.must_see = mock.seq;
+}
+
+TEST(a_run_waits_for_the_callers_event_and_records_the_callers_event_behind_its_work)
+{
+    callers c;
+    spk_pop pop;
+    spk_rec rec;
+    const spk_cuda_desc d = desc_of(&c);
+    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    CHECK_EQ(mock_at(c.end, MOCK_EVENT)->seq, 0);
+    for (uint32_t k = 0; k < 3; k++) {
+        const long launches = mock.launches;
+        other_work(&c);
+        CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+        CHECK(mock.launches > launches);
+        CHECK(mock_at(c.end, MOCK_EVENT)->stream == mock_at(c.stream, MOCK_STREAM));
+        CHECK(mock_at(c.end, MOCK_EVENT)->seq >= mock_at(c.stream, MOCK_STREAM)->seq);
+        CHECK(mock_at(c.copies, MOCK_STREAM)->seen >= mock.must_see); /* lists came through it */
+    }
+    mock.must_see = 0;
+    CHECK_EQ(mock.misuse, 0);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 5); /* three streams and two events */
+    CHECK_EQ(mock.live[MOCK_STREAM], 3);
+    CHECK_EQ(mock.live[MOCK_EVENT], 2);
+    CHECK_EQ(mock.misuse, 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST(with_the_callers_streams_a_device_lost_at_any_call_is_an_error_too)
 {
     char why[600];
-    spki_cuda_handle stream, context;
-    mock_reset();
-    mock.devices = 2;
-    context = (spki_cuda_handle)(void *)&mock_contexts[1];
-    CHECK_EQ(mock_cuCtxPushCurrent_v2(context), 0);
-    CHECK_EQ(mock_cuStreamCreate(&stream, 0), 0);
-    CHECK_EQ(mock_cuCtxPopCurrent_v2(&context), 0);
-    spk_cuda_desc d = mock_desc();
-    d.context = (void *)context;
-    d.stream = (void *)stream;
+    callers c;
+    spk_cuda_desc d = desc_of(&c);
+    const long made = mock.calls;
     CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
-    CHECK(mock_at(stream, MOCK_STREAM)->seq > 0);
-    CHECK_EQ(mock_leaks(), 1); /* the stream */
+    const long calls = run_calls - made - 3; /* but for the last: see below */
+    for (long k = 1; k <= calls; k += k < 40 || k > calls - 40 ? 1 : 7) {
+        d = desc_of(&c);
+        mock.fail_at = made + k;
+        mock.fail_code = DEVICE_LOST;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK_EQ(mock_leaks(), 5);
+        CHECK_EQ(mock.misuse, 0);
+        CHECK_EQ(host_blocks, 0);
+    }
+}
+
+/* States that were read back before are this mock's, which computes nothing. */
+TEST(an_event_of_the_caller_that_cannot_be_recorded_is_an_error)
+{
+    callers c;
+    spk_pop pop;
+    spk_rec rec;
+    const spk_cuda_desc d = desc_of(&c);
+    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    mock.fail_record = c.end;
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_ERR_DEVICE);
+    CHECK_HAS(spk_net_error(net), "cuEventRecord");
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 5);
     CHECK_EQ(mock.misuse, 0);
-    d.context = NULL;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
-    CHECK_HAS(why, "a stream comes without its context");
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST(a_stream_or_an_event_without_its_context_and_one_stream_for_both_are_errors)
+{
+    char why[600];
+    callers c;
+    for (int k = 0; k < 5; k++) {
+        spk_cuda_desc d = desc_of(&c);
+        d.context = k < 4 ? NULL : d.context;
+        d.stream = k == 0 || k == 4 ? d.stream : NULL;
+        d.copy_stream = k == 1 ? d.copy_stream : k == 4 ? d.stream : NULL;
+        d.begin_event = k == 2 ? d.begin_event : NULL;
+        d.end_event = k == 3 ? d.end_event : NULL;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_RANGE);
+        CHECK_HAS(why, "a stream or event comes without its context");
+        CHECK_HAS(why, "one stream for both");
+    }
 }
 
 static void *no_symbol(void *ctx, const char *name)

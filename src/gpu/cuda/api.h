@@ -51,6 +51,9 @@ typedef struct spk_cuda_desc {
     spk_cuda_exchange exchange; /* of several devices; default: SPK_CUDA_EXCHANGE_AUTO */
     void *context;             /* a CUcontext to work in; default: the device's primary context */
     void *stream;              /* a CUstream of it to work in; default: one of its own */
+    void *copy_stream;         /* another, for what goes to the host; default: one of its own */
+    void *begin_event;         /* a CUevent of it: what a run does on the device waits for it */
+    void *end_event;           /* one that each run records in the stream behind its last work */
     uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
     uint64_t memory_budget;    /* bytes a device; default: all of its memory */
     const char *cache_dir;     /* of compiled programs, as in spk_cl_desc; "": none */
@@ -68,9 +71,9 @@ typedef struct spk_cuda_desc {
    error of the device, while building or running, the network is one of the CPU: the next run goes
    on there, from the step at which spk_net_step says it stands, and recorders take nothing twice.
    Ownership: the network's, from spk_net_create on; one backend, one network. Strings and arrays
-   are copied; context and stream are the caller's and outlive the network. Cost: opens nothing
-   before the network is built. Thread: any; the calling thread's current context is left as it
-   was. */
+   are copied; context, streams and events are the caller's and outlive the network. Cost: opens
+   nothing before the network is built. Thread: any; the calling thread's current context is left as
+   it was. */
 SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc);
 /* The best device, or the CPU where there is none: spk_net_error then says why. */
 SPIKELIB_API spk_backend *spk_cuda_backend_auto(void);

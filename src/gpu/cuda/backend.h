@@ -134,6 +134,33 @@ SPKI_FN spk_result spki_cuda_enter(spk_backend *backend, spk_net *net)
     return spki_gpu_enter(net, &b->net);
 }
 
+/* A run, between the caller's events. With a context of the caller's there is one device. */
+SPKI_FN spk_result spki_cuda_run(spk_backend *backend, spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)backend;
+    spki_gpu *gpu = &b->net.part[0].gpu;
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const spki_cuda_handle begin = (spki_cuda_handle)b->desc.begin_event,
+                           end = (spki_cuda_handle)b->desc.end_event;
+    spk_result result = begin ? spki_cuda_begin(gpu) : SPK_OK;
+    if (begin && result == SPK_OK) {
+        result = spki_cuda_end(gpu, "cuStreamWaitEvent",
+                               d->cu->cuStreamWaitEvent(d->stream, begin, 0));
+    }
+    if (result != SPK_OK) {
+        return spki_gpu_failed(net, gpu, result);
+    }
+    result = spki_gpu_run_steps(backend, net);
+    if (!end || result != SPK_OK) {
+        return result;
+    }
+    result = spki_cuda_begin(gpu);
+    if (result == SPK_OK) {
+        result = spki_cuda_end(gpu, "cuEventRecord", d->cu->cuEventRecord(end, d->stream));
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
 SPKI_FN void spki_cuda_leave(spk_backend *backend, spk_net *net)
 {
     spki_cuda_backend *b = (spki_cuda_backend *)backend;
@@ -184,7 +211,9 @@ SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
     return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
            (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
            d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
-           d->tiles > 65536u || (d->stream && !d->context) || (d->context && d->index_count);
+           d->tiles > 65536u || (d->context && d->index_count) ||
+           (!d->context && (d->stream || d->copy_stream || d->begin_event || d->end_event)) ||
+           (d->stream && d->stream == d->copy_stream);
 }
 
 SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
@@ -212,7 +241,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
     b->net.base.or_cpu = d.or_cpu;
     b->net.base.tiles = spki_cuda_tiles;
     b->net.base.build = spki_cuda_enter;
-    b->net.base.run = spki_gpu_run_steps;
+    b->net.base.run = spki_cuda_run;
     b->net.base.pull = spki_gpu_pull;
     b->net.base.describe = spki_gpu_describe;
     b->net.base.destroy = spki_cuda_leave;
@@ -221,9 +250,10 @@ SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
                                  "cuda: the descriptor's sentinels are not 0: start it with = {0}");
     } else if (bad) {
         b->result = spki_because(SPK_ERR_RANGE, b->why, sizeof b->why,
-                                 "cuda: indices is NULL, a stream comes without its context, a "
-                                 "context with indices, or a field of the descriptor is out of "
-                                 "range (style %d, exchange %d, time_limit_s %g, %u tiles)",
+                                 "cuda: indices is NULL, a stream or event comes without its "
+                                 "context, a context with indices, one stream for both, or a "
+                                 "field of the descriptor is out of range (style %d, exchange %d, "
+                                 "time_limit_s %g, %u tiles)",
                                  (int)d.style, (int)d.exchange, d.time_limit_s, d.tiles);
     } else if (!spki_cuda_copy(b)) {
         b->result = spki_because(SPK_ERR_OUT_OF_MEMORY, b->why, sizeof b->why,

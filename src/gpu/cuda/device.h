@@ -21,7 +21,7 @@ typedef struct spki_cuda_device {
     int device;
     uint32_t major, minor;
     spki_cuda_handle context, stream, copies, pool, clock; /* clock: an event */
-    bool own_context, own_stream, pools, cooperative;
+    bool own_context, own_stream, own_copies, pools, cooperative;
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */

@@ -34,7 +34,7 @@ SPKI_FN void spki_cuda_close(spki_gpu *gpu)
         if (d->clock) {
             (void)cu->cuEventDestroy_v2(d->clock);
         }
-        if (d->copies) {
+        if (d->copies && d->own_copies) {
             (void)cu->cuStreamDestroy_v2(d->copies);
         }
         if (d->pool) {
@@ -90,7 +90,9 @@ SPKI_FN spk_result spki_cuda_equip(spki_gpu *gpu)
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->stream,
                                 cu->cuStreamCreate(&d->stream, SPKI_CUDA_NON_BLOCKING));
     }
-    if (result == SPK_OK) {
+    d->own_copies = !d->desc->copy_stream;
+    d->copies = (spki_cuda_handle)d->desc->copy_stream;
+    if (result == SPK_OK && d->own_copies) {
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->copies,
                                 cu->cuStreamCreate(&d->copies, SPKI_CUDA_NON_BLOCKING));
     }
