@@ -88,6 +88,7 @@ IMPLEMENTATION = [
     "net/backend.h",
     "net/describe.h",
     "net/prepare.h",
+    "net/shadow.h",
     "net/synapses.h",
     "net/build.h",
     "net/rest.h",

@@ -69,6 +69,7 @@
     >>backend            what a compute device takes over from the threads
     >>describe           populations, views, projections and drives, before building
     >>prepare            parameters, states and drives in the form the kernels read
+    >>shadow             a sample of neurons whose states have 16 bits runs with 32 bits besides
     >>synapses           reading and writing the weights of a built network
     >>build              cutting the targets into tiles and drawing their synapses
     >>rest               neurons at rest are left alone
@@ -657,6 +658,15 @@ typedef struct spk_net_desc {
     double dt_ms;                /* default: 0.1 ms */
     uint64_t seed;               /* default: 0, a seed like any other */
     spk_precision precision;     /* default: SPK_FLOAT32 */
+    /* SPK_FLOAT16 only: so many neurons of each population (in groups of 64, spread over it) are
+       computed with 32 bits too, on the same inputs. Once 16 bits have gone further away from them
+       than tolerated, all states go over to 32 bits for good; spk_net_error, the log,
+       spk_net_describe and spk_net_info say when and why. */
+    uint32_t shadow;             /* default: 0, none */
+    double shadow_ms;            /* how often they are compared; default: 100 ms */
+    double shadow_rate_error;    /* difference of the numbers of spikes, by the shadow's or by one a
+                                    neuron if that is more; default: 0.05 */
+    double shadow_v_error;       /* mean distance of the state v; default: 0.5, the model's unit */
     uint32_t weight_bits;        /* 16 or 32; default: 16 (4-byte synapses; 32: 8-byte) */
     spk_isa isa;                 /* default: SPK_ISA_AUTO */
     uint32_t max_delay_steps;    /* longest delay that may be asked for; default: 1,024 */
@@ -956,7 +966,9 @@ typedef struct spk_net_info {
     uint32_t threads, tiles, min_delay_steps, max_delay_steps;
     uint32_t weight_bits, accumulator_bits;
     spk_isa isa;
-    spk_precision precision;
+    spk_precision precision;                    /* at the moment */
+    uint64_t shadow_windows, widened_step;      /* compared so far; widened_step 0: never */
+    double shadow_rate_error, shadow_v_error;   /* the largest so far, as in spk_net_desc */
 } spk_net_info;
 /* Sizes, costs and choices so far. Errors: NULL. Ownership: `info` is the caller's. */
 SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info);
@@ -15077,6 +15089,8 @@ typedef struct spki_population {
     size_t *real_bytes;
     char **state;         /* lanes elements each */
     double *state_offset; /* 16-bit storage */
+    uint32_t *shadow;     /* >>shadow: a slot for each of so many groups */
+    uint32_t shadows;
     uint32_t part, parts; /* of drives */
     spki_spike_list list;
     double *current;   /* injected, NULL: none */
@@ -15280,6 +15294,9 @@ struct spk_net {
     uint32_t changed;     /* SPKI_CHANGED_ bits: what a backend has not seen yet */
     uint32_t batch_max;   /* steps for which tiles have room to note spikes */
     uint64_t synced_step; /* with a backend: where the host's states and history stand */
+    uint64_t window, window_begin, window_end; /* >>shadow: steps; window 0: none */
+    uint64_t windows, widened_step;
+    double shadow_rate, shadow_v; /* largest distances so far */
     bool profile;
     double build_s, run_s, carry_ms;
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
@@ -16094,6 +16111,7 @@ SPKI_FN spk_result spki_queue_create(spk_net *net, spki_tile *tile)
 #define SPKI_CHANGED_WEIGHTS 4u
 #define SPKI_CHANGED_CURRENTS 8u
 #define SPKI_CHANGED_LISTS 16u
+#define SPKI_CHANGED_PRECISION 32u
 
 struct spk_backend {
     const char *name; /* "opencl" */
@@ -16193,6 +16211,17 @@ SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size
     if ((int)d->precision < 0 || d->precision > SPK_FLOAT16) {
         return spki_because(SPK_ERR_RANGE, why, size, "precision = %d is none", (int)d->precision);
     }
+    if (d->shadow && d->precision != SPK_FLOAT16) {
+        return spki_because(SPK_ERR_RANGE, why, size,
+                            "shadow = %u neurons, but precision is not SPK_FLOAT16", d->shadow);
+    }
+    if (!(d->shadow_ms >= 0.0) || !(d->shadow_ms / d->dt_ms < 9e15) ||
+        !(d->shadow_rate_error >= 0.0) || !(d->shadow_v_error >= 0.0)) {
+        return spki_because(SPK_ERR_RANGE, why, size,
+                            "shadow_ms = %g, shadow_rate_error = %g, shadow_v_error = %g: one is "
+                            "negative or absurd",
+                            d->shadow_ms, d->shadow_rate_error, d->shadow_v_error);
+    }
     if (d->weight_bits != 16 && d->weight_bits != 32) {
         return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 16 nor 32",
                             d->weight_bits);
@@ -16212,6 +16241,9 @@ SPKI_FN void spki_fill_desc(spk_net_desc *d)
     d->threads = d->threads ? d->threads : 1;
     d->dt_ms = d->dt_ms == 0.0 ? 0.1 : d->dt_ms;
     d->weight_bits = d->weight_bits ? d->weight_bits : 16;
+    d->shadow_ms = d->shadow_ms == 0.0 ? 100.0 : d->shadow_ms;
+    d->shadow_rate_error = d->shadow_rate_error == 0.0 ? 0.05 : d->shadow_rate_error;
+    d->shadow_v_error = d->shadow_v_error == 0.0 ? 0.5 : d->shadow_v_error;
     d->max_delay_steps = d->max_delay_steps ? d->max_delay_steps : 1024;
 }
 
@@ -16572,6 +16604,8 @@ SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
     for (uint32_t k = 0; pop->state && k < model->state_count; k++) {
         spki_free(mem, pop->state[k], pop->lanes, net->state_size);
     }
+    spki_free(mem, pop->shadow, (size_t)pop->shadows * (model->state_count + 3) * SPKI_GROUP,
+              sizeof *pop->shadow);
     spki_free(mem, pop->param, params, sizeof *pop->param);
     spki_free(mem, pop->initial, model->state_count, sizeof *pop->initial);
     spki_free(mem, pop->real, reals, sizeof *pop->real);
@@ -17535,6 +17569,298 @@ SPKI_FN spk_result spki_make_parts(spk_net *net)
         (void)spki_parts_of(net, p, net->part + net->population[p].part);
     }
     return SPK_OK;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
+/* ---- >>shadow: a sample of neurons whose states have 16 bits runs with 32 bits besides ----
+   Some groups of 64 neurons of each population have a second set of states, of 32 bits, which gets
+   the same parameters and the same inputs in each step and whose spikes go nowhere. Each window
+   the two are compared: spikes, and the distance of the membrane potentials. Within the
+   tolerances the shadow begins anew from the states of 16 bits, so that it measures what a window
+   does to them; outside, all states go over to 32 bits. Both happen at steps that the descriptor
+   alone determines, in arithmetic that all backends share, so that the spikes stay those of every
+   thread count and device.
+
+   A slot holds what one group has, 64 words each: its states, the sum of the distances, the spikes
+   of the 16-bit neurons, and those of the shadow. */
+
+SPKI_INLINE uint32_t spki_shadow_words(const spki_population *pop)
+{
+    return (pop->model->state_count + 3) * SPKI_GROUP;
+}
+
+/* Slots of the groups before this one. */
+SPKI_INLINE uint32_t spki_shadows_before(const spki_population *pop, uint32_t group)
+{
+    return pop->shadows
+               ? (uint32_t)((uint64_t)group * pop->shadows / (pop->lanes / SPKI_GROUP))
+               : 0;
+}
+
+/* The slot of a group; NULL: it has none. */
+SPKI_INLINE uint32_t *spki_shadow_of(const spki_population *pop, uint32_t group)
+{
+    const uint32_t slot = spki_shadows_before(pop, group);
+    return spki_shadows_before(pop, group + 1) > slot
+               ? pop->shadow + (size_t)slot * spki_shadow_words(pop)
+               : NULL;
+}
+
+/* The state whose distance is watched, -1: none. */
+SPKI_INLINE int spki_shadow_state(spk_model model)
+{
+    return spki_find_field(model->state, model->state_count, "v");
+}
+
+/* A state of 16 bits as the kernels see it. */
+SPKI_INLINE float spki_seen16(const spki_population *pop, uint32_t s, uint32_t k)
+{
+    uint16_t h;
+    memcpy(&h, pop->state[s] + (size_t)k * 2, 2);
+    return spki_unpack16_f1(0.0f, &h) + (float)pop->state_offset[s];
+}
+
+/* The host has set a state. */
+SPKI_FN void spki_shadow_follow(spki_population *pop, uint32_t s, uint32_t k)
+{
+    uint32_t *slot = pop->shadow ? spki_shadow_of(pop, k / SPKI_GROUP) : NULL;
+    if (slot) {
+        const float x = spki_seen16(pop, s, k);
+        memcpy(slot + s * SPKI_GROUP + k % SPKI_GROUP, &x, sizeof x);
+    }
+}
+
+/* All shadows begin anew. */
+SPKI_FN void spki_begin_window(spk_net *net)
+{
+    for (uint32_t p = 0; p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        for (uint32_t g = 0; pop->shadow && g < pop->lanes / SPKI_GROUP; g++) {
+            uint32_t *slot = spki_shadow_of(pop, g);
+            if (!slot) {
+                continue;
+            }
+            memset(slot, 0, spki_shadow_words(pop) * sizeof *slot);
+            for (uint32_t k = 0; k < pop->model->state_count * SPKI_GROUP; k++) {
+                spki_shadow_follow(pop, k / SPKI_GROUP, g * SPKI_GROUP + k % SPKI_GROUP);
+            }
+        }
+    }
+    net->window_begin = net->step;
+    net->window_end = net->step + net->window;
+}
+
+SPKI_FN void spki_free_shadow(spk_net *net, spki_population *pop)
+{
+    spki_free(&net->mem, pop->shadow, (size_t)pop->shadows * spki_shadow_words(pop),
+              sizeof *pop->shadow);
+    pop->shadow = NULL;
+    pop->shadows = 0;
+}
+
+/* Once the states are there. */
+SPKI_FN spk_result spki_make_shadows(spk_net *net)
+{
+    if (!net->desc.shadow) {
+        return SPK_OK;
+    }
+    for (uint32_t p = 0; p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        const uint32_t groups = pop->lanes / SPKI_GROUP;
+        if (pop->model->state_count == 0) {
+            continue;
+        }
+        pop->shadows = (uint32_t)SPKI_MIN(
+            ((uint64_t)net->desc.shadow + SPKI_GROUP - 1) / SPKI_GROUP, (uint64_t)groups);
+        pop->shadow = (uint32_t *)spki_alloc(
+            &net->mem, (size_t)pop->shadows * spki_shadow_words(pop), sizeof *pop->shadow);
+        if (!pop->shadow) {
+            pop->shadows = 0;
+            return spki_no_memory(net, "a shadow sample");
+        }
+    }
+    net->window = (uint64_t)SPKI_MAX(net->desc.shadow_ms / net->desc.dt_ms + 0.5, 1.0);
+    spki_begin_window(net);
+    return SPK_OK;
+}
+
+/* -- a step -- */
+
+/* Runs the shadows of a block of groups, the first of which is `first` of its population, behind
+   the 16-bit kernel: `args` is what that got. */
+SPKI_FN void spki_update_shadows(const spk_net *net, const spki_population *pop, uint32_t first,
+                                 spki_scratch *scratch, spki_kernel_args args)
+{
+    const spk_model model = pop->model;
+    const uint32_t reals = model->param_count + model->derived_count;
+    const uint64_t *spikes = args.spikes;
+    const size_t groups = args.groups;
+    const int v = spki_shadow_state(model);
+    uint64_t shadow_spikes;
+    size_t at = 0; /* where parameters and inputs stand, in bytes of a block of lanes */
+    args.groups = 1;
+    args.spikes = &shadow_spikes;
+    for (uint32_t g = 0; g < groups; g++) {
+        uint32_t *slot = spki_shadow_of(pop, first + g);
+        const size_t step = g * SPKI_GROUP * sizeof(float) - at;
+        if (!slot) {
+            continue;
+        }
+        for (uint32_t k = 0; k < reals; k++) {
+            scratch->param[k] += scratch->param_mask[k] & step;
+        }
+        for (uint32_t k = 0; k < model->input_count; k++) {
+            scratch->input[k] += scratch->input_mask[k] & step;
+        }
+        for (uint32_t s = 0; s < model->state_count; s++) {
+            scratch->state[s] = (char *)(slot + s * SPKI_GROUP);
+        }
+        at += step;
+        model->kernel[net->isa][SPK_FLOAT32](&args);
+        uint32_t *end = slot + model->state_count * SPKI_GROUP;
+        for (uint32_t k = 0; k < SPKI_GROUP; k++) {
+            if (v >= 0) {
+                float x, sum;
+                memcpy(&x, slot + (uint32_t)v * SPKI_GROUP + k, sizeof x);
+                memcpy(&sum, end + k, sizeof sum);
+                x = spki_seen16(pop, (uint32_t)v, (first + g) * SPKI_GROUP + k) - x;
+                sum = sum + (x < 0.0f ? -x : x);
+                memcpy(end + k, &sum, sizeof sum);
+            }
+            end[SPKI_GROUP + k] += (uint32_t)(spikes[g] >> k & 1);
+            end[2 * SPKI_GROUP + k] += (uint32_t)(shadow_spikes >> k & 1);
+        }
+    }
+}
+
+/* -- a window -- */
+
+/* What the window did to a population. */
+typedef struct spki_distance {
+    double rate, v;
+    uint32_t neurons;
+} spki_distance;
+
+SPKI_FN spki_distance spki_measure(const spk_net *net, const spki_population *pop)
+{
+    spki_distance d = {0.0, 0.0, 0};
+    uint64_t spikes = 0, shadow_spikes = 0;
+    for (uint32_t g = 0; pop->shadow && g < pop->lanes / SPKI_GROUP; g++) {
+        const uint32_t *slot = spki_shadow_of(pop, g);
+        const uint32_t lanes = SPKI_MIN(pop->count - g * SPKI_GROUP, (uint32_t)SPKI_GROUP);
+        for (uint32_t k = 0; slot && k < lanes; k++) {
+            const uint32_t *end = slot + pop->model->state_count * SPKI_GROUP + k;
+            float sum;
+            memcpy(&sum, end, sizeof sum);
+            d.v += (double)sum;
+            spikes += end[SPKI_GROUP];
+            shadow_spikes += end[2 * SPKI_GROUP];
+        }
+        d.neurons += slot ? lanes : 0;
+    }
+    if (d.neurons) {
+        const uint64_t more = SPKI_MAX(spikes, shadow_spikes);
+        const uint64_t off = more - SPKI_MIN(spikes, shadow_spikes);
+        d.rate = (double)off / (double)SPKI_MAX(shadow_spikes, (uint64_t)d.neurons);
+        d.v /= (double)d.neurons * (double)(net->step - net->window_begin);
+    }
+    return d;
+}
+
+/* All states go over to 32 bits. All or nothing. */
+SPKI_FN spk_result spki_widen_states(spk_net *net)
+{
+    char ***wide = (char ***)spki_alloc(&net->mem, net->populations, sizeof *wide);
+    spk_result result = wide ? SPK_OK : spki_no_memory(net, "states of 32 bits");
+    for (uint32_t p = 0; p < net->populations && result == SPK_OK; p++) {
+        const spki_population *pop = &net->population[p];
+        const uint32_t states = pop->model->state_count;
+        wide[p] = (char **)spki_alloc(&net->mem, states, sizeof **wide);
+        for (uint32_t s = 0; wide[p] && s < states; s++) {
+            wide[p][s] = (char *)spki_alloc(&net->mem, pop->lanes, sizeof(float));
+            result = wide[p][s] ? result : SPK_ERR_OUT_OF_MEMORY;
+        }
+        if (!wide[p] || result != SPK_OK) {
+            result = spki_no_memory(net, "states of 32 bits");
+        }
+    }
+    for (uint32_t p = 0; wide && p < net->populations; p++) {
+        spki_population *pop = &net->population[p];
+        const uint32_t states = wide[p] ? pop->model->state_count : 0;
+        for (uint32_t s = 0; s < states; s++) {
+            for (uint32_t k = 0; result == SPK_OK && k < pop->lanes; k++) {
+                const float x = spki_seen16(pop, s, k);
+                memcpy(wide[p][s] + (size_t)k * sizeof x, &x, sizeof x);
+            }
+            char *old = result == SPK_OK ? pop->state[s] : wide[p][s];
+            pop->state[s] = result == SPK_OK ? wide[p][s] : pop->state[s];
+            spki_free(&net->mem, old, pop->lanes, result == SPK_OK ? 2 : sizeof(float));
+        }
+        spki_free(&net->mem, wide[p], pop->model->state_count, sizeof **wide);
+        if (result == SPK_OK) {
+            spki_free_shadow(net, pop);
+        }
+    }
+    spki_free(&net->mem, wide, net->populations, sizeof *wide);
+    if (result == SPK_OK) {
+        net->desc.precision = SPK_FLOAT32;
+        net->state_size = sizeof(float);
+        net->window = 0;
+        net->widened_step = net->step;
+        net->changed |= SPKI_CHANGED_PRECISION;
+    }
+    return result;
+}
+
+/* Where a run up to `end` has to stop first. */
+SPKI_INLINE uint64_t spki_leg_end(const spk_net *net, uint64_t end)
+{
+    return net->window ? SPKI_MIN(end, net->window_end) : end;
+}
+
+/* At the end of a window: within the tolerances, or over to 32 bits. A device that fails at handing
+   over its states is dropped, and the network stands where it stood before. */
+SPKI_FN spk_result spki_compare_shadows(spk_net *net)
+{
+    const spk_net_desc *d = &net->desc;
+    if (!net->window || net->step != net->window_end) {
+        return SPK_OK;
+    }
+    const bool or_cpu = net->backend && net->backend->or_cpu;
+    spk_result result = spki_sync(net);
+    if (result != SPK_OK) {
+        return or_cpu ? SPK_OK : result;
+    }
+    const spki_population *worst = NULL;
+    spki_distance most = {0.0, 0.0, 0};
+    for (uint32_t p = 0; p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        const spki_distance x = spki_measure(net, pop);
+        net->shadow_rate = SPKI_MAX(net->shadow_rate, x.rate);
+        net->shadow_v = SPKI_MAX(net->shadow_v, x.v);
+        /* NaN is within nothing */
+        if (!worst && (!(x.rate <= d->shadow_rate_error) || !(x.v <= d->shadow_v_error))) {
+            worst = pop;
+            most = x;
+        }
+    }
+    net->windows++;
+    if (!worst) {
+        spki_begin_window(net);
+        net->changed |= SPKI_CHANGED_STATES;
+        return SPK_OK;
+    }
+    result = spki_widen_states(net);
+    if (result == SPK_OK) {
+        (void)spki_fail(net, SPK_OK,
+                        "population \"%.60s\": 16-bit states went %.3g of the rate (tolerance "
+                        "%.3g) and %.3g of v (tolerance %.3g) away from a shadow of %u neurons "
+                        "within %g ms: from step %llu on all states have 32 bits",
+                        worst->name, most.rate, d->shadow_rate_error, most.v, d->shadow_v_error,
+                        most.neurons, d->shadow_ms, (spki_llu)net->step);
+    }
+    return result;
 }
 #endif /* SPIKELIB_NO_NET */
 
@@ -19097,6 +19423,9 @@ SPKI_FN void spki_update_block(spki_block *b, uint64_t *spikes)
     }
     model->kernel[b->net->isa][b->net->desc.precision](&args);
     b->still = b->look && b->still && spki_watch_states(b, false);
+    if (b->pop->shadow) {
+        spki_update_shadows(b->net, b->pop, b->first / SPKI_GROUP, s, args);
+    }
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */
@@ -20325,6 +20654,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
         }
     }
     if (result == SPK_OK) {
+        result = spki_make_shadows(net);
+    }
+    if (result == SPK_OK) {
         result = spki_make_parts(net);
     }
     if (result == SPK_OK) {
@@ -20588,6 +20920,26 @@ SPKI_FN spk_result spki_flush_files(spk_net *net)
     return result;
 }
 
+/* From one look at shadows to the next; mostly there are none, and it is one leg. */
+SPKI_FN void spki_run_legs(spk_net *net, uint64_t end)
+{
+    net->stop_result = spki_compare_shadows(net); /* a run may have stopped just before it */
+    while (net->stop_result == SPK_OK && net->step < end) {
+        const uint64_t before = net->step;
+        net->run_end = spki_leg_end(net, end);
+        net->stop[0] = net->stop[1] = false;
+        spki_wake_pieces(net);
+        spki_run_anywhere(net);
+        net->slice = net->next_slice;
+        for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
+            net->population[p].has_amount = net->population[p].has_forced = false;
+        }
+        if (net->stop_result == SPK_OK) {
+            net->stop_result = spki_compare_shadows(net);
+        }
+    }
+}
+
 SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
@@ -20605,18 +20957,10 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     const double start = spk_clock_seconds();
-    const uint64_t before = net->step;
     net->running = true;
     net->stop_result = spki_record_pending(net);
-    net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
-        net->stop[0] = net->stop[1] = false;
-        spki_wake_pieces(net);
-        spki_run_anywhere(net);
-        net->slice = net->next_slice;
-    }
-    for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
-        net->population[p].has_amount = net->population[p].has_forced = false;
+        spki_run_legs(net, net->step + steps);
     }
     result = net->stop_result == SPK_OK ? spki_flush_files(net) : net->stop_result;
     net->running = false;
@@ -20805,6 +21149,7 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         if (s >= 0) {
             net->changed |= SPKI_CHANGED_STATES;
             spki_set_state(net, p, (uint32_t)s, n, values[k]);
+            spki_shadow_follow(p, (uint32_t)s, n);
         }
     }
     return result;
@@ -20985,6 +21330,10 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     info->accumulator_bits = net->accumulator_bits;
     info->isa = net->isa;
     info->precision = net->desc.precision;
+    info->shadow_windows = net->windows;
+    info->widened_step = net->widened_step;
+    info->shadow_rate_error = net->shadow_rate;
+    info->shadow_v_error = net->shadow_v;
     return SPK_OK;
 }
 
@@ -21061,6 +21410,15 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);
+    if (net->windows) {
+        snprintf(line, sizeof line,
+                 "shadow of 16-bit states: %llu windows, at most %.3g of the rate and %.3g of v "
+                 "away; %s %llu\n",
+                 (spki_llu)net->windows, net->shadow_rate, net->shadow_v,
+                 net->widened_step ? "32 bits since step" : "next look at step",
+                 (spki_llu)(net->widened_step ? net->widened_step : net->window_end));
+        spki_text_add(&text, line);
+    }
     if (net->backend) {
         (void)net->backend->describe(net->backend, line, sizeof line);
         spki_text_add(&text, line);
@@ -45506,6 +45864,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
+#undef SPKI_CHANGED_PRECISION
 #undef SPKI_CHANGED_STATES
 #undef SPKI_CHANGED_WEIGHTS
 #undef SPKI_CHUNK

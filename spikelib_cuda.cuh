@@ -127,6 +127,7 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #define SPKI_CHANGED_CURRENTS 8u
 #define SPKI_CHANGED_LISTS 16u
 #define SPKI_CHANGED_PARAMS 1u
+#define SPKI_CHANGED_PRECISION 32u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
@@ -1350,6 +1351,23 @@ static const char *const spki_gpu_text_engine[] = {
 "    SPKI_VSTORE(x, at, 0);\n",
 "#endif\n",
 "}\n",
+"#if SPKI_HALF\n",
+"SPKI_DEVICE SPKI_GLOBAL float *spki_shadow(const spki_env *e, uint32_t words)\n",
+"{\n",
+"    const uint64_t groups = e->pop[SPKI_POP_GROUPS], shadows = e->pop[SPKI_POP_SHADOWS];\n",
+"    const uint64_t slot = e->group * shadows / groups;\n",
+"    return (e->group + 1u) * shadows / groups == slot\n",
+"               ? 0\n",
+"               : (SPKI_GLOBAL float *)e->state + (e->pop[SPKI_POP_SHADOW] + slot * words);\n",
+"}\n",
+"SPKI_DEVICE void spki_compare(SPKI_GLOBAL float *at, float x, int spike, int shadow_spike)\n",
+"{\n",
+"    SPKI_GLOBAL uint32_t *spikes = (SPKI_GLOBAL uint32_t *)(at + 64);\n",
+"    *at = *at + (x < 0.0f ? -x : x);\n",
+"    spikes[0] += spike ? 1u : 0u;\n",
+"    spikes[64] += shadow_spike ? 1u : 0u;\n",
+"}\n",
+"#endif\n",
 "SPKI_DEVICE spki_elem spki_same(const spki_env *e, uint32_t k)\n",
 "{\n",
 "    return e->value[e->pop[SPKI_POP_REAL + k]];\n",
@@ -1948,6 +1966,9 @@ enum {
     SPKI_GPU_POP_COUNT,
     SPKI_GPU_POP_PART,
     SPKI_GPU_POP_PARTS,
+    SPKI_GPU_POP_GROUPS, /* of the whole population, and those with a shadow */
+    SPKI_GPU_POP_SHADOWS,
+    SPKI_GPU_POP_SHADOW,
     SPKI_GPU_POP_CURRENT,
     SPKI_GPU_POP_OFFSET,
     SPKI_GPU_POP_QUANTUM,
@@ -2101,9 +2122,35 @@ SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
     }
 }
 
+/* The statements once more, for the shadow of the item's neuron (>>shadow). */
+SPKI_FN void spki_gpu_shadow_text(spki_gpu_source *s, spk_model m)
+{
+    const int v = spki_shadow_state(m);
+    spki_gpu_say(s,
+                 "SPKI_GLOBAL float *const spki_h = spki_shadow(spki_e, %uu);\n"
+                 "if (spki_h) {\n"
+                 "SPKI_GLOBAL float *const spki_p = spki_h + (16u * spki_w + spki_low);\n"
+                 "const mask spki_was = spike;\n",
+                 (m->state_count + 3) * SPKI_GROUP);
+    if (v >= 0) {
+        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_lane);\n", (uint32_t)v);
+    }
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "real %s = spki_p[%u];\n", m->state[k].name, k * SPKI_GROUP);
+    }
+    spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
+    spki_gpu_statements(s, m);
+    spki_gpu_say(s, "}\n");
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "spki_p[%u] = %s;\n", k * SPKI_GROUP, m->state[k].name);
+    }
+    spki_gpu_say(s, "spki_compare(spki_p + %u, %s, spki_was, spike);\n}\n",
+                 m->state_count * SPKI_GROUP, v >= 0 ? "spki_v - v" : "spki_zero");
+}
+
 /* A function that updates a block of neurons of one variant. */
 SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t number,
-                                   bool half)
+                                   bool half, bool shadow)
 {
     const spk_model m = v->model;
     const uint32_t words = half ? (m->state_count + 1) / 2 : 0;
@@ -2145,12 +2192,15 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                          m->state[k].name);
         }
     }
+    if (shadow) {
+        spki_gpu_shadow_text(s, m);
+    }
     spki_gpu_say(s, "SPKI_SPIKED(spike, spki_w)\n}\nSPKI_END_BLOCK\n}\n#undef SPKI_REALS\n");
 }
 
 typedef struct spki_gpu_choice {
     uint32_t lanes;
-    bool is_double, half, wide, wide_weights, owned;
+    bool is_double, half, shadow, wide, wide_weights, owned;
     double dt;
 } spki_gpu_choice;
 
@@ -2183,6 +2233,9 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"POP_COUNT", SPKI_GPU_POP_COUNT},
                   {"POP_PART", SPKI_GPU_POP_PART},
                   {"POP_PARTS", SPKI_GPU_POP_PARTS},
+                  {"POP_GROUPS", SPKI_GPU_POP_GROUPS},
+                  {"POP_SHADOWS", SPKI_GPU_POP_SHADOWS},
+                  {"POP_SHADOW", SPKI_GPU_POP_SHADOW},
                   {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
                   {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
                   {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
@@ -2248,7 +2301,7 @@ SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
     spki_gpu_paste(s, spki_gpu_text_engine);
     spki_gpu_names(s, api->keywords, true);
     for (uint32_t k = 0; k < variants; k++) {
-        spki_gpu_variant_text(s, &variant[k], k, c->half);
+        spki_gpu_variant_text(s, &variant[k], k, c->half, c->shadow);
     }
     spki_gpu_names(s, api->keywords, false);
     spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);
@@ -2316,6 +2369,8 @@ typedef struct spki_gpu_range {
     uint32_t lo, hi;   /* multiples of 64; equal: none */
     uint64_t record;   /* of desc */
     uint64_t state;    /* first element of its states: (hi - lo) elements each, in turn */
+    uint64_t shadow;   /* behind all states: the first of its slots of >>shadow, in words */
+    uint32_t slot, slots;
 } spki_gpu_range;
 
 /* A recorder of states, as one device sees it. */
@@ -2348,6 +2403,7 @@ typedef struct spki_gpu_part {
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
     char *read_sample[2], *read_state;
+    size_t read_state_bytes;
     uint64_t *read_history;
     size_t sample_bytes, sample_room, index_room;
     spki_gpu_sample *samples;
@@ -2396,6 +2452,16 @@ SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
         state += (uint64_t)(part->range[p].hi - part->range[p].lo) *
                  net->population[p].model->state_count;
     }
+    state /= 2; /* behind them, in words of two 16-bit elements, what >>shadow has */
+    for (uint32_t p = 0; p < net->populations && net->window; p++) {
+        const spki_population *pop = &net->population[p];
+        spki_gpu_range *range = &part->range[p];
+        range->shadow = state;
+        range->slot = spki_shadows_before(pop, range->lo / SPKI_GROUP);
+        range->slots = spki_shadows_before(pop, range->hi / SPKI_GROUP) - range->slot;
+        state += (uint64_t)range->slots * spki_shadow_words(pop);
+    }
+    state *= 2;
     part->group = low == UINT32_MAX ? 0 : low;
     part->groups = low == UINT32_MAX ? 0 : high - low;
     part->states = state;
@@ -2592,6 +2658,9 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
     out[SPKI_GPU_POP_COUNT] = pop->count;
     out[SPKI_GPU_POP_PART] = record + words;
     out[SPKI_GPU_POP_PARTS] = pop->parts;
+    out[SPKI_GPU_POP_GROUPS] = pop->lanes / SPKI_GROUP;
+    out[SPKI_GPU_POP_SHADOWS] = pop->shadows;
+    out[SPKI_GPU_POP_SHADOW] = range->shadow - (uint64_t)range->slot * spki_shadow_words(pop);
     out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
     for (uint32_t r = 0; r < 8; r++) {
         out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
@@ -2679,6 +2748,12 @@ SPKI_FN void spki_gpu_charge(spki_gpu_bill *bill, uint64_t bytes)
     bill->most = SPKI_MAX(bill->most, bytes);
 }
 
+/* Bytes of an element of state: with a shadow, as many as it may become. */
+SPKI_FN size_t spki_gpu_state_room(const spk_net *net)
+{
+    return net->window ? sizeof(float) : net->state_size;
+}
+
 SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
 {
     uint64_t n = 0;
@@ -2687,8 +2762,8 @@ SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
     }
     if (n) {
         spki_gpu_charge(bill, n * 4);
-        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
-        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * spki_gpu_state_room(net));
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * spki_gpu_state_room(net));
     }
 }
 
@@ -2714,7 +2789,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, d->table.used);
     spki_gpu_charge(&bill, d->block.used);
     spki_gpu_charge(&bill, 64 * net->real_size);
-    spki_gpu_charge(&bill, part->states * net->state_size);
+    spki_gpu_charge(&bill, part->states * spki_gpu_state_room(net));
     spki_gpu_charge(&bill, (uint64_t)part->tiles * 24);
     spki_gpu_charge(&bill, (uint64_t)net->lanes / SPKI_GROUP * 4);
     spki_gpu_charge(&bill, (uint64_t)part->tiles * net->neurons * 4);
@@ -2851,6 +2926,7 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     memset(&c, 0, sizeof c);
     c.is_double = net->desc.precision == SPK_FLOAT64;
     c.half = net->desc.precision == SPK_FLOAT16;
+    c.shadow = net->window != 0;
     c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
     c.wide = net->accumulator_bits == 64;
     c.wide_weights = net->desc.weight_bits == 32;
@@ -3006,6 +3082,12 @@ SPKI_FN spk_result spki_gpu_push_states(spk_net *net, spki_gpu_part *part)
                                      pop->state[s] + (size_t)range->lo * net->state_size,
                                      lanes * net->state_size);
         }
+        if (range->slots && result == SPK_OK) {
+            const size_t words = spki_shadow_words(pop);
+            result = gpu->api->write(gpu, part->state.mem, range->shadow * 4,
+                                     pop->shadow + range->slot * words,
+                                     range->slots * words * 4);
+        }
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -3041,6 +3123,11 @@ SPKI_FN void spki_gpu_take_part(spk_net *net, const spki_gpu_part *part)
             memcpy(pop->state[s] + (size_t)range->lo * net->state_size,
                    part->read_state + (range->state + s * (uint64_t)lanes) * net->state_size,
                    lanes * net->state_size);
+        }
+        if (range->slots) {
+            const size_t words = spki_shadow_words(pop);
+            memcpy(pop->shadow + range->slot * words, part->read_state + range->shadow * 4,
+                   range->slots * words * 4);
         }
     }
     const size_t row = net->lanes / SPKI_GROUP;
@@ -4430,7 +4517,7 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_free(mem, part->segment, part->segments, sizeof *part->segment);
     spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
-    spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
+    spki_free(mem, part->read_state, part->read_state_bytes, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
     part->segment = NULL;
     part->read_list[0] = part->read_list[1] = NULL;
@@ -4471,7 +4558,8 @@ SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
         (spki_gpu_segment *)spki_alloc(mem, part->segments, sizeof *part->segment);
     part->read_list[0] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
     part->read_list[1] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
-    part->read_state = (char *)spki_alloc(mem, (size_t)part->states * net->state_size, 1);
+    part->read_state_bytes = (size_t)part->states * net->state_size;
+    part->read_state = (char *)spki_alloc(mem, part->read_state_bytes, 1);
     part->read_history = (uint64_t *)spki_alloc(mem, spki_gpu_history_bytes(net), 1);
     if (!part->segment || !part->read_list[0] || !part->read_list[1] || !part->read_state ||
         !part->read_history) {
@@ -4711,13 +4799,29 @@ SPKI_FN spk_result spki_gpu_deal(spk_net *net, spki_gpu_net *g)
     return result == SPK_OK ? spki_gpu_find_samples(net, g) : result;
 }
 
+/* States have another size since the last run, which left the host's copy up to date. */
+SPKI_FN spk_result spki_gpu_refill(spk_net *net, spki_gpu_net *g)
+{
+    spki_gpu_clear(net, g);
+    spk_result result = spki_gpu_fit(net, g, true);
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_all(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_find_samples(net, g);
+    }
+    net->changed = result == SPK_OK ? 0 : net->changed;
+    return result;
+}
+
 SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
 {
     spki_gpu_net *g = (spki_gpu_net *)backend;
     spki_slice batch = net->slice, before;
     bool amounts = false, pending = false, begun = false;
     memset(&before, 0, sizeof before);
-    spk_result result = spki_gpu_push(net, g);
+    spk_result result = net->changed & SPKI_CHANGED_PRECISION ? spki_gpu_refill(net, g)
+                                                              : spki_gpu_push(net, g);
     for (uint32_t p = 0; p < net->populations; p++) {
         amounts = amounts || net->population[p].has_amount;
     }
@@ -4806,6 +4910,7 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
+#undef SPKI_CHANGED_PRECISION
 #undef SPKI_CHANGED_STATES
 #undef SPKI_CHANGED_WEIGHTS
 #undef SPKI_GPU_BATCH_GROUPS

@@ -12,6 +12,9 @@ typedef struct life {
     char error[300], text[4000];
 } life;
 
+/* With states of 16 bits: how far from a shadow they may go; 0: there is none. */
+static double life_shadow_v;
+
 static uint64_t digest_of(spk_rec rec)
 {
     size_t rows, width;
@@ -74,6 +77,12 @@ static life live(spk_backend *backend, spk_precision precision)
     d.seed = 7;
     d.precision = precision;
     d.backend = backend;
+    if (precision == SPK_FLOAT16 && life_shadow_v > 0.0) {
+        d.shadow = 128;
+        d.shadow_ms = 12.5;
+        d.shadow_rate_error = 1e9;
+        d.shadow_v_error = life_shadow_v;
+    }
     spk_net *net = spk_net_create(&d);
     const spk_pop exc = spk_net_add(net, "exc", 500, SPK_LIF_EXP,
                                     SPK_SET({"i_dc", spk_normal(350, 40)},
@@ -209,6 +218,11 @@ static void same(const life *a, const life *b)
     CHECK(a->refused > 1 && b->refused > 1);
     CHECK_EQ(b->info.synapses, a->info.synapses);
     CHECK_EQ(b->info.spikes, a->info.spikes);
+    CHECK_EQ(b->info.precision, a->info.precision);
+    CHECK_EQ(b->info.shadow_windows, a->info.shadow_windows);
+    CHECK_EQ(b->info.widened_step, a->info.widened_step);
+    CHECK(b->info.shadow_v_error == a->info.shadow_v_error);
+    CHECK(b->info.shadow_rate_error == a->info.shadow_rate_error);
     CHECK(a->weight > 0.0 && b->weight == a->weight);
     CHECK(strstr(a->text, "opencl") == NULL && strstr(a->text, "cuda") == NULL);
 }

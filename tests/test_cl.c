@@ -61,6 +61,15 @@ TEST(and_with_states_of_16_bits)
     compare(SPK_CL_AUTO, 0, 0, SPK_FLOAT16);
 }
 
+/* The shadow of a sample is within its tolerance for some windows, and out of it then. */
+TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
+{
+    if (*absent()) SKIP(absent());
+    life_shadow_v = 0.06;
+    compare(SPK_CL_AUTO, 0, 3, SPK_FLOAT16);
+    life_shadow_v = 0.0;
+}
+
 TEST(and_split_over_two_sub_devices)
 {
     spk_cl_device d[1];

@@ -73,6 +73,81 @@ TEST(and_with_states_of_16_bits)
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT16);
 }
 
+/* The shadow of a sample is within its tolerance for some windows, and out of it then. */
+TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
+{
+    if (*absent()) SKIP(absent());
+    life_shadow_v = 0.06;
+    compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT16);
+    compare(SPK_CUDA_SLICES, SPK_CUDA_EXCHANGE_PEER, 2, 0, SPK_FLOAT16);
+    life_shadow_v = 0.0;
+}
+
+/* A network that goes over to 32 bits after 100 steps. */
+static spk_net *shadowed(spk_backend *backend, spk_rec *spikes)
+{
+    spk_net_desc d;
+    spk_poisson_desc p;
+    memset(&d, 0, sizeof d);
+    memset(&p, 0, sizeof p);
+    d.precision = SPK_FLOAT16;
+    d.shadow = 1;
+    d.shadow_ms = 10.0;
+    d.shadow_v_error = 1e-6;
+    d.backend = backend;
+    spk_net *net = spk_net_create(&d);
+    const spk_pop cells = spk_net_add(net, "cells", 200, SPK_LIF_EXP, NULL);
+    p.rate_hz = spk_constant(9000);
+    p.weight = spk_constant(95);
+    (void)spk_net_drive_poisson(net, cells, &p);
+    connect_fixed(net, cells, cells, 10, spk_uniform(-40, 60), spk_uniform(0.3, 4));
+    *spikes = spk_net_record_spikes(net, cells);
+    return net;
+}
+
+/* Fails `after` calls behind step 99, or not at all (0); returns how many calls the rest took. */
+static long shadowed_until_error(long after, uint64_t want)
+{
+    spk_cuda_desc d;
+    spk_rec spikes;
+    memset(&d, 0, sizeof d);
+    mock_reset();
+    mock.execute = 1;
+    d.symbol = mock_symbol;
+    d.cache_dir = "";
+    spk_net *net = shadowed(spk_cuda_backend(&d), &spikes);
+    CHECK_EQ(spk_net_run_steps(net, 99), SPK_OK);
+    const long before = mock.calls;
+    mock.fail_at = after ? before + after : 0;
+    mock.fail_code = 46;
+    CHECK_EQ(spk_net_run_steps(net, 150), after ? SPK_ERR_DEVICE : SPK_OK);
+    const long calls = mock.calls - before;
+    CHECK_EQ(spk_net_run_steps(net, 300 - spk_net_step(net)), SPK_OK);
+    CHECK_EQ(spk_rec_digest(spikes) ^ spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    return calls;
+}
+
+TEST(a_device_lost_while_states_go_over_to_32_bits_loses_no_spike)
+{
+    spk_rec spikes;
+    spk_net_info info;
+    if (*absent()) SKIP(absent());
+    spk_net *net = shadowed(NULL, &spikes);
+    CHECK_EQ(spk_net_run_steps(net, 300), SPK_OK);
+    CHECK_EQ(spk_net_get_info(net, &info), SPK_OK);
+    CHECK_EQ(info.widened_step, 100);
+    CHECK(spk_rec_count(spikes) > 100);
+    const uint64_t want = spk_rec_digest(spikes) ^ spk_net_state_digest(net);
+    spk_net_destroy(net);
+    const long calls = shadowed_until_error(0, want);
+    for (long k = 1; k < 8; k++) {
+        (void)shadowed_until_error(1 + (k - 1) * calls / 8, want);
+    }
+}
+
 TEST(and_with_states_of_64_bits)
 {
     if (*absent()) SKIP(absent());

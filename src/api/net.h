@@ -140,6 +140,15 @@ typedef struct spk_net_desc {
     double dt_ms;                /* default: 0.1 ms */
     uint64_t seed;               /* default: 0, a seed like any other */
     spk_precision precision;     /* default: SPK_FLOAT32 */
+    /* SPK_FLOAT16 only: so many neurons of each population (in groups of 64, spread over it) are
+       computed with 32 bits too, on the same inputs. Once 16 bits have gone further away from them
+       than tolerated, all states go over to 32 bits for good; spk_net_error, the log,
+       spk_net_describe and spk_net_info say when and why. */
+    uint32_t shadow;             /* default: 0, none */
+    double shadow_ms;            /* how often they are compared; default: 100 ms */
+    double shadow_rate_error;    /* difference of the numbers of spikes, by the shadow's or by one a
+                                    neuron if that is more; default: 0.05 */
+    double shadow_v_error;       /* mean distance of the state v; default: 0.5, the model's unit */
     uint32_t weight_bits;        /* 16 or 32; default: 16 (4-byte synapses; 32: 8-byte) */
     spk_isa isa;                 /* default: SPK_ISA_AUTO */
     uint32_t max_delay_steps;    /* longest delay that may be asked for; default: 1,024 */
@@ -439,7 +448,9 @@ typedef struct spk_net_info {
     uint32_t threads, tiles, min_delay_steps, max_delay_steps;
     uint32_t weight_bits, accumulator_bits;
     spk_isa isa;
-    spk_precision precision;
+    spk_precision precision;                    /* at the moment */
+    uint64_t shadow_windows, widened_step;      /* compared so far; widened_step 0: never */
+    double shadow_rate_error, shadow_v_error;   /* the largest so far, as in spk_net_desc */
 } spk_net_info;
 /* Sizes, costs and choices so far. Errors: NULL. Ownership: `info` is the caller's. */
 SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info);

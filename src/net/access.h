@@ -154,6 +154,7 @@ SPIKELIB_API spk_result spk_net_set(spk_net *net, spk_pop pop, const char *name,
         if (s >= 0) {
             net->changed |= SPKI_CHANGED_STATES;
             spki_set_state(net, p, (uint32_t)s, n, values[k]);
+            spki_shadow_follow(p, (uint32_t)s, n);
         }
     }
     return result;
@@ -334,6 +335,10 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     info->accumulator_bits = net->accumulator_bits;
     info->isa = net->isa;
     info->precision = net->desc.precision;
+    info->shadow_windows = net->windows;
+    info->widened_step = net->widened_step;
+    info->shadow_rate_error = net->shadow_rate;
+    info->shadow_v_error = net->shadow_v;
     return SPK_OK;
 }
 
@@ -410,6 +415,15 @@ SPIKELIB_API size_t spk_net_describe(const spk_net *net, char *buffer, size_t si
              spk_isa_name(net->isa), net->threads, net->desc.weight_bits, net->accumulator_bits,
              net->slice_max);
     spki_text_add(&text, line);
+    if (net->windows) {
+        snprintf(line, sizeof line,
+                 "shadow of 16-bit states: %llu windows, at most %.3g of the rate and %.3g of v "
+                 "away; %s %llu\n",
+                 (spki_llu)net->windows, net->shadow_rate, net->shadow_v,
+                 net->widened_step ? "32 bits since step" : "next look at step",
+                 (spki_llu)(net->widened_step ? net->widened_step : net->window_end));
+        spki_text_add(&text, line);
+    }
     if (net->backend) {
         (void)net->backend->describe(net->backend, line, sizeof line);
         spki_text_add(&text, line);

@@ -189,6 +189,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
         }
     }
     if (result == SPK_OK) {
+        result = spki_make_shadows(net);
+    }
+    if (result == SPK_OK) {
         result = spki_make_parts(net);
     }
     if (result == SPK_OK) {

@@ -14,6 +14,7 @@
 #define SPKI_CHANGED_WEIGHTS 4u
 #define SPKI_CHANGED_CURRENTS 8u
 #define SPKI_CHANGED_LISTS 16u
+#define SPKI_CHANGED_PRECISION 32u
 
 struct spk_backend {
     const char *name; /* "opencl" */

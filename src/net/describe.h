@@ -18,6 +18,17 @@ SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size
     if ((int)d->precision < 0 || d->precision > SPK_FLOAT16) {
         return spki_because(SPK_ERR_RANGE, why, size, "precision = %d is none", (int)d->precision);
     }
+    if (d->shadow && d->precision != SPK_FLOAT16) {
+        return spki_because(SPK_ERR_RANGE, why, size,
+                            "shadow = %u neurons, but precision is not SPK_FLOAT16", d->shadow);
+    }
+    if (!(d->shadow_ms >= 0.0) || !(d->shadow_ms / d->dt_ms < 9e15) ||
+        !(d->shadow_rate_error >= 0.0) || !(d->shadow_v_error >= 0.0)) {
+        return spki_because(SPK_ERR_RANGE, why, size,
+                            "shadow_ms = %g, shadow_rate_error = %g, shadow_v_error = %g: one is "
+                            "negative or absurd",
+                            d->shadow_ms, d->shadow_rate_error, d->shadow_v_error);
+    }
     if (d->weight_bits != 16 && d->weight_bits != 32) {
         return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 16 nor 32",
                             d->weight_bits);
@@ -37,6 +48,9 @@ SPKI_FN void spki_fill_desc(spk_net_desc *d)
     d->threads = d->threads ? d->threads : 1;
     d->dt_ms = d->dt_ms == 0.0 ? 0.1 : d->dt_ms;
     d->weight_bits = d->weight_bits ? d->weight_bits : 16;
+    d->shadow_ms = d->shadow_ms == 0.0 ? 100.0 : d->shadow_ms;
+    d->shadow_rate_error = d->shadow_rate_error == 0.0 ? 0.05 : d->shadow_rate_error;
+    d->shadow_v_error = d->shadow_v_error == 0.0 ? 0.5 : d->shadow_v_error;
     d->max_delay_steps = d->max_delay_steps ? d->max_delay_steps : 1024;
 }
 
@@ -397,6 +411,8 @@ SPKI_FN void spki_free_population(spk_net *net, spki_population *pop)
     for (uint32_t k = 0; pop->state && k < model->state_count; k++) {
         spki_free(mem, pop->state[k], pop->lanes, net->state_size);
     }
+    spki_free(mem, pop->shadow, (size_t)pop->shadows * (model->state_count + 3) * SPKI_GROUP,
+              sizeof *pop->shadow);
     spki_free(mem, pop->param, params, sizeof *pop->param);
     spki_free(mem, pop->initial, model->state_count, sizeof *pop->initial);
     spki_free(mem, pop->real, reals, sizeof *pop->real);

@@ -174,6 +174,26 @@ SPKI_FN spk_result spki_flush_files(spk_net *net)
     return result;
 }
 
+/* From one look at shadows to the next; mostly there are none, and it is one leg. */
+SPKI_FN void spki_run_legs(spk_net *net, uint64_t end)
+{
+    net->stop_result = spki_compare_shadows(net); /* a run may have stopped just before it */
+    while (net->stop_result == SPK_OK && net->step < end) {
+        const uint64_t before = net->step;
+        net->run_end = spki_leg_end(net, end);
+        net->stop[0] = net->stop[1] = false;
+        spki_wake_pieces(net);
+        spki_run_anywhere(net);
+        net->slice = net->next_slice;
+        for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
+            net->population[p].has_amount = net->population[p].has_forced = false;
+        }
+        if (net->stop_result == SPK_OK) {
+            net->stop_result = spki_compare_shadows(net);
+        }
+    }
+}
+
 SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
 {
     if (!net) {
@@ -191,18 +211,10 @@ SPIKELIB_API spk_result spk_net_run_steps(spk_net *net, uint64_t steps)
         return result;
     }
     const double start = spk_clock_seconds();
-    const uint64_t before = net->step;
     net->running = true;
     net->stop_result = spki_record_pending(net);
-    net->run_end = net->step + steps;
     if (net->stop_result == SPK_OK && steps) {
-        net->stop[0] = net->stop[1] = false;
-        spki_wake_pieces(net);
-        spki_run_anywhere(net);
-        net->slice = net->next_slice;
-    }
-    for (uint32_t p = 0; p < net->populations && net->step != before; p++) {
-        net->population[p].has_amount = net->population[p].has_forced = false;
+        spki_run_legs(net, net->step + steps);
     }
     result = net->stop_result == SPK_OK ? spki_flush_files(net) : net->stop_result;
     net->running = false;

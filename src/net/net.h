@@ -73,6 +73,8 @@ typedef struct spki_population {
     size_t *real_bytes;
     char **state;         /* lanes elements each */
     double *state_offset; /* 16-bit storage */
+    uint32_t *shadow;     /* >>shadow: a slot for each of so many groups */
+    uint32_t shadows;
     uint32_t part, parts; /* of drives */
     spki_spike_list list;
     double *current;   /* injected, NULL: none */
@@ -276,6 +278,9 @@ struct spk_net {
     uint32_t changed;     /* SPKI_CHANGED_ bits: what a backend has not seen yet */
     uint32_t batch_max;   /* steps for which tiles have room to note spikes */
     uint64_t synced_step; /* with a backend: where the host's states and history stand */
+    uint64_t window, window_begin, window_end; /* >>shadow: steps; window 0: none */
+    uint64_t windows, widened_step;
+    double shadow_rate, shadow_v; /* largest distances so far */
     bool profile;
     double build_s, run_s, carry_ms;
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_NET_REST_H
 #define SPIKELIB_NET_REST_H
 
-#include "prepare.h"
+#include "shadow.h"
 
 /* A step is a function of states, parameters and inputs. Where it left all states of a piece as
    they were, to the bit, and nothing arrived, the next one would do the same: the piece rests until

@@ -315,6 +315,9 @@ SPKI_FN void spki_update_block(spki_block *b, uint64_t *spikes)
     }
     model->kernel[b->net->isa][b->net->desc.precision](&args);
     b->still = b->look && b->still && spki_watch_states(b, false);
+    if (b->pop->shadow) {
+        spki_update_shadows(b->net, b->pop, b->first / SPKI_GROUP, s, args);
+    }
 }
 
 /* Adds the spikes that lists and the host ask for in this step. */

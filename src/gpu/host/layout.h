@@ -16,6 +16,8 @@ typedef struct spki_gpu_range {
     uint32_t lo, hi;   /* multiples of 64; equal: none */
     uint64_t record;   /* of desc */
     uint64_t state;    /* first element of its states: (hi - lo) elements each, in turn */
+    uint64_t shadow;   /* behind all states: the first of its slots of >>shadow, in words */
+    uint32_t slot, slots;
 } spki_gpu_range;
 
 /* A recorder of states, as one device sees it. */
@@ -48,6 +50,7 @@ typedef struct spki_gpu_part {
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
     char *read_sample[2], *read_state;
+    size_t read_state_bytes;
     uint64_t *read_history;
     size_t sample_bytes, sample_room, index_room;
     spki_gpu_sample *samples;
@@ -96,6 +99,16 @@ SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
         state += (uint64_t)(part->range[p].hi - part->range[p].lo) *
                  net->population[p].model->state_count;
     }
+    state /= 2; /* behind them, in words of two 16-bit elements, what >>shadow has */
+    for (uint32_t p = 0; p < net->populations && net->window; p++) {
+        const spki_population *pop = &net->population[p];
+        spki_gpu_range *range = &part->range[p];
+        range->shadow = state;
+        range->slot = spki_shadows_before(pop, range->lo / SPKI_GROUP);
+        range->slots = spki_shadows_before(pop, range->hi / SPKI_GROUP) - range->slot;
+        state += (uint64_t)range->slots * spki_shadow_words(pop);
+    }
+    state *= 2;
     part->group = low == UINT32_MAX ? 0 : low;
     part->groups = low == UINT32_MAX ? 0 : high - low;
     part->states = state;
@@ -292,6 +305,9 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
     out[SPKI_GPU_POP_COUNT] = pop->count;
     out[SPKI_GPU_POP_PART] = record + words;
     out[SPKI_GPU_POP_PARTS] = pop->parts;
+    out[SPKI_GPU_POP_GROUPS] = pop->lanes / SPKI_GROUP;
+    out[SPKI_GPU_POP_SHADOWS] = pop->shadows;
+    out[SPKI_GPU_POP_SHADOW] = range->shadow - (uint64_t)range->slot * spki_shadow_words(pop);
     out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
     for (uint32_t r = 0; r < 8; r++) {
         out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
@@ -379,6 +395,12 @@ SPKI_FN void spki_gpu_charge(spki_gpu_bill *bill, uint64_t bytes)
     bill->most = SPKI_MAX(bill->most, bytes);
 }
 
+/* Bytes of an element of state: with a shadow, as many as it may become. */
+SPKI_FN size_t spki_gpu_state_room(const spk_net *net)
+{
+    return net->window ? sizeof(float) : net->state_size;
+}
+
 SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
 {
     uint64_t n = 0;
@@ -387,8 +409,8 @@ SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
     }
     if (n) {
         spki_gpu_charge(bill, n * 4);
-        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
-        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * net->state_size);
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * spki_gpu_state_room(net));
+        spki_gpu_charge(bill, n * SPKI_MAX_SLICE * spki_gpu_state_room(net));
     }
 }
 
@@ -414,7 +436,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, d->table.used);
     spki_gpu_charge(&bill, d->block.used);
     spki_gpu_charge(&bill, 64 * net->real_size);
-    spki_gpu_charge(&bill, part->states * net->state_size);
+    spki_gpu_charge(&bill, part->states * spki_gpu_state_room(net));
     spki_gpu_charge(&bill, (uint64_t)part->tiles * 24);
     spki_gpu_charge(&bill, (uint64_t)net->lanes / SPKI_GROUP * 4);
     spki_gpu_charge(&bill, (uint64_t)part->tiles * net->neurons * 4);

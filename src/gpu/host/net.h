@@ -35,7 +35,7 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_free(mem, part->segment, part->segments, sizeof *part->segment);
     spki_free(mem, part->read_list[0], (size_t)part->list_words, 4);
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
-    spki_free(mem, part->read_state, (size_t)part->states * net->state_size, 1);
+    spki_free(mem, part->read_state, part->read_state_bytes, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
     part->segment = NULL;
     part->read_list[0] = part->read_list[1] = NULL;
@@ -76,7 +76,8 @@ SPKI_FN spk_result spki_gpu_make_host(spk_net *net, spki_gpu_part *part)
         (spki_gpu_segment *)spki_alloc(mem, part->segments, sizeof *part->segment);
     part->read_list[0] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
     part->read_list[1] = (uint32_t *)spki_alloc(mem, (size_t)part->list_words, 4);
-    part->read_state = (char *)spki_alloc(mem, (size_t)part->states * net->state_size, 1);
+    part->read_state_bytes = (size_t)part->states * net->state_size;
+    part->read_state = (char *)spki_alloc(mem, part->read_state_bytes, 1);
     part->read_history = (uint64_t *)spki_alloc(mem, spki_gpu_history_bytes(net), 1);
     if (!part->segment || !part->read_list[0] || !part->read_list[1] || !part->read_state ||
         !part->read_history) {
@@ -316,13 +317,29 @@ SPKI_FN spk_result spki_gpu_deal(spk_net *net, spki_gpu_net *g)
     return result == SPK_OK ? spki_gpu_find_samples(net, g) : result;
 }
 
+/* States have another size since the last run, which left the host's copy up to date. */
+SPKI_FN spk_result spki_gpu_refill(spk_net *net, spki_gpu_net *g)
+{
+    spki_gpu_clear(net, g);
+    spk_result result = spki_gpu_fit(net, g, true);
+    if (result == SPK_OK) {
+        result = spki_gpu_fill_all(net, g);
+    }
+    if (result == SPK_OK) {
+        result = spki_gpu_find_samples(net, g);
+    }
+    net->changed = result == SPK_OK ? 0 : net->changed;
+    return result;
+}
+
 SPKI_FN spk_result spki_gpu_run_steps(spk_backend *backend, spk_net *net)
 {
     spki_gpu_net *g = (spki_gpu_net *)backend;
     spki_slice batch = net->slice, before;
     bool amounts = false, pending = false, begun = false;
     memset(&before, 0, sizeof before);
-    spk_result result = spki_gpu_push(net, g);
+    spk_result result = net->changed & SPKI_CHANGED_PRECISION ? spki_gpu_refill(net, g)
+                                                              : spki_gpu_push(net, g);
     for (uint32_t p = 0; p < net->populations; p++) {
         amounts = amounts || net->population[p].has_amount;
     }

@@ -13,6 +13,9 @@ enum {
     SPKI_GPU_POP_COUNT,
     SPKI_GPU_POP_PART,
     SPKI_GPU_POP_PARTS,
+    SPKI_GPU_POP_GROUPS, /* of the whole population, and those with a shadow */
+    SPKI_GPU_POP_SHADOWS,
+    SPKI_GPU_POP_SHADOW,
     SPKI_GPU_POP_CURRENT,
     SPKI_GPU_POP_OFFSET,
     SPKI_GPU_POP_QUANTUM,
@@ -166,9 +169,35 @@ SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
     }
 }
 
+/* The statements once more, for the shadow of the item's neuron (>>shadow). */
+SPKI_FN void spki_gpu_shadow_text(spki_gpu_source *s, spk_model m)
+{
+    const int v = spki_shadow_state(m);
+    spki_gpu_say(s,
+                 "SPKI_GLOBAL float *const spki_h = spki_shadow(spki_e, %uu);\n"
+                 "if (spki_h) {\n"
+                 "SPKI_GLOBAL float *const spki_p = spki_h + (16u * spki_w + spki_low);\n"
+                 "const mask spki_was = spike;\n",
+                 (m->state_count + 3) * SPKI_GROUP);
+    if (v >= 0) {
+        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_lane);\n", (uint32_t)v);
+    }
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "real %s = spki_p[%u];\n", m->state[k].name, k * SPKI_GROUP);
+    }
+    spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
+    spki_gpu_statements(s, m);
+    spki_gpu_say(s, "}\n");
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "spki_p[%u] = %s;\n", k * SPKI_GROUP, m->state[k].name);
+    }
+    spki_gpu_say(s, "spki_compare(spki_p + %u, %s, spki_was, spike);\n}\n",
+                 m->state_count * SPKI_GROUP, v >= 0 ? "spki_v - v" : "spki_zero");
+}
+
 /* A function that updates a block of neurons of one variant. */
 SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v, uint32_t number,
-                                   bool half)
+                                   bool half, bool shadow)
 {
     const spk_model m = v->model;
     const uint32_t words = half ? (m->state_count + 1) / 2 : 0;
@@ -210,12 +239,15 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                          m->state[k].name);
         }
     }
+    if (shadow) {
+        spki_gpu_shadow_text(s, m);
+    }
     spki_gpu_say(s, "SPKI_SPIKED(spike, spki_w)\n}\nSPKI_END_BLOCK\n}\n#undef SPKI_REALS\n");
 }
 
 typedef struct spki_gpu_choice {
     uint32_t lanes;
-    bool is_double, half, wide, wide_weights, owned;
+    bool is_double, half, shadow, wide, wide_weights, owned;
     double dt;
 } spki_gpu_choice;
 
@@ -248,6 +280,9 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"POP_COUNT", SPKI_GPU_POP_COUNT},
                   {"POP_PART", SPKI_GPU_POP_PART},
                   {"POP_PARTS", SPKI_GPU_POP_PARTS},
+                  {"POP_GROUPS", SPKI_GPU_POP_GROUPS},
+                  {"POP_SHADOWS", SPKI_GPU_POP_SHADOWS},
+                  {"POP_SHADOW", SPKI_GPU_POP_SHADOW},
                   {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
                   {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
                   {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
@@ -313,7 +348,7 @@ SPKI_FN bool spki_gpu_program_text(spki_gpu_source *s, const spki_gpu_api *api,
     spki_gpu_paste(s, spki_gpu_text_engine);
     spki_gpu_names(s, api->keywords, true);
     for (uint32_t k = 0; k < variants; k++) {
-        spki_gpu_variant_text(s, &variant[k], k, c->half);
+        spki_gpu_variant_text(s, &variant[k], k, c->half, c->shadow);
     }
     spki_gpu_names(s, api->keywords, false);
     spki_gpu_say(s, "#define SPKI_DT ((spki_elem)%.17g)\n#define SPKI_DISPATCH", c->dt);

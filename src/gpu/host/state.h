@@ -65,6 +65,7 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     memset(&c, 0, sizeof c);
     c.is_double = net->desc.precision == SPK_FLOAT64;
     c.half = net->desc.precision == SPK_FLOAT16;
+    c.shadow = net->window != 0;
     c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
     c.wide = net->accumulator_bits == 64;
     c.wide_weights = net->desc.weight_bits == 32;
@@ -220,6 +221,12 @@ SPKI_FN spk_result spki_gpu_push_states(spk_net *net, spki_gpu_part *part)
                                      pop->state[s] + (size_t)range->lo * net->state_size,
                                      lanes * net->state_size);
         }
+        if (range->slots && result == SPK_OK) {
+            const size_t words = spki_shadow_words(pop);
+            result = gpu->api->write(gpu, part->state.mem, range->shadow * 4,
+                                     pop->shadow + range->slot * words,
+                                     range->slots * words * 4);
+        }
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -255,6 +262,11 @@ SPKI_FN void spki_gpu_take_part(spk_net *net, const spki_gpu_part *part)
             memcpy(pop->state[s] + (size_t)range->lo * net->state_size,
                    part->read_state + (range->state + s * (uint64_t)lanes) * net->state_size,
                    lanes * net->state_size);
+        }
+        if (range->slots) {
+            const size_t words = spki_shadow_words(pop);
+            memcpy(pop->shadow + range->slot * words, part->read_state + range->shadow * 4,
+                   range->slots * words * 4);
         }
     }
     const size_t row = net->lanes / SPKI_GROUP;

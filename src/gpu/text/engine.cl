@@ -340,6 +340,28 @@ SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, uint32_t lane, real x,
 #endif
 }
 
+#if SPKI_HALF
+/* Where the shadow of this group's neurons is, behind the states (>>shadow): so many words; or
+   nowhere. */
+SPKI_DEVICE SPKI_GLOBAL float *spki_shadow(const spki_env *e, uint32_t words)
+{
+    const uint64_t groups = e->pop[SPKI_POP_GROUPS], shadows = e->pop[SPKI_POP_SHADOWS];
+    const uint64_t slot = e->group * shadows / groups;
+    return (e->group + 1u) * shadows / groups == slot
+               ? 0
+               : (SPKI_GLOBAL float *)e->state + (e->pop[SPKI_POP_SHADOW] + slot * words);
+}
+
+/* Adds to what stands behind the shadow's states: the distance, spikes, the shadow's spikes. */
+SPKI_DEVICE void spki_compare(SPKI_GLOBAL float *at, float x, int spike, int shadow_spike)
+{
+    SPKI_GLOBAL uint32_t *spikes = (SPKI_GLOBAL uint32_t *)(at + 64);
+    *at = *at + (x < 0.0f ? -x : x);
+    spikes[0] += spike ? 1u : 0u;
+    spikes[64] += shadow_spike ? 1u : 0u;
+}
+#endif
+
 SPKI_DEVICE spki_elem spki_same(const spki_env *e, uint32_t k)
 {
     return e->value[e->pop[SPKI_POP_REAL + k]];
