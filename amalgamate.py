@@ -204,6 +204,7 @@ GPU = [
     "gpu/host/cache.h",
     "gpu/host/texts.h",
     "gpu/host/source.h",
+    "gpu/host/pack.h",
     "gpu/host/layout.h",
     "gpu/host/state.h",
     "gpu/host/deal.h",

@@ -667,7 +667,8 @@ typedef struct spk_net_desc {
     double shadow_rate_error;    /* difference of the numbers of spikes, by the shadow's or by one a
                                     neuron if that is more; default: 0.05 */
     double shadow_v_error;       /* mean distance of the state v; default: 0.5, the model's unit */
-    uint32_t weight_bits;        /* 16 or 32; default: 16 (4-byte synapses; 32: 8-byte) */
+    uint32_t weight_bits;        /* 8, 16 or 32; default: 16 (4-byte synapses; 32: 8-byte; 8: on a
+                                    device 3-byte where four arrive together) */
     spk_isa isa;                 /* default: SPK_ISA_AUTO */
     uint32_t max_delay_steps;    /* longest delay that may be asked for; default: 1,024 */
     spk_allocator allocator;     /* default: malloc and free */
@@ -771,8 +772,8 @@ typedef struct spk_conn_desc {
 
 /* Synapses from one view to another, drawn when the network is built. NULL desc: one to one.
    Weights: all 16-bit weights of the projections that reach a receptor share one resolution: the
-   largest weight / 32,767, rounded up to a power of two. A weight too small for it is an error
-   that says so (weight_bits = 32 resolves 65,536 times finer).
+   largest weight / 32,767, rounded up to a power of two (8-bit weights: the largest / 127). A
+   weight too small for it is an error that says so (weight_bits = 32 resolves 65,536 times finer).
    Errors: a bad descriptor, a view of another network, a receptor that a target has not, a network
    that is built. Ownership: names and arrays are copied. Cost: once built 4 bytes a synapse (8 with
    32-bit weights), 4 a bucket (a source with a delay), and 4 a neuron and tile. */
@@ -15179,7 +15180,7 @@ typedef struct spki_tile {
     uint32_t first_id, end_id;
     void *acc; /* lanes * receptors, int32 or int64 */
     uint32_t *words;
-    size_t words_used, words_capacity;
+    size_t words_used, words_capacity, device_words; /* the last: as a device has them */
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
     uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */
@@ -15302,6 +15303,12 @@ struct spk_net {
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
     void (*retina_free)(spk_net *net);
 };
+
+/* The largest number that so many bits of a weight hold. */
+SPKI_INLINE int32_t spki_most_weight(uint32_t bits)
+{
+    return bits == 8 ? 127 : bits == 16 ? 32767 : 2147483647;
+}
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
 
@@ -16222,8 +16229,8 @@ SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size
                             "negative or absurd",
                             d->shadow_ms, d->shadow_rate_error, d->shadow_v_error);
     }
-    if (d->weight_bits != 16 && d->weight_bits != 32) {
-        return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 16 nor 32",
+    if (d->weight_bits != 8 && d->weight_bits != 16 && d->weight_bits != 32) {
+        return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 8, 16 nor 32",
                             d->weight_bits);
     }
     if (d->max_delay_steps > SPKI_MAX_DELAY) {
@@ -18047,7 +18054,7 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
 SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w,
                                int32_t *stored)
 {
-    const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
+    const double most = (double)spki_most_weight(net->desc.weight_bits);
     uint32_t id, receptor;
     const spki_population *pop =
         spki_slot_target(net, &net->tile[s->tile], s->slot, &id, &receptor);
@@ -18262,7 +18269,7 @@ SPKI_FN void spki_rec_read_weights(const struct spk_rec_data *rec, double *out)
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
 SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 {
-    const double most = bits == 16 ? 32767.0 : 2147483647.0;
+    const double most = (double)spki_most_weight(bits);
     double q = 1.0;
     if (!(largest > 0.0)) {
         return 1.0 / 65536.0;
@@ -18517,7 +18524,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 /* Rows may share weights where these have 16 bits, nobody records them and no device reads them. */
 SPKI_FN bool spki_may_be_narrow(const spk_net *net)
 {
-    bool may = net->desc.weight_bits == 16 && !net->backend;
+    bool may = net->desc.weight_bits != 32 && !net->backend;
     for (uint32_t r = 0; r < net->recorders; r++) {
         may = may && net->recorder[r]->kind != SPK_REC_WEIGHTS;
     }
@@ -18908,8 +18915,9 @@ SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
     return result;
 }
 
-/* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
-   32-bit sum cannot overflow, whatever the weights are set to later. */
+/* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses, or
+   8-bit weights and 256 times as many, a 32-bit sum cannot overflow, whatever the weights are set
+   to later. */
 SPKI_FN void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
@@ -18919,7 +18927,8 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
             largest = SPKI_MAX(largest, tile->indegree[k]);
         }
     }
-    net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
+    const uint32_t bits = net->desc.weight_bits;
+    net->accumulator_bits = bits != 32 && largest < 1u << (32 - bits) ? 32 : 64;
 }
 
 /* Weights that share an accumulator share its quantum, and a named excitatory receptor takes no
@@ -18933,7 +18942,9 @@ SPKI_FN spk_result spki_check_weights(spk_net *net, const spki_projection *p, do
                          "connect \"%s\" -> \"%s\": weights of %g are lost beside those that share "
                          "their receptor (%u bits resolve %g)%s",
                          from, to, p->typical, net->desc.weight_bits, quantum,
-                         net->desc.weight_bits == 16 ? "; use weight_bits = 32" : "");
+                         net->desc.weight_bits == 8    ? "; use weight_bits = 16"
+                         : net->desc.weight_bits == 16 ? "; use weight_bits = 32"
+                                                       : "");
     }
     if (p->receptor && p->magnitude && p->excitatory && p->lo < 0.0) {
         return spki_fail(
@@ -18967,7 +18978,7 @@ SPKI_FN spk_result spki_set_quanta(spk_net *net)
             return result;
         }
         spki_proj_set_quantum(&p->proj, pop->quantum[pos],
-                              net->desc.weight_bits == 16 ? 32767 : 2147483647);
+                              spki_most_weight(net->desc.weight_bits));
     }
     return SPK_OK;
 }
@@ -21356,7 +21367,9 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
-        snprintf(line, size, "  %llu synapses of 4 bytes, as a device reads them\n", wide);
+        snprintf(line, size, "  %llu synapses of %s, as a device reads them\n", wide,
+                 net->desc.weight_bits == 8 ? "3 bytes where four arrive together, else 4"
+                                            : "4 bytes");
     } else if (!spki_may_be_narrow(net)) {
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {

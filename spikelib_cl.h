@@ -1636,6 +1636,27 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_SLOT(p) ((p)[0] & 0xffffu)\n",
 "#define SPKI_WEIGHT(p) ((int32_t)(p)[0] >> 16)\n",
 "#endif\n",
+"#if SPKI_BYTE_WEIGHTS\n",
+"#define SPKI_BUCKET_WORDS(count) (3u * ((count) / 4u) + ((count) & 3u))\n",
+"SPKI_DEVICE uint32_t spki_slot_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);\n",
+"    return k < (count & ~3u) ? s[(k & 3u) / 2u] >> (16u * (k & 1u)) & 0xffffu\n",
+"                             : s[k & 3u] & 0xffffu;\n",
+"}\n",
+"SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);\n",
+"    return k < (count & ~3u) ? (int32_t)(s[2] << (24u - 8u * (k & 3u))) >> 24\n",
+"                             : (int32_t)s[k & 3u] >> 16;\n",
+"}\n",
+"#define SPKI_SLOT_OF(bucket, count, k) spki_slot_of(bucket, count, k)\n",
+"#define SPKI_WEIGHT_OF(bucket, count, k) spki_weight_of(bucket, count, k)\n",
+"#else\n",
+"#define SPKI_BUCKET_WORDS(count) ((uint64_t)(count) * SPKI_SYNAPSE_WORDS)\n",
+"#define SPKI_SLOT_OF(bucket, count, k) SPKI_SLOT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)\n",
+"#define SPKI_WEIGHT_OF(bucket, count, k) SPKI_WEIGHT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)\n",
+"#endif\n",
 "#if SPKI_OWNED\n",
 "#define SPKI_ARRIVE(p, x) (*(p) += (x))\n",
 "#else\n",
@@ -1659,11 +1680,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "            slot -= slot >= ring ? ring : 0;\n",
 "            SPKI_GLOBAL spki_acc *to = acc + slot * slots;\n",
 "            for (uint32_t k = team; k < count; k += teams) {\n",
-"                SPKI_GLOBAL const uint32_t *s = synapse + (uint64_t)k * SPKI_SYNAPSE_WORDS;\n",
-"                SPKI_ARRIVE(&to[SPKI_SLOT(s)], SPKI_WEIGHT(s));\n",
+"                SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],\n",
+"                            SPKI_WEIGHT_OF(synapse, count, k));\n",
 "            }\n",
 "        }\n",
-"        synapse += (uint64_t)count * SPKI_SYNAPSE_WORDS;\n",
+"        synapse += SPKI_BUCKET_WORDS(count);\n",
 "    }\n",
 "}\n",
 "#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
@@ -2182,7 +2203,7 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
 
 typedef struct spki_gpu_choice {
     uint32_t lanes;
-    bool is_double, half, shadow, wide, wide_weights, owned;
+    bool is_double, half, shadow, wide, wide_weights, byte_weights, owned;
     double dt;
 } spki_gpu_choice;
 
@@ -2197,9 +2218,10 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
     spki_gpu_say(s,
                  "#define SPKI_ON_DEVICE\n#define SPKI_LANES %u\n#define SPKI_IS_DOUBLE %d\n"
                  "#define SPKI_HALF %d\n#define SPKI_WIDE %d\n#define SPKI_WIDE_WEIGHTS %d\n"
-                 "#define SPKI_OWNED %d\n#define SPKI_E %s\n#define SPKI_S %c%u\n",
-                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->owned,
-                 c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+                 "#define SPKI_BYTE_WEIGHTS %d\n#define SPKI_OWNED %d\n#define SPKI_E %s\n"
+                 "#define SPKI_S %c%u\n",
+                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->byte_weights,
+                 c->owned, c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
     spki_gpu_paste(s, api->prelude);
     spki_gpu_paste(s, spki_gpu_text_math);
 }
@@ -2335,6 +2357,81 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
         }
     }
     return NULL;
+}
+
+/* ---- >>gpu-pack: rows of 8-bit weights, in three bytes a synapse ----
+   The host's rows have 16 bits for a weight, which its vector code takes as they are. A device,
+   where the bytes that are read are the time, gets them packed: each four synapses of a bucket are
+   three words (two slots, two slots, four weights), what is left of a bucket one word each, as
+   ever. Heads are the host's. */
+
+#define SPKI_GPU_PACK 4u
+
+SPKI_FN uint32_t spki_gpu_bucket_words(uint32_t count)
+{
+    return count / SPKI_GPU_PACK * 3 + count % SPKI_GPU_PACK;
+}
+
+/* One bucket; returns what is behind it. */
+SPKI_FN uint32_t *spki_gpu_pack_bucket(const uint32_t *from, uint32_t count, uint32_t *out)
+{
+    uint32_t k = 0;
+    for (; k + SPKI_GPU_PACK <= count; k += SPKI_GPU_PACK, out += 3) {
+        out[0] = (from[k] & 0xffffu) | from[k + 1] << 16;
+        out[1] = (from[k + 2] & 0xffffu) | from[k + 3] << 16;
+        out[2] = 0;
+        for (uint32_t j = 0; j < SPKI_GPU_PACK; j++) {
+            out[2] |= (from[k + j] >> 16 & 0xffu) << 8 * j;
+        }
+    }
+    for (; k < count; k++) {
+        *out++ = from[k];
+    }
+    return out;
+}
+
+/* A tile's rows: how many words they become. Where `out` is given, they are written there, and
+   where each begins to `row`. */
+SPKI_FN size_t spki_gpu_pack_tile(const spk_net *net, const spki_tile *tile, uint32_t *out,
+                                  uint32_t *row)
+{
+    size_t used = 1;
+    if (out) {
+        out[0] = tile->words[0];
+    }
+    for (uint32_t id = 0; id < net->neurons; id++) {
+        const uint32_t start = tile->row[id];
+        spki_row_reader r;
+        if (row) {
+            row[id] = start ? (uint32_t)used : 0;
+        }
+        if (!start) {
+            continue;
+        }
+        spki_row_open(&r, tile, id, 1);
+        const uint32_t head = r.at - start;
+        if (out) {
+            memcpy(out + used, tile->words + start, head * sizeof *out);
+        }
+        used += head;
+        while (spki_row_next(&r)) {
+            if (out) {
+                (void)spki_gpu_pack_bucket(tile->words + r.at, r.count, out + used);
+            }
+            used += spki_gpu_bucket_words(r.count);
+        }
+    }
+    return used;
+}
+
+/* Measures all tiles, once they are built: their buckets do not change afterwards. */
+SPKI_FN void spki_gpu_measure(spk_net *net)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_tile *tile = &net->tile[t];
+        tile->device_words = net->desc.weight_bits == 8 ? spki_gpu_pack_tile(net, tile, NULL, NULL)
+                                                        : tile->words_used;
+    }
 }
 
 /* ---- >>gpu-layout: a built network as the buffers of one device ---- */
@@ -2477,7 +2574,7 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
     uint32_t n = 0;
     uint64_t words = 0;
     for (uint32_t t = 0; t < part->tiles; t++) {
-        const uint64_t more = net->tile[part->tile + t].words_used;
+        const uint64_t more = net->tile[part->tile + t].device_words;
         if (n == 0 || (words + more) * 4 > part->gpu.largest) {
             n++;
             words = 0;
@@ -2758,7 +2855,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     const uint64_t words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons;
     uint64_t segment = 0;
     for (uint32_t t = 0; t < part->tiles; t++) { /* as spki_gpu_cut does it */
-        const uint64_t more = (uint64_t)net->tile[part->tile + t].words_used * 4;
+        const uint64_t more = (uint64_t)net->tile[part->tile + t].device_words * 4;
         if (segment + more > part->gpu.largest && t) {
             spki_gpu_charge(&bill, segment);
             segment = 0;
@@ -2912,6 +3009,7 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
     c.wide = net->accumulator_bits == 64;
     c.wide_weights = net->desc.weight_bits == 32;
+    c.byte_weights = net->desc.weight_bits == 8;
     c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
     c.dt = net->desc.dt_ms;
     return c;
@@ -3137,22 +3235,54 @@ SPKI_FN spk_result spki_gpu_pull(spk_backend *backend, spk_net *net)
 
 /* -- weights, and what is on its way -- */
 
+/* The words of one of the part's tiles, to `at` of their segment, and where its rows begin. */
+SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_t t,
+                                      const spki_gpu_segment *segment, uint64_t at)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_tile *tile = &net->tile[part->tile + t];
+    const bool packed = net->desc.weight_bits == 8;
+    const size_t words = tile->device_words;
+    uint32_t *made = packed ? (uint32_t *)spki_alloc_raw(&net->mem, words, 4) : tile->words;
+    uint32_t *row = packed ? (uint32_t *)spki_alloc_raw(&net->mem, net->neurons, 4) : tile->row;
+    spk_result result = SPK_OK;
+    if (!made || !row) {
+        result = spki_no_memory(net, "packed rows");
+    } else {
+        if (packed) {
+            (void)spki_gpu_pack_tile(net, tile, made, row);
+        }
+        result = gpu->api->write(gpu, segment->block.mem, at, made, words * 4);
+        if (result == SPK_OK) {
+            result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4, row,
+                                     (size_t)net->neurons * 4);
+        }
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    if (packed) {
+        spki_free(&net->mem, made, words, 4);
+        spki_free(&net->mem, row, net->neurons, 4);
+    }
+    return result;
+}
+
 SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
-    spk_result result = SPK_OK;
+    spk_result result =
+        spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
+    result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         spki_gpu_segment *segment = &part->segment[k];
         uint64_t at = 0;
         result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
         for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
-            const spki_tile *tile = &net->tile[part->tile + segment->tile + t];
-            result = gpu->api->write(gpu, segment->block.mem, at, tile->words,
-                                     tile->words_used * 4);
-            at += (uint64_t)tile->words_used * 4;
+            result = spki_gpu_push_tile(net, part, segment->tile + t, segment, at);
+            at += (uint64_t)net->tile[part->tile + segment->tile + t].device_words * 4;
         }
     }
-    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    return result;
 }
 
 /* When profiling: waits for what is under way, and says since when it was. */
@@ -4571,7 +4701,7 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             tile_at[3 * own] = (uint64_t)own * net->neurons;
             tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
             tile_at[3 * own + 2] = acc;
-            words += tile->words_used;
+            words += tile->device_words;
             acc += spki_gpu_tile_slots(tile);
         }
     }
@@ -4586,15 +4716,6 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
     }
     if (result == SPK_OK) {
         result = spki_gpu_fill_bytes(net, gpu, &part->group_id, &id);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    }
-    for (uint32_t t = 0; t < part->tiles && result == SPK_OK; t++) {
-        result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4,
-                                 net->tile[part->tile + t].row, (size_t)net->neurons * 4);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
     }
     spki_gpu_forget(&at);
     spki_gpu_forget(&id);
@@ -4737,6 +4858,7 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              gpu->api->name, gpu->name);
         }
     }
+    spki_gpu_measure(net);
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);
     result = spki_gpu_fit(net, g, true);
@@ -4908,6 +5030,7 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
 #undef SPKI_GPU_NONE
+#undef SPKI_GPU_PACK
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
 #undef SPKI_GPU_SCAN_ITEMS

@@ -107,7 +107,7 @@ static const option_def option_defs[] = {
     {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT,
      AT(precision_text), 0, 0, "16 32 64", "of the state: 16, 32 (default) or 64 bits"},
     {"--weight-bits", IN_NETWORKS | IN_BUILD | IN_SCALE | IN_IDLE, OPTION_WHOLE,
-     AT(weight_bits), 16, 32, NULL, "16 (default) or 32"},
+     AT(weight_bits), 8, 32, NULL, "8, 16 (default) or 32"},
     {"--model", IN_NEURONS, OPTION_TEXT, AT(model), 0, 0, NULL, "one model (default: each)"},
     {"--n", IN_NEURONS | IN_IDLE, OPTION_TEXT, AT(n), 0, 0, NULL,
      "neurons: a number or several, as 16384,16e6 (default 16384; idle: 1000,100000)"},
@@ -191,8 +191,8 @@ static bool options_parse(options *o, const char *command, int bit, int argc, ch
         }
         i++;
     }
-    if (o->weight_bits != 16.0 && o->weight_bits != 32.0)
-        return options_fail(command, "--weight-bits", "16 or 32");
+    if (o->weight_bits != 8.0 && o->weight_bits != 16.0 && o->weight_bits != 32.0)
+        return options_fail(command, "--weight-bits", "8, 16 or 32");
     if (bit == IN_CUBA && !strcmp(o->form, "auryn"))
         return options_fail(command, "--form", "brian or nest");
     o->isa = spk_isa_from_name(o->isa_text);

@@ -42,11 +42,11 @@ static int write_all(const char *dir)
     static spki_gpu_variant variant[SPK_MODEL_COUNT];
     static const struct {
         const char *name;
-        bool is_double, half, wide, wide_weights;
-    } way[] = {{"float", false, false, false, false},
-               {"float-32-bit-weights", false, false, true, true},
-               {"double-many-synapses", true, false, true, false},
-               {"half", false, true, false, false}};
+        bool is_double, half, wide, wide_weights, byte_weights;
+    } way[] = {{"float", false, false, false, false, false},
+               {"float-32-bit-weights", false, false, true, true, false},
+               {"double-many-synapses", true, false, true, false, false},
+               {"half-and-shadow-8-bit-weights", false, true, false, false, true}};
     spki_mem mem;
     spki_mem_init(&mem, NULL, 0);
     for (size_t k = 0; k < sizeof way / sizeof way[0] + 2; k++) {
@@ -59,9 +59,10 @@ static int write_all(const char *dir)
         c.lanes = 1;
         c.dt = 0.1;
         c.is_double = test ? k % 2 : way[k].is_double;
-        c.half = !test && way[k].half;
+        c.half = c.shadow = !test && way[k].half;
         c.wide = !test && way[k].wide;
         c.wide_weights = !test && way[k].wide_weights;
+        c.byte_weights = !test && way[k].byte_weights;
         const uint32_t n = variants(variant, k ? (uint32_t)(k - 1) % 3 : 0, k ? 3 : 1);
         bool made = true;
         if (test) {

@@ -15,6 +15,8 @@ typedef struct life {
 /* With states of 16 bits: how far from a shadow they may go; 0: there is none. */
 static double life_shadow_v;
 
+static uint32_t life_weight_bits; /* 0: the default */
+
 static uint64_t digest_of(spk_rec rec)
 {
     size_t rows, width;
@@ -77,6 +79,7 @@ static life live(spk_backend *backend, spk_precision precision)
     d.seed = 7;
     d.precision = precision;
     d.backend = backend;
+    d.weight_bits = life_weight_bits;
     if (precision == SPK_FLOAT16 && life_shadow_v > 0.0) {
         d.shadow = 128;
         d.shadow_ms = 12.5;
@@ -94,6 +97,9 @@ static life live(spk_backend *backend, spk_precision precision)
     connect_fixed(net, inh, exc, 6, spk_uniform(-200, -50), spk_uniform(0.3, 2));
     connect_fixed(net, exc, inh, 12, spk_constant(2), spk_uniform(0.5, 3));
     connect_fixed(net, list, all.index ? exc : exc, 3, spk_constant(300), spk_uniform(0.3, 6));
+    if (life_weight_bits == 8) { /* many that arrive together */
+        connect_fixed(net, list, inh, 40, spk_uniform(0.2, 0.6), spk_constant(1.5));
+    }
     p.rate_hz = spk_constant(3000);
     p.weight = spk_constant(20);
     (void)spk_net_drive_poisson(net, exc, &p);

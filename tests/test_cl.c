@@ -70,6 +70,15 @@ TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
     life_shadow_v = 0.0;
 }
 
+TEST(and_with_weights_of_8_bits)
+{
+    if (*absent()) SKIP(absent());
+    life_weight_bits = 8;
+    compare(SPK_CL_AUTO, 0, 0, SPK_FLOAT32);
+    compare(SPK_CL_ITEMS, 0, 3, SPK_FLOAT32);
+    life_weight_bits = 0;
+}
+
 TEST(and_split_over_two_sub_devices)
 {
     spk_cl_device d[1];

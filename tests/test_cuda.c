@@ -83,6 +83,15 @@ TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
     life_shadow_v = 0.0;
 }
 
+TEST(and_with_weights_of_8_bits)
+{
+    if (*absent()) SKIP(absent());
+    life_weight_bits = 8;
+    compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
+    compare(SPK_CUDA_ALL, SPK_CUDA_EXCHANGE_AUTO, 1, 1, SPK_FLOAT32);
+    life_weight_bits = 0;
+}
+
 /* A network that goes over to 32 bits after 100 steps. */
 static spk_net *shadowed(spk_backend *backend, spk_rec *spikes)
 {

@@ -825,4 +825,61 @@ TEST(drives_reach_exactly_their_neurons_in_exactly_their_steps)
     }
 }
 
+/* Those of 32 bits, which the same seed draws, rounded to multiples of one power of two. */
+TEST(weights_of_8_bits_are_those_of_32_rounded_to_127_steps_of_a_power_of_two)
+{
+    static spk_synapse s8[2000], s32[2000];
+    static double w[2000];
+    spk_net *net[2];
+    spk_pop cells;
+    size_t n8 = 0, n32 = 0;
+    const double q = 0.5; /* 60 / 127 is 0.47 */
+    double most = 0.0;
+    for (uint32_t k = 0; k < 2; k++) {
+        spk_net_desc d;
+        spk_conn_desc c;
+        memset(&d, 0, sizeof d);
+        memset(&c, 0, sizeof c);
+        d.weight_bits = k ? 32 : 8;
+        net[k] = spk_net_create(&d);
+        cells = spk_net_add(net[k], "cells", 100, SPK_LIF_EXP, NULL);
+        c.rule = SPK_FIXED_INDEGREE;
+        c.k = 20;
+        c.weight = spk_uniform(-40, 60);
+        c.delay_ms = spk_uniform(0.3, 2);
+        CHECK_EQ(spk_net_connect(net[k], cells, cells, &c), SPK_OK);
+        CHECK_EQ(spk_net_build(net[k]), SPK_OK);
+        CHECK_EQ(spk_net_synapses(net[k], cells, cells, k ? s32 : s8, 2000, k ? &n32 : &n8),
+                 SPK_OK);
+        if (k == 0) {
+            spk_net_info info;
+            CHECK_EQ(spk_net_get_info(net[k], &info), SPK_OK);
+            CHECK_EQ(info.weight_bits, 8);
+            for (size_t j = 0; j < n8; j++) {
+                w[j] = s8[j].weight;
+            }
+            w[7] = 64.0;
+            CHECK_EQ(spk_net_set_weights(net[k], cells, cells, w, n8), SPK_ERR_RANGE);
+            CHECK_HAS(spk_net_error(net[k]), "8 bits of 0.5");
+            w[7] = -63.5;
+            CHECK_EQ(spk_net_set_weights(net[k], cells, cells, w, n8), SPK_OK);
+        }
+    }
+    CHECK_EQ(n8, 2000);
+    CHECK_EQ(n32, 2000);
+    for (size_t k = 0; k < n8; k++) { /* in the order of sources and targets, then delays */
+        const double steps = s8[k].weight / q, off = s8[k].weight - s32[k].weight;
+        CHECK_EQ(s8[k].source, s32[k].source);
+        CHECK_EQ(s8[k].target, s32[k].target);
+        CHECK(steps == (double)(int)steps);
+        if (s8[k].delay_steps == s32[k].delay_steps) { /* two of a pair may change places */
+            CHECK(off <= 0.5 * q + 1e-6 && off >= -0.5 * q - 1e-6);
+        }
+        most = steps > most ? steps : most;
+    }
+    CHECK(most > 110 && most <= 120);
+    spk_net_destroy(net[0]);
+    spk_net_destroy(net[1]);
+}
+
 TEST_MAIN()

@@ -99,8 +99,8 @@ TEST(a_bad_network_descriptor_is_the_first_error)
     d.precision = (spk_precision)-1;
     check_bad_desc(d, SPK_ERR_RANGE, "precision = -1");
     d = zero;
-    d.weight_bits = 8;
-    check_bad_desc(d, SPK_ERR_RANGE, "weight_bits = 8");
+    d.weight_bits = 12;
+    check_bad_desc(d, SPK_ERR_RANGE, "weight_bits = 12");
     d = zero;
     d.max_delay_steps = 5000;
     check_bad_desc(d, SPK_ERR_RANGE, "max_delay_steps = 5000");

@@ -149,7 +149,8 @@ typedef struct spk_net_desc {
     double shadow_rate_error;    /* difference of the numbers of spikes, by the shadow's or by one a
                                     neuron if that is more; default: 0.05 */
     double shadow_v_error;       /* mean distance of the state v; default: 0.5, the model's unit */
-    uint32_t weight_bits;        /* 16 or 32; default: 16 (4-byte synapses; 32: 8-byte) */
+    uint32_t weight_bits;        /* 8, 16 or 32; default: 16 (4-byte synapses; 32: 8-byte; 8: on a
+                                    device 3-byte where four arrive together) */
     spk_isa isa;                 /* default: SPK_ISA_AUTO */
     uint32_t max_delay_steps;    /* longest delay that may be asked for; default: 1,024 */
     spk_allocator allocator;     /* default: malloc and free */
@@ -253,8 +254,8 @@ typedef struct spk_conn_desc {
 
 /* Synapses from one view to another, drawn when the network is built. NULL desc: one to one.
    Weights: all 16-bit weights of the projections that reach a receptor share one resolution: the
-   largest weight / 32,767, rounded up to a power of two. A weight too small for it is an error
-   that says so (weight_bits = 32 resolves 65,536 times finer).
+   largest weight / 32,767, rounded up to a power of two (8-bit weights: the largest / 127). A
+   weight too small for it is an error that says so (weight_bits = 32 resolves 65,536 times finer).
    Errors: a bad descriptor, a view of another network, a receptor that a target has not, a network
    that is built. Ownership: names and arrays are copied. Cost: once built 4 bytes a synapse (8 with
    32-bit weights), 4 a bucket (a source with a delay), and 4 a neuron and tile. */

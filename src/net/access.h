@@ -361,7 +361,9 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
-        snprintf(line, size, "  %llu synapses of 4 bytes, as a device reads them\n", wide);
+        snprintf(line, size, "  %llu synapses of %s, as a device reads them\n", wide,
+                 net->desc.weight_bits == 8 ? "3 bytes where four arrive together, else 4"
+                                            : "4 bytes");
     } else if (!spki_may_be_narrow(net)) {
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {

@@ -10,7 +10,7 @@
 /* Smallest power of two such that `largest` fits into `bits` - 1 bits of it. */
 SPKI_FN double spki_quantum_for(double largest, uint32_t bits)
 {
-    const double most = bits == 16 ? 32767.0 : 2147483647.0;
+    const double most = (double)spki_most_weight(bits);
     double q = 1.0;
     if (!(largest > 0.0)) {
         return 1.0 / 65536.0;
@@ -265,7 +265,7 @@ SPKI_FN bool spki_feed_slots(spk_net *net, const spki_tile *tile, spki_feed *fee
 /* Rows may share weights where these have 16 bits, nobody records them and no device reads them. */
 SPKI_FN bool spki_may_be_narrow(const spk_net *net)
 {
-    bool may = net->desc.weight_bits == 16 && !net->backend;
+    bool may = net->desc.weight_bits != 32 && !net->backend;
     for (uint32_t r = 0; r < net->recorders; r++) {
         may = may && net->recorder[r]->kind != SPK_REC_WEIGHTS;
     }
@@ -656,8 +656,9 @@ SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
     return result;
 }
 
-/* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses a
-   32-bit sum cannot overflow, whatever the weights are set to later. */
+/* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses, or
+   8-bit weights and 256 times as many, a 32-bit sum cannot overflow, whatever the weights are set
+   to later. */
 SPKI_FN void spki_choose_accumulator(spk_net *net)
 {
     uint32_t largest = 0;
@@ -667,7 +668,8 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
             largest = SPKI_MAX(largest, tile->indegree[k]);
         }
     }
-    net->accumulator_bits = net->desc.weight_bits == 16 && largest < 65536u ? 32 : 64;
+    const uint32_t bits = net->desc.weight_bits;
+    net->accumulator_bits = bits != 32 && largest < 1u << (32 - bits) ? 32 : 64;
 }
 
 /* Weights that share an accumulator share its quantum, and a named excitatory receptor takes no
@@ -681,7 +683,9 @@ SPKI_FN spk_result spki_check_weights(spk_net *net, const spki_projection *p, do
                          "connect \"%s\" -> \"%s\": weights of %g are lost beside those that share "
                          "their receptor (%u bits resolve %g)%s",
                          from, to, p->typical, net->desc.weight_bits, quantum,
-                         net->desc.weight_bits == 16 ? "; use weight_bits = 32" : "");
+                         net->desc.weight_bits == 8    ? "; use weight_bits = 16"
+                         : net->desc.weight_bits == 16 ? "; use weight_bits = 32"
+                                                       : "");
     }
     if (p->receptor && p->magnitude && p->excitatory && p->lo < 0.0) {
         return spki_fail(
@@ -715,7 +719,7 @@ SPKI_FN spk_result spki_set_quanta(spk_net *net)
             return result;
         }
         spki_proj_set_quantum(&p->proj, pop->quantum[pos],
-                              net->desc.weight_bits == 16 ? 32767 : 2147483647);
+                              spki_most_weight(net->desc.weight_bits));
     }
     return SPK_OK;
 }

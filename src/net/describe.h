@@ -29,8 +29,8 @@ SPKI_FN spk_result spki_desc_fault(const spk_net_desc *d, char *why, size_t size
                             "negative or absurd",
                             d->shadow_ms, d->shadow_rate_error, d->shadow_v_error);
     }
-    if (d->weight_bits != 16 && d->weight_bits != 32) {
-        return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 16 nor 32",
+    if (d->weight_bits != 8 && d->weight_bits != 16 && d->weight_bits != 32) {
+        return spki_because(SPK_ERR_RANGE, why, size, "weight_bits = %u is neither 8, 16 nor 32",
                             d->weight_bits);
     }
     if (d->max_delay_steps > SPKI_MAX_DELAY) {

@@ -163,7 +163,7 @@ typedef struct spki_tile {
     uint32_t first_id, end_id;
     void *acc; /* lanes * receptors, int32 or int64 */
     uint32_t *words;
-    size_t words_used, words_capacity;
+    size_t words_used, words_capacity, device_words; /* the last: as a device has them */
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
     uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */
@@ -286,6 +286,12 @@ struct spk_net {
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
     void (*retina_free)(spk_net *net);
 };
+
+/* The largest number that so many bits of a weight hold. */
+SPKI_INLINE int32_t spki_most_weight(uint32_t bits)
+{
+    return bits == 8 ? 127 : bits == 16 ? 32767 : 2147483647;
+}
 
 static const double spki_unset = -1.7976931348623157e308; /* "take the model's own" */
 

@@ -185,7 +185,7 @@ SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop t
 SPKI_FN bool spki_store_weight(const spk_net *net, const spki_synapse_at *s, double w,
                                int32_t *stored)
 {
-    const double most = net->desc.weight_bits == 16 ? 32767.0 : 2147483647.0;
+    const double most = (double)spki_most_weight(net->desc.weight_bits);
     uint32_t id, receptor;
     const spki_population *pop =
         spki_slot_target(net, &net->tile[s->tile], s->slot, &id, &receptor);

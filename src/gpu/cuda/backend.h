@@ -101,7 +101,7 @@ SPKI_FN uint64_t spki_cuda_own_bytes(const spk_net *net, uint32_t units)
     for (uint32_t p = 0; p < net->populations; p++) {
         slots += (uint64_t)net->population[p].lanes * SPKI_MAX(net->population[p].receptors, 1u);
     }
-    return slots / units * 64 * (net->desc.weight_bits == 16 ? 4 : 8);
+    return slots / units * 64 * (net->desc.weight_bits == 32 ? 8 : 4);
 }
 
 /* A tile for each multiprocessor where its accumulators may stay in shared memory; devices that

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_HOST_LAYOUT_H
 #define SPIKELIB_GPU_HOST_LAYOUT_H
 
-#include "source.h"
+#include "pack.h"
 
 /* Consecutive tiles whose words lie in one block of device memory. */
 typedef struct spki_gpu_segment {
@@ -142,7 +142,7 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
     uint32_t n = 0;
     uint64_t words = 0;
     for (uint32_t t = 0; t < part->tiles; t++) {
-        const uint64_t more = net->tile[part->tile + t].words_used;
+        const uint64_t more = net->tile[part->tile + t].device_words;
         if (n == 0 || (words + more) * 4 > part->gpu.largest) {
             n++;
             words = 0;
@@ -423,7 +423,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     const uint64_t words = SPKI_GPU_LIST_IDS + (uint64_t)net->neurons;
     uint64_t segment = 0;
     for (uint32_t t = 0; t < part->tiles; t++) { /* as spki_gpu_cut does it */
-        const uint64_t more = (uint64_t)net->tile[part->tile + t].words_used * 4;
+        const uint64_t more = (uint64_t)net->tile[part->tile + t].device_words * 4;
         if (segment + more > part->gpu.largest && t) {
             spki_gpu_charge(&bill, segment);
             segment = 0;

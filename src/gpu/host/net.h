@@ -107,7 +107,7 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             tile_at[3 * own] = (uint64_t)own * net->neurons;
             tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
             tile_at[3 * own + 2] = acc;
-            words += tile->words_used;
+            words += tile->device_words;
             acc += spki_gpu_tile_slots(tile);
         }
     }
@@ -122,15 +122,6 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
     }
     if (result == SPK_OK) {
         result = spki_gpu_fill_bytes(net, gpu, &part->group_id, &id);
-    }
-    if (result == SPK_OK) {
-        result = spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    }
-    for (uint32_t t = 0; t < part->tiles && result == SPK_OK; t++) {
-        result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4,
-                                 net->tile[part->tile + t].row, (size_t)net->neurons * 4);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
     }
     spki_gpu_forget(&at);
     spki_gpu_forget(&id);
@@ -273,6 +264,7 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              gpu->api->name, gpu->name);
         }
     }
+    spki_gpu_measure(net);
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);
     result = spki_gpu_fit(net, g, true);

@@ -247,7 +247,7 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
 
 typedef struct spki_gpu_choice {
     uint32_t lanes;
-    bool is_double, half, shadow, wide, wide_weights, owned;
+    bool is_double, half, shadow, wide, wide_weights, byte_weights, owned;
     double dt;
 } spki_gpu_choice;
 
@@ -262,9 +262,10 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
     spki_gpu_say(s,
                  "#define SPKI_ON_DEVICE\n#define SPKI_LANES %u\n#define SPKI_IS_DOUBLE %d\n"
                  "#define SPKI_HALF %d\n#define SPKI_WIDE %d\n#define SPKI_WIDE_WEIGHTS %d\n"
-                 "#define SPKI_OWNED %d\n#define SPKI_E %s\n#define SPKI_S %c%u\n",
-                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->owned,
-                 c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+                 "#define SPKI_BYTE_WEIGHTS %d\n#define SPKI_OWNED %d\n#define SPKI_E %s\n"
+                 "#define SPKI_S %c%u\n",
+                 c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->byte_weights,
+                 c->owned, c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
     spki_gpu_paste(s, api->prelude);
     spki_gpu_paste(s, spki_gpu_text_math);
 }

@@ -69,6 +69,7 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
     c.wide = net->accumulator_bits == 64;
     c.wide_weights = net->desc.weight_bits == 32;
+    c.byte_weights = net->desc.weight_bits == 8;
     c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
     c.dt = net->desc.dt_ms;
     return c;
@@ -294,22 +295,54 @@ SPKI_FN spk_result spki_gpu_pull(spk_backend *backend, spk_net *net)
 
 /* -- weights, and what is on its way -- */
 
+/* The words of one of the part's tiles, to `at` of their segment, and where its rows begin. */
+SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_t t,
+                                      const spki_gpu_segment *segment, uint64_t at)
+{
+    spki_gpu *gpu = &part->gpu;
+    const spki_tile *tile = &net->tile[part->tile + t];
+    const bool packed = net->desc.weight_bits == 8;
+    const size_t words = tile->device_words;
+    uint32_t *made = packed ? (uint32_t *)spki_alloc_raw(&net->mem, words, 4) : tile->words;
+    uint32_t *row = packed ? (uint32_t *)spki_alloc_raw(&net->mem, net->neurons, 4) : tile->row;
+    spk_result result = SPK_OK;
+    if (!made || !row) {
+        result = spki_no_memory(net, "packed rows");
+    } else {
+        if (packed) {
+            (void)spki_gpu_pack_tile(net, tile, made, row);
+        }
+        result = gpu->api->write(gpu, segment->block.mem, at, made, words * 4);
+        if (result == SPK_OK) {
+            result = gpu->api->write(gpu, part->rows.mem, (uint64_t)t * net->neurons * 4, row,
+                                     (size_t)net->neurons * 4);
+        }
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    }
+    if (packed) {
+        spki_free(&net->mem, made, words, 4);
+        spki_free(&net->mem, row, net->neurons, 4);
+    }
+    return result;
+}
+
 SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
-    spk_result result = SPK_OK;
+    spk_result result =
+        spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
+    result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         spki_gpu_segment *segment = &part->segment[k];
         uint64_t at = 0;
         result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
         for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
-            const spki_tile *tile = &net->tile[part->tile + segment->tile + t];
-            result = gpu->api->write(gpu, segment->block.mem, at, tile->words,
-                                     tile->words_used * 4);
-            at += (uint64_t)tile->words_used * 4;
+            result = spki_gpu_push_tile(net, part, segment->tile + t, segment, at);
+            at += (uint64_t)net->tile[part->tile + segment->tile + t].device_words * 4;
         }
     }
-    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    return result;
 }
 
 /* When profiling: waits for what is under way, and says since when it was. */

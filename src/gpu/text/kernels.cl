@@ -177,7 +177,8 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
 
 /* -- delivery: a row is the number of its buckets, a header each (delay << 20 | synapses), then
    the synapses in order of their delay: slot | weight << 16, or slot and weight. This is the only
-   reader of rows on a device. -- */
+   reader of rows on a device. With weights of 8 bits each four of a bucket are three words: two
+   slots, two slots, four weights. -- */
 
 #if SPKI_WIDE_WEIGHTS
 #define SPKI_SYNAPSE_WORDS 2u
@@ -187,6 +188,27 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
 #define SPKI_SYNAPSE_WORDS 1u
 #define SPKI_SLOT(p) ((p)[0] & 0xffffu)
 #define SPKI_WEIGHT(p) ((int32_t)(p)[0] >> 16)
+#endif
+#if SPKI_BYTE_WEIGHTS
+#define SPKI_BUCKET_WORDS(count) (3u * ((count) / 4u) + ((count) & 3u))
+SPKI_DEVICE uint32_t spki_slot_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)
+{
+    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);
+    return k < (count & ~3u) ? s[(k & 3u) / 2u] >> (16u * (k & 1u)) & 0xffffu
+                             : s[k & 3u] & 0xffffu;
+}
+SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)
+{
+    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);
+    return k < (count & ~3u) ? (int32_t)(s[2] << (24u - 8u * (k & 3u))) >> 24
+                             : (int32_t)s[k & 3u] >> 16;
+}
+#define SPKI_SLOT_OF(bucket, count, k) spki_slot_of(bucket, count, k)
+#define SPKI_WEIGHT_OF(bucket, count, k) spki_weight_of(bucket, count, k)
+#else
+#define SPKI_BUCKET_WORDS(count) ((uint64_t)(count) * SPKI_SYNAPSE_WORDS)
+#define SPKI_SLOT_OF(bucket, count, k) SPKI_SLOT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)
+#define SPKI_WEIGHT_OF(bucket, count, k) SPKI_WEIGHT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)
 #endif
 #if SPKI_OWNED
 #define SPKI_ARRIVE(p, x) (*(p) += (x))
@@ -215,11 +237,11 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
             slot -= slot >= ring ? ring : 0;
             SPKI_GLOBAL spki_acc *to = acc + slot * slots;
             for (uint32_t k = team; k < count; k += teams) {
-                SPKI_GLOBAL const uint32_t *s = synapse + (uint64_t)k * SPKI_SYNAPSE_WORDS;
-                SPKI_ARRIVE(&to[SPKI_SLOT(s)], SPKI_WEIGHT(s));
+                SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],
+                            SPKI_WEIGHT_OF(synapse, count, k));
             }
         }
-        synapse += (uint64_t)count * SPKI_SYNAPSE_WORDS;
+        synapse += SPKI_BUCKET_WORDS(count);
     }
 }
 
