@@ -102,6 +102,7 @@ typedef struct spk_hot_pixel_desc {
     uint32_t max_events;     /* at most 2^30; default: 100 */
     const spk_pixel *pixels; /* default: none. Copied */
     size_t pixel_count;
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
     spk_allocator allocator; /* default: malloc and free */
     size_t memory_limit;     /* bytes in all; default: no limit */
     uint32_t end_sentinel;   /* leave 0 */

@@ -12,6 +12,7 @@ typedef struct spki_map {
     int32_t *cells;
     size_t count, stride, plane; /* cells in all, of a row, of a plane */
     uint32_t width, height, planes, border;
+    uint32_t each; /* cells of a pixel that lie side by side */
     bool grows, begun;
     int64_t base;
 } spki_map;
@@ -36,7 +37,7 @@ SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint3
     size_t high = (size_t)height + 2 * map->border, k;
     next.width = width;
     next.height = height;
-    next.stride = (size_t)width + 2 * map->border;
+    next.stride = ((size_t)width + 2 * map->border) * map->each;
     if (__builtin_mul_overflow(next.stride, high, &next.plane) ||
         __builtin_mul_overflow(next.plane, (size_t)map->planes, &next.count) ||
         next.count > (size_t)PTRDIFF_MAX - 16)
@@ -48,9 +49,9 @@ SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint3
     for (p = 0; p < map->planes; p++)
         for (y = 0; y < map->height; y++) {
             const size_t row = y + (size_t)map->border;
-            memcpy(next.cells + p * next.plane + row * next.stride + map->border,
-                   map->cells + p * map->plane + row * map->stride + map->border,
-                   map->width * sizeof *map->cells);
+            memcpy(next.cells + p * next.plane + row * next.stride + map->border * map->each,
+                   map->cells + p * map->plane + row * map->stride + map->border * map->each,
+                   map->width * map->each * sizeof *map->cells);
         }
     if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
     *map = next;
@@ -64,11 +65,12 @@ SPKI_FN void spki_map_free(spki_map *map, spki_mem *mem)
 }
 
 /* Of a filter: a map of the size described, or one that grows from nothing. */
-SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
-                           uint32_t planes, uint32_t border)
+SPKI_FN void spki_map_init_each(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                                uint32_t planes, uint32_t border, uint32_t each)
 {
     memset(map, 0, sizeof *map);
     map->planes = planes;
+    map->each = each;
     map->border = border;
     map->grows = width == 0 && height == 0;
     if (f->status != SPK_OK || map->grows) return;
@@ -79,6 +81,12 @@ SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_
         spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
                          (unsigned)height);
     }
+}
+
+SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                           uint32_t planes, uint32_t border)
+{
+    spki_map_init_each(map, f, width, height, planes, border, 1);
 }
 
 /* The next size that holds a coordinate: at least half as much again, whole 32s. */
@@ -182,10 +190,10 @@ SPKI_INLINE int32_t *spki_grid_at(const spki_grid *g, uint32_t x, uint32_t y, ui
     return g->origin + (polarity ? g->plane : 0) + y * g->stride + x;
 }
 
-SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x, uint32_t y)
+/* Of a map of one plane without a border. */
+SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t x, uint32_t y)
 {
-    return map->cells + plane * map->plane + (y + (size_t)map->border) * map->stride + x +
-           map->border;
+    return map->cells + y * map->stride + x;
 }
 
 #endif

@@ -1,8 +1,8 @@
-/* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
+/* ---- >>filter-pixel: refractory period, hot pixels ---- */
 #ifndef SPIKELIB_EVENT_FILTER_PIXEL_H
 #define SPIKELIB_EVENT_FILTER_PIXEL_H
 
-#include "filter_map.h"
+#include "batch.h"
 
 /* -- refractory -- */
 
@@ -13,13 +13,14 @@ typedef struct spki_refractory {
     bool restart;
 } spki_refractory;
 
-SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+/* The events from..to; those that pass go to `out` on. Returns where they end. */
+SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_t from, size_t to,
+                                    size_t out)
 {
-    spki_refractory *r = (spki_refractory *)f;
     spki_grid grid = spki_map_grid(&r->map);
     const uint32_t period = r->period, restart = r->restart;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
+    size_t i, others = 0;
+    for (i = from; i < to; i++) {
         const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
         const int64_t t = events[i].t_us;
         int32_t *cell, now, last;
@@ -30,7 +31,7 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
             continue;
         }
         if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&r->map, f, x, y, t)) continue;
+            if (!spki_map_ready(&r->map, &r->f, x, y, t)) continue;
             grid = spki_map_grid(&r->map);
         }
         cell = spki_grid_at(&grid, x, y, polarity);
@@ -41,8 +42,67 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
         events[out] = events[i];
         out += kept;
     }
-    f->stats.others += others;
+    r->f.stats.others += others;
     return out;
+}
+
+#if SPKI_HAVE_AVX512
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
+                                                              __m512i same, __m512i now,
+                                                              uint32_t period, bool restart)
+{
+    const __m512i less = _mm512_set1_epi32((int32_t)(period - 1));
+    const __m512i span = _mm512_set1_epi32((int32_t)(2 * (period - 1)));
+    const __m512i shifted = _mm512_add_epi32(now, less);
+    __mmask16 kept = 0, todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same, todo);
+        const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, g->origin, 4);
+        const __mmask16 late =
+            _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
+        _mm512_mask_i32scatter_epi32(g->origin, restart ? ready : late, cell, now, 4);
+        kept = (__mmask16)(kept | late);
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+    return kept;
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
+                                                        size_t count)
+{
+    spki_grid grid = spki_map_grid(&r->map);
+    size_t i, out = 0;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, now, same;
+        spki_batch_load(&b, events + i);
+        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_batch_times(&b, grid.base, &now)) {
+            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+            grid = spki_map_grid(&r->map);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+                                     _mm512_set1_epi32((int32_t)grid.plane));
+        same = _mm512_conflict_epi32(cell);
+        if (spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        else
+            out += spki_batch_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
+                                                             r->restart), events + out);
+    }
+    return spki_refractory_some(r, events, i, count, out);
+}
+#endif
+
+SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_refractory *r = (spki_refractory *)f;
+#if SPKI_HAVE_AVX512
+    if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&r->map))
+        return spki_refractory_avx512(r, events, count);
+#endif
+    return spki_refractory_some(r, events, 0, count, 0);
 }
 
 SPKI_FN void spki_refractory_reset(spk_filter *f) { spki_map_clear(&((spki_refractory *)f)->map); }
@@ -80,10 +140,13 @@ SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc)
 
 /* -- hot pixels -- */
 
+/* Two cells of a pixel, side by side: the number of the window in which it sent its last event, and
+   its count in that window with the mark of hot ones. A count stops one above the largest
+   max_events; SPKI_LISTED is none. */
 #define SPKI_HOT ((uint32_t)1 << 31) /* of a count: hot until a window is quiet */
+#define SPKI_HOT_STOP (((uint32_t)1 << 30) + 1)
+#define SPKI_LISTED UINT32_MAX
 
-/* Planes of the map: the number of the window in which the pixel sent its last event, its count in
-   that window, and whether it is listed. */
 typedef struct spki_hot {
     spk_filter f;
     spki_map map; /* its base counts windows */
@@ -94,6 +157,11 @@ typedef struct spki_hot {
     spk_pixel *pixels;
     size_t pixel_count;
 } spki_hot;
+
+SPKI_INLINE int32_t *spki_hot_at(const spki_map *map, uint32_t x, uint32_t y)
+{
+    return map->cells + y * map->stride + 2 * (size_t)x;
+}
 
 /* The window of a time that is not in that of the event before. */
 SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
@@ -106,7 +174,7 @@ SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
                               : ~((~since) / (uint64_t)h->width_us); /* rounded down */
     if (!h->map.begun || !spki_map_near(h->map.base, (int64_t)number)) {
         size_t k;
-        for (k = 0; k < h->map.plane; k++) h->map.cells[k] = SPKI_NEVER;
+        for (k = 0; k < h->map.count; k += 2) h->map.cells[k] = SPKI_NEVER;
         h->map.base = (int64_t)number;
         h->map.begun = true;
     }
@@ -116,19 +184,19 @@ SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
 
 /* Counts an event of a pixel in window `now` and says whether the pixel is hot. An event that comes
    late, from the window before, counts as one of the pixel's present window. */
-SPKI_INLINE bool spki_hot_count(int32_t *window, int32_t *count, int32_t now, uint32_t max)
+SPKI_INLINE bool spki_hot_count(int32_t *cell, int32_t now, uint32_t max)
 {
-    uint32_t c = (uint32_t)*count & ~SPKI_HOT;
-    bool hot = ((uint32_t)*count & SPKI_HOT) != 0;
-    const int64_t gap = (int64_t)now - *window; /* large for SPKI_NEVER */
-    if (gap != 0 && gap != -1) {
-        hot = gap == 1 && c > max;
-        c = 0;
-    }
-    c += c < SPKI_HOT - 1;
+    const int32_t window = cell[0];
+    const uint32_t old = (uint32_t)cell[1], gap = (uint32_t)now - (uint32_t)window;
+    const bool same = gap == 0 || gap == UINT32_MAX; /* SPKI_NEVER is far from all windows */
+    uint32_t c = old & ~SPKI_HOT;
+    bool hot = same ? old >= SPKI_HOT : gap == 1 && c > max;
+    if (old == SPKI_LISTED) return true;
+    c = same ? c : 0;
+    c += c < SPKI_HOT_STOP;
     hot = hot | (c > max);
-    *window = gap == -1 ? *window : now;
-    *count = (int32_t)(c | (hot ? SPKI_HOT : 0));
+    cell[0] = gap == UINT32_MAX ? window : now;
+    cell[1] = (int32_t)(c | (hot ? SPKI_HOT : 0));
     return hot;
 }
 
@@ -138,27 +206,25 @@ SPKI_FN void spki_hot_mark(spki_hot *h)
     for (k = 0; k < h->pixel_count; k++) {
         const spk_pixel p = h->pixels[k];
         if (p.x < h->map.width && p.y < h->map.height)
-            *spki_map_at(&h->map, 2, p.x, p.y) = 1;
+            spki_hot_at(&h->map, p.x, p.y)[1] = (int32_t)SPKI_LISTED;
     }
 }
 
-SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+/* The events from..to; those that pass go to `out` on. Returns where they end. */
+SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t to, size_t out)
 {
-    spki_hot *h = (spki_hot *)f;
     spki_map *map = &h->map;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
+    size_t i, others = 0;
+    for (i = from; i < to; i++) {
         const spk_event e = events[i];
-        int32_t *cell;
-        bool hot;
         if (__builtin_expect(e.kind != SPK_EVENT_CD, 0)) {
             events[out++] = e;
             others++;
             continue;
         }
         if (__builtin_expect(e.x >= map->width || e.y >= map->height, 0)) {
-            if (!spki_map_reach(map, f, e.x, e.y)) {
-                f->stats.outside++;
+            if (!spki_map_reach(map, &h->f, e.x, e.y)) {
+                h->f.stats.outside++;
                 continue;
             }
             spki_hot_mark(h);
@@ -166,14 +232,110 @@ SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
         if (__builtin_expect((uint64_t)e.t_us - (uint64_t)h->low_us >= (uint64_t)h->width_us ||
                                  !h->begun, 0))
             spki_hot_turn(h, e.t_us);
-        cell = spki_map_at(map, 0, e.x, e.y);
-        hot = spki_hot_count(cell, cell + map->plane, h->now, h->max_events);
-        hot |= cell[2 * map->plane] != SPKI_NEVER;
         events[out] = e;
-        out += !hot;
+        out += !spki_hot_count(spki_hot_at(map, e.x, e.y), h->now, h->max_events);
     }
-    f->stats.others += others;
+    h->f.stats.others += others;
     return out;
+}
+
+#if SPKI_HAVE_AVX512
+/* Sixteen pairs of cells as windows and counts, and back. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
+                                                   __m512i cell, __m512i *window, __m512i *count)
+{
+    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    const __m512i low = _mm512_mask_i32gather_epi64(
+        cell, (__mmask8)which, _mm512_castsi512_si256(cell), cells, 8);
+    const __m512i high = _mm512_mask_i32gather_epi64(
+        cell, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells, 8);
+    *window = spki_batch_narrow(low, high);
+    *count = _mm512_permutex2var_epi32(low, odd, high);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
+                                                    __m512i window, __m512i count)
+{
+    const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i last = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    _mm512_mask_i32scatter_epi64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
+                                 _mm512_permutex2var_epi32(window, first, count), 8);
+    _mm512_mask_i32scatter_epi64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
+                                 _mm512_permutex2var_epi32(window, last, count), 8);
+}
+
+/* As spki_hot_count. The mask of pixels that are not hot. */
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
+                                                       __m512i same_pixel)
+{
+    const __m512i now = _mm512_set1_epi32(h->now), one = _mm512_set1_epi32(1);
+    const __m512i max = _mm512_set1_epi32((int32_t)h->max_events);
+    const __m512i stop = _mm512_set1_epi32((int32_t)SPKI_HOT_STOP);
+    const __m512i mark = _mm512_set1_epi32((int32_t)SPKI_HOT), ones = _mm512_set1_epi32(-1);
+    __mmask16 cool = 0, todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same_pixel, todo);
+        __m512i window, old, gap, c;
+        __mmask16 before, same, hot, listed;
+        spki_hot_gather(h->map.cells, ready, cell, &window, &old);
+        gap = _mm512_sub_epi32(now, window);
+        before = _mm512_cmpeq_epi32_mask(gap, ones);
+        same = (__mmask16)(before | _mm512_testn_epi32_mask(gap, gap));
+        c = _mm512_andnot_si512(mark, old);
+        hot = (__mmask16)((same & _mm512_movepi32_mask(old)) |
+                          (_mm512_cmpeq_epi32_mask(gap, one) & _mm512_cmpgt_epu32_mask(c, max)));
+        listed = _mm512_cmpeq_epi32_mask(old, ones);
+        c = _mm512_maskz_mov_epi32(same, c);
+        c = _mm512_mask_add_epi32(c, _mm512_cmplt_epu32_mask(c, stop), c, one);
+        hot = (__mmask16)(hot | _mm512_cmpgt_epu32_mask(c, max));
+        spki_hot_scatter(h->map.cells, (__mmask16)(ready & ~listed), cell,
+                         _mm512_mask_mov_epi32(now, before, window),
+                         _mm512_mask_or_epi32(c, hot, c, mark));
+        cool = (__mmask16)(cool | (ready & ~(hot | listed)));
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+    return cool;
+}
+
+/* Are all of them in the window of the event before? */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_batch *b)
+{
+    const __m512i width = _mm512_set1_epi64(h->width_us);
+    __m512i since[2];
+    spki_batch_since(b, h->low_us, since);
+    return h->begun && (_mm512_cmpge_epu64_mask(since[0], width) |
+                        _mm512_cmpge_epu64_mask(since[1], width)) == 0;
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
+{
+    const spki_map *map = &h->map;
+    size_t i, out = 0;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, same;
+        bool simple;
+        spki_batch_load(&b, events + i);
+        simple = spki_batch_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
+                 spki_hot_same_window(h, &b);
+        same = _mm512_conflict_epi32(cell);
+        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            out = spki_hot_some(h, events, i, i + SPKI_BATCH, out);
+        else
+            out += spki_batch_keep(&b, spki_hot_batch(h, cell, same), events + out);
+    }
+    return spki_hot_some(h, events, i, count, out);
+}
+#endif
+
+SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_hot *h = (spki_hot *)f;
+#if SPKI_HAVE_AVX512
+    if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&h->map))
+        return spki_hot_avx512(h, events, count);
+#endif
+    return spki_hot_some(h, events, 0, count, 0);
 }
 
 SPKI_FN void spki_hot_reset(spk_filter *f)
@@ -213,11 +375,12 @@ SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
 SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
 {
     static const spki_filter_ops ops = {spki_hot_apply, spki_hot_reset, spki_hot_release};
-    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, {NULL, NULL, NULL}, 0, 0};
+    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, SPK_ISA_AUTO,
+                                            {NULL, NULL, NULL}, 0, 0};
     const spk_hot_pixel_desc *d = desc ? desc : &none;
     const bool garbage = d->begin_sentinel || d->end_sentinel;
     spki_hot *h = (spki_hot *)spki_filter_new("hot_pixel", sizeof *h, &ops, &d->allocator,
-                                              d->memory_limit, garbage, SPK_ISA_SCALAR);
+                                              d->memory_limit, garbage, d->isa);
     if (!h || h->f.status != SPK_OK) return (spk_filter *)h;
     h->width_us = d->window_us ? d->window_us : 100000;
     h->max_events = d->max_events ? d->max_events : 100;
@@ -227,7 +390,7 @@ SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
     if (h->max_events > (uint32_t)1 << 30)
         spki_filter_fail(&h->f, SPK_ERR_RANGE, "max_events = %u: more than 2^30",
                          (unsigned)d->max_events);
-    spki_map_init(&h->map, &h->f, d->width, d->height, 3, 0);
+    spki_map_init_each(&h->map, &h->f, d->width, d->height, 1, 0, 2);
     spki_hot_list(h, d);
     return &h->f;
 }
@@ -240,10 +403,10 @@ SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *o
     if (!filter || filter->ops->apply != spki_hot_apply || !h->map.cells) return 0;
     for (y = 0; y < h->map.height; y++)
         for (x = 0; x < h->map.width; x++) {
-            const int32_t *cell = spki_map_at(&h->map, 0, x, y);
-            const bool listed = cell[2 * h->map.plane] != SPKI_NEVER;
+            const int32_t *cell = spki_hot_at(&h->map, x, y);
             const int64_t gap = (int64_t)h->now - cell[0];
-            const uint32_t count = (uint32_t)cell[h->map.plane];
+            const uint32_t count = (uint32_t)cell[1];
+            const bool listed = count == SPKI_LISTED;
             /* as the next event of the pixel would find it */
             const bool hot = gap == 1 ? (count & ~SPKI_HOT) > h->max_events
                                       : (gap == 0 || gap == -1) && (count & SPKI_HOT) != 0;
@@ -255,118 +418,6 @@ SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *o
             found++;
         }
     return found;
-}
-
-/* -- downsampling -- */
-
-typedef struct spki_downsample {
-    spk_filter f;
-    spki_map map; /* sums of large pixels, where there is a threshold; SPKI_NEVER is 0 */
-    uint64_t inverse_x, inverse_y; /* ceil(2^32 / factor): exact for 16-bit numerators */
-    uint32_t width, height;        /* of the sensor; 0: any */
-    int32_t threshold;
-} spki_downsample;
-
-SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_downsample *d = (spki_downsample *)f;
-    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
-    const uint32_t width = d->width ? d->width : 65536, height = d->height ? d->height : 65536;
-    size_t i, out = 0, others = 0, outside = 0;
-    for (i = 0; i < count; i++) {
-        spk_event e = events[i];
-        const bool cd = e.kind == SPK_EVENT_CD;
-        const bool in = (e.x < width) & (e.y < height);
-        const uint16_t x = (uint16_t)(e.x * ix >> 32), y = (uint16_t)(e.y * iy >> 32);
-        e.x = cd ? x : e.x;
-        e.y = cd ? y : e.y;
-        others += !cd;
-        outside += cd & !in;
-        events[out] = e;
-        out += !cd | in;
-    }
-    f->stats.others += others;
-    f->stats.outside += outside;
-    return out;
-}
-
-/* What spki_downsample_apply left goes through the sums. */
-SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
-{
-    spki_downsample *d = (spki_downsample *)f;
-    spki_map *map = &d->map;
-    const int32_t limit = d->threshold;
-    size_t i, out = 0;
-    count = spki_downsample_apply(f, events, count);
-    for (i = 0; i < count; i++) {
-        spk_event e = events[i];
-        int32_t *cell, sum;
-        bool fires;
-        if (e.kind != SPK_EVENT_CD) {
-            events[out++] = e;
-            continue;
-        }
-        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, f, e.x, e.y)) {
-            f->stats.outside++;
-            continue;
-        }
-        cell = spki_map_at(map, 0, e.x, e.y);
-        sum = (*cell == SPKI_NEVER ? 0 : *cell) + (e.polarity ? 1 : -1);
-        fires = sum >= limit || sum <= -limit;
-        *cell = fires ? 0 : sum;
-        e.polarity = sum > 0;
-        events[out] = e;
-        out += fires;
-    }
-    return out;
-}
-
-SPKI_FN void spki_downsample_reset(spk_filter *f) { spki_map_clear(&((spki_downsample *)f)->map); }
-SPKI_FN void spki_downsample_release(spk_filter *f)
-{
-    spki_map_free(&((spki_downsample *)f)->map, &f->mem);
-}
-
-SPKI_FN void spki_downsample_check(spki_downsample *s, const spk_downsample_desc *d, uint32_t fx,
-                                   uint32_t fy)
-{
-    if (fx > 65535 || fy > 65535)
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "factor_x = %u, factor_y = %u: not in 1 to 65,535",
-                         (unsigned)fx, (unsigned)fy);
-    if (d->threshold > 32767)
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "threshold = %u: more than 32,767",
-                         (unsigned)d->threshold);
-    if (d->width > 65536 || d->height > 65536 || (d->width == 0) != (d->height == 0))
-        spki_filter_fail(&s->f, SPK_ERR_RANGE, "width = %u, height = %u: not in 1 to 65,536",
-                         (unsigned)d->width, (unsigned)d->height);
-}
-
-SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
-{
-    static const spki_filter_ops plain = {spki_downsample_apply, spki_downsample_reset,
-                                          spki_downsample_release};
-    static const spki_filter_ops sums = {spki_downsample_sum, spki_downsample_reset,
-                                         spki_downsample_release};
-    static const spk_downsample_desc none = {0, 0, 0, 0, 0, 0, SPK_ISA_AUTO, {NULL, NULL, NULL}, 0,
-                                             0};
-    const spk_downsample_desc *d = desc ? desc : &none;
-    const bool garbage = d->begin_sentinel || d->end_sentinel;
-    const spki_filter_ops *ops = d->threshold && !garbage ? &sums : &plain;
-    spki_downsample *s = (spki_downsample *)spki_filter_new(
-        "downsample", sizeof *s, ops, &d->allocator, d->memory_limit, garbage, d->isa);
-    uint32_t fx = d->factor_x ? d->factor_x : 2, fy = d->factor_y ? d->factor_y : fx;
-    if (!s || s->f.status != SPK_OK) return (spk_filter *)s;
-    spki_downsample_check(s, d, fx, fy);
-    if (s->f.status != SPK_OK) return &s->f;
-    s->inverse_x = (((uint64_t)1 << 32) + fx - 1) / fx;
-    s->inverse_y = (((uint64_t)1 << 32) + fy - 1) / fy;
-    s->width = d->width;
-    s->height = d->height;
-    s->threshold = (int32_t)d->threshold;
-    if (d->threshold)
-        spki_map_init(&s->map, &s->f, d->width ? (d->width + fx - 1) / fx : 0,
-                      d->height ? (d->height + fy - 1) / fy : 0, 1, 0);
-    return &s->f;
 }
 
 #endif

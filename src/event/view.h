@@ -3,8 +3,8 @@
 #define SPIKELIB_EVENT_VIEW_H
 
 #include "../api/view.h"
-#include "filter_map.h"
 #include "rows.h"
+#include "view_add.h"
 
 /* Whole vectors, then what is left by one. */
 SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, float *out, size_t n,
@@ -37,83 +37,9 @@ SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, flo
     spki_view_rows_f1(a + whole, b + whole, out + whole, n - whole, s);
 }
 
-/* The filter inside carries memory, instruction set, error and statistics. */
-struct spk_view {
-    spk_filter f;
-    spk_view_desc d;
-    spki_map map;     /* surfaces: times of OFF and ON */
-    uint32_t *counts; /* of OFF, then of ON */
-    float *voxels;    /* groups of bins */
-    float *row;       /* of rendering to grey levels */
-    size_t pixels, cells;
-    int64_t begin_us;
-    bool begun;
-};
-
 SPKI_FN size_t spki_view_groups(const spk_view *v)
 {
     return v->d.polarity == SPK_VIEW_SPLIT ? 2 : 1;
-}
-
-SPKI_FN void spki_view_add_counts(spk_view *v, const spk_event *e, size_t count)
-{
-    size_t i;
-    for (i = 0; i < count; i++) {
-        uint32_t *cell;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (e[i].x >= v->d.width || e[i].y >= v->d.height) {
-            v->f.stats.outside++;
-            continue;
-        }
-        cell = v->counts + (e[i].polarity ? v->pixels : 0) + (size_t)e[i].y * v->d.width + e[i].x;
-        *cell += *cell != UINT32_MAX;
-    }
-}
-
-SPKI_FN void spki_view_add_times(spk_view *v, const spk_event *e, size_t count)
-{
-    spki_grid grid = spki_map_grid(&v->map);
-    size_t i;
-    for (i = 0; i < count; i++) {
-        int32_t *cell, now;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
-            if (!spki_map_ready(&v->map, &v->f, e[i].x, e[i].y, e[i].t_us)) continue;
-            grid = spki_map_grid(&v->map);
-        }
-        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
-        now = (int32_t)(e[i].t_us - grid.base);
-        *cell = SPKI_MAX(*cell, now);
-    }
-}
-
-SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_event *e, size_t count)
-{
-    const double scale = (double)(v->d.bins - 1) / (double)v->d.window_us;
-    size_t i;
-    for (i = 0; i < count; i++) {
-        const uint64_t since = (uint64_t)e[i].t_us - (uint64_t)v->begin_us;
-        const bool on = e[i].polarity != 0;
-        const float sign = on || v->d.polarity != SPK_VIEW_SIGNED ? 1.0f : -1.0f;
-        double place;
-        float part, *cell;
-        uint32_t bin;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (e[i].x >= v->d.width || e[i].y >= v->d.height ||
-            (v->begun && since > (uint64_t)v->d.window_us)) {
-            v->f.stats.outside++;
-            continue;
-        }
-        place = v->begun ? (double)since * scale : 0.0;
-        if (!v->begun) v->begin_us = e[i].t_us;
-        v->begun = true;
-        bin = (uint32_t)place;
-        part = (float)(place - (double)bin);
-        cell = v->voxels + (size_t)e[i].y * v->d.width + e[i].x + bin * v->pixels;
-        if (v->d.polarity == SPK_VIEW_SPLIT && on) cell += v->d.bins * v->pixels;
-        cell[0] += sign * (1.0f - part);
-        if (bin + 1 < v->d.bins) cell[v->pixels] += sign * part;
-    }
 }
 
 SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, size_t count)
@@ -124,9 +50,7 @@ SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, si
     for (i = 0; i < count; i++) others += events[i].kind != SPK_EVENT_CD;
     view->f.stats.others += others;
     view->f.stats.events += count - others;
-    if (view->counts) spki_view_add_counts(view, events, count);
-    else if (view->voxels) spki_view_add_voxels(view, events, count);
-    else spki_view_add_times(view, events, count);
+    spki_view_gather(view, events, count);
     return SPK_OK;
 }
 

@@ -1,0 +1,134 @@
+/* ---- >>event-batch: sixteen events at a time, each at a cell of its own (AVX-512) ---- */
+#ifndef SPIKELIB_EVENT_BATCH_H
+#define SPIKELIB_EVENT_BATCH_H
+
+#include "../simd/have.h"
+#include "filter_map.h"
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
+   long as no pixel comes twice among them; of those that do, the first ones are done at once, then
+   the next ones (spki_batch_next). Each pixel so sees its events in their order, and pixels do not
+   depend on each other: the result is that of one event after the other. Whatever is not simple
+   (another kind of event, a pixel outside, a time out of the map's reach, mostly one pixel) makes
+   the filter take the sixteen by one. */
+#if SPKI_HAVE_AVX512
+#define SPKI_BATCH_AVX512                                                                          \
+    __attribute__((target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx2,popcnt")))
+
+enum { SPKI_BATCH = 16 };
+
+typedef struct spki_batch {
+    __m512i events[4]; /* four each, as they lie in memory */
+    __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */
+} spki_batch;
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_event *e)
+{
+    const __m512i pick = _mm512_set_epi32(31, 27, 23, 19, 15, 11, 7, 3, 30, 26, 22, 18, 14, 10, 6,
+                                          2);
+    __m512i low, high;
+    b->events[0] = _mm512_loadu_si512(e);
+    b->events[1] = _mm512_loadu_si512(e + 4);
+    b->events[2] = _mm512_loadu_si512(e + 8);
+    b->events[3] = _mm512_loadu_si512(e + 12);
+    low = _mm512_permutex2var_epi32(b->events[0], pick, b->events[1]);
+    high = _mm512_permutex2var_epi32(b->events[2], pick, b->events[3]);
+    b->xy = _mm512_shuffle_i64x2(low, high, _MM_SHUFFLE(1, 0, 1, 0));
+    b->more = _mm512_shuffle_i64x2(low, high, _MM_SHUFFLE(3, 2, 3, 2));
+}
+
+/* Times less `base`, of the events 0 to 7 and 8 to 15. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t base,
+                                                    __m512i since[2])
+{
+    const __m512i pick = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i zero = _mm512_set1_epi64(base);
+    since[0] = _mm512_permutex2var_epi64(b->events[0], pick, b->events[1]);
+    since[1] = _mm512_permutex2var_epi64(b->events[2], pick, b->events[3]);
+    since[0] = _mm512_sub_epi64(since[0], zero);
+    since[1] = _mm512_sub_epi64(since[1], zero);
+}
+
+/* The lower halves of 8 and 8 in one. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i high)
+{
+    const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2,
+                                          0);
+    return _mm512_permutex2var_epi32(low, pick, high);
+}
+
+/* Times as a map's cells hold them; false: one is out of its reach. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_times(const spki_batch *b, int64_t base, __m512i *now)
+{
+    const __m512i reach = _mm512_set1_epi64(SPKI_MAP_REACH);
+    const __m512i span = _mm512_set1_epi64(2 * SPKI_MAP_REACH);
+    __m512i since[2];
+    spki_batch_since(b, base, since);
+    *now = spki_batch_narrow(since[0], since[1]);
+    return (_mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[0], reach), span) |
+            _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
+}
+
+/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
+   stay below. */
+SPKI_FN bool spki_batch_holds(size_t stride, size_t height, size_t cells)
+{
+    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
+}
+
+SPKI_FN bool spki_map_batches(const spki_map *map)
+{
+    return spki_batch_holds(map->stride, map->height, map->count);
+}
+
+/* y * stride + x of each; false: one is no CD event, or outside. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t stride,
+                                                    uint32_t width, uint32_t height, __m512i *cell)
+{
+    const __m512i row = _mm512_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
+    const __m512i size = _mm512_set1_epi32((int32_t)(height << 16 | width));
+    const uint32_t outside = _mm512_cmpge_epu16_mask(b->xy, size);
+    const uint32_t other = _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff00));
+    *cell = _mm512_madd_epi16(b->xy, row);
+    return (outside | other) == 0;
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_on(const spki_batch *b)
+{
+    return _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff));
+}
+
+/* Of the events that are still to be done, those with none of their pixel before them; `same` has a
+   bit for each earlier event of the same cell (_mm512_conflict_epi32). */
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_next(__m512i same, __mmask16 todo)
+{
+    return _mm512_mask_testn_epi32_mask(todo, same, _mm512_set1_epi32(todo));
+}
+
+/* Mostly one pixel: by one is faster. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_crowded(__mmask16 first)
+{
+    return __builtin_popcount((unsigned)first) < SPKI_BATCH / 2;
+}
+
+/* Writes the events of the mask; up to 16 places from `out` on, which have all been loaded. */
+SPKI_BATCH_AVX512 SPKI_INLINE size_t spki_batch_keep(const spki_batch *b, __mmask16 kept,
+                                                     spk_event *out)
+{
+    const uint32_t halves = _mm512_movepi16_mask(_mm512_movm_epi32(kept)); /* each bit twice */
+    spk_event *to = out;
+    int k;
+    for (k = 0; k < 4; k++) {
+        const __mmask8 mine = (__mmask8)(halves >> 8 * k);
+        _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(mine, b->events[k]));
+        to += (unsigned)__builtin_popcount(mine) / 2u;
+    }
+    return (size_t)(to - out);
+}
+#endif
+
+#endif

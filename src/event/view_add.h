@@ -1,0 +1,265 @@
+/* ---- >>view-add: events into counts, times and voxels ---- */
+#ifndef SPIKELIB_EVENT_VIEW_ADD_H
+#define SPIKELIB_EVENT_VIEW_ADD_H
+
+#include "../api/view.h"
+#include "../simd/types.h"
+#include "batch.h"
+
+/* The filter inside carries memory, instruction set, error and statistics. */
+struct spk_view {
+    spk_filter f;
+    spk_view_desc d;
+    spki_map map;     /* surfaces: times of OFF and ON */
+    uint32_t *counts; /* of OFF, then of ON */
+    float *voxels;    /* groups of bins */
+    float *row;       /* of rendering to grey levels */
+    size_t pixels, cells;
+    int64_t begin_us;
+    bool begun;
+};
+
+/* -- one by one -- */
+
+SPKI_FN void spki_view_add_counts(spk_view *v, const spk_event *e, size_t count)
+{
+    uint32_t *const counts = v->counts; /* of which the compiler cannot tell that events leave it */
+    const size_t on = v->pixels, width = v->d.width, height = v->d.height;
+    size_t i, outside = 0;
+    for (i = 0; i < count; i++) {
+        uint32_t *cell;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= width || e[i].y >= height) {
+            outside++;
+            continue;
+        }
+        cell = counts + (e[i].polarity ? on : 0) + (size_t)e[i].y * width + e[i].x;
+        *cell += *cell != UINT32_MAX;
+    }
+    v->f.stats.outside += outside;
+}
+
+SPKI_FN void spki_view_add_times(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        int32_t *cell, now;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
+            if (!spki_map_ready(&v->map, &v->f, e[i].x, e[i].y, e[i].t_us)) continue;
+            grid = spki_map_grid(&v->map);
+        }
+        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
+        now = (int32_t)(e[i].t_us - grid.base);
+        *cell = SPKI_MAX(*cell, now);
+    }
+}
+
+/* A place in bins for each microsecond of the window. */
+SPKI_INLINE double spki_voxel_scale(const spk_view *v)
+{
+    return (double)(v->d.bins - 1) / (double)v->d.window_us;
+}
+
+/* Contraction would round the place's fraction once instead of twice. */
+SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_event *e,
+                                                        size_t count)
+{
+    SPKI_NO_CONTRACT
+    const double scale = spki_voxel_scale(v);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const uint64_t since = (uint64_t)e[i].t_us - (uint64_t)v->begin_us;
+        const bool on = e[i].polarity != 0;
+        const float sign = on || v->d.polarity != SPK_VIEW_SIGNED ? 1.0f : -1.0f;
+        double place;
+        float part, *cell;
+        uint32_t bin;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= v->d.width || e[i].y >= v->d.height ||
+            (v->begun && since > (uint64_t)v->d.window_us)) {
+            v->f.stats.outside++;
+            continue;
+        }
+        place = v->begun ? (double)since * scale : 0.0;
+        if (!v->begun) v->begin_us = e[i].t_us;
+        v->begun = true;
+        bin = (uint32_t)place;
+        part = (float)(place - (double)bin);
+        cell = v->voxels + (size_t)e[i].y * v->d.width + e[i].x + bin * v->pixels;
+        if (v->d.polarity == SPK_VIEW_SPLIT && on) cell += v->d.bins * v->pixels;
+        cell[0] += sign * (1.0f - part);
+        if (bin + 1 < v->d.bins) cell[v->pixels] += sign * part;
+    }
+}
+
+/* -- sixteen at a time -- */
+
+#if SPKI_HAVE_AVX512
+/* How many of 16 bits are set, in each lane. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
+{
+    const __m512i table = _mm512_maskz_broadcast_i32x4(
+        0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(v, nibble));
+    const __m512i high =
+        _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi32(v, 4), nibble));
+    const __m512i bytes = _mm512_add_epi8(low, high);
+    return _mm512_and_si512(_mm512_add_epi32(bytes, _mm512_srli_epi32(bytes, 8)),
+                            _mm512_set1_epi32(31));
+}
+
+/* Each event adds itself and the earlier ones of its cell; the last one's sum is what stays, since
+   scatters write in order. */
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
+                                                       size_t count)
+{
+    const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels), ones = _mm512_set1_epi32(-1);
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, more, sum;
+        spki_batch_load(&b, e + i);
+        if (!spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
+            spki_view_add_counts(v, e + i, SPKI_BATCH);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
+        more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
+        sum = _mm512_add_epi32(_mm512_i32gather_epi32(cell, v->counts, 4), more);
+        sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
+        _mm512_i32scatter_epi32(v->counts, cell, sum, 4);
+    }
+    spki_view_add_counts(v, e + i, count - i);
+}
+
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, now, same;
+        __mmask16 todo = 0xffff;
+        spki_batch_load(&b, e + i);
+        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_batch_times(&b, grid.base, &now)) {
+            spki_view_add_times(v, e + i, SPKI_BATCH);
+            grid = spki_map_grid(&v->map);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+                                     _mm512_set1_epi32((int32_t)grid.plane));
+        same = _mm512_conflict_epi32(cell);
+        if (spki_batch_crowded(spki_batch_next(same, todo))) {
+            spki_view_add_times(v, e + i, SPKI_BATCH);
+            continue;
+        }
+        do {
+            const __mmask16 ready = spki_batch_next(same, todo);
+            const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, grid.origin, 4);
+            _mm512_mask_i32scatter_epi32(grid.origin, ready, cell, _mm512_max_epi32(last, now), 4);
+            todo = (__mmask16)(todo & ~ready);
+        } while (todo);
+    }
+    spki_view_add_times(v, e + i, count - i);
+}
+
+/* Bins and fractions of 8 events. The forms with a rounding mode are never contracted. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
+{
+    const __m512d place = _mm512_mul_round_pd(_mm512_cvtepu64_pd(since), scale,
+                                              _MM_FROUND_CUR_DIRECTION);
+    *bin = _mm512_cvttpd_epu32(place);
+    return _mm512_cvtpd_ps(_mm512_sub_round_pd(place, _mm512_cvtepu32_pd(*bin),
+                                               _MM_FROUND_CUR_DIRECTION));
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
+{
+    return _mm512_castsi512_ps(_mm512_inserti64x4(
+        _mm512_castsi256_si512(_mm256_castps_si256(low)), _mm256_castps_si256(high), 1));
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
+                                                  __m512 value)
+{
+    const __m512 old = _mm512_mask_i32gather_ps(value, which, cell, voxels, 4);
+    _mm512_mask_i32scatter_ps(voxels, which, cell, _mm512_add_ps(old, value), 4);
+}
+
+/* Sixteen events of the window: their pixels, times and signs. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
+                                                    const __m512i since[2], __m512i flip)
+{
+    const __m512d scale = _mm512_set1_pd(spki_voxel_scale(v));
+    const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels);
+    __m256i bin[2];
+    const __m256 low = spki_voxel_place(since[0], scale, &bin[0]);
+    const __m256 high = spki_voxel_place(since[1], scale, &bin[1]);
+    const __m512 part = spki_batch_join_ps(low, high);
+    const __m512i bins = _mm512_inserti64x4(_mm512_castsi256_si512(bin[0]), bin[1], 1);
+    const __m512i cell = _mm512_add_epi32(pixel, _mm512_mullo_epi32(bins, plane));
+    const __m512i next = _mm512_add_epi32(cell, plane);
+    const __mmask16 two = _mm512_cmplt_epu32_mask(bins, _mm512_set1_epi32((int)v->d.bins - 1));
+    const __m512 rest = _mm512_sub_ps(_mm512_set1_ps(1.0f), part);
+    const __m512 a = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(rest), flip));
+    const __m512 c = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(part), flip));
+    __mmask16 todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same, todo);
+        spki_voxel_add(v->voxels, ready, cell, a);
+        spki_voxel_add(v->voxels, (__mmask16)(ready & two), next, c);
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+}
+
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
+                                                       size_t count)
+{
+    const __m512i window = _mm512_set1_epi64(v->d.window_us), minus = _mm512_set1_epi32(INT32_MIN);
+    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED, split = v->d.polarity == SPK_VIEW_SPLIT;
+    const __m512i group = _mm512_set1_epi32((int32_t)(split ? v->d.bins * v->pixels : 0));
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i pixel, same, since[2];
+        __mmask16 on;
+        bool simple;
+        spki_batch_load(&b, e + i);
+        simple = spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
+        spki_batch_since(&b, v->begin_us, since);
+        simple &= v->begun && (_mm512_cmpgt_epu64_mask(since[0], window) |
+                               _mm512_cmpgt_epu64_mask(since[1], window)) == 0;
+        on = spki_batch_on(&b);
+        pixel = _mm512_mask_add_epi32(pixel, on, pixel, group);
+        same = _mm512_conflict_epi32(pixel);
+        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            spki_view_add_voxels(v, e + i, SPKI_BATCH);
+        else
+            spki_voxel_batch(v, pixel, same, since,
+                             _mm512_maskz_mov_epi32((__mmask16)(is_signed ? ~on : 0), minus));
+    }
+    spki_view_add_voxels(v, e + i, count - i);
+}
+#endif
+
+SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
+{
+#if SPKI_HAVE_AVX512
+    const size_t cells = v->map.cells ? v->map.count : v->cells;
+    if (v->f.isa == SPK_ISA_AVX512 && spki_batch_holds(v->d.width, v->d.height, cells)) {
+        if (v->counts) spki_view_counts_avx512(v, e, count);
+        else if (v->voxels) spki_view_voxels_avx512(v, e, count);
+        else spki_view_times_avx512(v, e, count);
+        return;
+    }
+#endif
+    if (v->counts) spki_view_add_counts(v, e, count);
+    else if (v->voxels) spki_view_add_voxels(v, e, count);
+    else spki_view_add_times(v, e, count);
+}
+
+#endif
