@@ -197,6 +197,7 @@ PASTED = [
     "net/lanes.inc.h",
     "net/draw.inc.h",
     "event/rows.inc.h",
+    "event/arc.inc.h",
     "conv/kernels.inc.h",
 ]
 

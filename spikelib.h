@@ -130,13 +130,17 @@
     >>filters            what all event filters share, chains and custom ones
     >>filter-point       filters that look at one event by itself
     >>filter-map         the last time of each pixel, in 32 bits
-    >>filter-pixel       refractory period, hot pixels, downsampling
+    >>event-batch        sixteen events at a time, each at a cell of its own (AVX-512)
+    >>filter-pixel       refractory period, hot pixels
+    >>downsample         fewer, larger pixels
     >>filter-background  events that no neighbour supports
     >>corner             corners of moving things (Arc*)
+    >>arc                many corners at a time (pasted once per instruction set)
     >>rows-table         rows of pixels by instruction set
     >>rows               many pixels of a picture or a surface (pasted once per instruction set)
     >>simulator-scenes   what the simulated camera sees
     >>simulator-run      pictures become events
+    >>view-add           events into counts, times and voxels
     >>views              counts, surfaces and voxel grids
     >>flow               optical flow by plane fitting
     >>park               sleeping on a word until it changes or a deadline passes
@@ -2390,6 +2394,7 @@ typedef struct spk_hot_pixel_desc {
     uint32_t max_events;     /* at most 2^30; default: 100 */
     const spk_pixel *pixels; /* default: none. Copied */
     size_t pixel_count;
+    spk_isa isa;             /* default: SPK_ISA_AUTO */
     spk_allocator allocator; /* default: malloc and free */
     size_t memory_limit;     /* bytes in all; default: no limit */
     uint32_t end_sentinel;   /* leave 0 */
@@ -8258,7 +8263,8 @@ SPKI_FN bool spki_cpu_has_avx(bool avx512)
 {
     uint32_t a, b, c, d, enabled, high;
     uint32_t os_saves = avx512 ? 0xe6u : 0x06u; /* xmm, ymm; opmask, both halves of zmm */
-    uint32_t wanted = avx512 ? 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31 : 0u; /* F DQ BW VL */
+    /* F, DQ, CD, BW, VL */
+    uint32_t wanted = avx512 ? 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31 : 0u;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
     if ((c & (1u << 27)) == 0 || (c & (1u << 28)) == 0) return false; /* OSXSAVE, AVX */
     __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
@@ -34485,6 +34491,7 @@ typedef struct spki_map {
     int32_t *cells;
     size_t count, stride, plane; /* cells in all, of a row, of a plane */
     uint32_t width, height, planes, border;
+    uint32_t each; /* cells of a pixel that lie side by side */
     bool grows, begun;
     int64_t base;
 } spki_map;
@@ -34509,7 +34516,7 @@ SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint3
     size_t high = (size_t)height + 2 * map->border, k;
     next.width = width;
     next.height = height;
-    next.stride = (size_t)width + 2 * map->border;
+    next.stride = ((size_t)width + 2 * map->border) * map->each;
     if (__builtin_mul_overflow(next.stride, high, &next.plane) ||
         __builtin_mul_overflow(next.plane, (size_t)map->planes, &next.count) ||
         next.count > (size_t)PTRDIFF_MAX - 16)
@@ -34521,9 +34528,9 @@ SPKI_FN bool spki_map_resize(spki_map *map, spki_mem *mem, uint32_t width, uint3
     for (p = 0; p < map->planes; p++)
         for (y = 0; y < map->height; y++) {
             const size_t row = y + (size_t)map->border;
-            memcpy(next.cells + p * next.plane + row * next.stride + map->border,
-                   map->cells + p * map->plane + row * map->stride + map->border,
-                   map->width * sizeof *map->cells);
+            memcpy(next.cells + p * next.plane + row * next.stride + map->border * map->each,
+                   map->cells + p * map->plane + row * map->stride + map->border * map->each,
+                   map->width * map->each * sizeof *map->cells);
         }
     if (map->cells) spki_free(mem, map->cells, map->count, sizeof *map->cells);
     *map = next;
@@ -34537,11 +34544,12 @@ SPKI_FN void spki_map_free(spki_map *map, spki_mem *mem)
 }
 
 /* Of a filter: a map of the size described, or one that grows from nothing. */
-SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
-                           uint32_t planes, uint32_t border)
+SPKI_FN void spki_map_init_each(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                                uint32_t planes, uint32_t border, uint32_t each)
 {
     memset(map, 0, sizeof *map);
     map->planes = planes;
+    map->each = each;
     map->border = border;
     map->grows = width == 0 && height == 0;
     if (f->status != SPK_OK || map->grows) return;
@@ -34552,6 +34560,12 @@ SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_
         spki_filter_fail(f, SPK_ERR_OUT_OF_MEMORY, "no memory for %u x %u pixels", (unsigned)width,
                          (unsigned)height);
     }
+}
+
+SPKI_FN void spki_map_init(spki_map *map, spk_filter *f, uint32_t width, uint32_t height,
+                           uint32_t planes, uint32_t border)
+{
+    spki_map_init_each(map, f, width, height, planes, border, 1);
 }
 
 /* The next size that holds a coordinate: at least half as much again, whole 32s. */
@@ -34655,15 +34669,145 @@ SPKI_INLINE int32_t *spki_grid_at(const spki_grid *g, uint32_t x, uint32_t y, ui
     return g->origin + (polarity ? g->plane : 0) + y * g->stride + x;
 }
 
-SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t plane, uint32_t x, uint32_t y)
+/* Of a map of one plane without a border. */
+SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t x, uint32_t y)
 {
-    return map->cells + plane * map->plane + (y + (size_t)map->border) * map->stride + x +
-           map->border;
+    return map->cells + y * map->stride + x;
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>filter-pixel: refractory period, hot pixels, downsampling ---- */
+/* ---- >>event-batch: sixteen events at a time, each at a cell of its own (AVX-512) ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
+   long as no pixel comes twice among them; of those that do, the first ones are done at once, then
+   the next ones (spki_batch_next). Each pixel so sees its events in their order, and pixels do not
+   depend on each other: the result is that of one event after the other. Whatever is not simple
+   (another kind of event, a pixel outside, a time out of the map's reach, mostly one pixel) makes
+   the filter take the sixteen by one. */
+#if SPKI_HAVE_AVX512
+#define SPKI_BATCH_AVX512                                                                          \
+    __attribute__((target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx2,popcnt")))
+
+enum { SPKI_BATCH = 16 };
+
+typedef struct spki_batch {
+    __m512i events[4]; /* four each, as they lie in memory */
+    __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */
+} spki_batch;
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_event *e)
+{
+    const __m512i pick = _mm512_set_epi32(31, 27, 23, 19, 15, 11, 7, 3, 30, 26, 22, 18, 14, 10, 6,
+                                          2);
+    __m512i low, high;
+    b->events[0] = _mm512_loadu_si512(e);
+    b->events[1] = _mm512_loadu_si512(e + 4);
+    b->events[2] = _mm512_loadu_si512(e + 8);
+    b->events[3] = _mm512_loadu_si512(e + 12);
+    low = _mm512_permutex2var_epi32(b->events[0], pick, b->events[1]);
+    high = _mm512_permutex2var_epi32(b->events[2], pick, b->events[3]);
+    b->xy = _mm512_shuffle_i64x2(low, high, _MM_SHUFFLE(1, 0, 1, 0));
+    b->more = _mm512_shuffle_i64x2(low, high, _MM_SHUFFLE(3, 2, 3, 2));
+}
+
+/* Times less `base`, of the events 0 to 7 and 8 to 15. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t base,
+                                                    __m512i since[2])
+{
+    const __m512i pick = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i zero = _mm512_set1_epi64(base);
+    since[0] = _mm512_permutex2var_epi64(b->events[0], pick, b->events[1]);
+    since[1] = _mm512_permutex2var_epi64(b->events[2], pick, b->events[3]);
+    since[0] = _mm512_sub_epi64(since[0], zero);
+    since[1] = _mm512_sub_epi64(since[1], zero);
+}
+
+/* The lower halves of 8 and 8 in one. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i high)
+{
+    const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2,
+                                          0);
+    return _mm512_permutex2var_epi32(low, pick, high);
+}
+
+/* Times as a map's cells hold them; false: one is out of its reach. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_times(const spki_batch *b, int64_t base, __m512i *now)
+{
+    const __m512i reach = _mm512_set1_epi64(SPKI_MAP_REACH);
+    const __m512i span = _mm512_set1_epi64(2 * SPKI_MAP_REACH);
+    __m512i since[2];
+    spki_batch_since(b, base, since);
+    *now = spki_batch_narrow(since[0], since[1]);
+    return (_mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[0], reach), span) |
+            _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
+}
+
+/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
+   stay below. */
+SPKI_FN bool spki_batch_holds(size_t stride, size_t height, size_t cells)
+{
+    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
+}
+
+SPKI_FN bool spki_map_batches(const spki_map *map)
+{
+    return spki_batch_holds(map->stride, map->height, map->count);
+}
+
+/* y * stride + x of each; false: one is no CD event, or outside. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t stride,
+                                                    uint32_t width, uint32_t height, __m512i *cell)
+{
+    const __m512i row = _mm512_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
+    const __m512i size = _mm512_set1_epi32((int32_t)(height << 16 | width));
+    const uint32_t outside = _mm512_cmpge_epu16_mask(b->xy, size);
+    const uint32_t other = _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff00));
+    *cell = _mm512_madd_epi16(b->xy, row);
+    return (outside | other) == 0;
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_on(const spki_batch *b)
+{
+    return _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff));
+}
+
+/* Of the events that are still to be done, those with none of their pixel before them; `same` has a
+   bit for each earlier event of the same cell (_mm512_conflict_epi32). */
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_next(__m512i same, __mmask16 todo)
+{
+    return _mm512_mask_testn_epi32_mask(todo, same, _mm512_set1_epi32(todo));
+}
+
+/* Mostly one pixel: by one is faster. */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_crowded(__mmask16 first)
+{
+    return __builtin_popcount((unsigned)first) < SPKI_BATCH / 2;
+}
+
+/* Writes the events of the mask; up to 16 places from `out` on, which have all been loaded. */
+SPKI_BATCH_AVX512 SPKI_INLINE size_t spki_batch_keep(const spki_batch *b, __mmask16 kept,
+                                                     spk_event *out)
+{
+    const uint32_t halves = _mm512_movepi16_mask(_mm512_movm_epi32(kept)); /* each bit twice */
+    spk_event *to = out;
+    int k;
+    for (k = 0; k < 4; k++) {
+        const __mmask8 mine = (__mmask8)(halves >> 8 * k);
+        _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(mine, b->events[k]));
+        to += (unsigned)__builtin_popcount(mine) / 2u;
+    }
+    return (size_t)(to - out);
+}
+#endif
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>filter-pixel: refractory period, hot pixels ---- */
 
 /* -- refractory -- */
 
@@ -34674,13 +34818,14 @@ typedef struct spki_refractory {
     bool restart;
 } spki_refractory;
 
-SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+/* The events from..to; those that pass go to `out` on. Returns where they end. */
+SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_t from, size_t to,
+                                    size_t out)
 {
-    spki_refractory *r = (spki_refractory *)f;
     spki_grid grid = spki_map_grid(&r->map);
     const uint32_t period = r->period, restart = r->restart;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
+    size_t i, others = 0;
+    for (i = from; i < to; i++) {
         const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
         const int64_t t = events[i].t_us;
         int32_t *cell, now, last;
@@ -34691,7 +34836,7 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
             continue;
         }
         if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&r->map, f, x, y, t)) continue;
+            if (!spki_map_ready(&r->map, &r->f, x, y, t)) continue;
             grid = spki_map_grid(&r->map);
         }
         cell = spki_grid_at(&grid, x, y, polarity);
@@ -34702,8 +34847,67 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
         events[out] = events[i];
         out += kept;
     }
-    f->stats.others += others;
+    r->f.stats.others += others;
     return out;
+}
+
+#if SPKI_HAVE_AVX512
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
+                                                              __m512i same, __m512i now,
+                                                              uint32_t period, bool restart)
+{
+    const __m512i less = _mm512_set1_epi32((int32_t)(period - 1));
+    const __m512i span = _mm512_set1_epi32((int32_t)(2 * (period - 1)));
+    const __m512i shifted = _mm512_add_epi32(now, less);
+    __mmask16 kept = 0, todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same, todo);
+        const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, g->origin, 4);
+        const __mmask16 late =
+            _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
+        _mm512_mask_i32scatter_epi32(g->origin, restart ? ready : late, cell, now, 4);
+        kept = (__mmask16)(kept | late);
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+    return kept;
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
+                                                        size_t count)
+{
+    spki_grid grid = spki_map_grid(&r->map);
+    size_t i, out = 0;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, now, same;
+        spki_batch_load(&b, events + i);
+        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_batch_times(&b, grid.base, &now)) {
+            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+            grid = spki_map_grid(&r->map);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+                                     _mm512_set1_epi32((int32_t)grid.plane));
+        same = _mm512_conflict_epi32(cell);
+        if (spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        else
+            out += spki_batch_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
+                                                             r->restart), events + out);
+    }
+    return spki_refractory_some(r, events, i, count, out);
+}
+#endif
+
+SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_refractory *r = (spki_refractory *)f;
+#if SPKI_HAVE_AVX512
+    if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&r->map))
+        return spki_refractory_avx512(r, events, count);
+#endif
+    return spki_refractory_some(r, events, 0, count, 0);
 }
 
 SPKI_FN void spki_refractory_reset(spk_filter *f) { spki_map_clear(&((spki_refractory *)f)->map); }
@@ -34741,10 +34945,13 @@ SPIKELIB_API spk_filter *spk_filter_refractory(const spk_refractory_desc *desc)
 
 /* -- hot pixels -- */
 
+/* Two cells of a pixel, side by side: the number of the window in which it sent its last event, and
+   its count in that window with the mark of hot ones. A count stops one above the largest
+   max_events; SPKI_LISTED is none. */
 #define SPKI_HOT ((uint32_t)1 << 31) /* of a count: hot until a window is quiet */
+#define SPKI_HOT_STOP (((uint32_t)1 << 30) + 1)
+#define SPKI_LISTED UINT32_MAX
 
-/* Planes of the map: the number of the window in which the pixel sent its last event, its count in
-   that window, and whether it is listed. */
 typedef struct spki_hot {
     spk_filter f;
     spki_map map; /* its base counts windows */
@@ -34755,6 +34962,11 @@ typedef struct spki_hot {
     spk_pixel *pixels;
     size_t pixel_count;
 } spki_hot;
+
+SPKI_INLINE int32_t *spki_hot_at(const spki_map *map, uint32_t x, uint32_t y)
+{
+    return map->cells + y * map->stride + 2 * (size_t)x;
+}
 
 /* The window of a time that is not in that of the event before. */
 SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
@@ -34767,7 +34979,7 @@ SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
                               : ~((~since) / (uint64_t)h->width_us); /* rounded down */
     if (!h->map.begun || !spki_map_near(h->map.base, (int64_t)number)) {
         size_t k;
-        for (k = 0; k < h->map.plane; k++) h->map.cells[k] = SPKI_NEVER;
+        for (k = 0; k < h->map.count; k += 2) h->map.cells[k] = SPKI_NEVER;
         h->map.base = (int64_t)number;
         h->map.begun = true;
     }
@@ -34777,19 +34989,19 @@ SPKI_FN void spki_hot_turn(spki_hot *h, int64_t t)
 
 /* Counts an event of a pixel in window `now` and says whether the pixel is hot. An event that comes
    late, from the window before, counts as one of the pixel's present window. */
-SPKI_INLINE bool spki_hot_count(int32_t *window, int32_t *count, int32_t now, uint32_t max)
+SPKI_INLINE bool spki_hot_count(int32_t *cell, int32_t now, uint32_t max)
 {
-    uint32_t c = (uint32_t)*count & ~SPKI_HOT;
-    bool hot = ((uint32_t)*count & SPKI_HOT) != 0;
-    const int64_t gap = (int64_t)now - *window; /* large for SPKI_NEVER */
-    if (gap != 0 && gap != -1) {
-        hot = gap == 1 && c > max;
-        c = 0;
-    }
-    c += c < SPKI_HOT - 1;
+    const int32_t window = cell[0];
+    const uint32_t old = (uint32_t)cell[1], gap = (uint32_t)now - (uint32_t)window;
+    const bool same = gap == 0 || gap == UINT32_MAX; /* SPKI_NEVER is far from all windows */
+    uint32_t c = old & ~SPKI_HOT;
+    bool hot = same ? old >= SPKI_HOT : gap == 1 && c > max;
+    if (old == SPKI_LISTED) return true;
+    c = same ? c : 0;
+    c += c < SPKI_HOT_STOP;
     hot = hot | (c > max);
-    *window = gap == -1 ? *window : now;
-    *count = (int32_t)(c | (hot ? SPKI_HOT : 0));
+    cell[0] = gap == UINT32_MAX ? window : now;
+    cell[1] = (int32_t)(c | (hot ? SPKI_HOT : 0));
     return hot;
 }
 
@@ -34799,27 +35011,25 @@ SPKI_FN void spki_hot_mark(spki_hot *h)
     for (k = 0; k < h->pixel_count; k++) {
         const spk_pixel p = h->pixels[k];
         if (p.x < h->map.width && p.y < h->map.height)
-            *spki_map_at(&h->map, 2, p.x, p.y) = 1;
+            spki_hot_at(&h->map, p.x, p.y)[1] = (int32_t)SPKI_LISTED;
     }
 }
 
-SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+/* The events from..to; those that pass go to `out` on. Returns where they end. */
+SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t to, size_t out)
 {
-    spki_hot *h = (spki_hot *)f;
     spki_map *map = &h->map;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
+    size_t i, others = 0;
+    for (i = from; i < to; i++) {
         const spk_event e = events[i];
-        int32_t *cell;
-        bool hot;
         if (__builtin_expect(e.kind != SPK_EVENT_CD, 0)) {
             events[out++] = e;
             others++;
             continue;
         }
         if (__builtin_expect(e.x >= map->width || e.y >= map->height, 0)) {
-            if (!spki_map_reach(map, f, e.x, e.y)) {
-                f->stats.outside++;
+            if (!spki_map_reach(map, &h->f, e.x, e.y)) {
+                h->f.stats.outside++;
                 continue;
             }
             spki_hot_mark(h);
@@ -34827,14 +35037,110 @@ SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
         if (__builtin_expect((uint64_t)e.t_us - (uint64_t)h->low_us >= (uint64_t)h->width_us ||
                                  !h->begun, 0))
             spki_hot_turn(h, e.t_us);
-        cell = spki_map_at(map, 0, e.x, e.y);
-        hot = spki_hot_count(cell, cell + map->plane, h->now, h->max_events);
-        hot |= cell[2 * map->plane] != SPKI_NEVER;
         events[out] = e;
-        out += !hot;
+        out += !spki_hot_count(spki_hot_at(map, e.x, e.y), h->now, h->max_events);
     }
-    f->stats.others += others;
+    h->f.stats.others += others;
     return out;
+}
+
+#if SPKI_HAVE_AVX512
+/* Sixteen pairs of cells as windows and counts, and back. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
+                                                   __m512i cell, __m512i *window, __m512i *count)
+{
+    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    const __m512i low = _mm512_mask_i32gather_epi64(
+        cell, (__mmask8)which, _mm512_castsi512_si256(cell), cells, 8);
+    const __m512i high = _mm512_mask_i32gather_epi64(
+        cell, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells, 8);
+    *window = spki_batch_narrow(low, high);
+    *count = _mm512_permutex2var_epi32(low, odd, high);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
+                                                    __m512i window, __m512i count)
+{
+    const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i last = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    _mm512_mask_i32scatter_epi64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
+                                 _mm512_permutex2var_epi32(window, first, count), 8);
+    _mm512_mask_i32scatter_epi64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
+                                 _mm512_permutex2var_epi32(window, last, count), 8);
+}
+
+/* As spki_hot_count. The mask of pixels that are not hot. */
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
+                                                       __m512i same_pixel)
+{
+    const __m512i now = _mm512_set1_epi32(h->now), one = _mm512_set1_epi32(1);
+    const __m512i max = _mm512_set1_epi32((int32_t)h->max_events);
+    const __m512i stop = _mm512_set1_epi32((int32_t)SPKI_HOT_STOP);
+    const __m512i mark = _mm512_set1_epi32((int32_t)SPKI_HOT), ones = _mm512_set1_epi32(-1);
+    __mmask16 cool = 0, todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same_pixel, todo);
+        __m512i window, old, gap, c;
+        __mmask16 before, same, hot, listed;
+        spki_hot_gather(h->map.cells, ready, cell, &window, &old);
+        gap = _mm512_sub_epi32(now, window);
+        before = _mm512_cmpeq_epi32_mask(gap, ones);
+        same = (__mmask16)(before | _mm512_testn_epi32_mask(gap, gap));
+        c = _mm512_andnot_si512(mark, old);
+        hot = (__mmask16)((same & _mm512_movepi32_mask(old)) |
+                          (_mm512_cmpeq_epi32_mask(gap, one) & _mm512_cmpgt_epu32_mask(c, max)));
+        listed = _mm512_cmpeq_epi32_mask(old, ones);
+        c = _mm512_maskz_mov_epi32(same, c);
+        c = _mm512_mask_add_epi32(c, _mm512_cmplt_epu32_mask(c, stop), c, one);
+        hot = (__mmask16)(hot | _mm512_cmpgt_epu32_mask(c, max));
+        spki_hot_scatter(h->map.cells, (__mmask16)(ready & ~listed), cell,
+                         _mm512_mask_mov_epi32(now, before, window),
+                         _mm512_mask_or_epi32(c, hot, c, mark));
+        cool = (__mmask16)(cool | (ready & ~(hot | listed)));
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+    return cool;
+}
+
+/* Are all of them in the window of the event before? */
+SPKI_BATCH_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_batch *b)
+{
+    const __m512i width = _mm512_set1_epi64(h->width_us);
+    __m512i since[2];
+    spki_batch_since(b, h->low_us, since);
+    return h->begun && (_mm512_cmpge_epu64_mask(since[0], width) |
+                        _mm512_cmpge_epu64_mask(since[1], width)) == 0;
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
+{
+    const spki_map *map = &h->map;
+    size_t i, out = 0;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, same;
+        bool simple;
+        spki_batch_load(&b, events + i);
+        simple = spki_batch_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
+                 spki_hot_same_window(h, &b);
+        same = _mm512_conflict_epi32(cell);
+        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            out = spki_hot_some(h, events, i, i + SPKI_BATCH, out);
+        else
+            out += spki_batch_keep(&b, spki_hot_batch(h, cell, same), events + out);
+    }
+    return spki_hot_some(h, events, i, count, out);
+}
+#endif
+
+SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_hot *h = (spki_hot *)f;
+#if SPKI_HAVE_AVX512
+    if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&h->map))
+        return spki_hot_avx512(h, events, count);
+#endif
+    return spki_hot_some(h, events, 0, count, 0);
 }
 
 SPKI_FN void spki_hot_reset(spk_filter *f)
@@ -34874,11 +35180,12 @@ SPKI_FN void spki_hot_list(spki_hot *h, const spk_hot_pixel_desc *d)
 SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
 {
     static const spki_filter_ops ops = {spki_hot_apply, spki_hot_reset, spki_hot_release};
-    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, {NULL, NULL, NULL}, 0, 0};
+    static const spk_hot_pixel_desc none = {0, 0, 0, 0, 0, NULL, 0, SPK_ISA_AUTO,
+                                            {NULL, NULL, NULL}, 0, 0};
     const spk_hot_pixel_desc *d = desc ? desc : &none;
     const bool garbage = d->begin_sentinel || d->end_sentinel;
     spki_hot *h = (spki_hot *)spki_filter_new("hot_pixel", sizeof *h, &ops, &d->allocator,
-                                              d->memory_limit, garbage, SPK_ISA_SCALAR);
+                                              d->memory_limit, garbage, d->isa);
     if (!h || h->f.status != SPK_OK) return (spk_filter *)h;
     h->width_us = d->window_us ? d->window_us : 100000;
     h->max_events = d->max_events ? d->max_events : 100;
@@ -34888,7 +35195,7 @@ SPIKELIB_API spk_filter *spk_filter_hot_pixel(const spk_hot_pixel_desc *desc)
     if (h->max_events > (uint32_t)1 << 30)
         spki_filter_fail(&h->f, SPK_ERR_RANGE, "max_events = %u: more than 2^30",
                          (unsigned)d->max_events);
-    spki_map_init(&h->map, &h->f, d->width, d->height, 3, 0);
+    spki_map_init_each(&h->map, &h->f, d->width, d->height, 1, 0, 2);
     spki_hot_list(h, d);
     return &h->f;
 }
@@ -34901,10 +35208,10 @@ SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *o
     if (!filter || filter->ops->apply != spki_hot_apply || !h->map.cells) return 0;
     for (y = 0; y < h->map.height; y++)
         for (x = 0; x < h->map.width; x++) {
-            const int32_t *cell = spki_map_at(&h->map, 0, x, y);
-            const bool listed = cell[2 * h->map.plane] != SPKI_NEVER;
+            const int32_t *cell = spki_hot_at(&h->map, x, y);
             const int64_t gap = (int64_t)h->now - cell[0];
-            const uint32_t count = (uint32_t)cell[h->map.plane];
+            const uint32_t count = (uint32_t)cell[1];
+            const bool listed = count == SPKI_LISTED;
             /* as the next event of the pixel would find it */
             const bool hot = gap == 1 ? (count & ~SPKI_HOT) > h->max_events
                                       : (gap == 0 || gap == -1) && (count & SPKI_HOT) != 0;
@@ -34917,22 +35224,24 @@ SPIKELIB_API size_t spk_filter_hot_pixels(const spk_filter *filter, spk_pixel *o
         }
     return found;
 }
+#endif /* SPIKELIB_NO_EVENTS */
 
-/* -- downsampling -- */
+#if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>downsample: fewer, larger pixels ---- */
 
 typedef struct spki_downsample {
     spk_filter f;
+    size_t (*run)(struct spki_downsample *d, spk_event *events, size_t count);
     spki_map map; /* sums of large pixels, where there is a threshold; SPKI_NEVER is 0 */
     uint64_t inverse_x, inverse_y; /* ceil(2^32 / factor): exact for 16-bit numerators */
-    uint32_t width, height;        /* of the sensor; 0: any */
+    uint32_t width, height;        /* of the sensor */
     int32_t threshold;
 } spki_downsample;
 
-SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
+SPKI_FN size_t spki_downsample_scalar(spki_downsample *d, spk_event *events, size_t count)
 {
-    spki_downsample *d = (spki_downsample *)f;
     const uint64_t ix = d->inverse_x, iy = d->inverse_y;
-    const uint32_t width = d->width ? d->width : 65536, height = d->height ? d->height : 65536;
+    const uint32_t width = d->width, height = d->height;
     size_t i, out = 0, others = 0, outside = 0;
     for (i = 0; i < count; i++) {
         spk_event e = events[i];
@@ -34946,20 +35255,135 @@ SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t co
         events[out] = e;
         out += !cd | in;
     }
-    f->stats.others += others;
-    f->stats.outside += outside;
+    d->f.stats.others += others;
+    d->f.stats.outside += outside;
     return out;
 }
 
-/* What spki_downsample_apply left goes through the sums. */
-SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
+/* Vectors of events work on the second half of each, four 16-bit words of which are x and y; the
+   inverse of 1 does not fit a product's 32-bit factor, so that side is left as it is. */
+#if SPKI_HAVE_AVX2
+__attribute__((target("avx2"))) SPKI_INLINE __m256i spki_downsample_side(__m256i at,
+                                                                         uint64_t inverse)
+{
+    const __m256i by = _mm256_set1_epi64x((int64_t)inverse);
+    return inverse >> 32 ? at : _mm256_srli_epi64(_mm256_mul_epu32(at, by), 32);
+}
+
+__attribute__((target("avx2"))) SPKI_FN size_t spki_downsample_avx2(spki_downsample *d,
+                                                                    spk_event *events, size_t count)
+{
+    const __m256i word = _mm256_set1_epi64x(0xffff), zero = _mm256_setzero_si256();
+    const __m256i kind = _mm256_set1_epi64x(INT64_C(0xff) << 40);
+    const __m256i last_x = _mm256_set1_epi64x(d->width - INT64_C(1));
+    const __m256i last_y = _mm256_set1_epi64x(d->height - INT64_C(1));
+    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
+    size_t i, out = 0, others = 0, outside = 0;
+    for (i = 0; i + 2 <= count; i += 2) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(void *)(events + i));
+        const __m256i x = _mm256_and_si256(v, word);
+        const __m256i y = _mm256_and_si256(_mm256_srli_epi64(v, 16), word);
+        const __m256i off =
+            _mm256_or_si256(_mm256_cmpgt_epi64(x, last_x), _mm256_cmpgt_epi64(y, last_y));
+        const __m256i cd = _mm256_cmpeq_epi64(_mm256_and_si256(v, kind), zero);
+        const __m256i xy = _mm256_or_si256(
+            spki_downsample_side(x, ix), _mm256_slli_epi64(spki_downsample_side(y, iy), 16));
+        /* of the 32-bit words of two events the third is x and y */
+        const __m256i both = _mm256_blend_epi32(v, xy, 0x44);
+        const __m256i r = _mm256_blend_epi32(v, _mm256_blendv_epi8(v, both, cd), 0xcc);
+        const unsigned is_cd = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(cd)) & 10u;
+        const unsigned is_off = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(off)) & is_cd;
+        _mm_storeu_si128((__m128i *)(void *)(events + out), _mm256_castsi256_si128(r));
+        out += !(is_off & 2u);
+        _mm_storeu_si128((__m128i *)(void *)(events + out), _mm256_extracti128_si256(r, 1));
+        out += !(is_off & 8u);
+        others += 2u - (unsigned)__builtin_popcount(is_cd);
+        outside += (unsigned)__builtin_popcount(is_off);
+    }
+    d->f.stats.others += others;
+    d->f.stats.outside += outside;
+    if (i < count) {
+        spk_event last = events[i];
+        if (spki_downsample_scalar(d, &last, 1)) events[out++] = last;
+    }
+    return out;
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_downsample_sides(__m512i at, uint64_t inverse)
+{
+    const __m512i by = _mm512_set1_epi64((int64_t)inverse);
+    return inverse >> 32 ? at : _mm512_srli_epi64(_mm512_mul_epu32(at, by), 32);
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_downsample_avx512(spki_downsample *d, spk_event *events,
+                                                        size_t count)
+{
+    const __m512i word = _mm512_set1_epi64(0xffff);
+    const __m512i kind = _mm512_set1_epi64(INT64_C(0xff) << 40);
+    const __m512i width = _mm512_set1_epi64(d->width), height = _mm512_set1_epi64(d->height);
+    const uint64_t ix = d->inverse_x, iy = d->inverse_y;
+    size_t i, out = 0, others = 0, outside = 0;
+    for (i = 0; i < count; i += 4) {
+        const size_t n = count - i;
+        const unsigned there = n >= 4 ? 0xff : (1u << 2 * n) - 1;
+        const __m512i v = _mm512_maskz_loadu_epi64((__mmask8)there, events + i);
+        const __m512i x = _mm512_and_si512(v, word);
+        const __m512i y = _mm512_and_si512(_mm512_srli_epi64(v, 16), word);
+        const unsigned cd = _mm512_testn_epi64_mask(v, kind) & there & 0xaa;
+        const unsigned off = cd & (unsigned)(_mm512_cmpge_epu64_mask(x, width) |
+                                             _mm512_cmpge_epu64_mask(y, height));
+        const unsigned kept = there & 0xaa & ~off;
+        const __m512i xy = _mm512_or_si512(
+            spki_downsample_sides(x, ix), _mm512_slli_epi64(spki_downsample_sides(y, iy), 16));
+        /* bit 2 k of 16 is the lower half of word k: of events that are CD the one of x and y */
+        const __mmask16 half = _mm512_movepi32_mask(_mm512_maskz_set1_epi64(
+            (__mmask8)cd, INT64_C(0x80000000)));
+        const __m512i r = _mm512_mask_mov_epi32(v, half, xy);
+        _mm512_mask_storeu_epi64(events + out, (__mmask8)there,
+                                 _mm512_maskz_compress_epi64((__mmask8)(kept | kept >> 1), r));
+        out += (unsigned)__builtin_popcount(kept);
+        others += (unsigned)__builtin_popcount(there & 0xaa & ~cd);
+        outside += (unsigned)__builtin_popcount(off);
+    }
+    d->f.stats.others += others;
+    d->f.stats.outside += outside;
+    return out;
+}
+#endif
+
+typedef size_t (*spki_downsample_fn)(spki_downsample *d, spk_event *events, size_t count);
+
+SPKI_FN spki_downsample_fn spki_downsample_kernel(spk_isa isa)
+{
+#if SPKI_HAVE_AVX512
+    if (isa == SPK_ISA_AVX512) return spki_downsample_avx512;
+#endif
+#if SPKI_HAVE_AVX2
+    if (isa == SPK_ISA_AVX2) return spki_downsample_avx2;
+#endif
+    (void)isa;
+    return spki_downsample_scalar;
+}
+
+SPKI_FN size_t spki_downsample_apply(spk_filter *f, spk_event *events, size_t count)
 {
     spki_downsample *d = (spki_downsample *)f;
+    return d->run(d, events, count);
+}
+
+/* -- sums of large pixels -- */
+
+/* The events from..to, which d->run left, through the sums; those that pass go to `out` on. Returns
+   where they end. */
+SPKI_FN size_t spki_large_some(spki_downsample *d, spk_event *events, size_t from, size_t to,
+                             size_t out)
+{
     spki_map *map = &d->map;
     const int32_t limit = d->threshold;
-    size_t i, out = 0;
-    count = spki_downsample_apply(f, events, count);
-    for (i = 0; i < count; i++) {
+    size_t i;
+    for (i = from; i < to; i++) {
         spk_event e = events[i];
         int32_t *cell, sum;
         bool fires;
@@ -34967,11 +35391,11 @@ SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t coun
             events[out++] = e;
             continue;
         }
-        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, f, e.x, e.y)) {
-            f->stats.outside++;
+        if ((e.x >= map->width || e.y >= map->height) && !spki_map_reach(map, &d->f, e.x, e.y)) {
+            d->f.stats.outside++;
             continue;
         }
-        cell = spki_map_at(map, 0, e.x, e.y);
+        cell = spki_map_at(map, e.x, e.y);
         sum = (*cell == SPKI_NEVER ? 0 : *cell) + (e.polarity ? 1 : -1);
         fires = sum >= limit || sum <= -limit;
         *cell = fires ? 0 : sum;
@@ -34980,6 +35404,74 @@ SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t coun
         out += fires;
     }
     return out;
+}
+
+#if SPKI_HAVE_AVX512
+/* The mask of events that pass; their polarities are changed in the batch. */
+SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_batch *b,
+                                                       __m512i cell, __m512i same)
+{
+    const __m512i limit = _mm512_set1_epi32(d->threshold), zero = _mm512_setzero_si512();
+    const __m512i least = _mm512_sub_epi32(zero, limit), one = _mm512_set1_epi32(1);
+    const __m512i never = _mm512_set1_epi32(SPKI_NEVER);
+    const __m512i step = _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), spki_batch_on(b), one);
+    __mmask16 fired = 0, up = 0, todo = 0xffff;
+    int k;
+    do {
+        const __mmask16 ready = spki_batch_next(same, todo);
+        const __m512i old = _mm512_mask_i32gather_epi32(zero, ready, cell, d->map.cells, 4);
+        const __m512i sum =
+            _mm512_mask_add_epi32(step, _mm512_cmpneq_epi32_mask(old, never), old, step);
+        const __mmask16 fires = (__mmask16)(
+            ready & (_mm512_cmpge_epi32_mask(sum, limit) | _mm512_cmple_epi32_mask(sum, least)));
+        _mm512_mask_i32scatter_epi32(d->map.cells, ready, cell,
+                                     _mm512_mask_mov_epi32(sum, fires, zero), 4);
+        fired = (__mmask16)(fired | fires);
+        up = (__mmask16)(up | (fires & _mm512_cmpgt_epi32_mask(sum, zero)));
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+    for (k = 0; k < 4; k++) { /* the lowest byte of the second half of each event */
+        const __mmask16 on = (__mmask16)(up >> 4 * k & 15);
+        const __m512i spread = _mm512_maskz_expand_epi32(0x8888, _mm512_maskz_mov_epi32(on, one));
+        b->events[k] = _mm512_or_si512(
+            _mm512_mask_and_epi32(b->events[k], 0x8888, b->events[k], _mm512_set1_epi32(~0xff)),
+            spread);
+    }
+    return fired;
+}
+
+SPKI_BATCH_AVX512 SPKI_FN size_t spki_large_avx512(spki_downsample *d, spk_event *events,
+                                                 size_t count)
+{
+    const spki_map *map = &d->map;
+    size_t i, out = 0;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, same;
+        bool simple;
+        spki_batch_load(&b, events + i);
+        simple = spki_batch_cells(&b, map->stride, map->width, map->height, &cell);
+        same = _mm512_conflict_epi32(cell);
+        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff))) {
+            out = spki_large_some(d, events, i, i + SPKI_BATCH, out);
+        } else {
+            const __mmask16 kept = spki_large_batch(d, &b, cell, same);
+            out += spki_batch_keep(&b, kept, events + out);
+        }
+    }
+    return spki_large_some(d, events, i, count, out);
+}
+#endif
+
+SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_downsample *d = (spki_downsample *)f;
+    count = d->run(d, events, count);
+#if SPKI_HAVE_AVX512
+    if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&d->map))
+        return spki_large_avx512(d, events, count);
+#endif
+    return spki_large_some(d, events, 0, count, 0);
 }
 
 SPKI_FN void spki_downsample_reset(spk_filter *f) { spki_map_clear(&((spki_downsample *)f)->map); }
@@ -35021,9 +35513,10 @@ SPIKELIB_API spk_filter *spk_filter_downsample(const spk_downsample_desc *desc)
     if (s->f.status != SPK_OK) return &s->f;
     s->inverse_x = (((uint64_t)1 << 32) + fx - 1) / fx;
     s->inverse_y = (((uint64_t)1 << 32) + fy - 1) / fy;
-    s->width = d->width;
-    s->height = d->height;
+    s->width = d->width ? d->width : 65536;
+    s->height = d->height ? d->height : 65536;
     s->threshold = (int32_t)d->threshold;
+    s->run = spki_downsample_kernel(s->f.isa);
     if (d->threshold)
         spki_map_init(&s->map, &s->f, d->width ? (d->width + fx - 1) / fx : 0,
                       d->height ? (d->height + fy - 1) / fy : 0, 1, 0);
@@ -35180,14 +35673,23 @@ SPIKELIB_API spk_filter *spk_filter_background(const spk_background_desc *desc)
    the last event, whether it came to the surface or not. */
 #define SPKI_CORNER_BORDER 4
 #define SPKI_CIRCLE_MAX 20
+#define SPKI_CORNER_QUEUE 64
 
 typedef struct spki_corner {
     spk_filter f;
     spki_map map;
+    size_t (*run)(struct spki_corner *c, spk_event *events, size_t count);
     uint32_t period;
     bool minority_only;
     int32_t inner[16], outer[20]; /* the circles as distances in the map */
 } spki_corner;
+
+/* Events with the times of their circles, for vectors. */
+typedef struct spki_corner_queue {
+    int32_t inner[SPKI_CORNER_QUEUE * 16], outer[SPKI_CORNER_QUEUE * 20];
+    spk_event events[SPKI_CORNER_QUEUE];
+    uint32_t count;
+} spki_corner_queue;
 
 /* Both circles in order, clockwise from below, y downwards. */
 SPKI_FN void spki_corner_circles(spki_corner *c)
@@ -35251,44 +35753,632 @@ SPKI_INLINE bool spki_corner_repeats(int32_t now, int32_t last, int32_t other, u
     return spki_map_within(now, last, period + 1) && other <= last;
 }
 
-SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+/* Puts a CD event's time into the map. Its cell, if its circles are wanted; else NULL. */
+SPKI_INLINE int32_t *spki_corner_mark(spki_corner *c, spki_grid *grid, const spk_event *e)
 {
-    spki_corner *c = (spki_corner *)f;
+    const uint32_t x = e->x, y = e->y, polarity = e->polarity != 0;
+    int32_t *cell, *last, now;
+    bool repeats;
+    if (!spki_grid_fits(grid, x, y, e->t_us)) {
+        if (!spki_map_ready(&c->map, &c->f, x, y, e->t_us)) return NULL;
+        *grid = spki_map_grid(&c->map);
+        spki_corner_circles(c);
+    }
+    cell = spki_grid_at(grid, x, y, polarity);
+    last = cell + 2 * grid->plane;
+    now = (int32_t)(e->t_us - grid->base);
+    repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid->plane]
+                                                       : last[grid->plane], c->period);
+    *last = now;
+    if (repeats) return NULL;
+    *cell = now;
+    if (x < 4 || y < 4) return NULL;
+    return c->map.grows || (x + 4 < grid->width && y + 4 < grid->height) ? cell : NULL;
+}
+
+SPKI_FN size_t spki_corner_scalar(spki_corner *c, spk_event *events, size_t count)
+{
     spki_grid grid = spki_map_grid(&c->map);
-    uint32_t width = c->map.grows ? UINT32_MAX : c->map.width;
-    uint32_t height = c->map.grows ? UINT32_MAX : c->map.height;
     size_t i, out = 0, others = 0;
     for (i = 0; i < count; i++) {
-        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity != 0;
-        const int64_t t = events[i].t_us;
-        int32_t *cell, *last, now;
-        bool repeats;
+        const int32_t *cell;
         if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
             events[out++] = events[i];
             others++;
             continue;
         }
-        if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&c->map, f, x, y, t)) continue;
-            grid = spki_map_grid(&c->map);
-            spki_corner_circles(c);
-        }
-        cell = spki_grid_at(&grid, x, y, polarity);
-        last = cell + 2 * grid.plane;
-        now = (int32_t)(t - grid.base);
-        repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid.plane]
-                                                           : last[grid.plane], c->period);
-        *last = now;
-        if (repeats) continue;
-        *cell = now;
-        if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
-        if (!spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
+        cell = spki_corner_mark(c, &grid, &events[i]);
+        if (!cell ||
+            !spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
             !spki_corner_arc(spki_newest_arc(cell, c->outer, 20, 4), 20, 4, 8, c->minority_only))
             continue;
         events[out++] = events[i];
     }
-    f->stats.others += others;
+    c->f.stats.others += others;
     return out;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_LANES 4
+#define SPKI_S f4
+#define SPKI_TARGET SPKI_TARGET_BASE
+/* ---- >>arc: many corners at a time (pasted once per instruction set) ---- */
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+
+/* One number a lane; `at` need not be in order. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
+{
+#if SPKI_LANES == 16
+    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+#elif SPKI_LANES == 8
+    return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
+#else
+    SPKI_I v = {0};
+    for (int k = 0; k < SPKI_LANES; k++) v[k] = from[at[k]];
+    return v;
+#endif
+}
+
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_load)(const int32_t *from)
+{
+    SPKI_I v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* The times of a circle around a cell. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_arc_circle)(const int32_t *cell, const int32_t *circle,
+                                                     int n, int32_t *times)
+{
+    int k;
+    for (k = 0; k + SPKI_LANES <= n; k += SPKI_LANES) {
+        const SPKI_I v = SPKI_F(spki_arc_gather)(cell, SPKI_F(spki_arc_load)(circle + k));
+        memcpy(times + k, &v, sizeof v);
+    }
+    for (; k < n; k++) times[k] = cell[circle[k]];
+}
+
+/* spki_newest_arc, in each lane for a circle of its own, whose times begin at `row`. */
+typedef struct SPKI_F(spki_walk) {
+    SPKI_I row, right, left, at_right, at_left, right_oldest, left_oldest, oldest, length;
+} SPKI_F(spki_walk);
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_begin)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                     SPKI_I row, int n, int least)
+{
+    const SPKI_I zero = {0};
+    SPKI_I newest = zero, most = SPKI_F(spki_arc_gather)(times, row);
+    int k;
+    for (k = 1; k < n; k++) {
+        const SPKI_I t = SPKI_F(spki_arc_gather)(times, row + (zero + k)), later = t > most;
+        newest = SPKI_PICK(later, zero + k, newest);
+        most = SPKI_PICK(later, t, most);
+    }
+    w->row = row;
+    w->oldest = most;
+    w->length = zero + least;
+    w->right = newest + (zero + 1);
+    w->right &= w->right < zero + n;
+    w->left = newest - (zero + 1);
+    w->left += (w->left < zero) & (zero + n);
+    w->right_oldest = w->at_right = SPKI_F(spki_arc_gather)(times, row + w->right);
+    w->left_oldest = w->at_left = SPKI_F(spki_arc_gather)(times, row + w->left);
+}
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_step)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                    int n, int k, int least)
+{
+    const SPKI_I zero = {0}, go_right = w->at_right > w->at_left;
+    const SPKI_I next = SPKI_PICK(go_right, w->at_right, w->at_left);
+    const SPKI_I passed = SPKI_PICK(go_right, w->right_oldest, w->left_oldest);
+    const SPKI_I joins = (next >= w->oldest) | (zero - (int32_t)(k < least));
+    SPKI_I t;
+    if (k >= least) w->length = SPKI_PICK(joins, zero + (k + 1), w->length);
+    w->oldest = SPKI_PICK(joins & (passed < w->oldest), passed, w->oldest);
+    w->right -= go_right;
+    w->right &= w->right < zero + n;
+    w->left += ~go_right;
+    w->left += (w->left < zero) & (zero + n);
+    t = SPKI_F(spki_arc_gather)(times, w->row + SPKI_PICK(go_right, w->right, w->left));
+    w->at_right = SPKI_PICK(go_right, t, w->at_right);
+    w->at_left = SPKI_PICK(go_right, w->at_left, t);
+    w->right_oldest = SPKI_PICK(w->at_right < w->right_oldest, w->at_right, w->right_oldest);
+    w->left_oldest = SPKI_PICK(w->at_left < w->left_oldest, w->at_left, w->left_oldest);
+}
+
+/* As spki_corner_arc. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_walk_fits)(const SPKI_F(spki_walk) *w, int n, int least,
+                                                      int most, bool minority_only)
+{
+    const SPKI_I zero = {0}, small = w->length <= zero + most;
+    const SPKI_I large = (w->length >= zero + (n - most)) & (w->length <= zero + (n - least));
+    return minority_only ? small : small | large;
+}
+
+/* The rows, of `count`, whose arcs are of a corner's length stay in `rows`; returns how many. Two
+   walks at a time: each waits for its times. */
+SPKI_TARGET SPKI_INLINE uint32_t SPKI_F(spki_arc_select)(const int32_t *times, int32_t *rows,
+                                                         uint32_t count, int n, int least, int most,
+                                                         bool minority_only)
+{
+    const SPKI_I zero = {0};
+    uint32_t k, j, left = 0;
+    for (k = count; k & (2 * SPKI_LANES - 1); k++) rows[k] = rows[0];
+    for (k = 0; k < count; k += 2 * SPKI_LANES) {
+        SPKI_F(spki_walk) a, b;
+        SPKI_I fits[2];
+        int32_t good[2 * SPKI_LANES];
+        int step;
+        SPKI_F(spki_walk_begin)(&a, times, SPKI_F(spki_arc_load)(rows + k) * (zero + n), n, least);
+        SPKI_F(spki_walk_begin)(&b, times, SPKI_F(spki_arc_load)(rows + k + SPKI_LANES) *
+                                               (zero + n), n, least);
+        for (step = 1; step < n; step++) {
+            SPKI_F(spki_walk_step)(&a, times, n, step, least);
+            SPKI_F(spki_walk_step)(&b, times, n, step, least);
+        }
+        fits[0] = SPKI_F(spki_walk_fits)(&a, n, least, most, minority_only);
+        fits[1] = SPKI_F(spki_walk_fits)(&b, n, least, most, minority_only);
+        memcpy(good, fits, sizeof good);
+        for (j = 0; j < 2 * SPKI_LANES && k + j < count; j++) {
+            rows[left] = rows[k + j];
+            left += good[j] != 0;
+        }
+    }
+    return left;
+}
+
+/* What waits in the queue; corners go to `out` on. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_flush)(spki_corner_queue *q, bool minority_only,
+                                                     spk_event *events, size_t out)
+{
+    int32_t rows[SPKI_CORNER_QUEUE];
+    uint32_t k, count = q->count;
+    for (k = 0; k < count; k++) rows[k] = (int32_t)k;
+    q->count = 0;
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->inner, rows, count, 16, 3, 6, minority_only);
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->outer, rows, count, 20, 4, 8, minority_only);
+    for (k = 0; k < count; k++) events[out++] = q->events[rows[k]];
+    return out;
+}
+
+/* An event whose circles are wanted is put into the queue with them, since later events change the
+   surface. An event of another kind empties it, so that all stay in order. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *events,
+                                                     size_t count)
+{
+    spki_grid grid = spki_map_grid(&c->map);
+    spki_corner_queue q;
+    size_t i, out = 0, others = 0;
+    q.count = 0;
+    for (i = 0; i < count; i++) {
+        const int32_t *cell;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        cell = spki_corner_mark(c, &grid, &events[i]);
+        if (!cell) continue;
+        SPKI_F(spki_arc_circle)(cell, c->inner, 16, q.inner + 16 * q.count);
+        SPKI_F(spki_arc_circle)(cell, c->outer, 20, q.outer + 20 * q.count);
+        q.events[q.count++] = events[i];
+        if (q.count == SPKI_CORNER_QUEUE)
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+    }
+    c->f.stats.others += others;
+    return SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+}
+
+#undef SPKI_I
+#undef SPKI_F
+#undef SPKI_PICK
+#undef SPKI_LANES
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 8
+#define SPKI_S f8
+#define SPKI_TARGET SPKI_TARGET_AVX2
+/* ---- >>arc: many corners at a time (pasted once per instruction set) ---- */
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+
+/* One number a lane; `at` need not be in order. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
+{
+#if SPKI_LANES == 16
+    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+#elif SPKI_LANES == 8
+    return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
+#else
+    SPKI_I v = {0};
+    for (int k = 0; k < SPKI_LANES; k++) v[k] = from[at[k]];
+    return v;
+#endif
+}
+
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_load)(const int32_t *from)
+{
+    SPKI_I v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* The times of a circle around a cell. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_arc_circle)(const int32_t *cell, const int32_t *circle,
+                                                     int n, int32_t *times)
+{
+    int k;
+    for (k = 0; k + SPKI_LANES <= n; k += SPKI_LANES) {
+        const SPKI_I v = SPKI_F(spki_arc_gather)(cell, SPKI_F(spki_arc_load)(circle + k));
+        memcpy(times + k, &v, sizeof v);
+    }
+    for (; k < n; k++) times[k] = cell[circle[k]];
+}
+
+/* spki_newest_arc, in each lane for a circle of its own, whose times begin at `row`. */
+typedef struct SPKI_F(spki_walk) {
+    SPKI_I row, right, left, at_right, at_left, right_oldest, left_oldest, oldest, length;
+} SPKI_F(spki_walk);
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_begin)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                     SPKI_I row, int n, int least)
+{
+    const SPKI_I zero = {0};
+    SPKI_I newest = zero, most = SPKI_F(spki_arc_gather)(times, row);
+    int k;
+    for (k = 1; k < n; k++) {
+        const SPKI_I t = SPKI_F(spki_arc_gather)(times, row + (zero + k)), later = t > most;
+        newest = SPKI_PICK(later, zero + k, newest);
+        most = SPKI_PICK(later, t, most);
+    }
+    w->row = row;
+    w->oldest = most;
+    w->length = zero + least;
+    w->right = newest + (zero + 1);
+    w->right &= w->right < zero + n;
+    w->left = newest - (zero + 1);
+    w->left += (w->left < zero) & (zero + n);
+    w->right_oldest = w->at_right = SPKI_F(spki_arc_gather)(times, row + w->right);
+    w->left_oldest = w->at_left = SPKI_F(spki_arc_gather)(times, row + w->left);
+}
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_step)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                    int n, int k, int least)
+{
+    const SPKI_I zero = {0}, go_right = w->at_right > w->at_left;
+    const SPKI_I next = SPKI_PICK(go_right, w->at_right, w->at_left);
+    const SPKI_I passed = SPKI_PICK(go_right, w->right_oldest, w->left_oldest);
+    const SPKI_I joins = (next >= w->oldest) | (zero - (int32_t)(k < least));
+    SPKI_I t;
+    if (k >= least) w->length = SPKI_PICK(joins, zero + (k + 1), w->length);
+    w->oldest = SPKI_PICK(joins & (passed < w->oldest), passed, w->oldest);
+    w->right -= go_right;
+    w->right &= w->right < zero + n;
+    w->left += ~go_right;
+    w->left += (w->left < zero) & (zero + n);
+    t = SPKI_F(spki_arc_gather)(times, w->row + SPKI_PICK(go_right, w->right, w->left));
+    w->at_right = SPKI_PICK(go_right, t, w->at_right);
+    w->at_left = SPKI_PICK(go_right, w->at_left, t);
+    w->right_oldest = SPKI_PICK(w->at_right < w->right_oldest, w->at_right, w->right_oldest);
+    w->left_oldest = SPKI_PICK(w->at_left < w->left_oldest, w->at_left, w->left_oldest);
+}
+
+/* As spki_corner_arc. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_walk_fits)(const SPKI_F(spki_walk) *w, int n, int least,
+                                                      int most, bool minority_only)
+{
+    const SPKI_I zero = {0}, small = w->length <= zero + most;
+    const SPKI_I large = (w->length >= zero + (n - most)) & (w->length <= zero + (n - least));
+    return minority_only ? small : small | large;
+}
+
+/* The rows, of `count`, whose arcs are of a corner's length stay in `rows`; returns how many. Two
+   walks at a time: each waits for its times. */
+SPKI_TARGET SPKI_INLINE uint32_t SPKI_F(spki_arc_select)(const int32_t *times, int32_t *rows,
+                                                         uint32_t count, int n, int least, int most,
+                                                         bool minority_only)
+{
+    const SPKI_I zero = {0};
+    uint32_t k, j, left = 0;
+    for (k = count; k & (2 * SPKI_LANES - 1); k++) rows[k] = rows[0];
+    for (k = 0; k < count; k += 2 * SPKI_LANES) {
+        SPKI_F(spki_walk) a, b;
+        SPKI_I fits[2];
+        int32_t good[2 * SPKI_LANES];
+        int step;
+        SPKI_F(spki_walk_begin)(&a, times, SPKI_F(spki_arc_load)(rows + k) * (zero + n), n, least);
+        SPKI_F(spki_walk_begin)(&b, times, SPKI_F(spki_arc_load)(rows + k + SPKI_LANES) *
+                                               (zero + n), n, least);
+        for (step = 1; step < n; step++) {
+            SPKI_F(spki_walk_step)(&a, times, n, step, least);
+            SPKI_F(spki_walk_step)(&b, times, n, step, least);
+        }
+        fits[0] = SPKI_F(spki_walk_fits)(&a, n, least, most, minority_only);
+        fits[1] = SPKI_F(spki_walk_fits)(&b, n, least, most, minority_only);
+        memcpy(good, fits, sizeof good);
+        for (j = 0; j < 2 * SPKI_LANES && k + j < count; j++) {
+            rows[left] = rows[k + j];
+            left += good[j] != 0;
+        }
+    }
+    return left;
+}
+
+/* What waits in the queue; corners go to `out` on. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_flush)(spki_corner_queue *q, bool minority_only,
+                                                     spk_event *events, size_t out)
+{
+    int32_t rows[SPKI_CORNER_QUEUE];
+    uint32_t k, count = q->count;
+    for (k = 0; k < count; k++) rows[k] = (int32_t)k;
+    q->count = 0;
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->inner, rows, count, 16, 3, 6, minority_only);
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->outer, rows, count, 20, 4, 8, minority_only);
+    for (k = 0; k < count; k++) events[out++] = q->events[rows[k]];
+    return out;
+}
+
+/* An event whose circles are wanted is put into the queue with them, since later events change the
+   surface. An event of another kind empties it, so that all stay in order. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *events,
+                                                     size_t count)
+{
+    spki_grid grid = spki_map_grid(&c->map);
+    spki_corner_queue q;
+    size_t i, out = 0, others = 0;
+    q.count = 0;
+    for (i = 0; i < count; i++) {
+        const int32_t *cell;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        cell = spki_corner_mark(c, &grid, &events[i]);
+        if (!cell) continue;
+        SPKI_F(spki_arc_circle)(cell, c->inner, 16, q.inner + 16 * q.count);
+        SPKI_F(spki_arc_circle)(cell, c->outer, 20, q.outer + 20 * q.count);
+        q.events[q.count++] = events[i];
+        if (q.count == SPKI_CORNER_QUEUE)
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+    }
+    c->f.stats.others += others;
+    return SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+}
+
+#undef SPKI_I
+#undef SPKI_F
+#undef SPKI_PICK
+#undef SPKI_LANES
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 16
+#define SPKI_S f16
+#define SPKI_TARGET SPKI_TARGET_AVX512
+/* ---- >>arc: many corners at a time (pasted once per instruction set) ---- */
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#define SPKI_PICK(c, x, y) (((c) & (x)) | (~(c) & (y)))
+
+/* One number a lane; `at` need not be in order. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
+{
+#if SPKI_LANES == 16
+    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+#elif SPKI_LANES == 8
+    return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
+#else
+    SPKI_I v = {0};
+    for (int k = 0; k < SPKI_LANES; k++) v[k] = from[at[k]];
+    return v;
+#endif
+}
+
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_load)(const int32_t *from)
+{
+    SPKI_I v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* The times of a circle around a cell. */
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_arc_circle)(const int32_t *cell, const int32_t *circle,
+                                                     int n, int32_t *times)
+{
+    int k;
+    for (k = 0; k + SPKI_LANES <= n; k += SPKI_LANES) {
+        const SPKI_I v = SPKI_F(spki_arc_gather)(cell, SPKI_F(spki_arc_load)(circle + k));
+        memcpy(times + k, &v, sizeof v);
+    }
+    for (; k < n; k++) times[k] = cell[circle[k]];
+}
+
+/* spki_newest_arc, in each lane for a circle of its own, whose times begin at `row`. */
+typedef struct SPKI_F(spki_walk) {
+    SPKI_I row, right, left, at_right, at_left, right_oldest, left_oldest, oldest, length;
+} SPKI_F(spki_walk);
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_begin)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                     SPKI_I row, int n, int least)
+{
+    const SPKI_I zero = {0};
+    SPKI_I newest = zero, most = SPKI_F(spki_arc_gather)(times, row);
+    int k;
+    for (k = 1; k < n; k++) {
+        const SPKI_I t = SPKI_F(spki_arc_gather)(times, row + (zero + k)), later = t > most;
+        newest = SPKI_PICK(later, zero + k, newest);
+        most = SPKI_PICK(later, t, most);
+    }
+    w->row = row;
+    w->oldest = most;
+    w->length = zero + least;
+    w->right = newest + (zero + 1);
+    w->right &= w->right < zero + n;
+    w->left = newest - (zero + 1);
+    w->left += (w->left < zero) & (zero + n);
+    w->right_oldest = w->at_right = SPKI_F(spki_arc_gather)(times, row + w->right);
+    w->left_oldest = w->at_left = SPKI_F(spki_arc_gather)(times, row + w->left);
+}
+
+SPKI_TARGET SPKI_INLINE void SPKI_F(spki_walk_step)(SPKI_F(spki_walk) *w, const int32_t *times,
+                                                    int n, int k, int least)
+{
+    const SPKI_I zero = {0}, go_right = w->at_right > w->at_left;
+    const SPKI_I next = SPKI_PICK(go_right, w->at_right, w->at_left);
+    const SPKI_I passed = SPKI_PICK(go_right, w->right_oldest, w->left_oldest);
+    const SPKI_I joins = (next >= w->oldest) | (zero - (int32_t)(k < least));
+    SPKI_I t;
+    if (k >= least) w->length = SPKI_PICK(joins, zero + (k + 1), w->length);
+    w->oldest = SPKI_PICK(joins & (passed < w->oldest), passed, w->oldest);
+    w->right -= go_right;
+    w->right &= w->right < zero + n;
+    w->left += ~go_right;
+    w->left += (w->left < zero) & (zero + n);
+    t = SPKI_F(spki_arc_gather)(times, w->row + SPKI_PICK(go_right, w->right, w->left));
+    w->at_right = SPKI_PICK(go_right, t, w->at_right);
+    w->at_left = SPKI_PICK(go_right, w->at_left, t);
+    w->right_oldest = SPKI_PICK(w->at_right < w->right_oldest, w->at_right, w->right_oldest);
+    w->left_oldest = SPKI_PICK(w->at_left < w->left_oldest, w->at_left, w->left_oldest);
+}
+
+/* As spki_corner_arc. */
+SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_walk_fits)(const SPKI_F(spki_walk) *w, int n, int least,
+                                                      int most, bool minority_only)
+{
+    const SPKI_I zero = {0}, small = w->length <= zero + most;
+    const SPKI_I large = (w->length >= zero + (n - most)) & (w->length <= zero + (n - least));
+    return minority_only ? small : small | large;
+}
+
+/* The rows, of `count`, whose arcs are of a corner's length stay in `rows`; returns how many. Two
+   walks at a time: each waits for its times. */
+SPKI_TARGET SPKI_INLINE uint32_t SPKI_F(spki_arc_select)(const int32_t *times, int32_t *rows,
+                                                         uint32_t count, int n, int least, int most,
+                                                         bool minority_only)
+{
+    const SPKI_I zero = {0};
+    uint32_t k, j, left = 0;
+    for (k = count; k & (2 * SPKI_LANES - 1); k++) rows[k] = rows[0];
+    for (k = 0; k < count; k += 2 * SPKI_LANES) {
+        SPKI_F(spki_walk) a, b;
+        SPKI_I fits[2];
+        int32_t good[2 * SPKI_LANES];
+        int step;
+        SPKI_F(spki_walk_begin)(&a, times, SPKI_F(spki_arc_load)(rows + k) * (zero + n), n, least);
+        SPKI_F(spki_walk_begin)(&b, times, SPKI_F(spki_arc_load)(rows + k + SPKI_LANES) *
+                                               (zero + n), n, least);
+        for (step = 1; step < n; step++) {
+            SPKI_F(spki_walk_step)(&a, times, n, step, least);
+            SPKI_F(spki_walk_step)(&b, times, n, step, least);
+        }
+        fits[0] = SPKI_F(spki_walk_fits)(&a, n, least, most, minority_only);
+        fits[1] = SPKI_F(spki_walk_fits)(&b, n, least, most, minority_only);
+        memcpy(good, fits, sizeof good);
+        for (j = 0; j < 2 * SPKI_LANES && k + j < count; j++) {
+            rows[left] = rows[k + j];
+            left += good[j] != 0;
+        }
+    }
+    return left;
+}
+
+/* What waits in the queue; corners go to `out` on. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_flush)(spki_corner_queue *q, bool minority_only,
+                                                     spk_event *events, size_t out)
+{
+    int32_t rows[SPKI_CORNER_QUEUE];
+    uint32_t k, count = q->count;
+    for (k = 0; k < count; k++) rows[k] = (int32_t)k;
+    q->count = 0;
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->inner, rows, count, 16, 3, 6, minority_only);
+    if (count > 0)
+        count = SPKI_F(spki_arc_select)(q->outer, rows, count, 20, 4, 8, minority_only);
+    for (k = 0; k < count; k++) events[out++] = q->events[rows[k]];
+    return out;
+}
+
+/* An event whose circles are wanted is put into the queue with them, since later events change the
+   surface. An event of another kind empties it, so that all stay in order. */
+SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *events,
+                                                     size_t count)
+{
+    spki_grid grid = spki_map_grid(&c->map);
+    spki_corner_queue q;
+    size_t i, out = 0, others = 0;
+    q.count = 0;
+    for (i = 0; i < count; i++) {
+        const int32_t *cell;
+        if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+            events[out++] = events[i];
+            others++;
+            continue;
+        }
+        cell = spki_corner_mark(c, &grid, &events[i]);
+        if (!cell) continue;
+        SPKI_F(spki_arc_circle)(cell, c->inner, 16, q.inner + 16 * q.count);
+        SPKI_F(spki_arc_circle)(cell, c->outer, 20, q.outer + 20 * q.count);
+        q.events[q.count++] = events[i];
+        if (q.count == SPKI_CORNER_QUEUE)
+            out = SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+    }
+    c->f.stats.others += others;
+    return SPKI_F(spki_corner_flush)(&q, c->minority_only, events, out);
+}
+
+#undef SPKI_I
+#undef SPKI_F
+#undef SPKI_PICK
+#undef SPKI_LANES
+#undef SPKI_S
+#undef SPKI_TARGET
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+typedef size_t (*spki_corner_fn)(spki_corner *c, spk_event *events, size_t count);
+
+SPKI_FN spki_corner_fn spki_corner_kernel(spk_isa isa)
+{
+    switch (isa) {
+#if SPKI_HAVE_AVX512
+    case SPK_ISA_AVX512: return spki_corner_apply_f16;
+#endif
+#if SPKI_HAVE_AVX2
+    case SPK_ISA_AVX2: return spki_corner_apply_f8;
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    case SPK_ISA_SSE2:
+    case SPK_ISA_NEON:
+    case SPK_ISA_GENERIC: return spki_corner_apply_f4;
+#endif
+    default: return spki_corner_scalar;
+    }
+}
+
+SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_corner *c = (spki_corner *)f;
+    return c->run(c, events, count);
 }
 
 SPKI_FN void spki_corner_reset(spk_filter *f) { spki_map_clear(&((spki_corner *)f)->map); }
@@ -35308,6 +36398,7 @@ SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
     if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
     c->period = spki_filter_time(&c->f, "period_us", d->period_us, 50000);
     c->minority_only = d->minority_only;
+    c->run = spki_corner_kernel(c->f.isa);
     spki_map_init(&c->map, &c->f, d->width, d->height, 4, SPKI_CORNER_BORDER);
     spki_corner_circles(c);
     return &c->f;
@@ -36356,6 +37447,267 @@ SPIKELIB_API spk_events *spk_events_simulate(const spk_simulator_desc *desc)
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>view-add: events into counts, times and voxels ---- */
+
+/* The filter inside carries memory, instruction set, error and statistics. */
+struct spk_view {
+    spk_filter f;
+    spk_view_desc d;
+    spki_map map;     /* surfaces: times of OFF and ON */
+    uint32_t *counts; /* of OFF, then of ON */
+    float *voxels;    /* groups of bins */
+    float *row;       /* of rendering to grey levels */
+    size_t pixels, cells;
+    int64_t begin_us;
+    bool begun;
+};
+
+/* -- one by one -- */
+
+SPKI_FN void spki_view_add_counts(spk_view *v, const spk_event *e, size_t count)
+{
+    uint32_t *const counts = v->counts; /* of which the compiler cannot tell that events leave it */
+    const size_t on = v->pixels, width = v->d.width, height = v->d.height;
+    size_t i, outside = 0;
+    for (i = 0; i < count; i++) {
+        uint32_t *cell;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= width || e[i].y >= height) {
+            outside++;
+            continue;
+        }
+        cell = counts + (e[i].polarity ? on : 0) + (size_t)e[i].y * width + e[i].x;
+        *cell += *cell != UINT32_MAX;
+    }
+    v->f.stats.outside += outside;
+}
+
+SPKI_FN void spki_view_add_times(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        int32_t *cell, now;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
+            if (!spki_map_ready(&v->map, &v->f, e[i].x, e[i].y, e[i].t_us)) continue;
+            grid = spki_map_grid(&v->map);
+        }
+        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
+        now = (int32_t)(e[i].t_us - grid.base);
+        *cell = SPKI_MAX(*cell, now);
+    }
+}
+
+/* A place in bins for each microsecond of the window. */
+SPKI_INLINE double spki_voxel_scale(const spk_view *v)
+{
+    return (double)(v->d.bins - 1) / (double)v->d.window_us;
+}
+
+/* Contraction would round the place's fraction once instead of twice. */
+SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_event *e,
+                                                        size_t count)
+{
+    SPKI_NO_CONTRACT
+    const double scale = spki_voxel_scale(v);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const uint64_t since = (uint64_t)e[i].t_us - (uint64_t)v->begin_us;
+        const bool on = e[i].polarity != 0;
+        const float sign = on || v->d.polarity != SPK_VIEW_SIGNED ? 1.0f : -1.0f;
+        double place;
+        float part, *cell;
+        uint32_t bin;
+        if (e[i].kind != SPK_EVENT_CD) continue;
+        if (e[i].x >= v->d.width || e[i].y >= v->d.height ||
+            (v->begun && since > (uint64_t)v->d.window_us)) {
+            v->f.stats.outside++;
+            continue;
+        }
+        place = v->begun ? (double)since * scale : 0.0;
+        if (!v->begun) v->begin_us = e[i].t_us;
+        v->begun = true;
+        bin = (uint32_t)place;
+        part = (float)(place - (double)bin);
+        cell = v->voxels + (size_t)e[i].y * v->d.width + e[i].x + bin * v->pixels;
+        if (v->d.polarity == SPK_VIEW_SPLIT && on) cell += v->d.bins * v->pixels;
+        cell[0] += sign * (1.0f - part);
+        if (bin + 1 < v->d.bins) cell[v->pixels] += sign * part;
+    }
+}
+
+/* -- sixteen at a time -- */
+
+#if SPKI_HAVE_AVX512
+/* How many of 16 bits are set, in each lane. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
+{
+    const __m512i table = _mm512_maskz_broadcast_i32x4(
+        0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(v, nibble));
+    const __m512i high =
+        _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi32(v, 4), nibble));
+    const __m512i bytes = _mm512_add_epi8(low, high);
+    return _mm512_and_si512(_mm512_add_epi32(bytes, _mm512_srli_epi32(bytes, 8)),
+                            _mm512_set1_epi32(31));
+}
+
+/* Each event adds itself and the earlier ones of its cell; the last one's sum is what stays, since
+   scatters write in order. */
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
+                                                       size_t count)
+{
+    const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels), ones = _mm512_set1_epi32(-1);
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, more, sum;
+        spki_batch_load(&b, e + i);
+        if (!spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
+            spki_view_add_counts(v, e + i, SPKI_BATCH);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
+        more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
+        sum = _mm512_add_epi32(_mm512_i32gather_epi32(cell, v->counts, 4), more);
+        sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
+        _mm512_i32scatter_epi32(v->counts, cell, sum, 4);
+    }
+    spki_view_add_counts(v, e + i, count - i);
+}
+
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i cell, now, same;
+        __mmask16 todo = 0xffff;
+        spki_batch_load(&b, e + i);
+        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_batch_times(&b, grid.base, &now)) {
+            spki_view_add_times(v, e + i, SPKI_BATCH);
+            grid = spki_map_grid(&v->map);
+            continue;
+        }
+        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+                                     _mm512_set1_epi32((int32_t)grid.plane));
+        same = _mm512_conflict_epi32(cell);
+        if (spki_batch_crowded(spki_batch_next(same, todo))) {
+            spki_view_add_times(v, e + i, SPKI_BATCH);
+            continue;
+        }
+        do {
+            const __mmask16 ready = spki_batch_next(same, todo);
+            const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, grid.origin, 4);
+            _mm512_mask_i32scatter_epi32(grid.origin, ready, cell, _mm512_max_epi32(last, now), 4);
+            todo = (__mmask16)(todo & ~ready);
+        } while (todo);
+    }
+    spki_view_add_times(v, e + i, count - i);
+}
+
+/* Bins and fractions of 8 events. The forms with a rounding mode are never contracted. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
+{
+    const __m512d place = _mm512_mul_round_pd(_mm512_cvtepu64_pd(since), scale,
+                                              _MM_FROUND_CUR_DIRECTION);
+    *bin = _mm512_cvttpd_epu32(place);
+    return _mm512_cvtpd_ps(_mm512_sub_round_pd(place, _mm512_cvtepu32_pd(*bin),
+                                               _MM_FROUND_CUR_DIRECTION));
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
+{
+    return _mm512_castsi512_ps(_mm512_inserti64x4(
+        _mm512_castsi256_si512(_mm256_castps_si256(low)), _mm256_castps_si256(high), 1));
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
+                                                  __m512 value)
+{
+    const __m512 old = _mm512_mask_i32gather_ps(value, which, cell, voxels, 4);
+    _mm512_mask_i32scatter_ps(voxels, which, cell, _mm512_add_ps(old, value), 4);
+}
+
+/* Sixteen events of the window: their pixels, times and signs. */
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
+                                                    const __m512i since[2], __m512i flip)
+{
+    const __m512d scale = _mm512_set1_pd(spki_voxel_scale(v));
+    const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels);
+    __m256i bin[2];
+    const __m256 low = spki_voxel_place(since[0], scale, &bin[0]);
+    const __m256 high = spki_voxel_place(since[1], scale, &bin[1]);
+    const __m512 part = spki_batch_join_ps(low, high);
+    const __m512i bins = _mm512_inserti64x4(_mm512_castsi256_si512(bin[0]), bin[1], 1);
+    const __m512i cell = _mm512_add_epi32(pixel, _mm512_mullo_epi32(bins, plane));
+    const __m512i next = _mm512_add_epi32(cell, plane);
+    const __mmask16 two = _mm512_cmplt_epu32_mask(bins, _mm512_set1_epi32((int)v->d.bins - 1));
+    const __m512 rest = _mm512_sub_ps(_mm512_set1_ps(1.0f), part);
+    const __m512 a = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(rest), flip));
+    const __m512 c = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(part), flip));
+    __mmask16 todo = 0xffff;
+    do {
+        const __mmask16 ready = spki_batch_next(same, todo);
+        spki_voxel_add(v->voxels, ready, cell, a);
+        spki_voxel_add(v->voxels, (__mmask16)(ready & two), next, c);
+        todo = (__mmask16)(todo & ~ready);
+    } while (todo);
+}
+
+SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
+                                                       size_t count)
+{
+    const __m512i window = _mm512_set1_epi64(v->d.window_us), minus = _mm512_set1_epi32(INT32_MIN);
+    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED;
+    const bool split = v->d.polarity == SPK_VIEW_SPLIT;
+    const __m512i group = _mm512_set1_epi32((int32_t)(split ? v->d.bins * v->pixels : 0));
+    size_t i;
+    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
+        spki_batch b;
+        __m512i pixel, same, since[2];
+        __mmask16 on;
+        bool simple;
+        spki_batch_load(&b, e + i);
+        simple = spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
+        spki_batch_since(&b, v->begin_us, since);
+        simple &= v->begun && (_mm512_cmpgt_epu64_mask(since[0], window) |
+                               _mm512_cmpgt_epu64_mask(since[1], window)) == 0;
+        on = spki_batch_on(&b);
+        pixel = _mm512_mask_add_epi32(pixel, on, pixel, group);
+        same = _mm512_conflict_epi32(pixel);
+        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
+            spki_view_add_voxels(v, e + i, SPKI_BATCH);
+        else
+            spki_voxel_batch(v, pixel, same, since,
+                             _mm512_maskz_mov_epi32((__mmask16)(is_signed ? ~on : 0), minus));
+    }
+    spki_view_add_voxels(v, e + i, count - i);
+}
+#endif
+
+SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
+{
+#if SPKI_HAVE_AVX512
+    const size_t cells = v->map.cells ? v->map.count : v->cells;
+    if (v->f.isa == SPK_ISA_AVX512 && spki_batch_holds(v->d.width, v->d.height, cells)) {
+        if (v->counts) spki_view_counts_avx512(v, e, count);
+        else if (v->voxels) spki_view_voxels_avx512(v, e, count);
+        else spki_view_times_avx512(v, e, count);
+        return;
+    }
+#endif
+    if (v->counts) spki_view_add_counts(v, e, count);
+    else if (v->voxels) spki_view_add_voxels(v, e, count);
+    else spki_view_add_times(v, e, count);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>views: counts, surfaces and voxel grids ---- */
 
 /* Whole vectors, then what is left by one. */
@@ -36389,83 +37741,9 @@ SPKI_FN void spki_view_rows(spk_isa isa, const int32_t *a, const int32_t *b, flo
     spki_view_rows_f1(a + whole, b + whole, out + whole, n - whole, s);
 }
 
-/* The filter inside carries memory, instruction set, error and statistics. */
-struct spk_view {
-    spk_filter f;
-    spk_view_desc d;
-    spki_map map;     /* surfaces: times of OFF and ON */
-    uint32_t *counts; /* of OFF, then of ON */
-    float *voxels;    /* groups of bins */
-    float *row;       /* of rendering to grey levels */
-    size_t pixels, cells;
-    int64_t begin_us;
-    bool begun;
-};
-
 SPKI_FN size_t spki_view_groups(const spk_view *v)
 {
     return v->d.polarity == SPK_VIEW_SPLIT ? 2 : 1;
-}
-
-SPKI_FN void spki_view_add_counts(spk_view *v, const spk_event *e, size_t count)
-{
-    size_t i;
-    for (i = 0; i < count; i++) {
-        uint32_t *cell;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (e[i].x >= v->d.width || e[i].y >= v->d.height) {
-            v->f.stats.outside++;
-            continue;
-        }
-        cell = v->counts + (e[i].polarity ? v->pixels : 0) + (size_t)e[i].y * v->d.width + e[i].x;
-        *cell += *cell != UINT32_MAX;
-    }
-}
-
-SPKI_FN void spki_view_add_times(spk_view *v, const spk_event *e, size_t count)
-{
-    spki_grid grid = spki_map_grid(&v->map);
-    size_t i;
-    for (i = 0; i < count; i++) {
-        int32_t *cell, now;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (!spki_grid_fits(&grid, e[i].x, e[i].y, e[i].t_us)) {
-            if (!spki_map_ready(&v->map, &v->f, e[i].x, e[i].y, e[i].t_us)) continue;
-            grid = spki_map_grid(&v->map);
-        }
-        cell = spki_grid_at(&grid, e[i].x, e[i].y, e[i].polarity);
-        now = (int32_t)(e[i].t_us - grid.base);
-        *cell = SPKI_MAX(*cell, now);
-    }
-}
-
-SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_event *e, size_t count)
-{
-    const double scale = (double)(v->d.bins - 1) / (double)v->d.window_us;
-    size_t i;
-    for (i = 0; i < count; i++) {
-        const uint64_t since = (uint64_t)e[i].t_us - (uint64_t)v->begin_us;
-        const bool on = e[i].polarity != 0;
-        const float sign = on || v->d.polarity != SPK_VIEW_SIGNED ? 1.0f : -1.0f;
-        double place;
-        float part, *cell;
-        uint32_t bin;
-        if (e[i].kind != SPK_EVENT_CD) continue;
-        if (e[i].x >= v->d.width || e[i].y >= v->d.height ||
-            (v->begun && since > (uint64_t)v->d.window_us)) {
-            v->f.stats.outside++;
-            continue;
-        }
-        place = v->begun ? (double)since * scale : 0.0;
-        if (!v->begun) v->begin_us = e[i].t_us;
-        v->begun = true;
-        bin = (uint32_t)place;
-        part = (float)(place - (double)bin);
-        cell = v->voxels + (size_t)e[i].y * v->d.width + e[i].x + bin * v->pixels;
-        if (v->d.polarity == SPK_VIEW_SPLIT && on) cell += v->d.bins * v->pixels;
-        cell[0] += sign * (1.0f - part);
-        if (bin + 1 < v->d.bins) cell[v->pixels] += sign * part;
-    }
 }
 
 SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, size_t count)
@@ -36476,9 +37754,7 @@ SPIKELIB_API spk_result spk_view_add(spk_view *view, const spk_event *events, si
     for (i = 0; i < count; i++) others += events[i].kind != SPK_EVENT_CD;
     view->f.stats.others += others;
     view->f.stats.events += count - others;
-    if (view->counts) spki_view_add_counts(view, events, count);
-    else if (view->voxels) spki_view_add_voxels(view, events, count);
-    else spki_view_add_times(view, events, count);
+    spki_view_gather(view, events, count);
     return SPK_OK;
 }
 
@@ -45864,6 +47140,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_AT_ONCE
 #undef SPKI_AVX2_FN
 #undef SPKI_AVX512_FN
+#undef SPKI_BATCH_AVX512
 #undef SPKI_BATCH_WORDS
 #undef SPKI_BLOCK
 #undef SPKI_BLOCK_CLOSED
@@ -45912,6 +47189,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_COPY_MOST
 #undef SPKI_COPY_ROW
 #undef SPKI_CORNER_BORDER
+#undef SPKI_CORNER_QUEUE
 #undef SPKI_DATAGRAM
 #undef SPKI_DAT_CD
 #undef SPKI_DAT_EVENT2D
@@ -45990,6 +47268,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_HIST_BUCKETS
 #undef SPKI_HIST_SUB
 #undef SPKI_HOT
+#undef SPKI_HOT_STOP
 #undef SPKI_HUGE_BLOCK
 #undef SPKI_HUGE_PAGE
 #undef SPKI_INFLATE_MOST
@@ -46027,6 +47306,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_LIF_EXP_INPUTS
 #undef SPKI_LIF_EXP_PARAMS
 #undef SPKI_LIF_EXP_STATE
+#undef SPKI_LISTED
 #undef SPKI_LN2_HIGH
 #undef SPKI_LN2_LOW
 #undef SPKI_LOOK_FIRST

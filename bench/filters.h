@@ -140,7 +140,7 @@ static int filters_items(filters_item *it, const filters_input *in, spk_isa isa)
     corner.width = view.width = flow.width = in->width;
     corner.height = view.height = flow.height = in->height;
     refractory.isa = background.isa = region.isa = orient.isa = polarity.isa = window.isa = isa;
-    down.isa = corner.isa = view.isa = flow.isa = isa;
+    hot.isa = down.isa = corner.isa = view.isa = flow.isa = isa;
     region.x = in->width / 4;
     region.y = in->height / 4;
     region.width = in->width / 2;

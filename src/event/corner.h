@@ -2,20 +2,30 @@
 #ifndef SPIKELIB_EVENT_CORNER_H
 #define SPIKELIB_EVENT_CORNER_H
 
+#include "../simd/types.h"
 #include "filter_pixel.h"
 
 /* Planes of the map, for each polarity: the surface of times that the circles are read from, then
    the last event, whether it came to the surface or not. */
 #define SPKI_CORNER_BORDER 4
 #define SPKI_CIRCLE_MAX 20
+#define SPKI_CORNER_QUEUE 64
 
 typedef struct spki_corner {
     spk_filter f;
     spki_map map;
+    size_t (*run)(struct spki_corner *c, spk_event *events, size_t count);
     uint32_t period;
     bool minority_only;
     int32_t inner[16], outer[20]; /* the circles as distances in the map */
 } spki_corner;
+
+/* Events with the times of their circles, for vectors. */
+typedef struct spki_corner_queue {
+    int32_t inner[SPKI_CORNER_QUEUE * 16], outer[SPKI_CORNER_QUEUE * 20];
+    spk_event events[SPKI_CORNER_QUEUE];
+    uint32_t count;
+} spki_corner_queue;
 
 /* Both circles in order, clockwise from below, y downwards. */
 SPKI_FN void spki_corner_circles(spki_corner *c)
@@ -79,44 +89,101 @@ SPKI_INLINE bool spki_corner_repeats(int32_t now, int32_t last, int32_t other, u
     return spki_map_within(now, last, period + 1) && other <= last;
 }
 
-SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+/* Puts a CD event's time into the map. Its cell, if its circles are wanted; else NULL. */
+SPKI_INLINE int32_t *spki_corner_mark(spki_corner *c, spki_grid *grid, const spk_event *e)
 {
-    spki_corner *c = (spki_corner *)f;
+    const uint32_t x = e->x, y = e->y, polarity = e->polarity != 0;
+    int32_t *cell, *last, now;
+    bool repeats;
+    if (!spki_grid_fits(grid, x, y, e->t_us)) {
+        if (!spki_map_ready(&c->map, &c->f, x, y, e->t_us)) return NULL;
+        *grid = spki_map_grid(&c->map);
+        spki_corner_circles(c);
+    }
+    cell = spki_grid_at(grid, x, y, polarity);
+    last = cell + 2 * grid->plane;
+    now = (int32_t)(e->t_us - grid->base);
+    repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid->plane]
+                                                       : last[grid->plane], c->period);
+    *last = now;
+    if (repeats) return NULL;
+    *cell = now;
+    if (x < 4 || y < 4) return NULL;
+    return c->map.grows || (x + 4 < grid->width && y + 4 < grid->height) ? cell : NULL;
+}
+
+SPKI_FN size_t spki_corner_scalar(spki_corner *c, spk_event *events, size_t count)
+{
     spki_grid grid = spki_map_grid(&c->map);
-    uint32_t width = c->map.grows ? UINT32_MAX : c->map.width;
-    uint32_t height = c->map.grows ? UINT32_MAX : c->map.height;
     size_t i, out = 0, others = 0;
     for (i = 0; i < count; i++) {
-        const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity != 0;
-        const int64_t t = events[i].t_us;
-        int32_t *cell, *last, now;
-        bool repeats;
+        const int32_t *cell;
         if (__builtin_expect(events[i].kind != SPK_EVENT_CD, 0)) {
             events[out++] = events[i];
             others++;
             continue;
         }
-        if (!spki_grid_fits(&grid, x, y, t)) {
-            if (!spki_map_ready(&c->map, f, x, y, t)) continue;
-            grid = spki_map_grid(&c->map);
-            spki_corner_circles(c);
-        }
-        cell = spki_grid_at(&grid, x, y, polarity);
-        last = cell + 2 * grid.plane;
-        now = (int32_t)(t - grid.base);
-        repeats = spki_corner_repeats(now, *last, polarity ? last[-(ptrdiff_t)grid.plane]
-                                                           : last[grid.plane], c->period);
-        *last = now;
-        if (repeats) continue;
-        *cell = now;
-        if (x < 4 || y < 4 || x + 4 >= width || y + 4 >= height) continue;
-        if (!spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
+        cell = spki_corner_mark(c, &grid, &events[i]);
+        if (!cell ||
+            !spki_corner_arc(spki_newest_arc(cell, c->inner, 16, 3), 16, 3, 6, c->minority_only) ||
             !spki_corner_arc(spki_newest_arc(cell, c->outer, 20, 4), 20, 4, 8, c->minority_only))
             continue;
         events[out++] = events[i];
     }
-    f->stats.others += others;
+    c->f.stats.others += others;
     return out;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors only pass between inlined functions */
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+#define SPKI_LANES 4
+#define SPKI_S f4
+#define SPKI_TARGET SPKI_TARGET_BASE
+#include "arc.inc.h"
+#endif
+#if SPKI_HAVE_AVX2
+#define SPKI_LANES 8
+#define SPKI_S f8
+#define SPKI_TARGET SPKI_TARGET_AVX2
+#include "arc.inc.h"
+#endif
+#if SPKI_HAVE_AVX512
+#define SPKI_LANES 16
+#define SPKI_S f16
+#define SPKI_TARGET SPKI_TARGET_AVX512
+#include "arc.inc.h"
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+typedef size_t (*spki_corner_fn)(spki_corner *c, spk_event *events, size_t count);
+
+SPKI_FN spki_corner_fn spki_corner_kernel(spk_isa isa)
+{
+    switch (isa) {
+#if SPKI_HAVE_AVX512
+    case SPK_ISA_AVX512: return spki_corner_apply_f16;
+#endif
+#if SPKI_HAVE_AVX2
+    case SPK_ISA_AVX2: return spki_corner_apply_f8;
+#endif
+#if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
+    case SPK_ISA_SSE2:
+    case SPK_ISA_NEON:
+    case SPK_ISA_GENERIC: return spki_corner_apply_f4;
+#endif
+    default: return spki_corner_scalar;
+    }
+}
+
+SPKI_FN size_t spki_corner_apply(spk_filter *f, spk_event *events, size_t count)
+{
+    spki_corner *c = (spki_corner *)f;
+    return c->run(c, events, count);
 }
 
 SPKI_FN void spki_corner_reset(spk_filter *f) { spki_map_clear(&((spki_corner *)f)->map); }
@@ -136,6 +203,7 @@ SPIKELIB_API spk_filter *spk_filter_corner(const spk_corner_desc *desc)
     if (!c || c->f.status != SPK_OK) return (spk_filter *)c;
     c->period = spki_filter_time(&c->f, "period_us", d->period_us, 50000);
     c->minority_only = d->minority_only;
+    c->run = spki_corner_kernel(c->f.isa);
     spki_map_init(&c->map, &c->f, d->width, d->height, 4, SPKI_CORNER_BORDER);
     spki_corner_circles(c);
     return &c->f;

@@ -38,7 +38,8 @@ SPKI_FN size_t spki_downsample_scalar(spki_downsample *d, spk_event *events, siz
 /* Vectors of events work on the second half of each, four 16-bit words of which are x and y; the
    inverse of 1 does not fit a product's 32-bit factor, so that side is left as it is. */
 #if SPKI_HAVE_AVX2
-__attribute__((target("avx2"))) SPKI_INLINE __m256i spki_downsample_side(__m256i at, uint64_t inverse)
+__attribute__((target("avx2"))) SPKI_INLINE __m256i spki_downsample_side(__m256i at,
+                                                                         uint64_t inverse)
 {
     const __m256i by = _mm256_set1_epi64x((int64_t)inverse);
     return inverse >> 32 ? at : _mm256_srli_epi64(_mm256_mul_epu32(at, by), 32);

@@ -220,7 +220,8 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_ev
                                                        size_t count)
 {
     const __m512i window = _mm512_set1_epi64(v->d.window_us), minus = _mm512_set1_epi32(INT32_MIN);
-    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED, split = v->d.polarity == SPK_VIEW_SPLIT;
+    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED;
+    const bool split = v->d.polarity == SPK_VIEW_SPLIT;
     const __m512i group = _mm512_set1_epi32((int32_t)(split ? v->d.bins * v->pixels : 0));
     size_t i;
     for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
