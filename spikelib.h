@@ -34695,6 +34695,46 @@ SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t x, uint32_t y)
 
 enum { SPKI_BATCH = 16 };
 
+/* GCC's headers make macros of these without optimisation, and their masks then change sign. The
+   form of operations with a rounding mode is never contracted. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+/* Lanes that are not in the mask are 0. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
+{
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), which, at, from, 4);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
+{
+    _mm512_mask_i32scatter_epi32(to, which, at, v, 4);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
+{
+    return _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), which, at, from, 8);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
+{
+    _mm512_mask_i32scatter_epi64(to, which, at, v, 8);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
+{
+    return _mm512_mul_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
+{
+    return _mm512_sub_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
 typedef struct spki_batch {
     __m512i events[4]; /* four each, as they lie in memory */
     __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */
@@ -34862,10 +34902,10 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     __mmask16 kept = 0, todo = 0xffff;
     do {
         const __mmask16 ready = spki_batch_next(same, todo);
-        const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, g->origin, 4);
+        const __m512i last = spki_gather32(ready, cell, g->origin);
         const __mmask16 late =
             _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
-        _mm512_mask_i32scatter_epi32(g->origin, restart ? ready : late, cell, now, 4);
+        spki_scatter32(g->origin, restart ? ready : late, cell, now);
         kept = (__mmask16)(kept | late);
         todo = (__mmask16)(todo & ~ready);
     } while (todo);
@@ -35050,10 +35090,9 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask
                                                    __m512i cell, __m512i *window, __m512i *count)
 {
     const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    const __m512i low = _mm512_mask_i32gather_epi64(
-        cell, (__mmask8)which, _mm512_castsi512_si256(cell), cells, 8);
-    const __m512i high = _mm512_mask_i32gather_epi64(
-        cell, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells, 8);
+    const __m512i low = spki_gather64((__mmask8)which, _mm512_castsi512_si256(cell), cells);
+    const __m512i high =
+        spki_gather64((__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells);
     *window = spki_batch_narrow(low, high);
     *count = _mm512_permutex2var_epi32(low, odd, high);
 }
@@ -35063,10 +35102,10 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 wh
 {
     const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     const __m512i last = _mm512_add_epi32(first, _mm512_set1_epi32(8));
-    _mm512_mask_i32scatter_epi64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
-                                 _mm512_permutex2var_epi32(window, first, count), 8);
-    _mm512_mask_i32scatter_epi64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
-                                 _mm512_permutex2var_epi32(window, last, count), 8);
+    spki_scatter64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
+                   _mm512_permutex2var_epi32(window, first, count));
+    spki_scatter64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
+                   _mm512_permutex2var_epi32(window, last, count));
 }
 
 /* As spki_hot_count. The mask of pixels that are not hot. */
@@ -35419,13 +35458,12 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *
     int k;
     do {
         const __mmask16 ready = spki_batch_next(same, todo);
-        const __m512i old = _mm512_mask_i32gather_epi32(zero, ready, cell, d->map.cells, 4);
+        const __m512i old = spki_gather32(ready, cell, d->map.cells);
         const __m512i sum =
             _mm512_mask_add_epi32(step, _mm512_cmpneq_epi32_mask(old, never), old, step);
         const __mmask16 fires = (__mmask16)(
             ready & (_mm512_cmpge_epi32_mask(sum, limit) | _mm512_cmple_epi32_mask(sum, least)));
-        _mm512_mask_i32scatter_epi32(d->map.cells, ready, cell,
-                                     _mm512_mask_mov_epi32(sum, fires, zero), 4);
+        spki_scatter32(d->map.cells, ready, cell, _mm512_mask_mov_epi32(sum, fires, zero));
         fired = (__mmask16)(fired | fires);
         up = (__mmask16)(up | (fires & _mm512_cmpgt_epi32_mask(sum, zero)));
         todo = (__mmask16)(todo & ~ready);
@@ -35815,7 +35853,7 @@ SPKI_FN size_t spki_corner_scalar(spki_corner *c, spk_event *events, size_t coun
 SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
 {
 #if SPKI_LANES == 16
-    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+    return (SPKI_I)spki_gather32(0xffff, (__m512i)at, from);
 #elif SPKI_LANES == 8
     return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
 #else
@@ -35998,7 +36036,7 @@ SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *
 SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
 {
 #if SPKI_LANES == 16
-    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+    return (SPKI_I)spki_gather32(0xffff, (__m512i)at, from);
 #elif SPKI_LANES == 8
     return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
 #else
@@ -36171,7 +36209,7 @@ SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *
 #if SPKI_HAVE_AVX512
 #define SPKI_LANES 16
 #define SPKI_S f16
-#define SPKI_TARGET SPKI_TARGET_AVX512
+#define SPKI_TARGET SPKI_BATCH_AVX512
 /* ---- >>arc: many corners at a time (pasted once per instruction set) ---- */
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
@@ -36181,7 +36219,7 @@ SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *
 SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
 {
 #if SPKI_LANES == 16
-    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+    return (SPKI_I)spki_gather32(0xffff, (__m512i)at, from);
 #elif SPKI_LANES == 8
     return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
 #else
@@ -37571,9 +37609,9 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_ev
         }
         cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
         more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
-        sum = _mm512_add_epi32(_mm512_i32gather_epi32(cell, v->counts, 4), more);
+        sum = _mm512_add_epi32(spki_gather32(0xffff, cell, v->counts), more);
         sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
-        _mm512_i32scatter_epi32(v->counts, cell, sum, 4);
+        spki_scatter32(v->counts, 0xffff, cell, sum);
     }
     spki_view_add_counts(v, e + i, count - i);
 }
@@ -37602,22 +37640,20 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_eve
         }
         do {
             const __mmask16 ready = spki_batch_next(same, todo);
-            const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, grid.origin, 4);
-            _mm512_mask_i32scatter_epi32(grid.origin, ready, cell, _mm512_max_epi32(last, now), 4);
+            const __m512i last = spki_gather32(ready, cell, grid.origin);
+            spki_scatter32(grid.origin, ready, cell, _mm512_max_epi32(last, now));
             todo = (__mmask16)(todo & ~ready);
         } while (todo);
     }
     spki_view_add_times(v, e + i, count - i);
 }
 
-/* Bins and fractions of 8 events. The forms with a rounding mode are never contracted. */
+/* Bins and fractions of 8 events. */
 SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
 {
-    const __m512d place = _mm512_mul_round_pd(_mm512_cvtepu64_pd(since), scale,
-                                              _MM_FROUND_CUR_DIRECTION);
+    const __m512d place = spki_mul_alone(_mm512_cvtepu64_pd(since), scale);
     *bin = _mm512_cvttpd_epu32(place);
-    return _mm512_cvtpd_ps(_mm512_sub_round_pd(place, _mm512_cvtepu32_pd(*bin),
-                                               _MM_FROUND_CUR_DIRECTION));
+    return _mm512_cvtpd_ps(spki_sub_alone(place, _mm512_cvtepu32_pd(*bin)));
 }
 
 SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
@@ -37629,8 +37665,8 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
 SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
                                                   __m512 value)
 {
-    const __m512 old = _mm512_mask_i32gather_ps(value, which, cell, voxels, 4);
-    _mm512_mask_i32scatter_ps(voxels, which, cell, _mm512_add_ps(old, value), 4);
+    const __m512 old = _mm512_castsi512_ps(spki_gather32(which, cell, voxels));
+    spki_scatter32(voxels, which, cell, _mm512_castps_si512(_mm512_add_ps(old, value)));
 }
 
 /* Sixteen events of the window: their pixels, times and signs. */

@@ -7,7 +7,7 @@
 SPKI_TARGET SPKI_INLINE SPKI_I SPKI_F(spki_arc_gather)(const int32_t *from, SPKI_I at)
 {
 #if SPKI_LANES == 16
-    return (SPKI_I)_mm512_i32gather_epi32((__m512i)at, from, 4);
+    return (SPKI_I)spki_gather32(0xffff, (__m512i)at, from);
 #elif SPKI_LANES == 8
     return (SPKI_I)_mm256_i32gather_epi32(from, (__m256i)at, 4);
 #else

@@ -21,6 +21,46 @@
 
 enum { SPKI_BATCH = 16 };
 
+/* GCC's headers make macros of these without optimisation, and their masks then change sign. The
+   form of operations with a rounding mode is never contracted. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+/* Lanes that are not in the mask are 0. */
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
+{
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), which, at, from, 4);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
+{
+    _mm512_mask_i32scatter_epi32(to, which, at, v, 4);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
+{
+    return _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), which, at, from, 8);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
+{
+    _mm512_mask_i32scatter_epi64(to, which, at, v, 8);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
+{
+    return _mm512_mul_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
+}
+
+SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
+{
+    return _mm512_sub_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
 typedef struct spki_batch {
     __m512i events[4]; /* four each, as they lie in memory */
     __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */

@@ -194,13 +194,12 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *
     int k;
     do {
         const __mmask16 ready = spki_batch_next(same, todo);
-        const __m512i old = _mm512_mask_i32gather_epi32(zero, ready, cell, d->map.cells, 4);
+        const __m512i old = spki_gather32(ready, cell, d->map.cells);
         const __m512i sum =
             _mm512_mask_add_epi32(step, _mm512_cmpneq_epi32_mask(old, never), old, step);
         const __mmask16 fires = (__mmask16)(
             ready & (_mm512_cmpge_epi32_mask(sum, limit) | _mm512_cmple_epi32_mask(sum, least)));
-        _mm512_mask_i32scatter_epi32(d->map.cells, ready, cell,
-                                     _mm512_mask_mov_epi32(sum, fires, zero), 4);
+        spki_scatter32(d->map.cells, ready, cell, _mm512_mask_mov_epi32(sum, fires, zero));
         fired = (__mmask16)(fired | fires);
         up = (__mmask16)(up | (fires & _mm512_cmpgt_epi32_mask(sum, zero)));
         todo = (__mmask16)(todo & ~ready);

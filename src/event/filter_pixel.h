@@ -57,10 +57,10 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     __mmask16 kept = 0, todo = 0xffff;
     do {
         const __mmask16 ready = spki_batch_next(same, todo);
-        const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, g->origin, 4);
+        const __m512i last = spki_gather32(ready, cell, g->origin);
         const __mmask16 late =
             _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
-        _mm512_mask_i32scatter_epi32(g->origin, restart ? ready : late, cell, now, 4);
+        spki_scatter32(g->origin, restart ? ready : late, cell, now);
         kept = (__mmask16)(kept | late);
         todo = (__mmask16)(todo & ~ready);
     } while (todo);
@@ -245,10 +245,9 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask
                                                    __m512i cell, __m512i *window, __m512i *count)
 {
     const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    const __m512i low = _mm512_mask_i32gather_epi64(
-        cell, (__mmask8)which, _mm512_castsi512_si256(cell), cells, 8);
-    const __m512i high = _mm512_mask_i32gather_epi64(
-        cell, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells, 8);
+    const __m512i low = spki_gather64((__mmask8)which, _mm512_castsi512_si256(cell), cells);
+    const __m512i high =
+        spki_gather64((__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells);
     *window = spki_batch_narrow(low, high);
     *count = _mm512_permutex2var_epi32(low, odd, high);
 }
@@ -258,10 +257,10 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 wh
 {
     const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     const __m512i last = _mm512_add_epi32(first, _mm512_set1_epi32(8));
-    _mm512_mask_i32scatter_epi64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
-                                 _mm512_permutex2var_epi32(window, first, count), 8);
-    _mm512_mask_i32scatter_epi64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
-                                 _mm512_permutex2var_epi32(window, last, count), 8);
+    spki_scatter64(cells, (__mmask8)which, _mm512_castsi512_si256(cell),
+                   _mm512_permutex2var_epi32(window, first, count));
+    spki_scatter64(cells, (__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1),
+                   _mm512_permutex2var_epi32(window, last, count));
 }
 
 /* As spki_hot_count. The mask of pixels that are not hot. */

@@ -128,9 +128,9 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_ev
         }
         cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
         more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
-        sum = _mm512_add_epi32(_mm512_i32gather_epi32(cell, v->counts, 4), more);
+        sum = _mm512_add_epi32(spki_gather32(0xffff, cell, v->counts), more);
         sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
-        _mm512_i32scatter_epi32(v->counts, cell, sum, 4);
+        spki_scatter32(v->counts, 0xffff, cell, sum);
     }
     spki_view_add_counts(v, e + i, count - i);
 }
@@ -159,22 +159,20 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_eve
         }
         do {
             const __mmask16 ready = spki_batch_next(same, todo);
-            const __m512i last = _mm512_mask_i32gather_epi32(now, ready, cell, grid.origin, 4);
-            _mm512_mask_i32scatter_epi32(grid.origin, ready, cell, _mm512_max_epi32(last, now), 4);
+            const __m512i last = spki_gather32(ready, cell, grid.origin);
+            spki_scatter32(grid.origin, ready, cell, _mm512_max_epi32(last, now));
             todo = (__mmask16)(todo & ~ready);
         } while (todo);
     }
     spki_view_add_times(v, e + i, count - i);
 }
 
-/* Bins and fractions of 8 events. The forms with a rounding mode are never contracted. */
+/* Bins and fractions of 8 events. */
 SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
 {
-    const __m512d place = _mm512_mul_round_pd(_mm512_cvtepu64_pd(since), scale,
-                                              _MM_FROUND_CUR_DIRECTION);
+    const __m512d place = spki_mul_alone(_mm512_cvtepu64_pd(since), scale);
     *bin = _mm512_cvttpd_epu32(place);
-    return _mm512_cvtpd_ps(_mm512_sub_round_pd(place, _mm512_cvtepu32_pd(*bin),
-                                               _MM_FROUND_CUR_DIRECTION));
+    return _mm512_cvtpd_ps(spki_sub_alone(place, _mm512_cvtepu32_pd(*bin)));
 }
 
 SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
@@ -186,8 +184,8 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
 SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
                                                   __m512 value)
 {
-    const __m512 old = _mm512_mask_i32gather_ps(value, which, cell, voxels, 4);
-    _mm512_mask_i32scatter_ps(voxels, which, cell, _mm512_add_ps(old, value), 4);
+    const __m512 old = _mm512_castsi512_ps(spki_gather32(which, cell, voxels));
+    spki_scatter32(voxels, which, cell, _mm512_castps_si512(_mm512_add_ps(old, value)));
 }
 
 /* Sixteen events of the window: their pixels, times and signs. */
