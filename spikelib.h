@@ -34685,15 +34685,15 @@ SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t x, uint32_t y)
 
 /* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
    long as no pixel comes twice among them; of those that do, the first ones are done at once, then
-   the next ones (spki_batch_next). Each pixel so sees its events in their order, and pixels do not
+   the next ones (spki_ev16_next). Each pixel so sees its events in their order, and pixels do not
    depend on each other: the result is that of one event after the other. Whatever is not simple
    (another kind of event, a pixel outside, a time out of the map's reach, mostly one pixel) makes
    the filter take the sixteen by one. */
 #if SPKI_HAVE_AVX512
-#define SPKI_BATCH_AVX512                                                                          \
+#define SPKI_EV16_AVX512                                                                          \
     __attribute__((target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx2,popcnt")))
 
-enum { SPKI_BATCH = 16 };
+enum { SPKI_EV16 = 16 };
 
 /* GCC's headers make macros of these without optimisation, and their masks then change sign. The
    form of operations with a rounding mode is never contracted. */
@@ -34702,32 +34702,32 @@ enum { SPKI_BATCH = 16 };
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #endif
 /* Lanes that are not in the mask are 0. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
 {
     return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), which, at, from, 4);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
 {
     _mm512_mask_i32scatter_epi32(to, which, at, v, 4);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
 {
     return _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), which, at, from, 8);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
 {
     _mm512_mask_i32scatter_epi64(to, which, at, v, 8);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
+SPKI_EV16_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
 {
     return _mm512_mul_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
+SPKI_EV16_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
 {
     return _mm512_sub_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
 }
@@ -34735,12 +34735,12 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
 #pragma GCC diagnostic pop
 #endif
 
-typedef struct spki_batch {
+typedef struct spki_ev16 {
     __m512i events[4]; /* four each, as they lie in memory */
     __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */
-} spki_batch;
+} spki_ev16;
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_event *e)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_ev16_load(spki_ev16 *b, const spk_event *e)
 {
     const __m512i pick = _mm512_set_epi32(31, 27, 23, 19, 15, 11, 7, 3, 30, 26, 22, 18, 14, 10, 6,
                                           2);
@@ -34756,7 +34756,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_even
 }
 
 /* Times less `base`, of the events 0 to 7 and 8 to 15. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t base,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_ev16_since(const spki_ev16 *b, int64_t base,
                                                     __m512i since[2])
 {
     const __m512i pick = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
@@ -34768,7 +34768,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t
 }
 
 /* The lower halves of 8 and 8 in one. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i high)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_ev16_narrow(__m512i low, __m512i high)
 {
     const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2,
                                           0);
@@ -34776,31 +34776,31 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i hig
 }
 
 /* Times as a map's cells hold them; false: one is out of its reach. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_times(const spki_batch *b, int64_t base, __m512i *now)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_times(const spki_ev16 *b, int64_t base, __m512i *now)
 {
     const __m512i reach = _mm512_set1_epi64(SPKI_MAP_REACH);
     const __m512i span = _mm512_set1_epi64(2 * SPKI_MAP_REACH);
     __m512i since[2];
-    spki_batch_since(b, base, since);
-    *now = spki_batch_narrow(since[0], since[1]);
+    spki_ev16_since(b, base, since);
+    *now = spki_ev16_narrow(since[0], since[1]);
     return (_mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[0], reach), span) |
             _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
 }
 
 /* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
    stay below. */
-SPKI_FN bool spki_batch_holds(size_t stride, size_t height, size_t cells)
+SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
 {
     return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
 }
 
 SPKI_FN bool spki_map_batches(const spki_map *map)
 {
-    return spki_batch_holds(map->stride, map->height, map->count);
+    return spki_ev16_holds(map->stride, map->height, map->count);
 }
 
 /* y * stride + x of each; false: one is no CD event, or outside. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t stride,
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_cells(const spki_ev16 *b, size_t stride,
                                                     uint32_t width, uint32_t height, __m512i *cell)
 {
     const __m512i row = _mm512_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
@@ -34811,26 +34811,26 @@ SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t 
     return (outside | other) == 0;
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_on(const spki_batch *b)
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_ev16_on(const spki_ev16 *b)
 {
     return _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff));
 }
 
 /* Of the events that are still to be done, those with none of their pixel before them; `same` has a
    bit for each earlier event of the same cell (_mm512_conflict_epi32). */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_next(__m512i same, __mmask16 todo)
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_ev16_next(__m512i same, __mmask16 todo)
 {
     return _mm512_mask_testn_epi32_mask(todo, same, _mm512_set1_epi32(todo));
 }
 
 /* Mostly one pixel: by one is faster. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_crowded(__mmask16 first)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_crowded(__mmask16 first)
 {
-    return __builtin_popcount((unsigned)first) < SPKI_BATCH / 2;
+    return __builtin_popcount((unsigned)first) < SPKI_EV16 / 2;
 }
 
 /* Writes the events of the mask; up to 16 places from `out` on, which have all been loaded. */
-SPKI_BATCH_AVX512 SPKI_INLINE size_t spki_batch_keep(const spki_batch *b, __mmask16 kept,
+SPKI_EV16_AVX512 SPKI_INLINE size_t spki_ev16_keep(const spki_ev16 *b, __mmask16 kept,
                                                      spk_event *out)
 {
     const uint32_t halves = _mm512_movepi16_mask(_mm512_movm_epi32(kept)); /* each bit twice */
@@ -34892,7 +34892,7 @@ SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_
 }
 
 #if SPKI_HAVE_AVX512
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
                                                               __m512i same, __m512i now,
                                                               uint32_t period, bool restart)
 {
@@ -34901,7 +34901,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     const __m512i shifted = _mm512_add_epi32(now, less);
     __mmask16 kept = 0, todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         const __m512i last = spki_gather32(ready, cell, g->origin);
         const __mmask16 late =
             _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
@@ -34912,28 +34912,28 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     return kept;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
                                                         size_t count)
 {
     spki_grid grid = spki_map_grid(&r->map);
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, now, same;
-        spki_batch_load(&b, events + i);
-        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
-            !spki_batch_times(&b, grid.base, &now)) {
-            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        spki_ev16_load(&b, events + i);
+        if (!spki_ev16_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_ev16_times(&b, grid.base, &now)) {
+            out = spki_refractory_some(r, events, i, i + SPKI_EV16, out);
             grid = spki_map_grid(&r->map);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell,
                                      _mm512_set1_epi32((int32_t)grid.plane));
         same = _mm512_conflict_epi32(cell);
-        if (spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        if (spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            out = spki_refractory_some(r, events, i, i + SPKI_EV16, out);
         else
-            out += spki_batch_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
+            out += spki_ev16_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
                                                              r->restart), events + out);
     }
     return spki_refractory_some(r, events, i, count, out);
@@ -35086,18 +35086,18 @@ SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t
 
 #if SPKI_HAVE_AVX512
 /* Sixteen pairs of cells as windows and counts, and back. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
                                                    __m512i cell, __m512i *window, __m512i *count)
 {
     const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     const __m512i low = spki_gather64((__mmask8)which, _mm512_castsi512_si256(cell), cells);
     const __m512i high =
         spki_gather64((__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells);
-    *window = spki_batch_narrow(low, high);
+    *window = spki_ev16_narrow(low, high);
     *count = _mm512_permutex2var_epi32(low, odd, high);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
                                                     __m512i window, __m512i count)
 {
     const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -35109,7 +35109,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 wh
 }
 
 /* As spki_hot_count. The mask of pixels that are not hot. */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
                                                        __m512i same_pixel)
 {
     const __m512i now = _mm512_set1_epi32(h->now), one = _mm512_set1_epi32(1);
@@ -35118,7 +35118,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512
     const __m512i mark = _mm512_set1_epi32((int32_t)SPKI_HOT), ones = _mm512_set1_epi32(-1);
     __mmask16 cool = 0, todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same_pixel, todo);
+        const __mmask16 ready = spki_ev16_next(same_pixel, todo);
         __m512i window, old, gap, c;
         __mmask16 before, same, hot, listed;
         spki_hot_gather(h->map.cells, ready, cell, &window, &old);
@@ -35142,31 +35142,31 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512
 }
 
 /* Are all of them in the window of the event before? */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_batch *b)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_ev16 *b)
 {
     const __m512i width = _mm512_set1_epi64(h->width_us);
     __m512i since[2];
-    spki_batch_since(b, h->low_us, since);
+    spki_ev16_since(b, h->low_us, since);
     return h->begun && (_mm512_cmpge_epu64_mask(since[0], width) |
                         _mm512_cmpge_epu64_mask(since[1], width)) == 0;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
+SPKI_EV16_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
 {
     const spki_map *map = &h->map;
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, same;
         bool simple;
-        spki_batch_load(&b, events + i);
-        simple = spki_batch_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
+        spki_ev16_load(&b, events + i);
+        simple = spki_ev16_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
                  spki_hot_same_window(h, &b);
         same = _mm512_conflict_epi32(cell);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            out = spki_hot_some(h, events, i, i + SPKI_BATCH, out);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            out = spki_hot_some(h, events, i, i + SPKI_EV16, out);
         else
-            out += spki_batch_keep(&b, spki_hot_batch(h, cell, same), events + out);
+            out += spki_ev16_keep(&b, spki_hot_batch(h, cell, same), events + out);
     }
     return spki_hot_some(h, events, i, count, out);
 }
@@ -35350,13 +35350,13 @@ __attribute__((target("avx2"))) SPKI_FN size_t spki_downsample_avx2(spki_downsam
 #endif
 
 #if SPKI_HAVE_AVX512
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_downsample_sides(__m512i at, uint64_t inverse)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_downsample_sides(__m512i at, uint64_t inverse)
 {
     const __m512i by = _mm512_set1_epi64((int64_t)inverse);
     return inverse >> 32 ? at : _mm512_srli_epi64(_mm512_mul_epu32(at, by), 32);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_downsample_avx512(spki_downsample *d, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_downsample_avx512(spki_downsample *d, spk_event *events,
                                                         size_t count)
 {
     const __m512i word = _mm512_set1_epi64(0xffff);
@@ -35447,17 +35447,17 @@ SPKI_FN size_t spki_large_some(spki_downsample *d, spk_event *events, size_t fro
 
 #if SPKI_HAVE_AVX512
 /* The mask of events that pass; their polarities are changed in the batch. */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_batch *b,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_ev16 *b,
                                                        __m512i cell, __m512i same)
 {
     const __m512i limit = _mm512_set1_epi32(d->threshold), zero = _mm512_setzero_si512();
     const __m512i least = _mm512_sub_epi32(zero, limit), one = _mm512_set1_epi32(1);
     const __m512i never = _mm512_set1_epi32(SPKI_NEVER);
-    const __m512i step = _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), spki_batch_on(b), one);
+    const __m512i step = _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), spki_ev16_on(b), one);
     __mmask16 fired = 0, up = 0, todo = 0xffff;
     int k;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         const __m512i old = spki_gather32(ready, cell, d->map.cells);
         const __m512i sum =
             _mm512_mask_add_epi32(step, _mm512_cmpneq_epi32_mask(old, never), old, step);
@@ -35478,23 +35478,23 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *
     return fired;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_large_avx512(spki_downsample *d, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_large_avx512(spki_downsample *d, spk_event *events,
                                                  size_t count)
 {
     const spki_map *map = &d->map;
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, same;
         bool simple;
-        spki_batch_load(&b, events + i);
-        simple = spki_batch_cells(&b, map->stride, map->width, map->height, &cell);
+        spki_ev16_load(&b, events + i);
+        simple = spki_ev16_cells(&b, map->stride, map->width, map->height, &cell);
         same = _mm512_conflict_epi32(cell);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff))) {
-            out = spki_large_some(d, events, i, i + SPKI_BATCH, out);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff))) {
+            out = spki_large_some(d, events, i, i + SPKI_EV16, out);
         } else {
             const __mmask16 kept = spki_large_batch(d, &b, cell, same);
-            out += spki_batch_keep(&b, kept, events + out);
+            out += spki_ev16_keep(&b, kept, events + out);
         }
     }
     return spki_large_some(d, events, i, count, out);
@@ -36209,7 +36209,7 @@ SPKI_TARGET SPKI_FN size_t SPKI_F(spki_corner_apply)(spki_corner *c, spk_event *
 #if SPKI_HAVE_AVX512
 #define SPKI_LANES 16
 #define SPKI_S f16
-#define SPKI_TARGET SPKI_BATCH_AVX512
+#define SPKI_TARGET SPKI_EV16_AVX512
 /* ---- >>arc: many corners at a time (pasted once per instruction set) ---- */
 #define SPKI_I SPKI_CAT(spki_i, SPKI_S)
 #define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
@@ -37579,7 +37579,7 @@ SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_e
 
 #if SPKI_HAVE_AVX512
 /* How many of 16 bits are set, in each lane. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_ev16_ones(__m512i v)
 {
     const __m512i table = _mm512_maskz_broadcast_i32x4(
         0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
@@ -37594,21 +37594,21 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
 
 /* Each event adds itself and the earlier ones of its cell; the last one's sum is what stays, since
    scatters write in order. */
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
+SPKI_EV16_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
                                                        size_t count)
 {
     const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels), ones = _mm512_set1_epi32(-1);
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, more, sum;
-        spki_batch_load(&b, e + i);
-        if (!spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
-            spki_view_add_counts(v, e + i, SPKI_BATCH);
+        spki_ev16_load(&b, e + i);
+        if (!spki_ev16_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
+            spki_view_add_counts(v, e + i, SPKI_EV16);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
-        more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell, plane);
+        more = _mm512_sub_epi32(spki_ev16_ones(_mm512_conflict_epi32(cell)), ones);
         sum = _mm512_add_epi32(spki_gather32(0xffff, cell, v->counts), more);
         sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
         spki_scatter32(v->counts, 0xffff, cell, sum);
@@ -37616,30 +37616,30 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_ev
     spki_view_add_counts(v, e + i, count - i);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
+SPKI_EV16_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
 {
     spki_grid grid = spki_map_grid(&v->map);
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, now, same;
         __mmask16 todo = 0xffff;
-        spki_batch_load(&b, e + i);
-        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
-            !spki_batch_times(&b, grid.base, &now)) {
-            spki_view_add_times(v, e + i, SPKI_BATCH);
+        spki_ev16_load(&b, e + i);
+        if (!spki_ev16_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_ev16_times(&b, grid.base, &now)) {
+            spki_view_add_times(v, e + i, SPKI_EV16);
             grid = spki_map_grid(&v->map);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell,
                                      _mm512_set1_epi32((int32_t)grid.plane));
         same = _mm512_conflict_epi32(cell);
-        if (spki_batch_crowded(spki_batch_next(same, todo))) {
-            spki_view_add_times(v, e + i, SPKI_BATCH);
+        if (spki_ev16_crowded(spki_ev16_next(same, todo))) {
+            spki_view_add_times(v, e + i, SPKI_EV16);
             continue;
         }
         do {
-            const __mmask16 ready = spki_batch_next(same, todo);
+            const __mmask16 ready = spki_ev16_next(same, todo);
             const __m512i last = spki_gather32(ready, cell, grid.origin);
             spki_scatter32(grid.origin, ready, cell, _mm512_max_epi32(last, now));
             todo = (__mmask16)(todo & ~ready);
@@ -37649,20 +37649,20 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_eve
 }
 
 /* Bins and fractions of 8 events. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
+SPKI_EV16_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
 {
     const __m512d place = spki_mul_alone(_mm512_cvtepu64_pd(since), scale);
     *bin = _mm512_cvttpd_epu32(place);
     return _mm512_cvtpd_ps(spki_sub_alone(place, _mm512_cvtepu32_pd(*bin)));
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
+SPKI_EV16_AVX512 SPKI_INLINE __m512 spki_ev16_join_ps(__m256 low, __m256 high)
 {
     return _mm512_castsi512_ps(_mm512_inserti64x4(
         _mm512_castsi256_si512(_mm256_castps_si256(low)), _mm256_castps_si256(high), 1));
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
                                                   __m512 value)
 {
     const __m512 old = _mm512_castsi512_ps(spki_gather32(which, cell, voxels));
@@ -37670,7 +37670,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which
 }
 
 /* Sixteen events of the window: their pixels, times and signs. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
                                                     const __m512i since[2], __m512i flip)
 {
     const __m512d scale = _mm512_set1_pd(spki_voxel_scale(v));
@@ -37678,7 +37678,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, 
     __m256i bin[2];
     const __m256 low = spki_voxel_place(since[0], scale, &bin[0]);
     const __m256 high = spki_voxel_place(since[1], scale, &bin[1]);
-    const __m512 part = spki_batch_join_ps(low, high);
+    const __m512 part = spki_ev16_join_ps(low, high);
     const __m512i bins = _mm512_inserti64x4(_mm512_castsi256_si512(bin[0]), bin[1], 1);
     const __m512i cell = _mm512_add_epi32(pixel, _mm512_mullo_epi32(bins, plane));
     const __m512i next = _mm512_add_epi32(cell, plane);
@@ -37688,14 +37688,14 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, 
     const __m512 c = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(part), flip));
     __mmask16 todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         spki_voxel_add(v->voxels, ready, cell, a);
         spki_voxel_add(v->voxels, (__mmask16)(ready & two), next, c);
         todo = (__mmask16)(todo & ~ready);
     } while (todo);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
+SPKI_EV16_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
                                                        size_t count)
 {
     const __m512i window = _mm512_set1_epi64(v->d.window_us), minus = _mm512_set1_epi32(INT32_MIN);
@@ -37703,21 +37703,21 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_ev
     const bool split = v->d.polarity == SPK_VIEW_SPLIT;
     const __m512i group = _mm512_set1_epi32((int32_t)(split ? v->d.bins * v->pixels : 0));
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i pixel, same, since[2];
         __mmask16 on;
         bool simple;
-        spki_batch_load(&b, e + i);
-        simple = spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
-        spki_batch_since(&b, v->begin_us, since);
+        spki_ev16_load(&b, e + i);
+        simple = spki_ev16_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
+        spki_ev16_since(&b, v->begin_us, since);
         simple &= v->begun && (_mm512_cmpgt_epu64_mask(since[0], window) |
                                _mm512_cmpgt_epu64_mask(since[1], window)) == 0;
-        on = spki_batch_on(&b);
+        on = spki_ev16_on(&b);
         pixel = _mm512_mask_add_epi32(pixel, on, pixel, group);
         same = _mm512_conflict_epi32(pixel);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            spki_view_add_voxels(v, e + i, SPKI_BATCH);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            spki_view_add_voxels(v, e + i, SPKI_EV16);
         else
             spki_voxel_batch(v, pixel, same, since,
                              _mm512_maskz_mov_epi32((__mmask16)(is_signed ? ~on : 0), minus));
@@ -37730,7 +37730,7 @@ SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
 {
 #if SPKI_HAVE_AVX512
     const size_t cells = v->map.cells ? v->map.count : v->cells;
-    if (v->f.isa == SPK_ISA_AVX512 && spki_batch_holds(v->d.width, v->d.height, cells)) {
+    if (v->f.isa == SPK_ISA_AVX512 && spki_ev16_holds(v->d.width, v->d.height, cells)) {
         if (v->counts) spki_view_counts_avx512(v, e, count);
         else if (v->voxels) spki_view_voxels_avx512(v, e, count);
         else spki_view_times_avx512(v, e, count);
@@ -47176,7 +47176,6 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_AT_ONCE
 #undef SPKI_AVX2_FN
 #undef SPKI_AVX512_FN
-#undef SPKI_BATCH_AVX512
 #undef SPKI_BATCH_WORDS
 #undef SPKI_BLOCK
 #undef SPKI_BLOCK_CLOSED
@@ -47240,6 +47239,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_ES_DVS
 #undef SPKI_ES_GAP
 #undef SPKI_ES_GENERIC
+#undef SPKI_EV16_AVX512
 #undef SPKI_EVENT_AVX2
 #undef SPKI_EVENT_AVX512
 #undef SPKI_EVENT_CHUNK

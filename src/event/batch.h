@@ -11,15 +11,15 @@
 
 /* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
    long as no pixel comes twice among them; of those that do, the first ones are done at once, then
-   the next ones (spki_batch_next). Each pixel so sees its events in their order, and pixels do not
+   the next ones (spki_ev16_next). Each pixel so sees its events in their order, and pixels do not
    depend on each other: the result is that of one event after the other. Whatever is not simple
    (another kind of event, a pixel outside, a time out of the map's reach, mostly one pixel) makes
    the filter take the sixteen by one. */
 #if SPKI_HAVE_AVX512
-#define SPKI_BATCH_AVX512                                                                          \
+#define SPKI_EV16_AVX512                                                                          \
     __attribute__((target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx2,popcnt")))
 
-enum { SPKI_BATCH = 16 };
+enum { SPKI_EV16 = 16 };
 
 /* GCC's headers make macros of these without optimisation, and their masks then change sign. The
    form of operations with a rounding mode is never contracted. */
@@ -28,32 +28,32 @@ enum { SPKI_BATCH = 16 };
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #endif
 /* Lanes that are not in the mask are 0. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_gather32(__mmask16 which, __m512i at, const void *from)
 {
     return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), which, at, from, 4);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_scatter32(void *to, __mmask16 which, __m512i at, __m512i v)
 {
     _mm512_mask_i32scatter_epi32(to, which, at, v, 4);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_gather64(__mmask8 which, __m256i at, const void *from)
 {
     return _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), which, at, from, 8);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_scatter64(void *to, __mmask8 which, __m256i at, __m512i v)
 {
     _mm512_mask_i32scatter_epi64(to, which, at, v, 8);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
+SPKI_EV16_AVX512 SPKI_INLINE __m512d spki_mul_alone(__m512d a, __m512d b)
 {
     return _mm512_mul_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
+SPKI_EV16_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
 {
     return _mm512_sub_round_pd(a, b, _MM_FROUND_CUR_DIRECTION);
 }
@@ -61,12 +61,12 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512d spki_sub_alone(__m512d a, __m512d b)
 #pragma GCC diagnostic pop
 #endif
 
-typedef struct spki_batch {
+typedef struct spki_ev16 {
     __m512i events[4]; /* four each, as they lie in memory */
     __m512i xy, more;  /* x | y << 16; polarity | kind << 8 | source << 16 */
-} spki_batch;
+} spki_ev16;
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_event *e)
+SPKI_EV16_AVX512 SPKI_INLINE void spki_ev16_load(spki_ev16 *b, const spk_event *e)
 {
     const __m512i pick = _mm512_set_epi32(31, 27, 23, 19, 15, 11, 7, 3, 30, 26, 22, 18, 14, 10, 6,
                                           2);
@@ -82,7 +82,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_load(spki_batch *b, const spk_even
 }
 
 /* Times less `base`, of the events 0 to 7 and 8 to 15. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t base,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_ev16_since(const spki_ev16 *b, int64_t base,
                                                     __m512i since[2])
 {
     const __m512i pick = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
@@ -94,7 +94,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_batch_since(const spki_batch *b, int64_t
 }
 
 /* The lower halves of 8 and 8 in one. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i high)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_ev16_narrow(__m512i low, __m512i high)
 {
     const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2,
                                           0);
@@ -102,31 +102,31 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_narrow(__m512i low, __m512i hig
 }
 
 /* Times as a map's cells hold them; false: one is out of its reach. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_times(const spki_batch *b, int64_t base, __m512i *now)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_times(const spki_ev16 *b, int64_t base, __m512i *now)
 {
     const __m512i reach = _mm512_set1_epi64(SPKI_MAP_REACH);
     const __m512i span = _mm512_set1_epi64(2 * SPKI_MAP_REACH);
     __m512i since[2];
-    spki_batch_since(b, base, since);
-    *now = spki_batch_narrow(since[0], since[1]);
+    spki_ev16_since(b, base, since);
+    *now = spki_ev16_narrow(since[0], since[1]);
     return (_mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[0], reach), span) |
             _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
 }
 
 /* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
    stay below. */
-SPKI_FN bool spki_batch_holds(size_t stride, size_t height, size_t cells)
+SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
 {
     return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
 }
 
 SPKI_FN bool spki_map_batches(const spki_map *map)
 {
-    return spki_batch_holds(map->stride, map->height, map->count);
+    return spki_ev16_holds(map->stride, map->height, map->count);
 }
 
 /* y * stride + x of each; false: one is no CD event, or outside. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t stride,
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_cells(const spki_ev16 *b, size_t stride,
                                                     uint32_t width, uint32_t height, __m512i *cell)
 {
     const __m512i row = _mm512_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
@@ -137,26 +137,26 @@ SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_cells(const spki_batch *b, size_t 
     return (outside | other) == 0;
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_on(const spki_batch *b)
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_ev16_on(const spki_ev16 *b)
 {
     return _mm512_test_epi32_mask(b->more, _mm512_set1_epi32(0xff));
 }
 
 /* Of the events that are still to be done, those with none of their pixel before them; `same` has a
    bit for each earlier event of the same cell (_mm512_conflict_epi32). */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_batch_next(__m512i same, __mmask16 todo)
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_ev16_next(__m512i same, __mmask16 todo)
 {
     return _mm512_mask_testn_epi32_mask(todo, same, _mm512_set1_epi32(todo));
 }
 
 /* Mostly one pixel: by one is faster. */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_batch_crowded(__mmask16 first)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_crowded(__mmask16 first)
 {
-    return __builtin_popcount((unsigned)first) < SPKI_BATCH / 2;
+    return __builtin_popcount((unsigned)first) < SPKI_EV16 / 2;
 }
 
 /* Writes the events of the mask; up to 16 places from `out` on, which have all been loaded. */
-SPKI_BATCH_AVX512 SPKI_INLINE size_t spki_batch_keep(const spki_batch *b, __mmask16 kept,
+SPKI_EV16_AVX512 SPKI_INLINE size_t spki_ev16_keep(const spki_ev16 *b, __mmask16 kept,
                                                      spk_event *out)
 {
     const uint32_t halves = _mm512_movepi16_mask(_mm512_movm_epi32(kept)); /* each bit twice */

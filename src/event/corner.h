@@ -153,7 +153,7 @@ SPKI_FN size_t spki_corner_scalar(spki_corner *c, spk_event *events, size_t coun
 #if SPKI_HAVE_AVX512
 #define SPKI_LANES 16
 #define SPKI_S f16
-#define SPKI_TARGET SPKI_BATCH_AVX512
+#define SPKI_TARGET SPKI_EV16_AVX512
 #include "arc.inc.h"
 #endif
 #if defined(__GNUC__) && !defined(__clang__)

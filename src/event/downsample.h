@@ -86,13 +86,13 @@ __attribute__((target("avx2"))) SPKI_FN size_t spki_downsample_avx2(spki_downsam
 #endif
 
 #if SPKI_HAVE_AVX512
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_downsample_sides(__m512i at, uint64_t inverse)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_downsample_sides(__m512i at, uint64_t inverse)
 {
     const __m512i by = _mm512_set1_epi64((int64_t)inverse);
     return inverse >> 32 ? at : _mm512_srli_epi64(_mm512_mul_epu32(at, by), 32);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_downsample_avx512(spki_downsample *d, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_downsample_avx512(spki_downsample *d, spk_event *events,
                                                         size_t count)
 {
     const __m512i word = _mm512_set1_epi64(0xffff);
@@ -183,17 +183,17 @@ SPKI_FN size_t spki_large_some(spki_downsample *d, spk_event *events, size_t fro
 
 #if SPKI_HAVE_AVX512
 /* The mask of events that pass; their polarities are changed in the batch. */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_batch *b,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_ev16 *b,
                                                        __m512i cell, __m512i same)
 {
     const __m512i limit = _mm512_set1_epi32(d->threshold), zero = _mm512_setzero_si512();
     const __m512i least = _mm512_sub_epi32(zero, limit), one = _mm512_set1_epi32(1);
     const __m512i never = _mm512_set1_epi32(SPKI_NEVER);
-    const __m512i step = _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), spki_batch_on(b), one);
+    const __m512i step = _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), spki_ev16_on(b), one);
     __mmask16 fired = 0, up = 0, todo = 0xffff;
     int k;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         const __m512i old = spki_gather32(ready, cell, d->map.cells);
         const __m512i sum =
             _mm512_mask_add_epi32(step, _mm512_cmpneq_epi32_mask(old, never), old, step);
@@ -214,23 +214,23 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *
     return fired;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_large_avx512(spki_downsample *d, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_large_avx512(spki_downsample *d, spk_event *events,
                                                  size_t count)
 {
     const spki_map *map = &d->map;
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, same;
         bool simple;
-        spki_batch_load(&b, events + i);
-        simple = spki_batch_cells(&b, map->stride, map->width, map->height, &cell);
+        spki_ev16_load(&b, events + i);
+        simple = spki_ev16_cells(&b, map->stride, map->width, map->height, &cell);
         same = _mm512_conflict_epi32(cell);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff))) {
-            out = spki_large_some(d, events, i, i + SPKI_BATCH, out);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff))) {
+            out = spki_large_some(d, events, i, i + SPKI_EV16, out);
         } else {
             const __mmask16 kept = spki_large_batch(d, &b, cell, same);
-            out += spki_batch_keep(&b, kept, events + out);
+            out += spki_ev16_keep(&b, kept, events + out);
         }
     }
     return spki_large_some(d, events, i, count, out);

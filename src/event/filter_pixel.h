@@ -47,7 +47,7 @@ SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_
 }
 
 #if SPKI_HAVE_AVX512
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
                                                               __m512i same, __m512i now,
                                                               uint32_t period, bool restart)
 {
@@ -56,7 +56,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     const __m512i shifted = _mm512_add_epi32(now, less);
     __mmask16 kept = 0, todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         const __m512i last = spki_gather32(ready, cell, g->origin);
         const __mmask16 late =
             _mm512_mask_cmpgt_epu32_mask(ready, _mm512_sub_epi32(shifted, last), span);
@@ -67,28 +67,28 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g
     return kept;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
+SPKI_EV16_AVX512 SPKI_FN size_t spki_refractory_avx512(spki_refractory *r, spk_event *events,
                                                         size_t count)
 {
     spki_grid grid = spki_map_grid(&r->map);
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, now, same;
-        spki_batch_load(&b, events + i);
-        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
-            !spki_batch_times(&b, grid.base, &now)) {
-            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        spki_ev16_load(&b, events + i);
+        if (!spki_ev16_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_ev16_times(&b, grid.base, &now)) {
+            out = spki_refractory_some(r, events, i, i + SPKI_EV16, out);
             grid = spki_map_grid(&r->map);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell,
                                      _mm512_set1_epi32((int32_t)grid.plane));
         same = _mm512_conflict_epi32(cell);
-        if (spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            out = spki_refractory_some(r, events, i, i + SPKI_BATCH, out);
+        if (spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            out = spki_refractory_some(r, events, i, i + SPKI_EV16, out);
         else
-            out += spki_batch_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
+            out += spki_ev16_keep(&b, spki_refractory_batch(&grid, cell, same, now, r->period,
                                                              r->restart), events + out);
     }
     return spki_refractory_some(r, events, i, count, out);
@@ -241,18 +241,18 @@ SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t
 
 #if SPKI_HAVE_AVX512
 /* Sixteen pairs of cells as windows and counts, and back. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
                                                    __m512i cell, __m512i *window, __m512i *count)
 {
     const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     const __m512i low = spki_gather64((__mmask8)which, _mm512_castsi512_si256(cell), cells);
     const __m512i high =
         spki_gather64((__mmask8)(which >> 8), _mm512_extracti64x4_epi64(cell, 1), cells);
-    *window = spki_batch_narrow(low, high);
+    *window = spki_ev16_narrow(low, high);
     *count = _mm512_permutex2var_epi32(low, odd, high);
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 which, __m512i cell,
                                                     __m512i window, __m512i count)
 {
     const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -264,7 +264,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_hot_scatter(int32_t *cells, __mmask16 wh
 }
 
 /* As spki_hot_count. The mask of pixels that are not hot. */
-SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512i cell,
                                                        __m512i same_pixel)
 {
     const __m512i now = _mm512_set1_epi32(h->now), one = _mm512_set1_epi32(1);
@@ -273,7 +273,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512
     const __m512i mark = _mm512_set1_epi32((int32_t)SPKI_HOT), ones = _mm512_set1_epi32(-1);
     __mmask16 cool = 0, todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same_pixel, todo);
+        const __mmask16 ready = spki_ev16_next(same_pixel, todo);
         __m512i window, old, gap, c;
         __mmask16 before, same, hot, listed;
         spki_hot_gather(h->map.cells, ready, cell, &window, &old);
@@ -297,31 +297,31 @@ SPKI_BATCH_AVX512 SPKI_INLINE __mmask16 spki_hot_batch(const spki_hot *h, __m512
 }
 
 /* Are all of them in the window of the event before? */
-SPKI_BATCH_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_batch *b)
+SPKI_EV16_AVX512 SPKI_INLINE bool spki_hot_same_window(const spki_hot *h, const spki_ev16 *b)
 {
     const __m512i width = _mm512_set1_epi64(h->width_us);
     __m512i since[2];
-    spki_batch_since(b, h->low_us, since);
+    spki_ev16_since(b, h->low_us, since);
     return h->begun && (_mm512_cmpge_epu64_mask(since[0], width) |
                         _mm512_cmpge_epu64_mask(since[1], width)) == 0;
 }
 
-SPKI_BATCH_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
+SPKI_EV16_AVX512 SPKI_FN size_t spki_hot_avx512(spki_hot *h, spk_event *events, size_t count)
 {
     const spki_map *map = &h->map;
     size_t i, out = 0;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, same;
         bool simple;
-        spki_batch_load(&b, events + i);
-        simple = spki_batch_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
+        spki_ev16_load(&b, events + i);
+        simple = spki_ev16_cells(&b, map->stride / 2, map->width, map->height, &cell) &&
                  spki_hot_same_window(h, &b);
         same = _mm512_conflict_epi32(cell);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            out = spki_hot_some(h, events, i, i + SPKI_BATCH, out);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            out = spki_hot_some(h, events, i, i + SPKI_EV16, out);
         else
-            out += spki_batch_keep(&b, spki_hot_batch(h, cell, same), events + out);
+            out += spki_ev16_keep(&b, spki_hot_batch(h, cell, same), events + out);
     }
     return spki_hot_some(h, events, i, count, out);
 }

@@ -98,7 +98,7 @@ SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_e
 
 #if SPKI_HAVE_AVX512
 /* How many of 16 bits are set, in each lane. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
+SPKI_EV16_AVX512 SPKI_INLINE __m512i spki_ev16_ones(__m512i v)
 {
     const __m512i table = _mm512_maskz_broadcast_i32x4(
         0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
@@ -113,21 +113,21 @@ SPKI_BATCH_AVX512 SPKI_INLINE __m512i spki_batch_ones(__m512i v)
 
 /* Each event adds itself and the earlier ones of its cell; the last one's sum is what stays, since
    scatters write in order. */
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
+SPKI_EV16_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_event *e,
                                                        size_t count)
 {
     const __m512i plane = _mm512_set1_epi32((int32_t)v->pixels), ones = _mm512_set1_epi32(-1);
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, more, sum;
-        spki_batch_load(&b, e + i);
-        if (!spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
-            spki_view_add_counts(v, e + i, SPKI_BATCH);
+        spki_ev16_load(&b, e + i);
+        if (!spki_ev16_cells(&b, v->d.width, v->d.width, v->d.height, &cell)) {
+            spki_view_add_counts(v, e + i, SPKI_EV16);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell, plane);
-        more = _mm512_sub_epi32(spki_batch_ones(_mm512_conflict_epi32(cell)), ones);
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell, plane);
+        more = _mm512_sub_epi32(spki_ev16_ones(_mm512_conflict_epi32(cell)), ones);
         sum = _mm512_add_epi32(spki_gather32(0xffff, cell, v->counts), more);
         sum = _mm512_mask_mov_epi32(sum, _mm512_cmplt_epu32_mask(sum, more), ones); /* it is full */
         spki_scatter32(v->counts, 0xffff, cell, sum);
@@ -135,30 +135,30 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_counts_avx512(spk_view *v, const spk_ev
     spki_view_add_counts(v, e + i, count - i);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
+SPKI_EV16_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_event *e, size_t count)
 {
     spki_grid grid = spki_map_grid(&v->map);
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i cell, now, same;
         __mmask16 todo = 0xffff;
-        spki_batch_load(&b, e + i);
-        if (!spki_batch_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
-            !spki_batch_times(&b, grid.base, &now)) {
-            spki_view_add_times(v, e + i, SPKI_BATCH);
+        spki_ev16_load(&b, e + i);
+        if (!spki_ev16_cells(&b, grid.stride, grid.width, grid.height, &cell) ||
+            !spki_ev16_times(&b, grid.base, &now)) {
+            spki_view_add_times(v, e + i, SPKI_EV16);
             grid = spki_map_grid(&v->map);
             continue;
         }
-        cell = _mm512_mask_add_epi32(cell, spki_batch_on(&b), cell,
+        cell = _mm512_mask_add_epi32(cell, spki_ev16_on(&b), cell,
                                      _mm512_set1_epi32((int32_t)grid.plane));
         same = _mm512_conflict_epi32(cell);
-        if (spki_batch_crowded(spki_batch_next(same, todo))) {
-            spki_view_add_times(v, e + i, SPKI_BATCH);
+        if (spki_ev16_crowded(spki_ev16_next(same, todo))) {
+            spki_view_add_times(v, e + i, SPKI_EV16);
             continue;
         }
         do {
-            const __mmask16 ready = spki_batch_next(same, todo);
+            const __mmask16 ready = spki_ev16_next(same, todo);
             const __m512i last = spki_gather32(ready, cell, grid.origin);
             spki_scatter32(grid.origin, ready, cell, _mm512_max_epi32(last, now));
             todo = (__mmask16)(todo & ~ready);
@@ -168,20 +168,20 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_times_avx512(spk_view *v, const spk_eve
 }
 
 /* Bins and fractions of 8 events. */
-SPKI_BATCH_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
+SPKI_EV16_AVX512 SPKI_INLINE __m256 spki_voxel_place(__m512i since, __m512d scale, __m256i *bin)
 {
     const __m512d place = spki_mul_alone(_mm512_cvtepu64_pd(since), scale);
     *bin = _mm512_cvttpd_epu32(place);
     return _mm512_cvtpd_ps(spki_sub_alone(place, _mm512_cvtepu32_pd(*bin)));
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE __m512 spki_batch_join_ps(__m256 low, __m256 high)
+SPKI_EV16_AVX512 SPKI_INLINE __m512 spki_ev16_join_ps(__m256 low, __m256 high)
 {
     return _mm512_castsi512_ps(_mm512_inserti64x4(
         _mm512_castsi256_si512(_mm256_castps_si256(low)), _mm256_castps_si256(high), 1));
 }
 
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which, __m512i cell,
                                                   __m512 value)
 {
     const __m512 old = _mm512_castsi512_ps(spki_gather32(which, cell, voxels));
@@ -189,7 +189,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_add(float *voxels, __mmask16 which
 }
 
 /* Sixteen events of the window: their pixels, times and signs. */
-SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
+SPKI_EV16_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, __m512i same,
                                                     const __m512i since[2], __m512i flip)
 {
     const __m512d scale = _mm512_set1_pd(spki_voxel_scale(v));
@@ -197,7 +197,7 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, 
     __m256i bin[2];
     const __m256 low = spki_voxel_place(since[0], scale, &bin[0]);
     const __m256 high = spki_voxel_place(since[1], scale, &bin[1]);
-    const __m512 part = spki_batch_join_ps(low, high);
+    const __m512 part = spki_ev16_join_ps(low, high);
     const __m512i bins = _mm512_inserti64x4(_mm512_castsi256_si512(bin[0]), bin[1], 1);
     const __m512i cell = _mm512_add_epi32(pixel, _mm512_mullo_epi32(bins, plane));
     const __m512i next = _mm512_add_epi32(cell, plane);
@@ -207,14 +207,14 @@ SPKI_BATCH_AVX512 SPKI_INLINE void spki_voxel_batch(spk_view *v, __m512i pixel, 
     const __m512 c = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(part), flip));
     __mmask16 todo = 0xffff;
     do {
-        const __mmask16 ready = spki_batch_next(same, todo);
+        const __mmask16 ready = spki_ev16_next(same, todo);
         spki_voxel_add(v->voxels, ready, cell, a);
         spki_voxel_add(v->voxels, (__mmask16)(ready & two), next, c);
         todo = (__mmask16)(todo & ~ready);
     } while (todo);
 }
 
-SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
+SPKI_EV16_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_event *e,
                                                        size_t count)
 {
     const __m512i window = _mm512_set1_epi64(v->d.window_us), minus = _mm512_set1_epi32(INT32_MIN);
@@ -222,21 +222,21 @@ SPKI_BATCH_AVX512 SPKI_FN void spki_view_voxels_avx512(spk_view *v, const spk_ev
     const bool split = v->d.polarity == SPK_VIEW_SPLIT;
     const __m512i group = _mm512_set1_epi32((int32_t)(split ? v->d.bins * v->pixels : 0));
     size_t i;
-    for (i = 0; i + SPKI_BATCH <= count; i += SPKI_BATCH) {
-        spki_batch b;
+    for (i = 0; i + SPKI_EV16 <= count; i += SPKI_EV16) {
+        spki_ev16 b;
         __m512i pixel, same, since[2];
         __mmask16 on;
         bool simple;
-        spki_batch_load(&b, e + i);
-        simple = spki_batch_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
-        spki_batch_since(&b, v->begin_us, since);
+        spki_ev16_load(&b, e + i);
+        simple = spki_ev16_cells(&b, v->d.width, v->d.width, v->d.height, &pixel);
+        spki_ev16_since(&b, v->begin_us, since);
         simple &= v->begun && (_mm512_cmpgt_epu64_mask(since[0], window) |
                                _mm512_cmpgt_epu64_mask(since[1], window)) == 0;
-        on = spki_batch_on(&b);
+        on = spki_ev16_on(&b);
         pixel = _mm512_mask_add_epi32(pixel, on, pixel, group);
         same = _mm512_conflict_epi32(pixel);
-        if (!simple || spki_batch_crowded(spki_batch_next(same, 0xffff)))
-            spki_view_add_voxels(v, e + i, SPKI_BATCH);
+        if (!simple || spki_ev16_crowded(spki_ev16_next(same, 0xffff)))
+            spki_view_add_voxels(v, e + i, SPKI_EV16);
         else
             spki_voxel_batch(v, pixel, same, since,
                              _mm512_maskz_mov_epi32((__mmask16)(is_signed ? ~on : 0), minus));
@@ -249,7 +249,7 @@ SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
 {
 #if SPKI_HAVE_AVX512
     const size_t cells = v->map.cells ? v->map.count : v->cells;
-    if (v->f.isa == SPK_ISA_AVX512 && spki_batch_holds(v->d.width, v->d.height, cells)) {
+    if (v->f.isa == SPK_ISA_AVX512 && spki_ev16_holds(v->d.width, v->d.height, cells)) {
         if (v->counts) spki_view_counts_avx512(v, e, count);
         else if (v->voxels) spki_view_voxels_avx512(v, e, count);
         else spki_view_times_avx512(v, e, count);
