@@ -1069,7 +1069,7 @@ static const char *const spki_gpu_text_engine[] = {
 "    SPKI_GLOBAL spki_stored *state;\n",
 "    SPKI_GLOBAL spki_acc *acc;\n",
 "    uint64_t step, at_acc, stride;\n",
-"    uint32_t seed0, seed1, group, low, amounts;\n",
+"    uint32_t seed0, seed1, group, low, amounts, arrived;\n",
 "} spki_env;\n",
 "SPKI_DEVICE void spki_draw(const spki_env *e, uint64_t step, uint32_t stream, spki_words out[4])\n",
 "{\n",
@@ -1228,22 +1228,32 @@ static const char *const spki_gpu_text_engine[] = {
 "        x[w] = spki_add_part(x[w], amount, lane, first, count);\n",
 "    }\n",
 "}\n",
-"SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, real x[4])\n",
+"SPKI_DEVICE spki_elem spki_quantum(const spki_env *e, uint32_t r)\n",
+"{\n",
+"    return e->value[e->pop[SPKI_POP_QUANTUM + r]];\n",
+"}\n",
+"SPKI_DEVICE real spki_arrived(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)\n",
 "{\n",
 "    const real spki_zero = SPKI_NIL(real);\n",
-"    const real quantum = spki_zero + e->value[e->pop[SPKI_POP_QUANTUM + r]];\n",
-"    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];\n",
-"    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low;\n",
-"    for (uint32_t w = 0; w < 4; w++) {\n",
-"        const spki_accs in = SPKI_VLOAD(acc, 16u * w);\n",
-"        x[w] = SPKI_TO_REAL(in) * quantum;\n",
+"    if (!e->arrived) {\n",
+"        return spki_zero;\n",
+"    }\n",
+"    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low + 16u * w;\n",
+"    const spki_accs in = SPKI_ALIGNED(spki_accs, acc);\n",
 "#if SPKI_LANES == 1\n",
-"        acc[16u * w] = 0;\n",
+"    *acc = 0;\n",
 "#else\n",
-"        if (SPKI_ANY_ACCS(in)) {\n",
-"            SPKI_VSTORE(SPKI_NIL(spki_accs), acc, 16u * w);\n",
-"        }\n",
+"    if (SPKI_ANY_ACCS(in)) {\n",
+"        SPKI_ALIGNED(spki_accs, acc) = SPKI_NIL(spki_accs);\n",
+"    }\n",
 "#endif\n",
+"    return SPKI_TO_REAL(in) * (spki_zero + quantum);\n",
+"}\n",
+"SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, spki_elem quantum, real x[4])\n",
+"{\n",
+"    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];\n",
+"    for (uint32_t w = 0; w < 4; w++) {\n",
+"        x[w] = spki_arrived(e, r, quantum, w);\n",
 "    }\n",
 "    SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];\n",
 "    for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {\n",
@@ -1260,6 +1270,24 @@ static const char *const spki_gpu_text_engine[] = {
 "        }\n",
 "    }\n",
 "}\n",
+"#if SPKI_LANES > 1\n",
+"SPKI_DEVICE real spki_undriven(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)\n",
+"{\n",
+"    const real x = spki_arrived(e, r, quantum, w);\n",
+"    return e->amounts && e->pop[SPKI_POP_AMOUNT + r]\n",
+"               ? x + SPKI_VLOAD(e->told, e->pop[SPKI_POP_AMOUNT + r] - 1 + e->group * 64u +\n",
+"                                             e->low + 16u * w)\n",
+"               : x;\n",
+"}\n",
+"SPKI_DEVICE real spki_undriven_current(const spki_env *e, uint32_t w)\n",
+"{\n",
+"    const real spki_zero = SPKI_NIL(real);\n",
+"    return e->pop[SPKI_POP_CURRENT]\n",
+"               ? spki_zero + SPKI_VLOAD(e->told, e->pop[SPKI_POP_CURRENT] - 1 + e->group * 64u +\n",
+"                                                     e->low + 16u * w)\n",
+"               : spki_zero;\n",
+"}\n",
+"#endif\n",
 "SPKI_DEVICE void spki_current(const spki_env *e, real x[4])\n",
 "{\n",
 "    const real spki_zero = SPKI_NIL(real);\n",
@@ -1310,27 +1338,29 @@ static const char *const spki_gpu_text_engine[] = {
 "        x[w] = spki_uniform(u[w]);\n",
 "    }\n",
 "}\n",
-"SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, uint32_t lane)\n",
+"SPKI_DEVICE SPKI_GLOBAL spki_stored *spki_state(const spki_env *e, uint32_t s)\n",
 "{\n",
-"    SPKI_GLOBAL const spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);\n",
+"    return e->state + e->pop[SPKI_POP_STATE + s];\n",
+"}\n",
+"SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, SPKI_GLOBAL const spki_stored *at)\n",
+"{\n",
 "#if SPKI_HALF\n",
 "    const uint16_t h = *at;\n",
 "    return SPKI_F(spki_unpack16)(0.0f, &h) + e->value[e->pop[SPKI_POP_OFFSET] + s];\n",
 "#else\n",
-"    return SPKI_VLOAD(at, 0);\n",
+"    return SPKI_ALIGNED(const real, at);\n",
 "#endif\n",
 "}\n",
-"SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, uint32_t lane, real x,\n",
+"SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, SPKI_GLOBAL spki_stored *at, real x,\n",
 "                          spki_words random)\n",
 "{\n",
-"    SPKI_GLOBAL spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);\n",
 "#if SPKI_HALF\n",
 "    uint16_t h;\n",
 "    SPKI_F(spki_pack16)(x - e->value[e->pop[SPKI_POP_OFFSET] + s], &h,\n",
 "                        (int32_t)((random >> (16u * (s & 1u))) & 0x1fffu));\n",
 "    *at = h;\n",
 "#else\n",
-"    SPKI_VSTORE(x, at, 0);\n",
+"    SPKI_ALIGNED(real, at) = x;\n",
 "#endif\n",
 "}\n",
 "#if SPKI_HALF\n",
@@ -1366,14 +1396,7 @@ static const char *const spki_gpu_text_engine[] = {
 "    if (!SPKI_ANY(spike)) {\n",
 "        return 0u;\n",
 "    }\n",
-"    uint32_t bits = 0;\n",
-"    SPKI_E lane[SPKI_LANES];\n",
-"    const real spki_zero = SPKI_NIL(real);\n",
-"    SPKI_VSTORE(spk_select(spike, K(1.0), spki_zero), lane, 0);\n",
-"    for (uint32_t k = 0; k < SPKI_LANES; k++) {\n",
-"        bits |= lane[k] != 0 ? 1u << k : 0u;\n",
-"    }\n",
-"    return bits;\n",
+"    return SPKI_MASK_BITS(spike);\n",
 "#endif\n",
 "}\n",
 "#define SPKI_ITEMS_OF_GROUP (16u / SPKI_LANES)\n",
@@ -1438,6 +1461,7 @@ static const char *const spki_gpu_text_engine[] = {
 "#endif\n",
 "typedef struct spki_run {\n",
 "    SPKI_GLOBAL uint64_t *history;\n",
+"    SPKI_GLOBAL const uint32_t *arrived;\n",
 "    SPKI_LOCAL uint32_t *bits;\n",
 "    uint64_t first, slots, acc_first;\n",
 "    uint32_t steps, pos, ring, mask, row, amounts;\n",
@@ -1462,6 +1486,11 @@ static const char *const spki_gpu_text_engine[] = {
 "    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;\n",
 "    e->stride = block[SPKI_BLOCK_STRIDE];\n",
 "    e->amounts = run->amounts && s == 0;\n",
+"#if SPKI_OWNED\n",
+"    e->arrived = run->arrived[block[SPKI_BLOCK_TILE] * run->ring + pos];\n",
+"#else\n",
+"    e->arrived = 1;\n",
+"#endif\n",
 "}\n",
 0
 };
@@ -1479,10 +1508,10 @@ static const char *const spki_gpu_text_kernels[] = {
 "SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,\n",
 "                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,\n",
 "                        SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,\n",
-"                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint64_t *history, uint64_t seed,\n",
-"                        uint64_t first, uint64_t slots, uint32_t steps, uint32_t pos,\n",
-"                        uint32_t ring, uint32_t history_mask, uint32_t history_row,\n",
-"                        uint32_t amounts)\n",
+"                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,\n",
+"                        SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,\n",
+"                        uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,\n",
+"                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)\n",
 "{\n",
 "    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
 "    spki_env e;\n",
@@ -1496,6 +1525,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "    e.seed0 = (uint32_t)seed;\n",
 "    e.seed1 = (uint32_t)(seed >> 32);\n",
 "    run.history = history;\n",
+"    run.arrived = arrived;\n",
 "    run.bits = bits;\n",
 "    run.first = first;\n",
 "    run.slots = slots;\n",
@@ -1663,9 +1693,9 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)\n",
 "#endif\n",
 "SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
-"                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,\n",
-"                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,\n",
-"                                  uint32_t crews)\n",
+"                                  SPKI_GLOBAL uint32_t *arrived, uint64_t slots, uint32_t pos,\n",
+"                                  uint32_t ring, uint32_t age, uint32_t wide, uint32_t team,\n",
+"                                  uint32_t teams, uint32_t crew, uint32_t crews)\n",
 "{\n",
 "    const uint32_t entries = row[0];\n",
 "    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);\n",
@@ -1679,6 +1709,9 @@ static const char *const spki_gpu_text_kernels[] = {
 "            slot -= slot >= ring ? ring : 0;\n",
 "            slot -= slot >= ring ? ring : 0;\n",
 "            SPKI_GLOBAL spki_acc *to = acc + slot * slots;\n",
+"#if SPKI_OWNED\n",
+"            arrived[slot] = 1;\n",
+"#endif\n",
 "            for (uint32_t k = team; k < count; k += teams) {\n",
 "                SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],\n",
 "                            SPKI_WEIGHT_OF(synapse, count, k));\n",
@@ -1692,18 +1725,24 @@ static const char *const spki_gpu_text_kernels[] = {
 "    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])\n",
 "SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,\n",
 "                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
-"                         SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,\n",
-"                         uint32_t pos, uint32_t ring, uint32_t age, uint32_t first_tile,\n",
-"                         uint32_t tile_count)\n",
+"                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,\n",
+"                         uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,\n",
+"                         uint32_t first_tile, uint32_t tile_count)\n",
 "{\n",
+"#if SPKI_OWNED\n",
+"    arrived += (first_tile + SPKI_GROUP_ID()) * ring;\n",
+"    for (uint32_t s = 0; age == 0 && s < steps; s++) {\n",
+"        arrived[(pos + s) % ring] = 0;\n",
+"    }\n",
+"#endif\n",
 "    for (uint32_t s = 0; s < steps; s++) {\n",
 "        const uint32_t from = list[at + s], to = list[at + s + 1];\n",
 "#if SPKI_OWNED\n",
 "        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;\n",
 "        for (uint32_t k = from; k < to; k++) {\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
-"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
-"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,\n",
+"                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
 "        }\n",
 "#else\n",
 "        const uint64_t all = (uint64_t)(to - from) * tile_count;\n",
@@ -1711,9 +1750,9 @@ static const char *const spki_gpu_text_kernels[] = {
 "            SPKI_GLOBAL const uint64_t *tile =\n",
 "                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];\n",
-"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,\n",
-"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
-"                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,\n",
+"                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM,\n",
+"                             SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
 "        }\n",
 "#endif\n",
 "    }\n",
@@ -1802,7 +1841,7 @@ static const char *const spki_gpu_text_batch[] = {
 "            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;\n",
 "        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));\n",
 "        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];\n",
-"        spki_deliver_row(row, own ? acc : acc + tile[2], slots, pos, ring, 0,\n",
+"        spki_deliver_row(row, own ? acc : acc + tile[2], (uint32_t *)0, slots, pos, ring, 0,\n",
 "                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,\n",
 "                         lane / b->team, 32u / b->team);\n",
 "    }\n",
@@ -1850,6 +1889,7 @@ static const char *const spki_gpu_text_batch[] = {
 "    e.seed0 = (uint32_t)seed;\n",
 "    e.seed1 = (uint32_t)(seed >> 32);\n",
 "    run.history = history;\n",
+"    run.arrived = (const uint32_t *)0;\n",
 "    run.bits = sum;\n",
 "    run.slots = local ? tile_slots : slots;\n",
 "    run.acc_first = local ? tile[2] : 0;\n",
@@ -1998,6 +2038,7 @@ enum {
     SPKI_GPU_BLOCK_COUNT,
     SPKI_GPU_BLOCK_ACC,
     SPKI_GPU_BLOCK_STRIDE,
+    SPKI_GPU_BLOCK_TILE,
     SPKI_GPU_BLOCK_SIZE
 };
 
@@ -2005,6 +2046,7 @@ enum {
 typedef struct spki_gpu_variant {
     spk_model model;
     uint64_t varied[4]; /* a bit a real */
+    uint64_t alone;     /* 1: vectors, and no drive acts on them */
 } spki_gpu_variant;
 
 #define SPKI_GPU_REALS 256u /* parameters and derived of one model */
@@ -2108,19 +2150,62 @@ SPKI_FN void spki_gpu_reals_text(spki_gpu_source *s, const spki_gpu_variant *v, 
     }
 }
 
-/* The inputs of all four vectors of an item. */
-SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
+/* What does not change within a block: where states lie, and the quanta of receptors. */
+SPKI_FN void spki_gpu_places_text(spki_gpu_source *s, spk_model m)
 {
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "SPKI_GLOBAL spki_stored *const spki_s%u = spki_state(spki_e, %uu);\n", k,
+                     k);
+    }
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        if ((int)(m->input[k].value + 0.5) <= SPK_INH) {
+            spki_gpu_say(s, "const spki_elem spki_q%u = spki_quantum(spki_e, %uu);\n", receptor,
+                         receptor);
+            receptor++;
+        }
+    }
+}
+
+/* The inputs of all four vectors of an item. */
+SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, const spki_gpu_variant *v)
+{
+    const spk_model m = v->model;
     uint32_t receptor = 0;
     for (uint32_t k = 0; k < m->input_count; k++) {
         const int kind = (int)(m->input[k].value + 0.5);
+        if (v->alone && kind != SPK_RANDOM) {
+            continue;
+        }
         spki_gpu_say(s, "real spki_i%u[4];\n", k);
         if (kind <= SPK_INH) {
-            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_i%u);\n", receptor++, k);
+            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_q%u, spki_i%u);\n", receptor,
+                         receptor, k);
+            receptor++;
         } else if (kind == SPK_RANDOM) {
             spki_gpu_say(s, "spki_random(spki_e, %uu, spki_i%u);\n", k, k);
         } else {
             spki_gpu_say(s, "spki_current(spki_e, spki_i%u);\n", k);
+        }
+    }
+}
+
+/* Those of the vector at hand. */
+SPKI_FN void spki_gpu_input_text(spki_gpu_source *s, const spki_gpu_variant *v)
+{
+    const spk_model m = v->model;
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        const int kind = (int)(m->input[k].value + 0.5);
+        const char *name = m->input[k].name;
+        if (!v->alone || kind == SPK_RANDOM) {
+            spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", name, k);
+        } else if (kind <= SPK_INH) {
+            spki_gpu_say(s, "const real %s = spki_undriven(spki_e, %uu, spki_q%u, spki_w);\n",
+                         name, receptor, receptor);
+            receptor++;
+        } else {
+            spki_gpu_say(s, "const real %s = spki_undriven_current(spki_e, spki_w);\n", name);
         }
     }
 }
@@ -2136,7 +2221,8 @@ SPKI_FN void spki_gpu_shadow_text(spki_gpu_source *s, spk_model m)
                  "const mask spki_was = spike;\n",
                  (m->state_count + 3) * SPKI_GROUP);
     if (v >= 0) {
-        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_lane);\n", (uint32_t)v);
+        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_s%u + spki_lane);\n",
+                     (uint32_t)v, (uint32_t)v);
     }
     for (uint32_t k = 0; k < m->state_count; k++) {
         spki_gpu_say(s, "real %s = spki_p[%u];\n", m->state[k].name, k * SPKI_GROUP);
@@ -2167,8 +2253,9 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                  "const real dt = spki_zero + spki_dt;\n",
                  number);
     spki_gpu_reals_text(s, v, true);
+    spki_gpu_places_text(s, m);
     spki_gpu_say(s, "SPKI_BEGIN_BLOCK\n");
-    spki_gpu_inputs_text(s, m);
+    spki_gpu_inputs_text(s, v);
     for (uint32_t k = 0; k < words; k++) {
         spki_gpu_say(s, "spki_words spki_r%u[4];\n"
                         "spki_draw(spki_e, spki_e->step, SPKI_STREAM_STORAGE | %uu, spki_r%u);\n",
@@ -2178,21 +2265,20 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                     "const uint32_t spki_lane = spki_e->group * 64u + 16u * spki_w + spki_low;\n");
     spki_gpu_reals_text(s, v, false);
     for (uint32_t k = 0; k < m->state_count; k++) {
-        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_lane);\n", m->state[k].name, k);
+        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_s%u + spki_lane);\n",
+                     m->state[k].name, k, k);
     }
-    for (uint32_t k = 0; k < m->input_count; k++) {
-        spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", m->input[k].name, k);
-    }
+    spki_gpu_input_text(s, v);
     spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
     spki_gpu_statements(s, m);
     spki_gpu_say(s, "}\n");
     for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "spki_put(spki_e, %uu, spki_s%u + spki_lane, %s, ", k, k,
+                     m->state[k].name);
         if (half) {
-            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, spki_r%u[spki_w]);\n", k,
-                         m->state[k].name, k / 2);
+            spki_gpu_say(s, "spki_r%u[spki_w]);\n", k / 2);
         } else {
-            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, SPKI_NIL(spki_words));\n", k,
-                         m->state[k].name);
+            spki_gpu_say(s, "SPKI_NIL(spki_words));\n");
         }
     }
     if (shadow) {
@@ -2265,6 +2351,7 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
                   {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
+                  {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
                   {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
@@ -2439,7 +2526,7 @@ SPKI_FN void spki_gpu_measure(spk_net *net)
 /* Consecutive tiles whose words lie in one block of device memory. */
 typedef struct spki_gpu_segment {
     uint32_t tile, tiles; /* counted from the device's first */
-    uint64_t words;
+    uint64_t words, synapses;
     spki_gpu_block block;
 } spki_gpu_segment;
 
@@ -2473,8 +2560,8 @@ typedef struct spki_gpu_part {
     uint32_t segments;
     void *program;
     uint64_t program_hash;
-    spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
-        tile_at, list[2], lanes, index, sample[2];
+    spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
+        rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
     bool own;                    /* each with a tile's accumulators in shared memory */
     spki_gpu_block share, found, meet;
@@ -2506,6 +2593,22 @@ SPKI_FN void spki_gpu_draft_free(spki_gpu_draft *d)
 SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
 {
     return (n + to - 1) / to * to;
+}
+
+SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
+{
+    spki_gpu_choice c;
+    memset(&c, 0, sizeof c);
+    c.is_double = net->desc.precision == SPK_FLOAT64;
+    c.half = net->desc.precision == SPK_FLOAT16;
+    c.shadow = net->window != 0;
+    c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
+    c.wide = net->accumulator_bits == 64;
+    c.wide_weights = net->desc.weight_bits == 32;
+    c.byte_weights = net->desc.weight_bits == 8;
+    c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
+    c.dt = net->desc.dt_ms;
+    return c;
 }
 
 /* -- geometry: what follows from the tiles alone -- */
@@ -2581,12 +2684,14 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
             if (segment) {
                 segment[n - 1].tile = t;
                 segment[n - 1].tiles = 0;
+                segment[n - 1].synapses = 0;
             }
         }
         words += more;
         if (segment) {
             segment[n - 1].tiles++;
             segment[n - 1].words = words;
+            segment[n - 1].synapses += net->tile[part->tile + t].synapses;
         }
     }
     return n;
@@ -2692,12 +2797,14 @@ SPKI_FN void spki_gpu_drive_record(spk_net *net, spki_gpu_draft *d, const spki_d
 }
 
 /* The number of the variant that a population needs. */
-SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, spki_gpu_draft *d)
+SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, bool vectors,
+                                       spki_gpu_draft *d)
 {
     spki_gpu_variant want;
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     memset(&want, 0, sizeof want);
     want.model = pop->model;
+    want.alone = vectors && pop->parts == 0;
     for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
         want.varied[k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
     }
@@ -2731,7 +2838,8 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
         return;
     }
     range->record = record;
-    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(pop, d);
+    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(
+        pop, spki_gpu_choose(net, &part->gpu).lanes > 1, d);
     out[SPKI_GPU_POP_TAG] = (uint64_t)population << 16;
     out[SPKI_GPU_POP_GROUP] = pop->lane / SPKI_GROUP;
     out[SPKI_GPU_POP_COUNT] = pop->count;
@@ -2788,6 +2896,7 @@ SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spk
                 b[SPKI_GPU_BLOCK_COUNT] = SPKI_MIN(most, groups - g);
                 b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
                 b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
+                b[SPKI_GPU_BLOCK_TILE] = t - part->tile;
                 part->blocks++;
             }
         }
@@ -2877,6 +2986,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, part->list_words * 4);
     spki_gpu_charge(&bill, part->list_words * 4);
     spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * part->ring * 4);
     spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
     if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
@@ -2998,22 +3108,6 @@ SPKI_FN spk_result spki_gpu_blank(spk_net *net, spki_gpu *gpu, spki_gpu_block *b
 }
 
 /* -- the program -- */
-
-SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
-{
-    spki_gpu_choice c;
-    memset(&c, 0, sizeof c);
-    c.is_double = net->desc.precision == SPK_FLOAT64;
-    c.half = net->desc.precision == SPK_FLOAT16;
-    c.shadow = net->window != 0;
-    c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
-    c.wide = net->accumulator_bits == 64;
-    c.wide_weights = net->desc.weight_bits == 32;
-    c.byte_weights = net->desc.weight_bits == 8;
-    c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
-    c.dt = net->desc.dt_ms;
-    return c;
-}
 
 SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_gpu_source *s,
                                   spk_result result, const char *log)
@@ -3326,11 +3420,15 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         const spki_gpu_segment *segment = &part->segment[k];
+        if (!segment->synapses) {
+            continue;
+        }
         const spki_gpu_arg arg[] = {spki_gpu_memory(list),
                                     spki_gpu_memory(&part->tile_at),
                                     spki_gpu_memory(&part->rows),
                                     spki_gpu_memory(&segment->block),
                                     spki_gpu_memory(&part->acc),
+                                    spki_gpu_memory(&part->arrived),
                                     spki_gpu_u64(part->slots),
                                     spki_gpu_u32(at),
                                     spki_gpu_u32(steps),
@@ -3382,6 +3480,10 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
         const uint32_t pos = (uint32_t)(net->step % part->ring);
         result = spki_gpu_blank(net, gpu, &part->acc,
                                 part->ring * part->slots * (net->accumulator_bits / 8));
+        if (result == SPK_OK) {
+            result = spki_gpu_blank(net, gpu, &part->arrived,
+                                    (uint64_t)part->tiles * part->ring * 4);
+        }
         if (result == SPK_OK && net->step) {
             result = spki_gpu_alloc(gpu, words * 4, &block);
             result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
@@ -4003,6 +4105,7 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_memory(&part->told),
                                 spki_gpu_memory(&part->state),
                                 spki_gpu_memory(&part->acc),
+                                spki_gpu_memory(&part->arrived),
                                 spki_gpu_memory(&part->history),
                                 spki_gpu_u64(net->desc.seed),
                                 spki_gpu_u64(first),
@@ -4333,13 +4436,17 @@ SPKI_FN void spki_gpu_unpack(spk_net *net, spki_gpu_net *g, const spki_slice *ba
             uint32_t j = list[s];
             for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
                 spki_tile *tile = &net->tile[t];
-                uint32_t n = tile->spike_start[batch->parity][s];
+                uint32_t *const start = tile->spike_start[batch->parity];
+                uint32_t *const to = tile->spike[batch->parity] + start[s];
+                uint32_t n = 0;
+                uint64_t events = 0;
                 for (; j < list[s + 1] && ids[j] < tile->end_id; j++) {
-                    tile->spike[batch->parity][n++] = ids[j];
-                    tile->events += g->outdegree[ids[j]];
+                    to[n++] = ids[j];
+                    events += g->outdegree[ids[j]];
                 }
-                tile->spikes += n - tile->spike_start[batch->parity][s];
-                tile->spike_start[batch->parity][s + 1] = n;
+                tile->spikes += n;
+                tile->events += events;
+                start[s + 1] = start[s] + n;
             }
         }
     }
@@ -4608,7 +4715,8 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_gpu *gpu = &part->gpu;
     spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
                                      &part->table,   &part->told,     &part->state,
-                                     &part->acc,     &part->history,  &part->group_id,
+                                     &part->acc,     &part->arrived,  &part->history,
+                                     &part->group_id,
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
@@ -5617,6 +5725,7 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_AS_REAL(x) as_float(x)\n",
 "#endif\n",
 "#define SPKI_TO_REAL(x) ((real)(x))\n",
+"#define SPKI_ALIGNED(type, p) (*(p))\n",
 "#define SPKI_VLOAD(p, at) ((p)[at])\n",
 "#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))\n",
 "#define SPKI_COUNT(mask) (mask)\n",
@@ -5641,6 +5750,7 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_TO_REAL(x) SPKI_CAT(convert_float, SPKI_LANES)(x)\n",
 "#define SPKI_WIDER(x) (x)\n",
 "#endif\n",
+"#define SPKI_ALIGNED(type, p) (*(SPKI_GLOBAL type *)(p))\n",
 "#define SPKI_VLOAD(p, at) SPKI_CAT(vload, SPKI_LANES)(0, (p) + (at))\n",
 "#define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))\n",
 "#define SPKI_COUNT(mask) (-(mask))\n",
@@ -5658,6 +5768,20 @@ static const char *const spki_cl_prelude[] = {
 "    return spki_any_8(x.lo | x.hi);\n",
 "}\n",
 "#define SPKI_ANY(mask) spki_any_8(as_ulong8(mask))\n",
+"SPKI_DEVICE uint32_t spki_mask_bits(uint16 mask)\n",
+"{\n",
+"#if SPKI_LANES == 16\n",
+"    const uint16 x = mask & (uint16)(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,\n",
+"                                     8192, 16384, 32768);\n",
+"#else\n",
+"    const uint16 x = mask & (uint16)(1, 0, 2, 0, 4, 0, 8, 0, 16, 0, 32, 0, 64, 0, 128, 0);\n",
+"#endif\n",
+"    const uint8 y = x.lo | x.hi;\n",
+"    const uint4 z = y.lo | y.hi;\n",
+"    const uint2 w = z.lo | z.hi;\n",
+"    return w.x | w.y;\n",
+"}\n",
+"#define SPKI_MASK_BITS(mask) spki_mask_bits(as_uint16(mask))\n",
 "#if SPKI_LANES == 16\n",
 "#define SPKI_ANY_INTS(x) spki_any_8(as_ulong8(x))\n",
 "#else\n",

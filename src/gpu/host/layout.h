@@ -7,7 +7,7 @@
 /* Consecutive tiles whose words lie in one block of device memory. */
 typedef struct spki_gpu_segment {
     uint32_t tile, tiles; /* counted from the device's first */
-    uint64_t words;
+    uint64_t words, synapses;
     spki_gpu_block block;
 } spki_gpu_segment;
 
@@ -41,8 +41,8 @@ typedef struct spki_gpu_part {
     uint32_t segments;
     void *program;
     uint64_t program_hash;
-    spki_gpu_block desc, block, value, table, told, state, acc, history, group_id, counts, rows,
-        tile_at, list[2], lanes, index, sample[2];
+    spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
+        rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
     bool own;                    /* each with a tile's accumulators in shared memory */
     spki_gpu_block share, found, meet;
@@ -74,6 +74,22 @@ SPKI_FN void spki_gpu_draft_free(spki_gpu_draft *d)
 SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
 {
     return (n + to - 1) / to * to;
+}
+
+SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
+{
+    spki_gpu_choice c;
+    memset(&c, 0, sizeof c);
+    c.is_double = net->desc.precision == SPK_FLOAT64;
+    c.half = net->desc.precision == SPK_FLOAT16;
+    c.shadow = net->window != 0;
+    c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
+    c.wide = net->accumulator_bits == 64;
+    c.wide_weights = net->desc.weight_bits == 32;
+    c.byte_weights = net->desc.weight_bits == 8;
+    c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
+    c.dt = net->desc.dt_ms;
+    return c;
 }
 
 /* -- geometry: what follows from the tiles alone -- */
@@ -149,12 +165,14 @@ SPKI_FN uint32_t spki_gpu_cut(const spk_net *net, const spki_gpu_part *part,
             if (segment) {
                 segment[n - 1].tile = t;
                 segment[n - 1].tiles = 0;
+                segment[n - 1].synapses = 0;
             }
         }
         words += more;
         if (segment) {
             segment[n - 1].tiles++;
             segment[n - 1].words = words;
+            segment[n - 1].synapses += net->tile[part->tile + t].synapses;
         }
     }
     return n;
@@ -260,12 +278,14 @@ SPKI_FN void spki_gpu_drive_record(spk_net *net, spki_gpu_draft *d, const spki_d
 }
 
 /* The number of the variant that a population needs. */
-SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, spki_gpu_draft *d)
+SPKI_FN uint32_t spki_gpu_find_variant(const spki_population *pop, bool vectors,
+                                       spki_gpu_draft *d)
 {
     spki_gpu_variant want;
     const uint32_t reals = pop->model->param_count + pop->model->derived_count;
     memset(&want, 0, sizeof want);
     want.model = pop->model;
+    want.alone = vectors && pop->parts == 0;
     for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
         want.varied[k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
     }
@@ -299,7 +319,8 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
         return;
     }
     range->record = record;
-    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(pop, d);
+    out[SPKI_GPU_POP_MODEL] = spki_gpu_find_variant(
+        pop, spki_gpu_choose(net, &part->gpu).lanes > 1, d);
     out[SPKI_GPU_POP_TAG] = (uint64_t)population << 16;
     out[SPKI_GPU_POP_GROUP] = pop->lane / SPKI_GROUP;
     out[SPKI_GPU_POP_COUNT] = pop->count;
@@ -356,6 +377,7 @@ SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spk
                 b[SPKI_GPU_BLOCK_COUNT] = SPKI_MIN(most, groups - g);
                 b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
                 b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
+                b[SPKI_GPU_BLOCK_TILE] = t - part->tile;
                 part->blocks++;
             }
         }
@@ -445,6 +467,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, part->list_words * 4);
     spki_gpu_charge(&bill, part->list_words * 4);
     spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
+    spki_gpu_charge(&bill, (uint64_t)part->tiles * part->ring * 4);
     spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
     if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;

@@ -14,7 +14,8 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_gpu *gpu = &part->gpu;
     spki_gpu_block *const block[] = {&part->desc,    &part->block,    &part->value,
                                      &part->table,   &part->told,     &part->state,
-                                     &part->acc,     &part->history,  &part->group_id,
+                                     &part->acc,     &part->arrived,  &part->history,
+                                     &part->group_id,
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],

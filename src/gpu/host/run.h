@@ -320,6 +320,7 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_memory(&part->told),
                                 spki_gpu_memory(&part->state),
                                 spki_gpu_memory(&part->acc),
+                                spki_gpu_memory(&part->arrived),
                                 spki_gpu_memory(&part->history),
                                 spki_gpu_u64(net->desc.seed),
                                 spki_gpu_u64(first),
@@ -650,13 +651,17 @@ SPKI_FN void spki_gpu_unpack(spk_net *net, spki_gpu_net *g, const spki_slice *ba
             uint32_t j = list[s];
             for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
                 spki_tile *tile = &net->tile[t];
-                uint32_t n = tile->spike_start[batch->parity][s];
+                uint32_t *const start = tile->spike_start[batch->parity];
+                uint32_t *const to = tile->spike[batch->parity] + start[s];
+                uint32_t n = 0;
+                uint64_t events = 0;
                 for (; j < list[s + 1] && ids[j] < tile->end_id; j++) {
-                    tile->spike[batch->parity][n++] = ids[j];
-                    tile->events += g->outdegree[ids[j]];
+                    to[n++] = ids[j];
+                    events += g->outdegree[ids[j]];
                 }
-                tile->spikes += n - tile->spike_start[batch->parity][s];
-                tile->spike_start[batch->parity][s + 1] = n;
+                tile->spikes += n;
+                tile->events += events;
+                start[s + 1] = start[s] + n;
             }
         }
     }

@@ -42,6 +42,7 @@ enum {
     SPKI_GPU_BLOCK_COUNT,
     SPKI_GPU_BLOCK_ACC,
     SPKI_GPU_BLOCK_STRIDE,
+    SPKI_GPU_BLOCK_TILE,
     SPKI_GPU_BLOCK_SIZE
 };
 
@@ -49,6 +50,7 @@ enum {
 typedef struct spki_gpu_variant {
     spk_model model;
     uint64_t varied[4]; /* a bit a real */
+    uint64_t alone;     /* 1: vectors, and no drive acts on them */
 } spki_gpu_variant;
 
 #define SPKI_GPU_REALS 256u /* parameters and derived of one model */
@@ -152,19 +154,62 @@ SPKI_FN void spki_gpu_reals_text(spki_gpu_source *s, const spki_gpu_variant *v, 
     }
 }
 
-/* The inputs of all four vectors of an item. */
-SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, spk_model m)
+/* What does not change within a block: where states lie, and the quanta of receptors. */
+SPKI_FN void spki_gpu_places_text(spki_gpu_source *s, spk_model m)
 {
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "SPKI_GLOBAL spki_stored *const spki_s%u = spki_state(spki_e, %uu);\n", k,
+                     k);
+    }
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        if ((int)(m->input[k].value + 0.5) <= SPK_INH) {
+            spki_gpu_say(s, "const spki_elem spki_q%u = spki_quantum(spki_e, %uu);\n", receptor,
+                         receptor);
+            receptor++;
+        }
+    }
+}
+
+/* The inputs of all four vectors of an item. */
+SPKI_FN void spki_gpu_inputs_text(spki_gpu_source *s, const spki_gpu_variant *v)
+{
+    const spk_model m = v->model;
     uint32_t receptor = 0;
     for (uint32_t k = 0; k < m->input_count; k++) {
         const int kind = (int)(m->input[k].value + 0.5);
+        if (v->alone && kind != SPK_RANDOM) {
+            continue;
+        }
         spki_gpu_say(s, "real spki_i%u[4];\n", k);
         if (kind <= SPK_INH) {
-            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_i%u);\n", receptor++, k);
+            spki_gpu_say(s, "spki_receptor(spki_e, %uu, spki_q%u, spki_i%u);\n", receptor,
+                         receptor, k);
+            receptor++;
         } else if (kind == SPK_RANDOM) {
             spki_gpu_say(s, "spki_random(spki_e, %uu, spki_i%u);\n", k, k);
         } else {
             spki_gpu_say(s, "spki_current(spki_e, spki_i%u);\n", k);
+        }
+    }
+}
+
+/* Those of the vector at hand. */
+SPKI_FN void spki_gpu_input_text(spki_gpu_source *s, const spki_gpu_variant *v)
+{
+    const spk_model m = v->model;
+    uint32_t receptor = 0;
+    for (uint32_t k = 0; k < m->input_count; k++) {
+        const int kind = (int)(m->input[k].value + 0.5);
+        const char *name = m->input[k].name;
+        if (!v->alone || kind == SPK_RANDOM) {
+            spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", name, k);
+        } else if (kind <= SPK_INH) {
+            spki_gpu_say(s, "const real %s = spki_undriven(spki_e, %uu, spki_q%u, spki_w);\n",
+                         name, receptor, receptor);
+            receptor++;
+        } else {
+            spki_gpu_say(s, "const real %s = spki_undriven_current(spki_e, spki_w);\n", name);
         }
     }
 }
@@ -180,7 +225,8 @@ SPKI_FN void spki_gpu_shadow_text(spki_gpu_source *s, spk_model m)
                  "const mask spki_was = spike;\n",
                  (m->state_count + 3) * SPKI_GROUP);
     if (v >= 0) {
-        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_lane);\n", (uint32_t)v);
+        spki_gpu_say(s, "const real spki_v = spki_get(spki_e, %uu, spki_s%u + spki_lane);\n",
+                     (uint32_t)v, (uint32_t)v);
     }
     for (uint32_t k = 0; k < m->state_count; k++) {
         spki_gpu_say(s, "real %s = spki_p[%u];\n", m->state[k].name, k * SPKI_GROUP);
@@ -211,8 +257,9 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                  "const real dt = spki_zero + spki_dt;\n",
                  number);
     spki_gpu_reals_text(s, v, true);
+    spki_gpu_places_text(s, m);
     spki_gpu_say(s, "SPKI_BEGIN_BLOCK\n");
-    spki_gpu_inputs_text(s, m);
+    spki_gpu_inputs_text(s, v);
     for (uint32_t k = 0; k < words; k++) {
         spki_gpu_say(s, "spki_words spki_r%u[4];\n"
                         "spki_draw(spki_e, spki_e->step, SPKI_STREAM_STORAGE | %uu, spki_r%u);\n",
@@ -222,21 +269,20 @@ SPKI_FN void spki_gpu_variant_text(spki_gpu_source *s, const spki_gpu_variant *v
                     "const uint32_t spki_lane = spki_e->group * 64u + 16u * spki_w + spki_low;\n");
     spki_gpu_reals_text(s, v, false);
     for (uint32_t k = 0; k < m->state_count; k++) {
-        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_lane);\n", m->state[k].name, k);
+        spki_gpu_say(s, "real %s = spki_get(spki_e, %uu, spki_s%u + spki_lane);\n",
+                     m->state[k].name, k, k);
     }
-    for (uint32_t k = 0; k < m->input_count; k++) {
-        spki_gpu_say(s, "const real %s = spki_i%u[spki_w];\n", m->input[k].name, k);
-    }
+    spki_gpu_input_text(s, v);
     spki_gpu_say(s, "mask spike = spki_zero > spki_zero;\n{\n");
     spki_gpu_statements(s, m);
     spki_gpu_say(s, "}\n");
     for (uint32_t k = 0; k < m->state_count; k++) {
+        spki_gpu_say(s, "spki_put(spki_e, %uu, spki_s%u + spki_lane, %s, ", k, k,
+                     m->state[k].name);
         if (half) {
-            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, spki_r%u[spki_w]);\n", k,
-                         m->state[k].name, k / 2);
+            spki_gpu_say(s, "spki_r%u[spki_w]);\n", k / 2);
         } else {
-            spki_gpu_say(s, "spki_put(spki_e, %uu, spki_lane, %s, SPKI_NIL(spki_words));\n", k,
-                         m->state[k].name);
+            spki_gpu_say(s, "SPKI_NIL(spki_words));\n");
         }
     }
     if (shadow) {
@@ -309,6 +355,7 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
                   {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
+                  {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
                   {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},

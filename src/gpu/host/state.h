@@ -59,22 +59,6 @@ SPKI_FN spk_result spki_gpu_blank(spk_net *net, spki_gpu *gpu, spki_gpu_block *b
 
 /* -- the program -- */
 
-SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
-{
-    spki_gpu_choice c;
-    memset(&c, 0, sizeof c);
-    c.is_double = net->desc.precision == SPK_FLOAT64;
-    c.half = net->desc.precision == SPK_FLOAT16;
-    c.shadow = net->window != 0;
-    c.lanes = gpu->lanes == 1 || c.half ? 1 : c.is_double ? 8 : 16;
-    c.wide = net->accumulator_bits == 64;
-    c.wide_weights = net->desc.weight_bits == 32;
-    c.byte_weights = net->desc.weight_bits == 8;
-    c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
-    c.dt = net->desc.dt_ms;
-    return c;
-}
-
 SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_gpu_source *s,
                                   spk_result result, const char *log)
 {
@@ -386,11 +370,15 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
         const spki_gpu_segment *segment = &part->segment[k];
+        if (!segment->synapses) {
+            continue;
+        }
         const spki_gpu_arg arg[] = {spki_gpu_memory(list),
                                     spki_gpu_memory(&part->tile_at),
                                     spki_gpu_memory(&part->rows),
                                     spki_gpu_memory(&segment->block),
                                     spki_gpu_memory(&part->acc),
+                                    spki_gpu_memory(&part->arrived),
                                     spki_gpu_u64(part->slots),
                                     spki_gpu_u32(at),
                                     spki_gpu_u32(steps),
@@ -442,6 +430,10 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
         const uint32_t pos = (uint32_t)(net->step % part->ring);
         result = spki_gpu_blank(net, gpu, &part->acc,
                                 part->ring * part->slots * (net->accumulator_bits / 8));
+        if (result == SPK_OK) {
+            result = spki_gpu_blank(net, gpu, &part->arrived,
+                                    (uint64_t)part->tiles * part->ring * 4);
+        }
         if (result == SPK_OK && net->step) {
             result = spki_gpu_alloc(gpu, words * 4, &block);
             result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);

@@ -91,6 +91,7 @@ typedef int spki_mf1;
 #define SPKI_AS_REAL(x) __int_as_float(x)
 #endif
 #define SPKI_TO_REAL(x) ((real)(x))
+#define SPKI_ALIGNED(type, p) (*(p))
 #define SPKI_VLOAD(p, at) ((p)[at])
 #define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
 #define SPKI_COUNT(mask) (mask)

@@ -46,7 +46,7 @@ typedef struct spki_env {
     SPKI_GLOBAL spki_stored *state;
     SPKI_GLOBAL spki_acc *acc;
     uint64_t step, at_acc, stride;
-    uint32_t seed0, seed1, group, low, amounts;
+    uint32_t seed0, seed1, group, low, amounts, arrived;
 } spki_env;
 
 /* -- random numbers: the 64 neurons of a group share 16 counters; word w of counter l is that of
@@ -225,23 +225,36 @@ SPKI_DEVICE void spki_add_poisson(const spki_env *e, SPKI_GLOBAL const uint64_t 
     }
 }
 
-/* What synapses, Poisson drives and the host bring to receptor r. */
-SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, real x[4])
+SPKI_DEVICE spki_elem spki_quantum(const spki_env *e, uint32_t r)
+{
+    return e->value[e->pop[SPKI_POP_QUANTUM + r]];
+}
+
+/* What synapses bring to vector w of receptor r, which is 0 from then on. */
+SPKI_DEVICE real spki_arrived(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)
 {
     const real spki_zero = SPKI_NIL(real);
-    const real quantum = spki_zero + e->value[e->pop[SPKI_POP_QUANTUM + r]];
-    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];
-    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low;
-    for (uint32_t w = 0; w < 4; w++) {
-        const spki_accs in = SPKI_VLOAD(acc, 16u * w);
-        x[w] = SPKI_TO_REAL(in) * quantum;
+    if (!e->arrived) {
+        return spki_zero;
+    }
+    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low + 16u * w;
+    const spki_accs in = SPKI_ALIGNED(spki_accs, acc);
 #if SPKI_LANES == 1
-        acc[16u * w] = 0;
+    *acc = 0;
 #else
-        if (SPKI_ANY_ACCS(in)) { /* most are 0 already */
-            SPKI_VSTORE(SPKI_NIL(spki_accs), acc, 16u * w);
-        }
+    if (SPKI_ANY_ACCS(in)) { /* most are 0 already */
+        SPKI_ALIGNED(spki_accs, acc) = SPKI_NIL(spki_accs);
+    }
 #endif
+    return SPKI_TO_REAL(in) * (spki_zero + quantum);
+}
+
+/* What synapses, Poisson drives and the host bring to receptor r. */
+SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, spki_elem quantum, real x[4])
+{
+    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];
+    for (uint32_t w = 0; w < 4; w++) {
+        x[w] = spki_arrived(e, r, quantum, w);
     }
     SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];
     for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {
@@ -258,6 +271,27 @@ SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, real x[4])
         }
     }
 }
+
+#if SPKI_LANES > 1
+/* The same of vector w alone, where no drive acts: nothing has to be drawn for four at a time. */
+SPKI_DEVICE real spki_undriven(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)
+{
+    const real x = spki_arrived(e, r, quantum, w);
+    return e->amounts && e->pop[SPKI_POP_AMOUNT + r]
+               ? x + SPKI_VLOAD(e->told, e->pop[SPKI_POP_AMOUNT + r] - 1 + e->group * 64u +
+                                             e->low + 16u * w)
+               : x;
+}
+
+SPKI_DEVICE real spki_undriven_current(const spki_env *e, uint32_t w)
+{
+    const real spki_zero = SPKI_NIL(real);
+    return e->pop[SPKI_POP_CURRENT]
+               ? spki_zero + SPKI_VLOAD(e->told, e->pop[SPKI_POP_CURRENT] - 1 + e->group * 64u +
+                                                     e->low + 16u * w)
+               : spki_zero;
+}
+#endif
 
 /* The sum of all currents. */
 SPKI_DEVICE void spki_current(const spki_env *e, real x[4])
@@ -314,29 +348,32 @@ SPKI_DEVICE void spki_random(const spki_env *e, uint32_t input, real x[4])
 
 /* -- states -- */
 
-SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, uint32_t lane)
+SPKI_DEVICE SPKI_GLOBAL spki_stored *spki_state(const spki_env *e, uint32_t s)
 {
-    SPKI_GLOBAL const spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);
+    return e->state + e->pop[SPKI_POP_STATE + s];
+}
+
+SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, SPKI_GLOBAL const spki_stored *at)
+{
 #if SPKI_HALF
     const uint16_t h = *at;
     return SPKI_F(spki_unpack16)(0.0f, &h) + e->value[e->pop[SPKI_POP_OFFSET] + s];
 #else
-    return SPKI_VLOAD(at, 0);
+    return SPKI_ALIGNED(const real, at);
 #endif
 }
 
 /* `random`: a word for each two states, which rounds 16-bit storage. */
-SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, uint32_t lane, real x,
+SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, SPKI_GLOBAL spki_stored *at, real x,
                           spki_words random)
 {
-    SPKI_GLOBAL spki_stored *at = e->state + (e->pop[SPKI_POP_STATE + s] + lane);
 #if SPKI_HALF
     uint16_t h;
     SPKI_F(spki_pack16)(x - e->value[e->pop[SPKI_POP_OFFSET] + s], &h,
                         (int32_t)((random >> (16u * (s & 1u))) & 0x1fffu));
     *at = h;
 #else
-    SPKI_VSTORE(x, at, 0);
+    SPKI_ALIGNED(real, at) = x;
 #endif
 }
 
@@ -381,14 +418,7 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
     if (!SPKI_ANY(spike)) {
         return 0u;
     }
-    uint32_t bits = 0;
-    SPKI_E lane[SPKI_LANES];
-    const real spki_zero = SPKI_NIL(real);
-    SPKI_VSTORE(spk_select(spike, K(1.0), spki_zero), lane, 0);
-    for (uint32_t k = 0; k < SPKI_LANES; k++) {
-        bits |= lane[k] != 0 ? 1u << k : 0u;
-    }
-    return bits;
+    return SPKI_MASK_BITS(spike);
 #endif
 }
 
@@ -465,6 +495,7 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
    with slot `acc_first` of each step. */
 typedef struct spki_run {
     SPKI_GLOBAL uint64_t *history;
+    SPKI_GLOBAL const uint32_t *arrived; /* a word a tile and slot of the ring: is it not empty? */
     SPKI_LOCAL uint32_t *bits;
     uint64_t first, slots, acc_first;
     uint32_t steps, pos, ring, mask, row, amounts;
@@ -493,4 +524,9 @@ SPKI_DEVICE void spki_set_step(spki_env *e, const spki_run *run,
     e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;
     e->stride = block[SPKI_BLOCK_STRIDE];
     e->amounts = run->amounts && s == 0;
+#if SPKI_OWNED
+    e->arrived = run->arrived[block[SPKI_BLOCK_TILE] * run->ring + pos];
+#else
+    e->arrived = 1; /* who delivers to a tile is not one item, and would have to ask the others */
+#endif
 }

@@ -15,10 +15,10 @@ SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
 SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,
                         SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,
                         SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,
-                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint64_t *history, uint64_t seed,
-                        uint64_t first, uint64_t slots, uint32_t steps, uint32_t pos,
-                        uint32_t ring, uint32_t history_mask, uint32_t history_row,
-                        uint32_t amounts)
+                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,
+                        SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,
+                        uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,
+                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)
 {
     SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];
     spki_env e;
@@ -32,6 +32,7 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     e.seed0 = (uint32_t)seed;
     e.seed1 = (uint32_t)(seed >> 32);
     run.history = history;
+    run.arrived = arrived;
     run.bits = bits;
     run.first = first;
     run.slots = slots;
@@ -218,11 +219,11 @@ SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t 
 
 /* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
    than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`)
-   bits. */
+   bits. The owner of a tile notes in `arrived` which slots of the ring are no longer empty. */
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
-                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
-                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
-                                  uint32_t crews)
+                                  SPKI_GLOBAL uint32_t *arrived, uint64_t slots, uint32_t pos,
+                                  uint32_t ring, uint32_t age, uint32_t wide, uint32_t team,
+                                  uint32_t teams, uint32_t crew, uint32_t crews)
 {
     const uint32_t entries = row[0];
     SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
@@ -236,6 +237,9 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
             slot -= slot >= ring ? ring : 0;
             slot -= slot >= ring ? ring : 0;
             SPKI_GLOBAL spki_acc *to = acc + slot * slots;
+#if SPKI_OWNED
+            arrived[slot] = 1;
+#endif
             for (uint32_t k = team; k < count; k += teams) {
                 SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],
                             SPKI_WEIGHT_OF(synapse, count, k));
@@ -253,18 +257,24 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
    of its rows' index, of its words (the top bit: counts of 16 bits) and of its accumulators. */
 SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,
                          SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
-                         SPKI_GLOBAL spki_acc *acc, uint64_t slots, uint32_t at, uint32_t steps,
-                         uint32_t pos, uint32_t ring, uint32_t age, uint32_t first_tile,
-                         uint32_t tile_count)
+                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,
+                         uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,
+                         uint32_t first_tile, uint32_t tile_count)
 {
+#if SPKI_OWNED
+    arrived += (first_tile + SPKI_GROUP_ID()) * ring;
+    for (uint32_t s = 0; age == 0 && s < steps; s++) { /* the neurons have taken what was there */
+        arrived[(pos + s) % ring] = 0;
+    }
+#endif
     for (uint32_t s = 0; s < steps; s++) {
         const uint32_t from = list[at + s], to = list[at + s + 1];
 #if SPKI_OWNED
         SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;
         for (uint32_t k = from; k < to; k++) {
             const uint32_t id = list[SPKI_LIST_IDS + k];
-            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,
-                             (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,
+                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
         }
 #else
         const uint64_t all = (uint64_t)(to - from) * tile_count;
@@ -272,9 +282,9 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
             SPKI_GLOBAL const uint64_t *tile =
                 tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
             const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
-            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], slots, pos + s, ring, age,
-                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
-                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,
+                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM,
+                             SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
         }
 #endif
     }

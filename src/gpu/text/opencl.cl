@@ -61,6 +61,7 @@ typedef int spki_mf1;
 #define SPKI_AS_REAL(x) as_float(x)
 #endif
 #define SPKI_TO_REAL(x) ((real)(x))
+#define SPKI_ALIGNED(type, p) (*(p))
 #define SPKI_VLOAD(p, at) ((p)[at])
 #define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
 #define SPKI_COUNT(mask) (mask)
@@ -85,6 +86,8 @@ typedef SPKI_CAT(int, SPKI_LANES) SPKI_CAT(spki_mf, SPKI_LANES);
 #define SPKI_TO_REAL(x) SPKI_CAT(convert_float, SPKI_LANES)(x)
 #define SPKI_WIDER(x) (x)
 #endif
+/* States and accumulators come in groups of 64, buffers where the largest vector may stand. */
+#define SPKI_ALIGNED(type, p) (*(SPKI_GLOBAL type *)(p))
 #define SPKI_VLOAD(p, at) SPKI_CAT(vload, SPKI_LANES)(0, (p) + (at))
 #define SPKI_VSTORE(x, p, at) SPKI_CAT(vstore, SPKI_LANES)(x, 0, (p) + (at))
 #define SPKI_COUNT(mask) (-(mask))
@@ -103,6 +106,21 @@ SPKI_DEVICE int spki_any_16(ulong16 x)
     return spki_any_8(x.lo | x.hi);
 }
 #define SPKI_ANY(mask) spki_any_8(as_ulong8(mask))
+/* Bit k of the result: lane k of a mask. */
+SPKI_DEVICE uint32_t spki_mask_bits(uint16 mask)
+{
+#if SPKI_LANES == 16
+    const uint16 x = mask & (uint16)(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
+                                     8192, 16384, 32768);
+#else
+    const uint16 x = mask & (uint16)(1, 0, 2, 0, 4, 0, 8, 0, 16, 0, 32, 0, 64, 0, 128, 0);
+#endif
+    const uint8 y = x.lo | x.hi;
+    const uint4 z = y.lo | y.hi;
+    const uint2 w = z.lo | z.hi;
+    return w.x | w.y;
+}
+#define SPKI_MASK_BITS(mask) spki_mask_bits(as_uint16(mask))
 #if SPKI_LANES == 16
 #define SPKI_ANY_INTS(x) spki_any_8(as_ulong8(x))
 #else
