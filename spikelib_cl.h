@@ -1499,7 +1499,6 @@ static const char *const spki_gpu_text_kernels[] = {
 "SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
 "                                   SPKI_GLOBAL const uint64_t *block)\n",
 "{\n",
-"    e->pop = e->desc + block[SPKI_BLOCK_POP];\n",
 "    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {\n",
 "        SPKI_DISPATCH\n",
 "    default: break;\n",
@@ -1536,7 +1535,9 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.mask = history_mask;\n",
 "    run.row = history_row;\n",
 "    run.amounts = amounts;\n",
-"    spki_update_block(&e, &run, blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE);\n",
+"    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;\n",
+"    e.pop = desc + block[SPKI_BLOCK_POP];\n",
+"    spki_update_block(&e, &run, block);\n",
 "}\n",
 "SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,\n",
 "                      uint64_t row, uint32_t first, uint32_t count)\n",
@@ -1860,6 +1861,36 @@ static const char *const spki_gpu_text_batch[] = {
 "    }\n",
 "    SPKI_MEET();\n",
 "}\n",
+"SPKI_DEVICE void spki_carry_states(const uint64_t *desc, const uint32_t *pieces, uint64_t *records,\n",
+"                                   uint32_t record_words, spki_stored *local, spki_stored *state,\n",
+"                                   int back)\n",
+"{\n",
+"    uint32_t base = 0;\n",
+"    for (uint32_t p = pieces[SPKI_GROUP_ID()]; p < pieces[SPKI_GROUP_ID() + 1u];\n",
+"         p += SPKI_PIECE_SIZE) {\n",
+"        const uint32_t *piece = pieces + p;\n",
+"        const uint64_t *record = desc + piece[SPKI_PIECE_RECORD];\n",
+"        const uint32_t lanes = piece[SPKI_PIECE_LANES], states = piece[SPKI_PIECE_STATES];\n",
+"        for (uint32_t k = SPKI_ITEM(); !back && k < piece[SPKI_PIECE_WORDS]; k += SPKI_ITEMS()) {\n",
+"            const uint32_t s = k - SPKI_POP_STATE;\n",
+"            records[k] = k >= SPKI_POP_STATE && s < states\n",
+"                             ? (uint64_t)base + s * lanes - piece[SPKI_PIECE_FIRST]\n",
+"                             : record[k];\n",
+"        }\n",
+"        for (uint32_t k = SPKI_ITEM(); k < states * lanes; k += SPKI_ITEMS()) {\n",
+"            spki_stored *there = state + (record[SPKI_POP_STATE + k / lanes] +\n",
+"                                          piece[SPKI_PIECE_FIRST] + k % lanes);\n",
+"            if (back) {\n",
+"                *there = local[base + k];\n",
+"            } else {\n",
+"                local[base + k] = *there;\n",
+"            }\n",
+"        }\n",
+"        base += states * lanes;\n",
+"        records += record_words;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"}\n",
 "#define SPKI_BATCH_PARAMS \\\n",
 "    const uint64_t *desc, const uint64_t *blocks, const spki_elem *value, const uint32_t *table, \\\n",
 "        const spki_elem *told, spki_stored *state, spki_acc *acc, uint64_t *history, \\\n",
@@ -1868,14 +1899,19 @@ static const char *const spki_gpu_text_batch[] = {
 "        uint32_t *meet, uint64_t seed, uint64_t first, uint64_t slots, uint32_t steps, \\\n",
 "        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row, \\\n",
 "        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count, \\\n",
-"        uint32_t team\n",
-"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)\n",
+"        uint32_t team, const uint32_t *pieces, uint32_t record_words, uint32_t records_room\n",
+"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)\n",
 "{\n",
+"    spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;\n",
 "    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];\n",
 "    const uint32_t *own = share + 2u * SPKI_GROUP_ID();\n",
 "    const uint64_t *tile = tiles + SPKI_GROUP_ID() * 3u;\n",
 "    const uint64_t end = SPKI_GROUP_ID() + 1u < tile_count ? tile[5] : slots;\n",
 "    const uint64_t tile_slots = local ? end - tile[2] : 0;\n",
+"    spki_stored *const states =\n",
+"        (spki_stored *)(shared + records_room +\n",
+"                        (tile_slots * ring * sizeof(spki_acc) + sizeof(uint64_t) - 1) /\n",
+"                            sizeof(uint64_t));\n",
 "    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);\n",
 "    spki_env e;\n",
 "    spki_run run;\n",
@@ -1884,7 +1920,7 @@ static const char *const spki_gpu_text_batch[] = {
 "    e.value = value;\n",
 "    e.table = table;\n",
 "    e.told = told;\n",
-"    e.state = state;\n",
+"    e.state = records_room ? states : state;\n",
 "    e.acc = local ? local : acc;\n",
 "    e.seed0 = (uint32_t)seed;\n",
 "    e.seed1 = (uint32_t)(seed >> 32);\n",
@@ -1910,6 +1946,9 @@ static const char *const spki_gpu_text_batch[] = {
 "    if (local) {\n",
 "        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 0);\n",
 "    }\n",
+"    if (records_room) {\n",
+"        spki_carry_states(desc, pieces, shared, record_words, states, state, 0);\n",
+"    }\n",
 "    for (uint32_t done = 0, turn = 0; done < steps; done += most, turn ^= 1u) {\n",
 "        run.first = first + done;\n",
 "        run.steps = steps - done < most ? steps - done : most;\n",
@@ -1919,7 +1958,10 @@ static const char *const spki_gpu_text_batch[] = {
 "        b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;\n",
 "        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];\n",
 "             k += teams) {\n",
-"            spki_update_block(&e, &run, blocks + k * SPKI_BLOCK_SIZE);\n",
+"            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;\n",
+"            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words\n",
+"                                 : desc + block[SPKI_BLOCK_POP];\n",
+"            spki_update_block(&e, &run, block);\n",
 "        }\n",
 "        SPKI_MEET();\n",
 "        for (uint32_t s = 0; s < run.steps; s++) {\n",
@@ -1949,19 +1991,22 @@ static const char *const spki_gpu_text_batch[] = {
 "    if (local) {\n",
 "        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 1);\n",
 "    }\n",
+"    if (records_room) {\n",
+"        spki_carry_states(desc, pieces, shared, record_words, states, state, 1);\n",
+"    }\n",
 "}\n",
 "#define SPKI_BATCH_ARGS \\\n",
 "    desc, blocks, value, table, told, state, acc, history, tiles, rows, words, share, group_id, \\\n",
 "        found, list, meet, seed, first, slots, steps, most, pos, ring, history_mask, history_row, \\\n",
-"        amounts, at, group, groups, tile_count, team\n",
+"        amounts, at, group, groups, tile_count, team, pieces, record_words, records_room\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)\n",
 "{\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, (spki_acc *)0);\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, (uint64_t *)0);\n",
 "}\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)\n",
 "{\n",
-"    SPKI_SHARED_REST(spki_acc, local);\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, local);\n",
+"    SPKI_SHARED_REST(uint64_t, shared);\n",
+"    spki_run_batch(SPKI_BATCH_ARGS, shared);\n",
 "}\n",
 0
 };
@@ -2039,7 +2084,15 @@ enum {
     SPKI_GPU_BLOCK_ACC,
     SPKI_GPU_BLOCK_STRIDE,
     SPKI_GPU_BLOCK_TILE,
-    SPKI_GPU_BLOCK_SIZE
+    SPKI_GPU_BLOCK_PIECE, /* of its tile */
+    SPKI_GPU_BLOCK_SIZE,
+
+    SPKI_GPU_PIECE_RECORD = 0,
+    SPKI_GPU_PIECE_WORDS,
+    SPKI_GPU_PIECE_FIRST,
+    SPKI_GPU_PIECE_LANES,
+    SPKI_GPU_PIECE_STATES,
+    SPKI_GPU_PIECE_SIZE
 };
 
 /* One model with one choice of which parameters differ between neurons. */
@@ -2352,7 +2405,14 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
                   {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
+                  {"BLOCK_PIECE", SPKI_GPU_BLOCK_PIECE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
+                  {"PIECE_RECORD", SPKI_GPU_PIECE_RECORD},
+                  {"PIECE_WORDS", SPKI_GPU_PIECE_WORDS},
+                  {"PIECE_FIRST", SPKI_GPU_PIECE_FIRST},
+                  {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
+                  {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
+                  {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
                   {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
                   {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
@@ -2564,7 +2624,8 @@ typedef struct spki_gpu_part {
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
     bool own;                    /* each with a tile's accumulators in shared memory */
-    spki_gpu_block share, found, meet;
+    uint32_t record_words, records_room; /* and states there: words of a record, and of all */
+    spki_gpu_block share, pieces, found, meet;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -2897,6 +2958,7 @@ SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spk
                 b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
                 b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
                 b[SPKI_GPU_BLOCK_TILE] = t - part->tile;
+                b[SPKI_GPU_BLOCK_PIECE] = p;
                 part->blocks++;
             }
         }
@@ -2955,6 +3017,16 @@ SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
     }
 }
 
+/* Of the table of all tiles' pieces (>>gpu-batch). */
+SPKI_FN uint64_t spki_gpu_pieces_bytes(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t words = part->tiles + 1;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        words += (uint64_t)net->tile[t].pieces * SPKI_GPU_PIECE_SIZE;
+    }
+    return words * 4;
+}
+
 /* All that the device will hold for the network as it has been described; what the host injects
    later may add to it. */
 SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *part,
@@ -2992,6 +3064,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
         spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
         spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
+        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
         spki_gpu_charge(&bill, 64);
     }
     if (parts > 1) {
@@ -3629,17 +3702,76 @@ SPKI_FN bool spki_gpu_judge(const spk_net *net, spki_gpu_net *g)
    What a launch for each slice costs is more than most slices do. So the groups of items stay, and
    meet after each slice (>>kernel-batch). Where a tile's accumulators fit into the shared memory of
    one group, and the tiles are no more than the groups that can run at once, each group has a tile
-   of its own; else all deliver to all. A slice in which the host tells spikes is launched as ever,
-   and so is everything when a network is profiled. */
+   of its own, with its states there too where these fit; else all deliver to all. A slice in which
+   the host tells spikes is launched as ever, and so is everything when a network is profiled. */
 
-/* Bytes of shared memory that the largest tile's accumulators take. */
+SPKI_FN uint32_t spki_gpu_record_words(spk_model m)
+{
+    return SPKI_GPU_POP_LISTS + m->state_count + m->param_count + m->derived_count;
+}
+
+/* Bytes of shared memory that the largest tile takes: accumulators, and states and records where
+   these are there too. */
 SPKI_FN uint64_t spki_gpu_tile_bytes(const spk_net *net, const spki_gpu_part *part)
 {
     uint64_t most = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
-        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+        const spki_tile *tile = &net->tile[t];
+        uint64_t bytes = spki_gpu_tile_slots(tile) * part->ring * (net->accumulator_bits / 8);
+        for (uint32_t p = 0; part->records_room && p < tile->pieces; p++) {
+            bytes += (uint64_t)spki_gpu_up(tile->piece[p].count, SPKI_GROUP) *
+                     net->population[tile->piece[p].population].model->state_count *
+                     net->state_size;
+        }
+        most = SPKI_MAX(most, bytes);
     }
-    return most * part->ring * (net->accumulator_bits / 8);
+    return most + 8 + (uint64_t)part->records_room * 8;
+}
+
+/* Room for the records of the tile with most pieces. Not where states have a shadow, which stays
+   behind those in global memory. */
+SPKI_FN void spki_gpu_plan_records(const spk_net *net, spki_gpu_part *part, bool states)
+{
+    uint32_t pieces = 0;
+    part->record_words = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        pieces = SPKI_MAX(pieces, tile->pieces);
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            part->record_words = SPKI_MAX(
+                part->record_words,
+                spki_gpu_record_words(net->population[tile->piece[p].population].model));
+        }
+    }
+    part->records_room = states && !net->window ? pieces * part->record_words : 0;
+}
+
+/* Where each tile's pieces begin in the table, and the pieces. */
+SPKI_FN spk_result spki_gpu_push_pieces(spk_net *net, spki_gpu_part *part)
+{
+    const size_t words = (size_t)spki_gpu_pieces_bytes(net, part) / 4;
+    uint32_t *table = (uint32_t *)spki_alloc(&net->mem, words, 4), at = part->tiles + 1;
+    if (!table) {
+        return spki_no_memory(net, "a device's pieces");
+    }
+    for (uint32_t t = 0; t < part->tiles; t++) {
+        const spki_tile *tile = &net->tile[part->tile + t];
+        table[t] = at;
+        for (uint32_t p = 0; p < tile->pieces; p++, at += SPKI_GPU_PIECE_SIZE) {
+            const spki_piece *piece = &tile->piece[p];
+            const spk_model m = net->population[piece->population].model;
+            table[at + SPKI_GPU_PIECE_RECORD] = (uint32_t)part->range[piece->population].record;
+            table[at + SPKI_GPU_PIECE_WORDS] = spki_gpu_record_words(m);
+            table[at + SPKI_GPU_PIECE_FIRST] = piece->first;
+            table[at + SPKI_GPU_PIECE_LANES] = spki_gpu_up(piece->count, SPKI_GROUP);
+            table[at + SPKI_GPU_PIECE_STATES] = m->state_count;
+        }
+    }
+    table[part->tiles] = at;
+    const spk_result result =
+        spki_gpu_fill(net, &part->gpu, &part->pieces, table, (uint64_t)words * 4);
+    spki_free(&net->mem, table, words, 4);
+    return result;
 }
 
 /* What each group of items has: its first block of neurons, and that block's first group of 64;
@@ -3694,17 +3826,22 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
     const spki_gpu_api *api = gpu->api;
-    const uint64_t bytes = spki_gpu_tile_bytes(net, part);
     part->together = 0;
     part->own = false;
+    part->records_room = 0;
     if (!api->together || part->segments != 1 || part->blocks == 0) {
         return SPK_OK;
     }
-    uint32_t room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, bytes);
+    uint32_t room = 0;
+    for (uint32_t k = 0; k < 2 && room < part->tiles; k++) {
+        spki_gpu_plan_records(net, part, k == 0);
+        room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, spki_gpu_tile_bytes(net, part));
+    }
     if (part->tiles <= room && part->tiles <= SPKI_GPU_BATCH_GROUPS) {
         part->together = part->tiles;
         part->own = true;
     } else {
+        part->records_room = 0;
         room = api->room(gpu, part->program, SPKI_GPU_BATCH_ALL, 0);
         part->together = SPKI_MIN(room, SPKI_GPU_BATCH_GROUPS);
     }
@@ -3720,6 +3857,9 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
     }
     spki_gpu_shares(net, part, share);
     spk_result result = spki_gpu_fill(net, gpu, &part->share, share, (uint64_t)words * 4);
+    if (result == SPK_OK) {
+        result = spki_gpu_push_pieces(net, part);
+    }
     if (result == SPK_OK) {
         result = spki_gpu_blank(net, gpu, &part->found, found * 4);
     }
@@ -3777,7 +3917,10 @@ SPKI_FN spk_result spki_gpu_launch_batch(spk_net *net, spki_gpu_part *part,
                                 spki_gpu_u32(part->group),
                                 spki_gpu_u32(part->groups),
                                 spki_gpu_u32(part->tiles),
-                                spki_gpu_u32(spki_gpu_team(net, part))};
+                                spki_gpu_u32(spki_gpu_team(net, part)),
+                                spki_gpu_memory(&part->pieces),
+                                spki_gpu_u32(part->record_words),
+                                spki_gpu_u32(part->records_room)};
     spk_result result = gpu->api->zero(gpu, part->meet.mem, 0, 64);
     if (result == SPK_OK) {
         result = gpu->api->together(gpu, part->program,
@@ -4720,7 +4863,8 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
-                                     &part->share,   &part->found,    &part->meet};
+                                     &part->share,   &part->pieces,   &part->found,
+                                     &part->meet};
     (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
     for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
@@ -5079,9 +5223,12 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes\n", backend->name,
-                 part->gpu.name, part->tile, part->tile + part->tiles,
-                 (spki_llu)part->gpu.used);
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s\n",
+                 backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
+                 (spki_llu)part->gpu.used,
+                 !part->own || g->parts > 1 ? ""
+                 : part->records_room       ? "; states and accumulators in shared memory"
+                                            : "; accumulators in shared memory");
         spki_text_add(&text, line);
     }
     return text.length;

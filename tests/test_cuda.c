@@ -22,6 +22,9 @@ static const char *absent(void)
     return found ? "" : "no g++ to compile the kernels' text with";
 }
 
+/* What the backend said of the device that compare had. */
+static char described[4000];
+
 static void compare(spk_cuda_style style, spk_cuda_exchange exchange, uint32_t devices,
                     uint32_t tiles, spk_precision precision)
 {
@@ -41,6 +44,7 @@ static void compare(spk_cuda_style style, spk_cuda_exchange exchange, uint32_t d
     const life cpu = live(NULL, precision), device = live(spk_cuda_backend(&d), precision);
     same(&cpu, &device);
     CHECK_HAS(device.text, "cuda \"");
+    snprintf(described, sizeof described, "%s", device.text);
     CHECK_STR(device.error, cpu.error);
     CHECK_EQ(mock_leaks(), 0);
     CHECK_EQ(mock.misuse, 0);
@@ -51,6 +55,7 @@ TEST(a_network_lives_the_same_life_with_each_tile_in_shared_memory)
     if (*absent()) SKIP(absent());
     compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
     CHECK(mock.together > 10);
+    CHECK_HAS(described, "states and accumulators in shared memory");
 }
 
 TEST(so_it_does_where_all_groups_deliver_to_all)
@@ -92,15 +97,15 @@ TEST(and_with_weights_of_8_bits)
     life_weight_bits = 0;
 }
 
-/* A network that goes over to 32 bits after 100 steps. */
-static spk_net *shadowed(spk_backend *backend, spk_rec *spikes)
+/* A network that goes over to 32 bits after 100 steps, or has them from the start. */
+static spk_net *shadowed(spk_backend *backend, spk_precision precision, spk_rec *spikes)
 {
     spk_net_desc d;
     spk_poisson_desc p;
     memset(&d, 0, sizeof d);
     memset(&p, 0, sizeof p);
-    d.precision = SPK_FLOAT16;
-    d.shadow = 1;
+    d.precision = precision;
+    d.shadow = precision == SPK_FLOAT16;
     d.shadow_ms = 10.0;
     d.shadow_v_error = 1e-6;
     d.backend = backend;
@@ -124,7 +129,7 @@ static long shadowed_until_error(long after, uint64_t want)
     mock.execute = 1;
     d.symbol = mock_symbol;
     d.cache_dir = "";
-    spk_net *net = shadowed(spk_cuda_backend(&d), &spikes);
+    spk_net *net = shadowed(spk_cuda_backend(&d), SPK_FLOAT16, &spikes);
     CHECK_EQ(spk_net_run_steps(net, 99), SPK_OK);
     const long before = mock.calls;
     mock.fail_at = after ? before + after : 0;
@@ -144,7 +149,7 @@ TEST(a_device_lost_while_states_go_over_to_32_bits_loses_no_spike)
     spk_rec spikes;
     spk_net_info info;
     if (*absent()) SKIP(absent());
-    spk_net *net = shadowed(NULL, &spikes);
+    spk_net *net = shadowed(NULL, SPK_FLOAT16, &spikes);
     CHECK_EQ(spk_net_run_steps(net, 300), SPK_OK);
     CHECK_EQ(spk_net_get_info(net, &info), SPK_OK);
     CHECK_EQ(info.widened_step, 100);
@@ -154,6 +159,50 @@ TEST(a_device_lost_while_states_go_over_to_32_bits_loses_no_spike)
     const long calls = shadowed_until_error(0, want);
     for (long k = 1; k < 8; k++) {
         (void)shadowed_until_error(1 + (k - 1) * calls / 8, want);
+    }
+}
+
+/* With ever less shared memory in a device: states stay outside before accumulators do. */
+TEST(states_stay_in_shared_memory_where_they_fit_beside_the_accumulators)
+{
+    static const char *const said[3] = {"; states and accumulators in shared memory\n",
+                                        "; accumulators in shared memory\n", " bytes\n"};
+    uint64_t want = 0;
+    int found = 0, shared = 232448;
+    if (*absent()) SKIP(absent());
+    for (uint32_t k = 0; k < 4; k++) {
+        spk_rec spikes;
+        spk_cuda_desc d;
+        memset(&d, 0, sizeof d);
+        d.symbol = mock_symbol;
+        d.cache_dir = "";
+        d.style = SPK_CUDA_OWN;
+        d.tiles = 4;
+        for (; k && found < (int)k && shared > 0; shared -= 256) { /* nothing runs, only plans */
+            mock_reset();
+            mock.shared = shared;
+            spk_net *net = shadowed(spk_cuda_backend(&d), SPK_FLOAT32, &spikes);
+            CHECK_EQ(spk_net_build(net), SPK_OK);
+            (void)spk_net_describe(net, described, sizeof described);
+            found = strstr(described, said[k - 1]) ? (int)k : found;
+            spk_net_destroy(net);
+        }
+        mock_reset();
+        mock.execute = 1;
+        mock.shared = shared + 256;
+        spk_net *net = shadowed(k ? spk_cuda_backend(&d) : NULL, SPK_FLOAT32, &spikes);
+        CHECK_EQ(spk_net_run_steps(net, 300), SPK_OK);
+        (void)spk_net_describe(net, described, sizeof described);
+        if (k) {
+            CHECK_HAS(described, said[k - 1]);
+        }
+        const uint64_t digest = spk_rec_digest(spikes) ^ spk_net_state_digest(net);
+        want = k ? want : digest;
+        CHECK_EQ(digest, want);
+        CHECK(spk_rec_count(spikes) > 100);
+        spk_net_destroy(net);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
     }
 }
 

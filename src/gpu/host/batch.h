@@ -2,21 +2,80 @@
    What a launch for each slice costs is more than most slices do. So the groups of items stay, and
    meet after each slice (>>kernel-batch). Where a tile's accumulators fit into the shared memory of
    one group, and the tiles are no more than the groups that can run at once, each group has a tile
-   of its own; else all deliver to all. A slice in which the host tells spikes is launched as ever,
-   and so is everything when a network is profiled. */
+   of its own, with its states there too where these fit; else all deliver to all. A slice in which
+   the host tells spikes is launched as ever, and so is everything when a network is profiled. */
 #ifndef SPIKELIB_GPU_HOST_BATCH_H
 #define SPIKELIB_GPU_HOST_BATCH_H
 
 #include "state.h"
 
-/* Bytes of shared memory that the largest tile's accumulators take. */
+SPKI_FN uint32_t spki_gpu_record_words(spk_model m)
+{
+    return SPKI_GPU_POP_LISTS + m->state_count + m->param_count + m->derived_count;
+}
+
+/* Bytes of shared memory that the largest tile takes: accumulators, and states and records where
+   these are there too. */
 SPKI_FN uint64_t spki_gpu_tile_bytes(const spk_net *net, const spki_gpu_part *part)
 {
     uint64_t most = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
-        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+        const spki_tile *tile = &net->tile[t];
+        uint64_t bytes = spki_gpu_tile_slots(tile) * part->ring * (net->accumulator_bits / 8);
+        for (uint32_t p = 0; part->records_room && p < tile->pieces; p++) {
+            bytes += (uint64_t)spki_gpu_up(tile->piece[p].count, SPKI_GROUP) *
+                     net->population[tile->piece[p].population].model->state_count *
+                     net->state_size;
+        }
+        most = SPKI_MAX(most, bytes);
     }
-    return most * part->ring * (net->accumulator_bits / 8);
+    return most + 8 + (uint64_t)part->records_room * 8;
+}
+
+/* Room for the records of the tile with most pieces. Not where states have a shadow, which stays
+   behind those in global memory. */
+SPKI_FN void spki_gpu_plan_records(const spk_net *net, spki_gpu_part *part, bool states)
+{
+    uint32_t pieces = 0;
+    part->record_words = 0;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        const spki_tile *tile = &net->tile[t];
+        pieces = SPKI_MAX(pieces, tile->pieces);
+        for (uint32_t p = 0; p < tile->pieces; p++) {
+            part->record_words = SPKI_MAX(
+                part->record_words,
+                spki_gpu_record_words(net->population[tile->piece[p].population].model));
+        }
+    }
+    part->records_room = states && !net->window ? pieces * part->record_words : 0;
+}
+
+/* Where each tile's pieces begin in the table, and the pieces. */
+SPKI_FN spk_result spki_gpu_push_pieces(spk_net *net, spki_gpu_part *part)
+{
+    const size_t words = (size_t)spki_gpu_pieces_bytes(net, part) / 4;
+    uint32_t *table = (uint32_t *)spki_alloc(&net->mem, words, 4), at = part->tiles + 1;
+    if (!table) {
+        return spki_no_memory(net, "a device's pieces");
+    }
+    for (uint32_t t = 0; t < part->tiles; t++) {
+        const spki_tile *tile = &net->tile[part->tile + t];
+        table[t] = at;
+        for (uint32_t p = 0; p < tile->pieces; p++, at += SPKI_GPU_PIECE_SIZE) {
+            const spki_piece *piece = &tile->piece[p];
+            const spk_model m = net->population[piece->population].model;
+            table[at + SPKI_GPU_PIECE_RECORD] = (uint32_t)part->range[piece->population].record;
+            table[at + SPKI_GPU_PIECE_WORDS] = spki_gpu_record_words(m);
+            table[at + SPKI_GPU_PIECE_FIRST] = piece->first;
+            table[at + SPKI_GPU_PIECE_LANES] = spki_gpu_up(piece->count, SPKI_GROUP);
+            table[at + SPKI_GPU_PIECE_STATES] = m->state_count;
+        }
+    }
+    table[part->tiles] = at;
+    const spk_result result =
+        spki_gpu_fill(net, &part->gpu, &part->pieces, table, (uint64_t)words * 4);
+    spki_free(&net->mem, table, words, 4);
+    return result;
 }
 
 /* What each group of items has: its first block of neurons, and that block's first group of 64;
@@ -71,17 +130,22 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
     const spki_gpu_api *api = gpu->api;
-    const uint64_t bytes = spki_gpu_tile_bytes(net, part);
     part->together = 0;
     part->own = false;
+    part->records_room = 0;
     if (!api->together || part->segments != 1 || part->blocks == 0) {
         return SPK_OK;
     }
-    uint32_t room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, bytes);
+    uint32_t room = 0;
+    for (uint32_t k = 0; k < 2 && room < part->tiles; k++) {
+        spki_gpu_plan_records(net, part, k == 0);
+        room = api->room(gpu, part->program, SPKI_GPU_BATCH_OWN, spki_gpu_tile_bytes(net, part));
+    }
     if (part->tiles <= room && part->tiles <= SPKI_GPU_BATCH_GROUPS) {
         part->together = part->tiles;
         part->own = true;
     } else {
+        part->records_room = 0;
         room = api->room(gpu, part->program, SPKI_GPU_BATCH_ALL, 0);
         part->together = SPKI_MIN(room, SPKI_GPU_BATCH_GROUPS);
     }
@@ -97,6 +161,9 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
     }
     spki_gpu_shares(net, part, share);
     spk_result result = spki_gpu_fill(net, gpu, &part->share, share, (uint64_t)words * 4);
+    if (result == SPK_OK) {
+        result = spki_gpu_push_pieces(net, part);
+    }
     if (result == SPK_OK) {
         result = spki_gpu_blank(net, gpu, &part->found, found * 4);
     }
@@ -154,7 +221,10 @@ SPKI_FN spk_result spki_gpu_launch_batch(spk_net *net, spki_gpu_part *part,
                                 spki_gpu_u32(part->group),
                                 spki_gpu_u32(part->groups),
                                 spki_gpu_u32(part->tiles),
-                                spki_gpu_u32(spki_gpu_team(net, part))};
+                                spki_gpu_u32(spki_gpu_team(net, part)),
+                                spki_gpu_memory(&part->pieces),
+                                spki_gpu_u32(part->record_words),
+                                spki_gpu_u32(part->records_room)};
     spk_result result = gpu->api->zero(gpu, part->meet.mem, 0, 64);
     if (result == SPK_OK) {
         result = gpu->api->together(gpu, part->program,

@@ -45,7 +45,8 @@ typedef struct spki_gpu_part {
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
     bool own;                    /* each with a tile's accumulators in shared memory */
-    spki_gpu_block share, found, meet;
+    uint32_t record_words, records_room; /* and states there: words of a record, and of all */
+    spki_gpu_block share, pieces, found, meet;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -378,6 +379,7 @@ SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spk
                 b[SPKI_GPU_BLOCK_ACC] = acc + piece->lane + (uint64_t)g * SPKI_GROUP;
                 b[SPKI_GPU_BLOCK_STRIDE] = tile->lanes;
                 b[SPKI_GPU_BLOCK_TILE] = t - part->tile;
+                b[SPKI_GPU_BLOCK_PIECE] = p;
                 part->blocks++;
             }
         }
@@ -436,6 +438,16 @@ SPKI_FN void spki_gpu_charge_recorders(const spk_net *net, spki_gpu_bill *bill)
     }
 }
 
+/* Of the table of all tiles' pieces (>>gpu-batch). */
+SPKI_FN uint64_t spki_gpu_pieces_bytes(const spk_net *net, const spki_gpu_part *part)
+{
+    uint64_t words = part->tiles + 1;
+    for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
+        words += (uint64_t)net->tile[t].pieces * SPKI_GPU_PIECE_SIZE;
+    }
+    return words * 4;
+}
+
 /* All that the device will hold for the network as it has been described; what the host injects
    later may add to it. */
 SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *part,
@@ -473,6 +485,7 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
         spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
         spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
+        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
         spki_gpu_charge(&bill, 64);
     }
     if (parts > 1) {

@@ -19,7 +19,8 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
                                      &part->counts,  &part->rows,     &part->tile_at,
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
-                                     &part->share,   &part->found,    &part->meet};
+                                     &part->share,   &part->pieces,   &part->found,
+                                     &part->meet};
     (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
     for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
@@ -378,9 +379,12 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes\n", backend->name,
-                 part->gpu.name, part->tile, part->tile + part->tiles,
-                 (spki_llu)part->gpu.used);
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s\n",
+                 backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
+                 (spki_llu)part->gpu.used,
+                 !part->own || g->parts > 1 ? ""
+                 : part->records_room       ? "; states and accumulators in shared memory"
+                                            : "; accumulators in shared memory");
         spki_text_add(&text, line);
     }
     return text.length;

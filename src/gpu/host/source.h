@@ -43,7 +43,15 @@ enum {
     SPKI_GPU_BLOCK_ACC,
     SPKI_GPU_BLOCK_STRIDE,
     SPKI_GPU_BLOCK_TILE,
-    SPKI_GPU_BLOCK_SIZE
+    SPKI_GPU_BLOCK_PIECE, /* of its tile */
+    SPKI_GPU_BLOCK_SIZE,
+
+    SPKI_GPU_PIECE_RECORD = 0,
+    SPKI_GPU_PIECE_WORDS,
+    SPKI_GPU_PIECE_FIRST,
+    SPKI_GPU_PIECE_LANES,
+    SPKI_GPU_PIECE_STATES,
+    SPKI_GPU_PIECE_SIZE
 };
 
 /* One model with one choice of which parameters differ between neurons. */
@@ -356,7 +364,14 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
                   {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
                   {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
+                  {"BLOCK_PIECE", SPKI_GPU_BLOCK_PIECE},
                   {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
+                  {"PIECE_RECORD", SPKI_GPU_PIECE_RECORD},
+                  {"PIECE_WORDS", SPKI_GPU_PIECE_WORDS},
+                  {"PIECE_FIRST", SPKI_GPU_PIECE_FIRST},
+                  {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
+                  {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
+                  {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
                   {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
                   {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
                   {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},

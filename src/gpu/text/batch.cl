@@ -1,8 +1,9 @@
 /* ---- >>kernel-batch: all steps of a batch in one launch, for devices that can meet ----
    Each group of items has some blocks of neurons, and for each slice: updates them, notes their
-   spikes, meets all other groups, and delivers. With a tile a group, the tile's accumulators stay
-   in shared memory from the first step to the last: nobody else adds to them, and one meeting a
-   slice is enough. Without, everybody delivers everywhere, and the groups meet once more. */
+   spikes, meets all other groups, and delivers. With a tile a group, the tile's accumulators, and
+   its states where there is room, stay in shared memory from the first step to the last: nobody
+   else adds to them, and one meeting a slice is enough. Without, everybody delivers everywhere,
+   and the groups meet once more. */
 
 typedef struct spki_batch {
     const uint64_t *tiles;
@@ -107,6 +108,39 @@ SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots,
     SPKI_MEET();
 }
 
+/* A tile's states into shared memory, or back; `records` get what their populations' records say,
+   with the places that states have there. `pieces` begins with where each tile's begin. */
+SPKI_DEVICE void spki_carry_states(const uint64_t *desc, const uint32_t *pieces, uint64_t *records,
+                                   uint32_t record_words, spki_stored *local, spki_stored *state,
+                                   int back)
+{
+    uint32_t base = 0;
+    for (uint32_t p = pieces[SPKI_GROUP_ID()]; p < pieces[SPKI_GROUP_ID() + 1u];
+         p += SPKI_PIECE_SIZE) {
+        const uint32_t *piece = pieces + p;
+        const uint64_t *record = desc + piece[SPKI_PIECE_RECORD];
+        const uint32_t lanes = piece[SPKI_PIECE_LANES], states = piece[SPKI_PIECE_STATES];
+        for (uint32_t k = SPKI_ITEM(); !back && k < piece[SPKI_PIECE_WORDS]; k += SPKI_ITEMS()) {
+            const uint32_t s = k - SPKI_POP_STATE;
+            records[k] = k >= SPKI_POP_STATE && s < states
+                             ? (uint64_t)base + s * lanes - piece[SPKI_PIECE_FIRST]
+                             : record[k];
+        }
+        for (uint32_t k = SPKI_ITEM(); k < states * lanes; k += SPKI_ITEMS()) {
+            spki_stored *there = state + (record[SPKI_POP_STATE + k / lanes] +
+                                          piece[SPKI_PIECE_FIRST] + k % lanes);
+            if (back) {
+                *there = local[base + k];
+            } else {
+                local[base + k] = *there;
+            }
+        }
+        base += states * lanes;
+        records += record_words;
+    }
+    SPKI_MEET();
+}
+
 #define SPKI_BATCH_PARAMS                                                                          \
     const uint64_t *desc, const uint64_t *blocks, const spki_elem *value, const uint32_t *table,   \
         const spki_elem *told, spki_stored *state, spki_acc *acc, uint64_t *history,               \
@@ -115,15 +149,22 @@ SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots,
         uint32_t *meet, uint64_t seed, uint64_t first, uint64_t slots, uint32_t steps,             \
         uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row,   \
         uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count,       \
-        uint32_t team
+        uint32_t team, const uint32_t *pieces, uint32_t record_words, uint32_t records_room
 
-SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)
+/* `shared`: records_room words of records, the tile's accumulators, and its states where there are
+   records; or nothing. */
+SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
 {
+    spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;
     SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];
     const uint32_t *own = share + 2u * SPKI_GROUP_ID();
     const uint64_t *tile = tiles + SPKI_GROUP_ID() * 3u;
     const uint64_t end = SPKI_GROUP_ID() + 1u < tile_count ? tile[5] : slots;
     const uint64_t tile_slots = local ? end - tile[2] : 0;
+    spki_stored *const states =
+        (spki_stored *)(shared + records_room +
+                        (tile_slots * ring * sizeof(spki_acc) + sizeof(uint64_t) - 1) /
+                            sizeof(uint64_t));
     const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);
     spki_env e;
     spki_run run;
@@ -132,7 +173,7 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)
     e.value = value;
     e.table = table;
     e.told = told;
-    e.state = state;
+    e.state = records_room ? states : state;
     e.acc = local ? local : acc;
     e.seed0 = (uint32_t)seed;
     e.seed1 = (uint32_t)(seed >> 32);
@@ -158,6 +199,9 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)
     if (local) {
         spki_carry(local, acc + tile[2], tile_slots, slots, ring, 0);
     }
+    if (records_room) {
+        spki_carry_states(desc, pieces, shared, record_words, states, state, 0);
+    }
     for (uint32_t done = 0, turn = 0; done < steps; done += most, turn ^= 1u) {
         run.first = first + done;
         run.steps = steps - done < most ? steps - done : most;
@@ -167,7 +211,10 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)
         b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;
         for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];
              k += teams) {
-            spki_update_block(&e, &run, blocks + k * SPKI_BLOCK_SIZE);
+            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;
+            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words
+                                 : desc + block[SPKI_BLOCK_POP];
+            spki_update_block(&e, &run, block);
         }
         SPKI_MEET();
         for (uint32_t s = 0; s < run.steps; s++) {
@@ -197,20 +244,23 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, spki_acc *local)
     if (local) {
         spki_carry(local, acc + tile[2], tile_slots, slots, ring, 1);
     }
+    if (records_room) {
+        spki_carry_states(desc, pieces, shared, record_words, states, state, 1);
+    }
 }
 
 #define SPKI_BATCH_ARGS                                                                            \
     desc, blocks, value, table, told, state, acc, history, tiles, rows, words, share, group_id,    \
         found, list, meet, seed, first, slots, steps, most, pos, ring, history_mask, history_row,  \
-        amounts, at, group, groups, tile_count, team
+        amounts, at, group, groups, tile_count, team, pieces, record_words, records_room
 
 SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)
 {
-    spki_run_batch(SPKI_BATCH_ARGS, (spki_acc *)0);
+    spki_run_batch(SPKI_BATCH_ARGS, (uint64_t *)0);
 }
 
 SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)
 {
-    SPKI_SHARED_REST(spki_acc, local);
-    spki_run_batch(SPKI_BATCH_ARGS, local);
+    SPKI_SHARED_REST(uint64_t, shared);
+    spki_run_batch(SPKI_BATCH_ARGS, shared);
 }

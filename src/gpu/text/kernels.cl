@@ -1,10 +1,9 @@
 /* ---- >>kernel-entries: the kernels ---- */
 
-/* The steps of a slice for one block of neurons. */
+/* The steps of a slice for one block of neurons, of the population whose record is e->pop. */
 SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
                                    SPKI_GLOBAL const uint64_t *block)
 {
-    e->pop = e->desc + block[SPKI_BLOCK_POP];
     switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {
         SPKI_DISPATCH
     default: break;
@@ -43,7 +42,9 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     run.mask = history_mask;
     run.row = history_row;
     run.amounts = amounts;
-    spki_update_block(&e, &run, blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE);
+    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;
+    e.pop = desc + block[SPKI_BLOCK_POP];
+    spki_update_block(&e, &run, block);
 }
 
 /* Spikes that lists and the host ask for: bits of one step's row of the history. */
