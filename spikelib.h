@@ -28344,6 +28344,47 @@ SPKI_INLINE void spki_evt3_advance(spk_decoder *d, spki_io *io, uint32_t stop)
     io->in += 2;
 }
 
+/* -- one by one -- */
+
+/* Rows, x and low halves of the time follow each other as the scene has it, so that a branch on
+   their type is a guess. Each of them stores an event and counts it if it was an x, and sets row
+   and time to what they become or were. */
+SPKI_FN void spki_evt3_fast_scalar(spk_decoder *d, spki_io *io)
+{
+    spki_raw_state *s = (spki_raw_state *)d->state;
+    uint32_t limit[16] = {0}; /* of the lower 11 bits, for the words that are easy */
+    spki_evt3_step k;
+    spki_evt3_limits(d, &k);
+    limit[SPKI_EVT3_Y] = k.rows;
+    limit[SPKI_EVT3_X] = k.columns;
+    limit[SPKI_EVT3_TIME_LOW] = 2048;
+    while (spki_evt3_ready(d, io, &k)) {
+        const uint32_t same = 0x8000u | s->high;
+        uint64_t y = s->y, low = (uint64_t)s->time & 0xfff;
+        spk_event *out = io->out;
+        uint32_t at;
+        for (at = 0; at < 32; at++) {
+            const uint32_t w = spki_load16_le(k.in + 2 * at), type = w >> 12, v = w & 2047u;
+            if (__builtin_expect((v < limit[type]) | (w == same), 1)) {
+                y ^= (y ^ v) & (0u - (uint64_t)(type == SPKI_EVT3_Y));
+                low ^= (low ^ (w & 4095u)) & (0u - (uint64_t)(type == SPKI_EVT3_TIME_LOW));
+                spki_event_store(out, k.high + (int64_t)low,
+                                 k.source | y << 16 | (uint64_t)(w & 2048u) << 21 | v);
+                out += type == SPKI_EVT3_X;
+                continue;
+            }
+            if (type - SPKI_EVT3_BASE_X > SPKI_EVT3_VECT_8 - SPKI_EVT3_BASE_X) break;
+            io->out = out;
+            at += spki_evt3_group(d, &k, io, at, 32, k.high + (int64_t)low, (uint32_t)y) - 1;
+            out = io->out;
+        }
+        io->out = out;
+        s->y = (uint32_t)y;
+        s->time = k.high + (int64_t)low;
+        spki_evt3_advance(d, io, at);
+    }
+}
+
 /* -- AVX2 -- */
 
 #if SPKI_HAVE_AVX2
@@ -28579,6 +28620,7 @@ SPKI_FN void spki_evt3_decode(spk_decoder *d, spki_io *io)
 #if SPKI_HAVE_AVX2
         if (d->isa == SPK_ISA_AVX2) spki_evt3_fast_avx2(d, io);
 #endif
+        if (d->isa == SPK_ISA_SCALAR) spki_evt3_fast_scalar(d, io);
         if (io->in_end - io->in < 2 || d->result != SPK_OK) return;
         if (roomy && io->out_end - io->out < SPKI_EVT3_ROOM) return; /* the next call is as fast */
         spki_evt3_word(d, io, spki_load16_le(io->in));
