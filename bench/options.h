@@ -65,9 +65,13 @@ static spk_backend *options_backend(const options *o)
     spk_cl_desc cl = {0};
     spk_cuda_desc cuda = {0};
     cl.device = cuda.device = o->device;
-    return !strcmp(o->backend, "cl")     ? spk_cl_backend(&cl)
-           : !strcmp(o->backend, "cuda") ? spk_cuda_backend(&cuda)
-                                         : NULL;
+    cuda.style = !strcmp(o->backend, "cuda-own")      ? SPK_CUDA_OWN
+                 : !strcmp(o->backend, "cuda-all")    ? SPK_CUDA_ALL
+                 : !strcmp(o->backend, "cuda-slices") ? SPK_CUDA_SLICES
+                                                      : SPK_CUDA_AUTO;
+    return !strcmp(o->backend, "cl")           ? spk_cl_backend(&cl)
+           : !strncmp(o->backend, "cuda", 4) ? spk_cuda_backend(&cuda)
+                                               : NULL;
 }
 
 #define AT(field) offsetof(options, field)
@@ -101,7 +105,8 @@ static const option_def option_defs[] = {
     {"--isa", IN_ALL, OPTION_TEXT, AT(isa_text), 0, 0, "auto scalar sse2 avx2 avx512 neon generic",
      "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
     {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(backend), 0, 0,
-     "cpu cl cuda", "cpu (default), cl (OpenCL) or cuda"},
+     "cpu cl cuda cuda-own cuda-all cuda-slices",
+     "cpu (default), cl (OpenCL) or cuda (or one of its ways of working)"},
     {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(device), 0, 0,
      NULL, "a part of the name of the device (default: the best)"},
     {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT,

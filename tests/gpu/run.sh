@@ -20,6 +20,7 @@ build() { # build NAME SOURCE FLAGS...
 build golden tests/golden.c $NETWORKS_ALONE -DGOLDEN_CUDA
 build quickstart examples/cuda_quickstart.c
 build spkbench bench/spkbench.c
+build copy tests/gpu/copy.c -ldl
 
 if "$D/quickstart" >"$D/quickstart.out" && grep -q '^on the CPU, because' "$D/quickstart.out"; then
     skip gpu "$(grep '^on the CPU' "$D/quickstart.out")"
@@ -56,22 +57,50 @@ if ! have compute-sanitizer; then skip gpu/compute-sanitizer "compute-sanitizer 
     done
 fi
 
-time_row() { # time_row WHAT BAR ARGUMENTS...: a line of the table, from spkbench's JSON
-    local what=$1 bar=$2 line
-    shift 2
-    line=$(timeout 900 "$D/spkbench" "$@" --backend cuda --json 2>"$D/bench.err" | tail -n 1)
-    [ -n "$line" ] || line="failed: $(tail -n 1 "$D/bench.err")"
-    echo "| $what | $bar | \`spkbench $*\` | \`$line\` |" >>"$OUT"
-    echo "$what: $line"
+# value KEYS JSON: the numbers of these keys, as "key number"
+value() {
+    python3 -c '
+import json, sys
+row = json.loads(sys.argv[2])
+print(", ".join("%s %.4g" % (k, row[k]) for k in sys.argv[1].split() if k in row))' "$1" "$2"
+}
+time_row() { # time_row WHAT BAR KEYS BACKEND ARGUMENTS...: a line of the table, from spkbench's JSON
+    local what=$1 bar=$2 keys=$3 backend=$4 result
+    shift 4
+    line=$(timeout 900 "$D/spkbench" "$@" --backend "$backend" --json 2>"$D/bench.err" | tail -n 1)
+    echo "$line" >>"$D/bench.json"
+    result=$(value "$keys" "$line" 2>/dev/null)
+    [ -n "$result" ] || result="failed: $(tail -n 1 "$D/bench.err")"
+    echo "| $what | $bar | \`spkbench $* --backend $backend\` | $result |" >>"$OUT"
+    echo "$what: $result"
 }
 {
     echo
-    echo "| what | bar | command, with \`--backend cuda --json\` | result |"
+    echo "| what | bar | command | result |"
     echo "| --- | --- | --- | --- |"
 } >>"$OUT"
-time_row "microcircuit, full density" "rtf <= 0.10" microcircuit --scale 1 --ms 1000
-time_row "COBA, 1e9 synapses" "rtf <= 0.3" scale --synapses 1e9 --ms 200
-time_row "neuron update, 1e8 LIF" ">= 0.9 of copy bandwidth" neurons --model lif_exp --n 1e8 --steps 100
+for backend in cuda cuda-own cuda-all cuda-slices; do
+    time_row "microcircuit, full density" "rtf <= 0.10" "rtf build_s bytes_per_synapse" $backend \
+        microcircuit --scale 1 --ms 1000
+done
+time_row "the same, states of 16 bits" "" "rtf bytes_per_synapse" cuda \
+    microcircuit --scale 1 --ms 1000 --precision 16
+# build_s and bytes are those of the construction on the host, and of what the host holds
+for bits in 16 8; do
+    time_row "COBA, 1e9 synapses, weights of $bits bits" "rtf <= 0.3, build_s <= 0.3" \
+        "rtf build_s bytes_per_synapse" cuda scale --synapses 1e9 --ms 200 --weight-bits $bits
+done
+time_row "neuron update, 1e8 LIF" ">= 0.9 of copy bandwidth" "neuron_steps_per_s" cuda \
+    neurons --model lif_exp --n 1e8 --steps 100
+# lif_exp reads and writes three states of 4 bytes and reads an accumulator: 28 bytes a neuron and step
+if copied=$("$D/copy" 2>"$D/copy.err"); then
+    share=$(python3 -c 'import json, sys
+print("%.3g" % (28 * json.loads(sys.argv[1])["neuron_steps_per_s"] / float(sys.argv[2])))' \
+        "$line" "$copied" 2>/dev/null)
+    echo "| the same, of copy bandwidth | >= 0.9 | \`tests/gpu/copy.c\`: $copied B/s | $share |" >>"$OUT"
+else
+    echo "| the same, of copy bandwidth | >= 0.9 | \`tests/gpu/copy.c\` | $(cat "$D/copy.err") |" >>"$OUT"
+fi
 
 python3 - "$OUT" <<'END'
 import sys
