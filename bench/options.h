@@ -130,7 +130,7 @@ static const option_def option_defs[] = {
      "recording (default: gen41_vectors.evt3.raw where it is found, else bars made here)"},
     {"--file", IN_FILTERS, OPTION_TEXT, AT(file), 0, 0, NULL,
      "recording (default: the simulator's texture with noise, 640 x 480)"},
-    {"--dt-us", IN_EVENTS, OPTION_WHOLE, AT(dt_us), 1, 1e6, NULL, "step, us (default 250)"},
+    {"--dt-us", IN_EVENTS, OPTION_WHOLE, AT(dt_us), 1, 1e6, NULL, "step, us (default 125)"},
     {"--rate", IN_EVENTS, OPTION_REAL, AT(rate), 1e3, 1e9, NULL,
      "events offered per second of real time (default 10 million)"},
     {"--repeat", IN_EVENTS, OPTION_WHOLE, AT(repeat), 1, 10000, NULL,

@@ -399,7 +399,7 @@ static int run_command(int argc, char **argv)
     o.weight_bits = 16.0;
     o.steps = 20000.0;
     o.seconds = 30.0;
-    o.dt_us = 250.0;
+    o.dt_us = 125.0;
     o.rate = 1e7;
     o.repeat = 40.0;
     o.items = 2e6;
