@@ -9,7 +9,7 @@
 #define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_MODELS
 #include "../spikelib.h"
-#ifdef GOLDEN_CL /* with OpenCL: --backend cl, or cl-items for the way GPUs take */
+#ifdef GOLDEN_CL /* with OpenCL: --backend cl; cl-items, cl-tiles: the ways of GPUs */
 #include "../spikelib_cl.h"
 #include "oclgrind.h"
 #endif
@@ -56,7 +56,10 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
 #ifdef GOLDEN_CL
     if (strcmp(golden_backend, "cpu") != 0) {
         ZERO(spk_cl_desc, cl);
-        cl.style = strstr(golden_backend, "-items") ? SPK_CL_ITEMS : SPK_CL_AUTO;
+        cl.style = strstr(golden_backend, "-items")   ? SPK_CL_ITEMS
+                   : strstr(golden_backend, "-tiles") ? SPK_CL_TILES
+                                                      : SPK_CL_AUTO;
+        cl.tiles = cl.style == SPK_CL_TILES ? 3 : 0;
         if (strncmp(golden_backend, "oclgrind", 8) == 0) {
             cl.cache_dir = "";
             cl.symbol = oclgrind_symbol;

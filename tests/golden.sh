@@ -76,7 +76,7 @@ row_cl() {
         echo "no OpenCL device: $(tail -n 1 "$D/$row.why")" >"$D/$row.skip"
         return
     fi
-    for backend in cl cl-items; do
+    for backend in cl cl-items cl-tiles; do
         out=$(timeout 900 "$D/$row.exe" --backend $backend </dev/null 2>>"$D/$row.log")
         [ -n "$out" ] || out="run failed-with-$backend"
         printf '%s\n' "$out" | sed "s/^/$backend 1 /"

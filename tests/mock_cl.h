@@ -43,7 +43,7 @@ static struct mock {
     char *source;           /* of the last program */
     char device_names[3][64];
     int devices, rounded[3], cpu[3];
-    size_t memory, largest;
+    size_t memory, largest, local; /* local: of a group of items; 0: a part of the global one */
 } mock;
 
 static void mock_reset(void)
@@ -185,6 +185,8 @@ static int32_t SPKI_CL_CALL mock_clGetDeviceInfo(spki_cl_handle device, uint32_t
     case SPKI_CL_DEVICE_GLOBAL_MEM_SIZE: x = mock.memory; break;
     case SPKI_CL_DEVICE_MAX_MEM_ALLOC_SIZE: x = mock.largest; break;
     case SPKI_CL_DEVICE_MAX_WORK_GROUP_SIZE: x = 1024; break;
+    case SPKI_CL_DEVICE_LOCAL_MEM_TYPE: x = mock.local ? 1 : 2; break;
+    case SPKI_CL_DEVICE_LOCAL_MEM_SIZE: x = mock.local ? mock.local : 32768; break;
     default: break;
     }
     memcpy(out, &x, size < 8 ? size : 8);

@@ -55,6 +55,12 @@ TEST(so_it_does_the_way_gpus_work)
     compare(SPK_CL_ITEMS, 0, 3, SPK_FLOAT32);
 }
 
+TEST(and_where_groups_add_up_a_tiles_arrivals_in_local_memory)
+{
+    if (*absent()) SKIP(absent());
+    compare(SPK_CL_TILES, 0, 3, SPK_FLOAT32);
+}
+
 TEST(and_with_states_of_16_bits)
 {
     if (*absent()) SKIP(absent());

@@ -268,6 +268,33 @@ static double likes_the_old(void *ctx, const spk_cl_device *d)
     return d->is_cpu ? -1.0 : (double)d->index;
 }
 
+/* 100 neurons (128 lanes) with 2 receptors, all delays of a step: 1,024 bytes arrive in a slice. */
+TEST(a_tiles_arrivals_are_added_up_in_local_memory_where_that_is_the_devices_own_and_has_room)
+{
+    static const struct {
+        size_t local;
+        uint32_t cpu, near;
+        spk_cl_style style;
+    } kind[] = {{1024, 0, 1, SPK_CL_AUTO},  {1023, 0, 0, SPK_CL_AUTO},  {0, 0, 0, SPK_CL_AUTO},
+                {1024, 1, 0, SPK_CL_AUTO},  {0, 1, 1, SPK_CL_TILES},    {1024, 0, 0, SPK_CL_ITEMS},
+                {1024, 0, 0, SPK_CL_VECTORS}};
+    for (size_t k = 0; k < sizeof kind / sizeof kind[0]; k++) {
+        spk_pop pop;
+        spk_rec rec;
+        mock_reset();
+        mock.cpu[0] = (int)kind[k].cpu;
+        mock.local = kind[k].local;
+        spk_cl_desc d = mock_desc();
+        d.style = kind[k].style;
+        d.tiles = 1;
+        spk_net *net = network(spk_cl_backend(&d), SPK_LIF_EXP2, &pop, &rec);
+        CHECK_EQ(spk_net_build(net), SPK_OK);
+        CHECK(strstr(mock.source, "spki_deliver"));
+        CHECK_EQ(!strstr(mock.source, "#define SPKI_LOCAL_SPAN 0\n"), kind[k].near);
+        spk_net_destroy(net);
+    }
+}
+
 TEST(devices_are_listed_and_chosen_by_name_index_and_score)
 {
     spk_cl_device list[4];

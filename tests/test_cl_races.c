@@ -3,6 +3,7 @@
    check: not under sanitizers, because the simulator runs inside this process
    check: networks alone */
 #define SPIKELIB_IMPLEMENTATION
+#define SPIKELIB_MODELS
 #include "spikelib.h"
 #include "spikelib_cl.h"
 
@@ -49,6 +50,37 @@ static uint64_t run(spk_backend *backend, bool drive, uint64_t *states, char *wh
     return digest;
 }
 
+/* -- a model that the simulator's compiler refuses -- */
+
+#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
+#define HELPED_DERIVED(X) X(h, dt / tau)
+#define HELPED_STATE(X) X(v, 0.0, "mV")
+#define HELPED_INPUTS(X) X(input, SPK_DELTA)
+#define twice(x) ((x) + (x)) /* known here, not to a device */
+SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
+    v = v + h * (twice(input) - v);
+    spike = v > K(100.0);
+)
+
+TEST(a_model_that_does_not_compile_is_an_error_there_too)
+{
+    spk_cl_desc cl;
+    spk_net_desc d;
+    memset(&cl, 0, sizeof cl);
+    memset(&d, 0, sizeof d);
+    if (!(cl.symbol_ctx = oclgrind_open())) SKIP("no Oclgrind");
+    cl.cache_dir = "";
+    cl.symbol = oclgrind_symbol;
+    d.backend = spk_cl_backend(&cl);
+    spk_net *net = spk_net_create(&d);
+    (void)spk_net_add(net, "cells", 100, helped, NULL);
+    CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
+    CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
+    CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
+    CHECK_EQ(spk_net_step(net), 10);
+    spk_net_destroy(net);
+}
+
 TEST(no_races_and_no_bad_accesses_and_the_same_spikes)
 {
     char path[600], why[600], line[300];
@@ -60,11 +92,12 @@ TEST(no_races_and_no_bad_accesses_and_the_same_spikes)
     setenv("OCLGRIND_CHECK_API", "1", 1);
     setenv("OCLGRIND_LOG", path, 1);
     if (!(handle = oclgrind_open())) SKIP("no Oclgrind");
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 6; k++) {
         const bool drive = k % 2 == 1;
         spk_cl_desc d;
         memset(&d, 0, sizeof d);
-        d.style = k < 2 ? SPK_CL_VECTORS : SPK_CL_ITEMS;
+        d.style = k < 2 ? SPK_CL_VECTORS : k < 4 ? SPK_CL_ITEMS : SPK_CL_TILES;
+        d.tiles = k < 4 ? 0 : 2;
         d.symbol = oclgrind_symbol;
         d.symbol_ctx = handle;
         d.cache_dir = "";

@@ -22,6 +22,9 @@ typedef enum spk_cl_style {
     SPK_CL_AUTO = 0, /* vectors on CPU devices, items elsewhere */
     SPK_CL_VECTORS,  /* an item does vectors of neurons, nothing is atomic */
     SPK_CL_ITEMS,    /* an item does a few neurons, deliveries are atomic */
+    SPK_CL_TILES,    /* so too, but where a group of items has room for what arrives at a tile in a
+                        slice, it is added up in local memory and then written once; AUTO does so
+                        on devices whose local memory is one of its own */
     SPK_CL_STYLE_FORCE_32_BIT = 0x7fffffff
 } spk_cl_style;
 

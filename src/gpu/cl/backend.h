@@ -99,10 +99,27 @@ SPKI_FN void spki_cl_open_once(spki_cl_backend *b)
 
 /* -- what the network calls -- */
 
-/* A CPU device wants a tile for each of its units, and devices that share want some to share. */
+/* How many tiles a device wants: one for each unit where a group of items is to own a tile, up to
+   four where more of them fit its local memory with arrivals of 64 steps; else one. */
+SPKI_FN uint32_t spki_cl_tiles_of(const spki_gpu *gpu, const spk_net *net)
+{
+    uint64_t slots = 0;
+    for (uint32_t p = 0; p < net->populations; p++) {
+        slots += (uint64_t)net->population[p].lanes * SPKI_MAX(net->population[p].receptors, 1u);
+    }
+    const uint64_t bytes = slots * 64 * (net->desc.weight_bits == 32 ? 8 : 4);
+    for (uint32_t tiles = gpu->units; gpu->local_bytes && tiles <= 4 * gpu->units;
+         tiles += gpu->units) {
+        if (bytes / tiles <= gpu->local_bytes) {
+            return tiles;
+        }
+    }
+    return gpu->lanes > 1 ? gpu->units : 1;
+}
+
+/* Devices that share want some tiles to share. */
 SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
 {
-    (void)net;
     spki_cl_backend *b = (spki_cl_backend *)(uintptr_t)backend;
     uint32_t tiles = 0;
     spki_cl_open_once(b);
@@ -110,8 +127,7 @@ SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
         return b->desc.tiles;
     }
     for (uint32_t k = 0; k < b->net.parts; k++) {
-        const spki_gpu *gpu = &b->net.part[k].gpu;
-        tiles += gpu->lanes > 1 ? gpu->units : 1;
+        tiles += spki_cl_tiles_of(&b->net.part[k].gpu, net);
     }
     return SPKI_MAX(tiles * (b->net.parts > 1 ? 4 : 1), 1u);
 }
@@ -187,7 +203,7 @@ SPIKELIB_API spk_backend *spk_cl_backend(const spk_cl_desc *desc)
         d = *desc;
     }
     const bool bad = (d.index_count && !d.indices) || (int)d.style < 0 ||
-                     d.style > SPK_CL_ITEMS || !(d.time_limit_s >= 0.0) ||
+                     d.style > SPK_CL_TILES || !(d.time_limit_s >= 0.0) ||
                      d.index_count > SPKI_CL_MOST_PARTS || d.sub_devices > SPKI_CL_MOST_PARTS ||
                      d.tiles > 65536u;
     if (bad) {

@@ -378,9 +378,13 @@ SPKI_FN spk_result spki_cl_open(spki_gpu *gpu, spki_mem *mem, const spki_cl_call
     gpu->largest = found->block_bytes;
     gpu->has_double = found->has_double;
     gpu->has_wide_atomics = spki_cl_extension(cl, device, "cl_khr_int64_base_atomics");
-    gpu->lanes = desc->style == SPK_CL_VECTORS                    ? 16
-                 : desc->style == SPK_CL_ITEMS || !found->is_cpu ? 1
-                                                                  : 16;
+    const bool vectors = desc->style == SPK_CL_AUTO ? found->is_cpu : desc->style == SPK_CL_VECTORS;
+    const bool local = desc->style == SPK_CL_AUTO
+                           ? !vectors && spki_cl_number(cl, device, SPKI_CL_DEVICE_LOCAL_MEM_TYPE,
+                                                        4) == SPKI_CL_LOCAL
+                           : desc->style == SPK_CL_TILES;
+    gpu->lanes = vectors ? 16 : 1;
+    gpu->local_bytes = local ? spki_cl_number(cl, device, SPKI_CL_DEVICE_LOCAL_MEM_SIZE, 8) : 0;
     gpu->speed = (double)gpu->units;
     snprintf(d->identity, sizeof d->identity, "%s|%s|%s|%s|%s", found->platform, found->name,
              found->driver, SPKI_CL_OPTIONS, SPIKELIB_VERSION);

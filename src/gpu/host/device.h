@@ -15,7 +15,9 @@
    Two ways to work, chosen by spki_gpu.lanes. 16 lanes (CPU devices): a group is one item which
    does vectors of 16 neurons, and which owns the accumulators of a tile, so nothing is atomic.
    1 lane (GPUs): an item does four neurons, a spike's row is spread over many items, and
-   accumulators are added to atomically; integers, so that no order matters.
+   accumulators are added to atomically; integers, so that no order matters. Where a tile's
+   arrivals of a slice fit into local memory, a group of items has the tile, adds there, and writes
+   the sums.
 
    Buffers, for the tiles of one device: `state`, `value` (parameters, weights, quanta), `acc` (a
    ring of arrival steps, each one accumulator a neuron and receptor), `history` (a bit a neuron
@@ -85,6 +87,7 @@ typedef struct spki_gpu {
     spki_gpu_block spare[SPKI_GPU_SPARES]; /* blocks that nobody uses, counted in `used` */
     uint32_t units;   /* compute units */
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
+    uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */

@@ -77,6 +77,26 @@ SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
     return (n + to - 1) / to * to;
 }
 
+SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
+{
+    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+}
+
+/* Where what arrives at a tile in a slice fits into local memory, groups of items deliver there. */
+SPKI_FN void spki_gpu_choose_local(const spk_net *net, const spki_gpu *gpu, spki_gpu_choice *c)
+{
+    const uint64_t span = (uint64_t)net->max_delay - net->min_delay + net->slice_max;
+    uint64_t most = 0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+    }
+    if (net->max_delay && most * span * (net->accumulator_bits / 8) <= gpu->local_bytes) {
+        c->first_delay = net->min_delay;
+        c->span = (uint32_t)span;
+        c->stride = (uint32_t)most;
+    }
+}
+
 SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
 {
     spki_gpu_choice c;
@@ -90,6 +110,9 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     c.byte_weights = net->desc.weight_bits == 8;
     c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
     c.dt = net->desc.dt_ms;
+    if (!c.owned && gpu->local_bytes) {
+        spki_gpu_choose_local(net, gpu, &c);
+    }
     return c;
 }
 
@@ -129,11 +152,6 @@ SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
     part->group = low == UINT32_MAX ? 0 : low;
     part->groups = low == UINT32_MAX ? 0 : high - low;
     part->states = state;
-}
-
-SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
-{
-    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
 }
 
 SPKI_FN void spki_gpu_geometry(const spk_net *net, spki_gpu_part *part)

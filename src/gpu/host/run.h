@@ -376,6 +376,7 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
     spki_gpu *gpu = &part->gpu;
     const uint32_t items = gpu->lanes > 1 ? 1 : SPKI_GPU_SCAN_ITEMS, parts = part->parts;
     const uint32_t mask = net->ring - 1, row = net->lanes / SPKI_GROUP;
+    const uint32_t together = gpu->lanes > 1 ? SPKI_MIN(gpu->units, steps) : 1;
     const spki_gpu_arg history = spki_gpu_memory(&part->history);
     const spki_gpu_arg counts = spki_gpu_memory(&part->counts), to = spki_gpu_memory(list);
     const spki_gpu_arg group = spki_gpu_u32(part->group), groups = spki_gpu_u32(part->groups);
@@ -405,7 +406,7 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
                                     groups,
                                     spki_gpu_u32(parts)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
-                                  parts > 1 ? parts * steps : 1, items, arg, 12);
+                                  parts > 1 ? parts * steps : together, items, arg, 12);
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }

@@ -303,6 +303,8 @@ typedef struct spki_gpu_choice {
     uint32_t lanes;
     bool is_double, half, shadow, wide, wide_weights, byte_weights, owned;
     double dt;
+    uint32_t first_delay, span, stride; /* of arrivals in local memory: step `first_delay` is the
+                                           first of `span`, each `stride` slots; span 0: none */
 } spki_gpu_choice;
 
 SPKI_FN void spki_gpu_define(spki_gpu_source *s, const char *name, uint32_t value)
@@ -320,6 +322,10 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
                  "#define SPKI_S %c%u\n",
                  c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->byte_weights,
                  c->owned, c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+    spki_gpu_say(s,
+                 "#define SPKI_LOCAL_FIRST %uu\n#define SPKI_LOCAL_SPAN %u\n"
+                 "#define SPKI_LOCAL_STRIDE %uu\n",
+                 c->first_delay, c->span, c->stride);
     spki_gpu_paste(s, api->prelude);
     spki_gpu_paste(s, spki_gpu_text_math);
 }

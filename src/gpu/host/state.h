@@ -365,7 +365,7 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     uint32_t at, uint32_t steps, uint32_t pos, uint32_t age)
 {
     spki_gpu *gpu = &part->gpu;
-    const bool owned = spki_gpu_choose(net, gpu).owned;
+    const spki_gpu_choice c = spki_gpu_choose(net, gpu);
     double since = 0.0;
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
@@ -388,8 +388,9 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(segment->tile),
                                     spki_gpu_u32(segment->tiles)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
-                                  owned ? segment->tiles : SPKI_MAX(gpu->units, 1u) * 8,
-                                  owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
+                                  c.owned || (c.span && !age) ? segment->tiles
+                                                              : SPKI_MAX(gpu->units, 1u) * 8,
+                                  c.owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
                                   sizeof arg / sizeof arg[0]);
     }
     if (result == SPK_OK) {

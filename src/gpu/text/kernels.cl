@@ -144,7 +144,8 @@ SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, 
     }
 }
 
-/* With one part the starts are found on the way: one group of items does all steps. */
+/* With one part nothing has been counted: each group of items has some of the steps, and counts
+   those before. */
 SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const uint32_t *counts,
                          SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,
                          uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,
@@ -155,9 +156,23 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
     const uint32_t part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
-    uint32_t s = SPKI_GROUP_ID() / parts;
-    const uint32_t end = parts == 1 ? steps : s + 1;
-    uint32_t total = parts == 1 ? list[at] : counts[SPKI_GROUP_ID()];
+    uint32_t s = SPKI_GROUP_ID() / parts, end = s + 1, total;
+    if (parts == 1) {
+        uint32_t n = 0, all;
+        s = steps * SPKI_GROUP_ID() / SPKI_GROUPS();
+        end = steps * (SPKI_GROUP_ID() + 1) / SPKI_GROUPS();
+        for (uint32_t k = 0; k < s; k++) {
+            SPKI_GLOBAL const uint64_t *row =
+                history + ((first + k) & history_mask) * history_row + group_first;
+            for (uint32_t g = SPKI_ITEM(); g < groups; g += SPKI_ITEMS()) {
+                n += SPKI_POPCOUNT(row[g]);
+            }
+        }
+        (void)spki_before(sum, n, &all);
+        total = list[at] + all;
+    } else {
+        total = counts[SPKI_GROUP_ID()];
+    }
     for (; s < end; s++) {
         SPKI_GLOBAL const uint64_t *row =
             history + ((first + s) & history_mask) * history_row + group_first;
@@ -220,11 +235,13 @@ SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t 
 
 /* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
    than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`)
-   bits. The owner of a tile notes in `arrived` which slots of the ring are no longer empty. */
+   bits. The owner of a tile notes in `arrived` which slots of the ring are no longer empty. With
+   `near`, arrivals go to local memory, which begins with those of a delay of SPKI_LOCAL_FIRST. */
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
-                                  SPKI_GLOBAL uint32_t *arrived, uint64_t slots, uint32_t pos,
-                                  uint32_t ring, uint32_t age, uint32_t wide, uint32_t team,
-                                  uint32_t teams, uint32_t crew, uint32_t crews)
+                                  SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,
+                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
+                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
+                                  uint32_t crews)
 {
     const uint32_t entries = row[0];
     SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
@@ -234,6 +251,13 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
         const uint32_t count = wide ? entry >> 16 : entry >> 8;
         delay += wide ? entry & 0xffffu : entry & 0xffu;
         if (delay >= age && b % crews == crew) {
+#if SPKI_LOCAL_SPAN
+            SPKI_LOCAL spki_acc *sum = near + (delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE;
+            for (uint32_t k = team; near && k < count; k += teams) {
+                SPKI_LOCAL_ADD(&sum[SPKI_SLOT_OF(synapse, count, k)],
+                               SPKI_WEIGHT_OF(synapse, count, k));
+            }
+#endif
             uint32_t slot = pos + delay - age;
             slot -= slot >= ring ? ring : 0;
             slot -= slot >= ring ? ring : 0;
@@ -241,7 +265,7 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
 #if SPKI_OWNED
             arrived[slot] = 1;
 #endif
-            for (uint32_t k = team; k < count; k += teams) {
+            for (uint32_t k = near ? count : team; k < count; k += teams) {
                 SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],
                             SPKI_WEIGHT_OF(synapse, count, k));
             }
@@ -253,6 +277,40 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
 #define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
 #define SPKI_ROW_OF(tile, id)                                                                     \
     (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])
+
+#if SPKI_LOCAL_SPAN
+/* All that a slice brings to one tile, which is this group's: added up in local memory, a team a
+   spike, and then written, by nobody else. */
+SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const uint32_t *list,
+                                   SPKI_GLOBAL const uint64_t *tile,
+                                   SPKI_GLOBAL const uint32_t *rows,
+                                   SPKI_GLOBAL const uint32_t *words, SPKI_GLOBAL spki_acc *acc,
+                                   uint64_t slots, uint32_t at, uint32_t steps, uint32_t pos,
+                                   uint32_t ring)
+{
+    const uint32_t team = SPKI_ITEM() / SPKI_TEAM, teams = SPKI_ITEMS() / SPKI_TEAM;
+    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {
+        near[k] = 0;
+    }
+    SPKI_MEET();
+    for (uint32_t s = 0; s < steps; s++) {
+        for (uint32_t k = list[at + s] + team; k < list[at + s + 1]; k += teams) {
+            const uint32_t id = list[SPKI_LIST_IDS + k];
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,
+                             (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,
+                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+                             0, 1);
+        }
+    }
+    SPKI_MEET();
+    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {
+        if (near[k]) {
+            const uint32_t step = pos + SPKI_LOCAL_FIRST + k / SPKI_LOCAL_STRIDE;
+            acc[step % ring * slots + tile[2] + k % SPKI_LOCAL_STRIDE] += near[k];
+        }
+    }
+}
+#endif
 
 /* The spikes of `steps` steps, whose list begins at `at`. `tiles` holds, for each tile, the start
    of its rows' index, of its words (the top bit: counts of 16 bits) and of its accumulators. */
@@ -268,14 +326,22 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
         arrived[(pos + s) % ring] = 0;
     }
 #endif
+#if SPKI_LOCAL_SPAN
+    SPKI_SHARED spki_acc near[SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE];
+    if (age == 0) {
+        spki_deliver_tile(near, list, tiles + (first_tile + SPKI_GROUP_ID()) * 3u, rows, words, acc,
+                          slots, at, steps, pos, ring);
+        return;
+    }
+#endif
     for (uint32_t s = 0; s < steps; s++) {
         const uint32_t from = list[at + s], to = list[at + s + 1];
 #if SPKI_OWNED
         SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;
         for (uint32_t k = from; k < to; k++) {
             const uint32_t id = list[SPKI_LIST_IDS + k];
-            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,
-                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
+                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
         }
 #else
         const uint64_t all = (uint64_t)(to - from) * tile_count;
@@ -283,9 +349,10 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
             SPKI_GLOBAL const uint64_t *tile =
                 tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
             const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
-            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,
-                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM,
-                             SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
+                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,
+                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,
+                             SPKI_ITEMS() / SPKI_TEAM);
         }
 #endif
     }

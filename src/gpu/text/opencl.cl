@@ -28,8 +28,10 @@ typedef ushort uint16_t;
 #define SPKI_GLOBAL_OR(p, x) atomic_or(p, x)
 #if SPKI_WIDE
 #define SPKI_GLOBAL_ADD(p, x) atom_add(p, x)
+#define SPKI_LOCAL_ADD(p, x) (void)atom_add(p, x)
 #else
 #define SPKI_GLOBAL_ADD(p, x) atomic_add(p, x)
+#define SPKI_LOCAL_ADD(p, x) (void)atomic_add(p, x)
 #endif
 #define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))
 #define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))
