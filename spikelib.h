@@ -177,27 +177,27 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 829 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 858 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -95 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -194 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -107 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -210 kB
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -5 kB
-    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -465 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -471 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
-    SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -309 kB
-    SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -44 kB
+    SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -338 kB
+    SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -48 kB
     SPIKELIB_LZ4             off      AEDAT4 and spike files with LZ4; link -llz4: +2 kB
     SPIKELIB_ZSTD            off      AEDAT4 (reading) and spike files with Zstandard; link -lzstd:
                                       +1.3 kB
     SPIKELIB_HDF5            off      reads spikes and events in HDF5; compile and link with what
                                       pkg-config --cflags --libs hdf5 says: +9 kB
-    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -58 kB
-    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -39 kB
+    SPIKELIB_NO_RINGS        off      leaves out the rings (>>ring), pipelines with them: -59 kB
+    SPIKELIB_NO_PIPELINE     off      leaves out pipelines and sources (>>pipeline): -40 kB
     SPIKELIB_NO_SOURCES      off      leaves out sources (>>source): -14 kB
     SPIKELIB_NO_SOCKETS      off      sources play recordings only (always so on Windows): -8 kB
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
-                                      the digests are the same: -0.5 kB
+                                      the digests are the same: -0.6 kB
 
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time

@@ -151,7 +151,9 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
    Two ways to work, chosen by spki_gpu.lanes. 16 lanes (CPU devices): a group is one item which
    does vectors of 16 neurons, and which owns the accumulators of a tile, so nothing is atomic.
    1 lane (GPUs): an item does four neurons, a spike's row is spread over many items, and
-   accumulators are added to atomically; integers, so that no order matters.
+   accumulators are added to atomically; integers, so that no order matters. Where a tile's
+   arrivals of a slice fit into local memory, a group of items has the tile, adds there, and writes
+   the sums.
 
    Buffers, for the tiles of one device: `state`, `value` (parameters, weights, quanta), `acc` (a
    ring of arrival steps, each one accumulator a neuron and receptor), `history` (a bit a neuron
@@ -217,6 +219,7 @@ typedef struct spki_gpu {
     spki_gpu_block spare[SPKI_GPU_SPARES]; /* blocks that nobody uses, counted in `used` */
     uint32_t units;   /* compute units */
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
+    uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
@@ -1655,9 +1658,23 @@ static const char *const spki_gpu_text_kernels[] = {
 "    const uint32_t part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
-"    uint32_t s = SPKI_GROUP_ID() / parts;\n",
-"    const uint32_t end = parts == 1 ? steps : s + 1;\n",
-"    uint32_t total = parts == 1 ? list[at] : counts[SPKI_GROUP_ID()];\n",
+"    uint32_t s = SPKI_GROUP_ID() / parts, end = s + 1, total;\n",
+"    if (parts == 1) {\n",
+"        uint32_t n = 0, all;\n",
+"        s = steps * SPKI_GROUP_ID() / SPKI_GROUPS();\n",
+"        end = steps * (SPKI_GROUP_ID() + 1) / SPKI_GROUPS();\n",
+"        for (uint32_t k = 0; k < s; k++) {\n",
+"            SPKI_GLOBAL const uint64_t *row =\n",
+"                history + ((first + k) & history_mask) * history_row + group_first;\n",
+"            for (uint32_t g = SPKI_ITEM(); g < groups; g += SPKI_ITEMS()) {\n",
+"                n += SPKI_POPCOUNT(row[g]);\n",
+"            }\n",
+"        }\n",
+"        (void)spki_before(sum, n, &all);\n",
+"        total = list[at] + all;\n",
+"    } else {\n",
+"        total = counts[SPKI_GROUP_ID()];\n",
+"    }\n",
 "    for (; s < end; s++) {\n",
 "        SPKI_GLOBAL const uint64_t *row =\n",
 "            history + ((first + s) & history_mask) * history_row + group_first;\n",
@@ -1712,9 +1729,10 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)\n",
 "#endif\n",
 "SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
-"                                  SPKI_GLOBAL uint32_t *arrived, uint64_t slots, uint32_t pos,\n",
-"                                  uint32_t ring, uint32_t age, uint32_t wide, uint32_t team,\n",
-"                                  uint32_t teams, uint32_t crew, uint32_t crews)\n",
+"                                  SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,\n",
+"                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,\n",
+"                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,\n",
+"                                  uint32_t crews)\n",
 "{\n",
 "    const uint32_t entries = row[0];\n",
 "    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);\n",
@@ -1724,6 +1742,13 @@ static const char *const spki_gpu_text_kernels[] = {
 "        const uint32_t count = wide ? entry >> 16 : entry >> 8;\n",
 "        delay += wide ? entry & 0xffffu : entry & 0xffu;\n",
 "        if (delay >= age && b % crews == crew) {\n",
+"#if SPKI_LOCAL_SPAN\n",
+"            SPKI_LOCAL spki_acc *sum = near + (delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE;\n",
+"            for (uint32_t k = team; near && k < count; k += teams) {\n",
+"                SPKI_LOCAL_ADD(&sum[SPKI_SLOT_OF(synapse, count, k)],\n",
+"                               SPKI_WEIGHT_OF(synapse, count, k));\n",
+"            }\n",
+"#endif\n",
 "            uint32_t slot = pos + delay - age;\n",
 "            slot -= slot >= ring ? ring : 0;\n",
 "            slot -= slot >= ring ? ring : 0;\n",
@@ -1731,7 +1756,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "#if SPKI_OWNED\n",
 "            arrived[slot] = 1;\n",
 "#endif\n",
-"            for (uint32_t k = team; k < count; k += teams) {\n",
+"            for (uint32_t k = near ? count : team; k < count; k += teams) {\n",
 "                SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],\n",
 "                            SPKI_WEIGHT_OF(synapse, count, k));\n",
 "            }\n",
@@ -1742,6 +1767,37 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
 "#define SPKI_ROW_OF(tile, id) \\\n",
 "    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])\n",
+"#if SPKI_LOCAL_SPAN\n",
+"SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const uint32_t *list,\n",
+"                                   SPKI_GLOBAL const uint64_t *tile,\n",
+"                                   SPKI_GLOBAL const uint32_t *rows,\n",
+"                                   SPKI_GLOBAL const uint32_t *words, SPKI_GLOBAL spki_acc *acc,\n",
+"                                   uint64_t slots, uint32_t at, uint32_t steps, uint32_t pos,\n",
+"                                   uint32_t ring)\n",
+"{\n",
+"    const uint32_t team = SPKI_ITEM() / SPKI_TEAM, teams = SPKI_ITEMS() / SPKI_TEAM;\n",
+"    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {\n",
+"        near[k] = 0;\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    for (uint32_t s = 0; s < steps; s++) {\n",
+"        for (uint32_t k = list[at + s] + team; k < list[at + s + 1]; k += teams) {\n",
+"            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,\n",
+"                             (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,\n",
+"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
+"                             0, 1);\n",
+"        }\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {\n",
+"        if (near[k]) {\n",
+"            const uint32_t step = pos + SPKI_LOCAL_FIRST + k / SPKI_LOCAL_STRIDE;\n",
+"            acc[step % ring * slots + tile[2] + k % SPKI_LOCAL_STRIDE] += near[k];\n",
+"        }\n",
+"    }\n",
+"}\n",
+"#endif\n",
 "SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,\n",
 "                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
 "                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,\n",
@@ -1754,14 +1810,22 @@ static const char *const spki_gpu_text_kernels[] = {
 "        arrived[(pos + s) % ring] = 0;\n",
 "    }\n",
 "#endif\n",
+"#if SPKI_LOCAL_SPAN\n",
+"    SPKI_SHARED spki_acc near[SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE];\n",
+"    if (age == 0) {\n",
+"        spki_deliver_tile(near, list, tiles + (first_tile + SPKI_GROUP_ID()) * 3u, rows, words, acc,\n",
+"                          slots, at, steps, pos, ring);\n",
+"        return;\n",
+"    }\n",
+"#endif\n",
 "    for (uint32_t s = 0; s < steps; s++) {\n",
 "        const uint32_t from = list[at + s], to = list[at + s + 1];\n",
 "#if SPKI_OWNED\n",
 "        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;\n",
 "        for (uint32_t k = from; k < to; k++) {\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
-"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,\n",
-"                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,\n",
+"                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
 "        }\n",
 "#else\n",
 "        const uint64_t all = (uint64_t)(to - from) * tile_count;\n",
@@ -1769,9 +1833,10 @@ static const char *const spki_gpu_text_kernels[] = {
 "            SPKI_GLOBAL const uint64_t *tile =\n",
 "                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];\n",
-"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], arrived, slots, pos + s, ring,\n",
-"                             age, (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM,\n",
-"                             SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
+"            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,\n",
+"                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,\n",
+"                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,\n",
+"                             SPKI_ITEMS() / SPKI_TEAM);\n",
 "        }\n",
 "#endif\n",
 "    }\n",
@@ -1860,7 +1925,7 @@ static const char *const spki_gpu_text_batch[] = {
 "            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;\n",
 "        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));\n",
 "        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];\n",
-"        spki_deliver_row(row, own ? acc : acc + tile[2], (uint32_t *)0, slots, pos, ring, 0,\n",
+"        spki_deliver_row(row, own ? acc : acc + tile[2], 0, 0, slots, pos, ring, 0,\n",
 "                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,\n",
 "                         lane / b->team, 32u / b->team);\n",
 "    }\n",
@@ -2362,6 +2427,8 @@ typedef struct spki_gpu_choice {
     uint32_t lanes;
     bool is_double, half, shadow, wide, wide_weights, byte_weights, owned;
     double dt;
+    uint32_t first_delay, span, stride; /* of arrivals in local memory: step `first_delay` is the
+                                           first of `span`, each `stride` slots; span 0: none */
 } spki_gpu_choice;
 
 SPKI_FN void spki_gpu_define(spki_gpu_source *s, const char *name, uint32_t value)
@@ -2379,6 +2446,10 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
                  "#define SPKI_S %c%u\n",
                  c->lanes, c->is_double, c->half, c->wide, c->wide_weights, c->byte_weights,
                  c->owned, c->is_double ? "double" : "float", c->is_double ? 'd' : 'f', c->lanes);
+    spki_gpu_say(s,
+                 "#define SPKI_LOCAL_FIRST %uu\n#define SPKI_LOCAL_SPAN %u\n"
+                 "#define SPKI_LOCAL_STRIDE %uu\n",
+                 c->first_delay, c->span, c->stride);
     spki_gpu_paste(s, api->prelude);
     spki_gpu_paste(s, spki_gpu_text_math);
 }
@@ -2674,6 +2745,26 @@ SPKI_FN uint32_t spki_gpu_up(uint32_t n, uint32_t to)
     return (n + to - 1) / to * to;
 }
 
+SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
+{
+    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
+}
+
+/* Where what arrives at a tile in a slice fits into local memory, groups of items deliver there. */
+SPKI_FN void spki_gpu_choose_local(const spk_net *net, const spki_gpu *gpu, spki_gpu_choice *c)
+{
+    const uint64_t span = (uint64_t)net->max_delay - net->min_delay + net->slice_max;
+    uint64_t most = 0;
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        most = SPKI_MAX(most, spki_gpu_tile_slots(&net->tile[t]));
+    }
+    if (net->max_delay && most * span * (net->accumulator_bits / 8) <= gpu->local_bytes) {
+        c->first_delay = net->min_delay;
+        c->span = (uint32_t)span;
+        c->stride = (uint32_t)most;
+    }
+}
+
 SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
 {
     spki_gpu_choice c;
@@ -2687,6 +2778,9 @@ SPKI_FN spki_gpu_choice spki_gpu_choose(const spk_net *net, const spki_gpu *gpu)
     c.byte_weights = net->desc.weight_bits == 8;
     c.owned = gpu->lanes > 1 || (c.wide && !gpu->has_wide_atomics);
     c.dt = net->desc.dt_ms;
+    if (!c.owned && gpu->local_bytes) {
+        spki_gpu_choose_local(net, gpu, &c);
+    }
     return c;
 }
 
@@ -2726,11 +2820,6 @@ SPKI_FN void spki_gpu_ranges(const spk_net *net, spki_gpu_part *part)
     part->group = low == UINT32_MAX ? 0 : low;
     part->groups = low == UINT32_MAX ? 0 : high - low;
     part->states = state;
-}
-
-SPKI_FN uint64_t spki_gpu_tile_slots(const spki_tile *tile)
-{
-    return (uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
 }
 
 SPKI_FN void spki_gpu_geometry(const spk_net *net, spki_gpu_part *part)
@@ -3506,7 +3595,7 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     uint32_t at, uint32_t steps, uint32_t pos, uint32_t age)
 {
     spki_gpu *gpu = &part->gpu;
-    const bool owned = spki_gpu_choose(net, gpu).owned;
+    const spki_gpu_choice c = spki_gpu_choose(net, gpu);
     double since = 0.0;
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
@@ -3529,8 +3618,9 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(segment->tile),
                                     spki_gpu_u32(segment->tiles)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
-                                  owned ? segment->tiles : SPKI_MAX(gpu->units, 1u) * 8,
-                                  owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
+                                  c.owned || (c.span && !age) ? segment->tiles
+                                                              : SPKI_MAX(gpu->units, 1u) * 8,
+                                  c.owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
                                   sizeof arg / sizeof arg[0]);
     }
     if (result == SPK_OK) {
@@ -4322,6 +4412,7 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
     spki_gpu *gpu = &part->gpu;
     const uint32_t items = gpu->lanes > 1 ? 1 : SPKI_GPU_SCAN_ITEMS, parts = part->parts;
     const uint32_t mask = net->ring - 1, row = net->lanes / SPKI_GROUP;
+    const uint32_t together = gpu->lanes > 1 ? SPKI_MIN(gpu->units, steps) : 1;
     const spki_gpu_arg history = spki_gpu_memory(&part->history);
     const spki_gpu_arg counts = spki_gpu_memory(&part->counts), to = spki_gpu_memory(list);
     const spki_gpu_arg group = spki_gpu_u32(part->group), groups = spki_gpu_u32(part->groups);
@@ -4351,7 +4442,7 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
                                     groups,
                                     spki_gpu_u32(parts)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
-                                  parts > 1 ? parts * steps : 1, items, arg, 12);
+                                  parts > 1 ? parts * steps : together, items, arg, 12);
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
