@@ -163,6 +163,7 @@ IMPLEMENTATION = [
     "ring/park.h",
     "ring/core.h",
     "ring/spsc.h",
+    "ring/talk.h",
     "ring/party.h",
     "ring/mpmc.h",
     "ring/wait.h",

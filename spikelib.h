@@ -146,6 +146,7 @@
     >>park               sleeping on a word until it changes or a deadline passes
     >>ring-core          what a handle holds, counting, telling sleepers
     >>spsc               one producer, one consumer
+    >>talk               one item at a time, each seen before the next is pushed
     >>party              who works on a shared MPMC ring, and cleaning up after those who died
     >>mpmc               many producers, many consumers
     >>wait               spinning, then sleeping, until there are items or room
@@ -1728,13 +1729,21 @@ SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item);
 SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
 
 /* -- inside: what the inline functions below read; not for programs --
-   Positions count items since the beginning and wrap; a slot's index is a position's low bits. Each
-   word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
-   together). A shared ring begins with this block, which holds no addresses. */
+   Positions count items since the beginning and wrap; a slot's index is a position's low bits. A
+   shared ring begins with this block, which holds no addresses.
+   A position that the other side polls has a hole of 192 bytes behind it: with the line polled the
+   prefetchers take its neighbour and the line after that, and whoever needs them for himself waits
+   (60 ns a line, measured). And nobody reads his own position where the other side polls it, for
+   the same reason: each side keeps a copy among what is its own. */
 typedef struct spki_mpmc_hint {
     uint64_t seen;          /* slots up to here were ready */
     uint64_t looked, moved; /* when somebody saw that; how many more than before */
 } spki_mpmc_hint;
+
+/* A copy of an item of up to 16 bytes beside the position that publishes it: see >>talk. */
+typedef struct spki_ring_letter {
+    uint64_t position, word[2]; /* the tail after the item */
+} spki_ring_letter;
 
 typedef struct spki_ring_control {
     uint64_t magic;
@@ -1743,30 +1752,34 @@ typedef struct spki_ring_control {
     uint64_t capacity, slots, bytes, items_offset;
     double spin_us;
     uint32_t ready, fence; /* shared: formatted; some process cannot use membarrier */
-    uint8_t pad0[128 - 88];
+    uint8_t pad0[128 - 80];
 
-    size_t tail; /* SPSC: items published; written by the producer */
-    uint8_t pad1[128 - sizeof(size_t)];
-    size_t head_seen, limit; /* the producer's: a head it has seen; room to use without asking */
+    uint64_t head_looked, head_moved; /* SPSC, the producer's: when it last found a new head; by how
+                                         much it had moved */
     uint64_t dropped_newest, sampled_out, refused, thinned;
-    uint64_t head_looked, head_moved; /* when, and whether it had */
-    uint8_t pad2[128 - 48 - 2 * sizeof(size_t)];
-    size_t head; /* SPSC: items consumed; written by the consumer */
-    uint8_t pad3[128 - sizeof(size_t)];
-    size_t tail_seen; /* the consumer's: a tail it has seen */
+    size_t tail_own, head_seen; /* its tail; a head that it has seen */
+    size_t limit;               /* how far the two may be apart without asking */
+    uint8_t pad1[128 - 48 - 3 * sizeof(size_t)];
+    size_t head_own, tail_seen; /* SPSC, the consumer's */
     uint64_t tail_looked, tail_moved;
-    uint8_t pad4[128 - 16 - sizeof(size_t)];
+    uint32_t lone, talking; /* looks in a row that found one item; a dialogue: see >>talk */
+    uint8_t pad2[128 - 24 - 2 * sizeof(size_t)];
     uint32_t items_wanted, room_wanted, closed, unused; /* words to sleep on */
-    uint8_t pad5[112];
+    uint8_t pad3[112];
+    spki_ring_letter letters[2]; /* SPSC, written by the producer: the last items, in a dialogue */
+    size_t tail;                 /* items published */
+    uint8_t pad4[256 - 2 * sizeof(spki_ring_letter) - sizeof(size_t)];
+    size_t head; /* SPSC, written by the consumer: items consumed */
+    uint8_t pad5[256 - sizeof(size_t)];
 
-    uint64_t mpmc_tail, start; /* MPMC: next position to claim for pushing; where it began */
-    uint8_t pad6[112];
-    spki_mpmc_hint free; /* the producers' */
-    uint8_t pad7[104];
-    uint64_t mpmc_head;
-    uint8_t pad8[120];
+    spki_mpmc_hint free; /* MPMC, the producers' */
+    uint8_t pad6[104];
     spki_mpmc_hint filled; /* the consumers' */
-    uint8_t pad9[104];
+    uint8_t pad7[104];
+    uint64_t mpmc_tail, start; /* next position to claim for pushing; where it began */
+    uint8_t pad8[240];
+    uint64_t mpmc_head;
+    uint8_t pad9[248];
     uint64_t dropped_oldest, discarded, lost, lost_popped, gaps, gaps_passed, sleeps, wakes;
     uint64_t recovered;
     uint8_t pad10[56];
@@ -1801,15 +1814,17 @@ SPKI_RING_INLINE void spki_ring_copy(void *to, const void *from, size_t size)
     else __builtin_memcpy(to, from, size);
 }
 
-/* Makes `value` the published position and tells who sleeps on it.
+/* Makes `value` the position of a side and tells who sleeps on it.
+   The side's own copy first: if it is killed in between, see spki_spsc_catch_up.
    Order: release, so that the item (or the slot, free again) comes first; whoever loads it with
    acquire sees it. Then the load of `wanted` has to come after the store: a sleeper stores
    `wanted`, then loads the position, and one of the two must see the other. The sleeper's
    membarrier puts a full fence into this thread too, and only the compiler has to keep the order;
    without it both are sequentially consistent. */
-SPKI_RING_INLINE void spki_ring_publish(spk_ring *ring, size_t *position, size_t value,
-                                        uint32_t *wanted, bool to_consumers)
+SPKI_RING_INLINE void spki_ring_publish(spk_ring *ring, size_t *own, size_t *position,
+                                        size_t value, uint32_t *wanted, bool to_consumers)
 {
+    __atomic_store_n(own, value, __ATOMIC_RELEASE);
     if (__builtin_expect(ring->fence != 0, 0)) {
         __atomic_store_n(position, value, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(wanted, __ATOMIC_SEQ_CST) == 0) return;
@@ -1827,11 +1842,11 @@ SPKI_RING_INLINE spk_result spki_ring_push_one(spk_ring *ring, const void *item,
     size_t tail;
     if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
     c = ring->control;
-    tail = __atomic_load_n(&c->tail, __ATOMIC_RELAXED); /* ours */
+    tail = __atomic_load_n(&c->tail_own, __ATOMIC_RELAXED);
     if (__builtin_expect(tail - c->head_seen >= __atomic_load_n(&c->limit, __ATOMIC_RELAXED), 0))
         return spk_ring_push_slowly(ring, item, may_wait);
     spki_ring_copy(ring->items + (tail & ring->mask) * ring->item_size, item, ring->item_size);
-    spki_ring_publish(ring, &c->tail, tail + 1, &c->items_wanted, true);
+    spki_ring_publish(ring, &c->tail_own, &c->tail, tail + 1, &c->items_wanted, true);
     return SPK_OK;
 }
 
@@ -1851,10 +1866,10 @@ SPKI_RING_INLINE spk_result spk_ring_pop(spk_ring *ring, void *item)
     size_t head;
     if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
     c = ring->control;
-    head = __atomic_load_n(&c->head, __ATOMIC_RELAXED); /* ours */
+    head = __atomic_load_n(&c->head_own, __ATOMIC_RELAXED);
     if (__builtin_expect(head == c->tail_seen, 0)) return spk_ring_pop_slowly(ring, item);
     spki_ring_copy(item, ring->items + (head & ring->mask) * ring->item_size, ring->item_size);
-    spki_ring_publish(ring, &c->head, head + 1, &c->room_wanted, false);
+    spki_ring_publish(ring, &c->head_own, &c->head, head + 1, &c->room_wanted, false);
     return SPK_OK;
 }
 #else
@@ -38535,11 +38550,23 @@ SPKI_FN void spki_ring_wake(spki_ring_lot *lot, uint32_t *word, bool shared)
 #include <stdarg.h>
 
 #define SPKI_RING_MAGIC UINT64_C(0x31676e6972757073) /* "spuring1" */
-#define SPKI_RING_LAYOUT 2u
+#define SPKI_RING_LAYOUT 3u
 #define SPKI_RING_CAPACITY ((size_t)1 << 30)
 #define SPKI_RING_ITEM 65536u
 
 typedef struct spki_ring_party spki_ring_party;
+
+/* A compile error here: a field is not in the line that spki_ring_control means it to be in. */
+typedef char spki_ring_lines_as_meant
+    [offsetof(spki_ring_control, head_looked) == 128 &&
+             offsetof(spki_ring_control, head_own) == 256 &&
+             offsetof(spki_ring_control, items_wanted) == 384 &&
+             offsetof(spki_ring_control, letters) == 512 &&
+             offsetof(spki_ring_control, tail) == 560 && offsetof(spki_ring_control, head) == 768 &&
+             offsetof(spki_ring_control, mpmc_tail) == 1280 &&
+             offsetof(spki_ring_control, mpmc_head) == 1536 && sizeof(spki_ring_control) == 1920
+         ? 1
+         : -1];
 
 /* The part of a handle that only this process sees. */
 struct spki_ring_private {
@@ -38669,7 +38696,8 @@ SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers)
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>spsc: one producer, one consumer ----
    The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
-   looks again only when the copy says full, or empty: then the cache line has to travel. */
+   looks again only when the copy says full, or empty: then the cache line has to travel. And each
+   keeps a copy of its own: to read that one where the other looks would bring its line back. */
 
 /* A cache line that both sides want takes some 100 ns to travel, and a side that looks again as
    soon as it has used up what it saw makes the other one lose the line at each item. So a side
@@ -38704,6 +38732,18 @@ SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
     return room < count ? room : count;
 }
 
+SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
+{
+    spki_ring_control *c = ring->control;
+    spki_ring_publish(ring, &c->tail_own, &c->tail, tail, &c->items_wanted, true);
+}
+
+SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
+{
+    spki_ring_control *c = ring->control;
+    spki_ring_publish(ring, &c->head_own, &c->head, head, &c->room_wanted, false);
+}
+
 /* Items there, up to `count`. Order: acquire on `tail`, so that what the producer wrote comes
    before we read it. */
 SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
@@ -38716,19 +38756,9 @@ SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
     return there < count ? there : count;
 }
 
-SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
-{
-    spki_ring_publish(ring, &ring->control->tail, tail, &ring->control->items_wanted, true);
-}
-
-SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
-{
-    spki_ring_publish(ring, &ring->control->head, head, &ring->control->room_wanted, false);
-}
-
 SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_room(ring, tail, count);
     if (n == 0) return 0;
     spki_ring_write(ring, tail, items, n);
@@ -38738,7 +38768,7 @@ SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
 
 SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     if (n == 0) return 0;
     spki_ring_read(ring, head, items, n);
@@ -38748,17 +38778,37 @@ SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
 
 SPKI_FN size_t spki_spsc_discard(spk_ring *ring, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     if (n > 0) spki_spsc_release(ring, head + n);
     return n;
+}
+
+/* What a side had done that was killed between its own copy and the position that the other one
+   sees. Anybody may publish it: the items are written (or read) by then, and a side that lives
+   publishes the same, or has gone on and the exchange fails. */
+SPKI_FN void spki_spsc_catch_up(size_t *position, const size_t *own)
+{
+    size_t old = __atomic_load_n(position, __ATOMIC_ACQUIRE);
+    const size_t now = __atomic_load_n(own, __ATOMIC_ACQUIRE);
+    if (now != old)
+        (void)__atomic_compare_exchange_n(position, &old, now, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED);
+}
+
+SPKI_FN void spki_spsc_recover(spk_ring *ring)
+{
+    spki_ring_control *c = ring->control;
+    if (!ring->own->shared) return;
+    spki_spsc_catch_up(&c->tail, &c->tail_own);
+    spki_spsc_catch_up(&c->head, &c->head_own);
 }
 
 /* -- spans -- */
 
 SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_room(ring, tail, count);
     spki_ring_stretch(ring, tail, n, span);
     return n;
@@ -38766,7 +38816,7 @@ SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *sp
 
 SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     if ((size_t)span->position != tail) return SPK_ERR_STATE;
     if (count > ring->own->capacity - (tail - ring->control->head_seen)) return SPK_ERR_RANGE;
     if (count > 0) spki_spsc_publish(ring, tail + count);
@@ -38775,7 +38825,7 @@ SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, s
 
 SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     spki_ring_stretch(ring, head, n, span);
     return n;
@@ -38783,11 +38833,102 @@ SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
 
 SPKI_FN spk_result spki_spsc_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     if ((size_t)span->position != head) return SPK_ERR_STATE;
     if (count > ring->control->tail_seen - head) return SPK_ERR_RANGE;
     if (count > 0) spki_spsc_release(ring, head + count);
     return SPK_OK;
+}
+#endif /* SPIKELIB_NO_RINGS */
+
+#if !defined(SPIKELIB_NO_RINGS)
+/* ---- >>talk: one item at a time, each seen before the next is pushed ----
+   In a stream the consumer reads a line of items and the line of the tail, and both travel while
+   others do. In a dialogue nothing else goes on, and they travel one after the other. So a consumer
+   that has found just one item many times in a row asks for letters: the producer then writes a
+   copy of the item into the line of the tail as well, and one line travels instead of two. It asks
+   by setting `limit` to 0, whereupon each push takes the long way; a stream is not slowed, since
+   there it asks for nothing, and takes back its wish as soon as it finds two items.
+   Two letters take turns: that of item n is overwritten by item n + 2, after the tail has gone
+   beyond n + 1. A consumer that reads the letter between two looks at the tail that both show n + 1
+   has read the letter of item n, or, if its position is not n + 1, one that nobody wrote. */
+
+#define SPKI_TALK_AFTER 16 /* lone items in a row */
+
+/* Items of 16 bytes at most, and no policy that uses `limit` itself. Positions of 32 bits come
+   back: a letter might be one of 2^32 items ago. */
+SPKI_INLINE bool spki_can_talk(const spk_ring *ring)
+{
+    return sizeof(size_t) == 8 && ring->item_size <= sizeof(uint64_t[2]) &&
+           ring->own->policy != SPK_RING_SAMPLE;
+}
+
+/* The producer's: with a letter, if one is wanted and there is room.
+   Order: each word is a release, so that whoever sees a word of a new letter (acquire) sees the
+   tail of the item before, too. */
+SPKI_FN bool spki_talk_push(spk_ring *ring, const void *item)
+{
+    spki_ring_control *c = ring->control;
+    const size_t tail = __atomic_load_n(&c->tail_own, __ATOMIC_RELAXED);
+    spki_ring_letter *letter = &c->letters[tail & 1];
+    uint64_t word[2] = {0, 0};
+    if (__atomic_load_n(&c->limit, __ATOMIC_RELAXED) != 0 || spki_ring_closed(ring)) return false;
+    if (tail - c->head_seen >= ring->own->capacity || !spki_can_talk(ring)) return false;
+    spki_ring_copy(word, item, ring->item_size);
+    spki_ring_copy(ring->items + (tail & ring->mask) * ring->item_size, item, ring->item_size);
+    __atomic_store_n(&letter->word[0], word[0], __ATOMIC_RELEASE);
+    __atomic_store_n(&letter->word[1], word[1], __ATOMIC_RELEASE);
+    __atomic_store_n(&letter->position, (uint64_t)tail + 1, __ATOMIC_RELEASE);
+    spki_spsc_publish(ring, tail + 1);
+    return true;
+}
+
+/* A ring that was closed meanwhile must keep its limit of 0: spk_ring_close sets it after `closed`,
+   so that one of the two comes last. */
+SPKI_FN void spki_talk_over(spk_ring *ring)
+{
+    spki_ring_control *c = ring->control;
+    c->talking = c->lone = 0;
+    __atomic_store_n(&c->limit, ring->own->capacity, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&c->closed, __ATOMIC_SEQ_CST))
+        __atomic_store_n(&c->limit, 0, __ATOMIC_SEQ_CST);
+}
+
+/* The consumer's, where nothing is left of what it has seen: SPK_ERR_AGAIN if there is nothing,
+   SPK_ERR_STATE if this is no dialogue, or the item came without a letter. */
+SPKI_FN spk_result spki_talk_pop(spk_ring *ring, void *item)
+{
+    spki_ring_control *c = ring->control;
+    const size_t head = __atomic_load_n(&c->head_own, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
+    const spki_ring_letter *letter = &c->letters[head & 1];
+    uint64_t word[2];
+    if (!c->talking) return SPK_ERR_STATE;
+    if (tail == head) return SPK_ERR_AGAIN;
+    if (tail - head > 1) {
+        spki_talk_over(ring);
+        return SPK_ERR_STATE;
+    }
+    word[0] = __atomic_load_n(&letter->word[0], __ATOMIC_ACQUIRE);
+    word[1] = __atomic_load_n(&letter->word[1], __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&letter->position, __ATOMIC_ACQUIRE) != (uint64_t)tail ||
+        __atomic_load_n(&c->tail, __ATOMIC_RELAXED) != tail)
+        return SPK_ERR_STATE;
+    spki_ring_copy(item, word, ring->item_size);
+    c->tail_seen = tail;
+    spki_spsc_release(ring, tail);
+    return SPK_OK;
+}
+
+/* After the consumer looked and took one item. */
+SPKI_FN void spki_talk_note(spk_ring *ring)
+{
+    spki_ring_control *c = ring->control;
+    if (c->talking) return;
+    c->lone = c->tail_moved == 1 ? c->lone + 1 : 0;
+    if (c->lone < SPKI_TALK_AFTER || !spki_can_talk(ring)) return;
+    c->talking = 1;
+    __atomic_store_n(&c->limit, 0, __ATOMIC_RELAXED);
 }
 #endif /* SPIKELIB_NO_RINGS */
 
@@ -39463,6 +39604,13 @@ SPKI_FN spk_result spki_mpmc_consume(spk_ring *ring, const spk_ring_span *span, 
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>wait: spinning, then sleeping, until there are items or room ---- */
 
+/* Looks for what a dead process left unfinished. */
+SPKI_FN void spki_ring_recover(spk_ring *ring)
+{
+    if (ring->own->mpmc) (void)spki_ring_bury(ring);
+    else spki_spsc_recover(ring);
+}
+
 /* Is it worth a try? In an MPMC ring a slot that is claimed and not finished counts for nothing. */
 SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
 {
@@ -39533,7 +39681,7 @@ SPKI_FN bool spki_ring_wait(spk_ring *ring, bool items, size_t count, double dea
         spki_ring_sleep(items ? &ring->own->items_lot : &ring->own->room_lot, wanted, word, nap,
                         ring->own->shared);
         if (spki_ring_over(ring, items, count)) return true;
-        (void)spki_ring_bury(ring);
+        spki_ring_recover(ring);
     }
 }
 
@@ -39565,8 +39713,8 @@ SPIKELIB_API spk_result spk_ring_close(spk_ring *ring)
 {
     if (!ring) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
-    __atomic_store_n(&ring->control->limit, 0, __ATOMIC_RELAXED);
     __atomic_exchange_n(&ring->control->closed, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&ring->control->limit, 0, __ATOMIC_SEQ_CST); /* after it: see spki_talk_over */
     spki_ring_wake_if(ring, true, true);
     spki_ring_wake_if(ring, false, true);
     return SPK_OK;
@@ -39584,7 +39732,7 @@ SPIKELIB_API spk_result spk_ring_drain(spk_ring *ring, double deadline_s)
         if (!(spk_clock_seconds() < deadline_s)) return SPK_ERR_TIMEOUT;
         spki_ring_sleep(&ring->own->room_lot, &never, 0, nap, ring->own->shared);
         nap = SPKI_MIN(2.0 * nap, 1e-3);
-        (void)spki_ring_bury(ring);
+        spki_ring_recover(ring);
     }
     return SPK_OK;
 }
@@ -39696,6 +39844,7 @@ SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, b
     spk_result why;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (!ring->own->mpmc && spki_talk_push(ring, item)) return SPK_OK;
     if (ring->own->mpmc && ring->own->policy != SPK_RING_SAMPLE && spki_mpmc_push_one(ring, item))
         return SPK_OK;
     deadline_s = may_wait && ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE;
@@ -39718,12 +39867,18 @@ SPIKELIB_API spk_result spk_ring_push_until(spk_ring *ring, const void *item, do
 /* Closed comes first: whatever was pushed before closing is seen after `closed` is. */
 SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item)
 {
+    spk_result result = SPK_ERR_STATE;
     bool closed;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
     if (ring->own->mpmc && spki_mpmc_pop_one(ring, item)) return SPK_OK;
     closed = spki_ring_closed(ring);
-    if (spki_ring_take(ring, item, 1) == 1) return SPK_OK;
+    if (!ring->own->mpmc) result = spki_talk_pop(ring, item);
+    if (result == SPK_OK) return SPK_OK;
+    if (result == SPK_ERR_STATE && spki_ring_take(ring, item, 1) == 1) {
+        if (!ring->own->mpmc) spki_talk_note(ring);
+        return SPK_OK;
+    }
     return closed && spki_ring_used(ring) == 0 ? SPK_ERR_CLOSED : SPK_ERR_AGAIN;
 }
 
@@ -40031,6 +40186,7 @@ SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
     c->start = position;
     if (!ring->own->mpmc) {
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
+        c->tail_own = c->head_own = (size_t)position;
         return;
     }
     c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
@@ -40202,6 +40358,7 @@ SPIKELIB_API spk_ring *spk_ring_attach(const spk_ring_desc *desc)
         if (result != SPK_OK)
             return spki_ring_fail(h, result, name, "a robust mutex was refused");
     }
+    spki_ring_recover(&h->ring);
     return &h->ring;
 }
 
@@ -47494,6 +47651,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_STREAM_STORAGE
 #undef SPKI_STREAM_VALUE
 #undef SPKI_SWAP_XY
+#undef SPKI_TALK_AFTER
 #undef SPKI_TEXT_LINE
 #undef SPKI_TILE_SLOTS
 #undef SPKI_UPDATE_BLOCK

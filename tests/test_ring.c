@@ -7,6 +7,7 @@
 #include "check.h"
 
 #define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define LONE_ITEMS 16 /* in a row, until letters are asked for */
 
 typedef struct item {
     uint64_t number, check;
@@ -318,6 +319,53 @@ TEST(closing_refuses_pushes_and_lets_the_rest_out)
         CHECK(spk_ring_pop_until(r, &it, SPK_FOREVER) == SPK_ERR_CLOSED);
         CHECK(spk_ring_wait_items(r, 1, SPK_FOREVER) == SPK_ERR_CLOSED);
         CHECK(spk_ring_drain(r, SPK_FOREVER) == SPK_OK);
+        spk_ring_destroy(r);
+    }
+}
+
+static void bytes_of(unsigned char *item, size_t size, unsigned number)
+{
+    size_t i;
+    for (i = 0; i < size; i++) item[i] = (unsigned char)(7 * number + 31 * i);
+}
+
+TEST(a_dialogue_goes_by_letters_until_a_burst_or_the_end)
+{
+    static const uint32_t sizes[] = {1, 3, 8, 13, 16, 24};
+    unsigned char item[24], want[24];
+    size_t k;
+    for (k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+        const bool can = sizes[k] <= 16 && sizeof(size_t) == 8;
+        unsigned in = 0, out = 0, round;
+        spk_ring_desc d;
+        spk_ring *r;
+        memset(&d, 0, sizeof d);
+        d.item_size = sizes[k];
+        d.capacity = 3;
+        r = spk_ring_create(&d);
+        REQUIRE(r);
+        for (round = 0; round < 120; round++) {
+            const unsigned burst = round % 50 == 49 ? 3 : 1;
+            CHECK_EQ(r->control->talking, can && round % 50 >= LONE_ITEMS);
+            for (; in - out < burst; in++) {
+                bytes_of(item, sizes[k], in);
+                CHECK(spk_ring_push(r, item) == SPK_OK);
+            }
+            CHECK(burst < 3 || spk_ring_push(r, item) == SPK_ERR_AGAIN);
+            for (; out < in; out++) {
+                bytes_of(want, sizes[k], out);
+                CHECK(spk_ring_pop(r, item) == SPK_OK && !memcmp(item, want, sizes[k]));
+            }
+            CHECK(spk_ring_pop(r, item) == SPK_ERR_AGAIN);
+        }
+        CHECK_EQ(r->control->talking, can);
+        CHECK(spk_ring_push(r, want) == SPK_OK && spk_ring_push(r, want) == SPK_OK);
+        CHECK(spk_ring_close(r) == SPK_OK);
+        CHECK(spk_ring_pop(r, item) == SPK_OK && !memcmp(item, want, sizes[k]));
+        CHECK_EQ(r->control->talking, 0);
+        CHECK(spk_ring_push(r, item) == SPK_ERR_CLOSED);
+        CHECK(spk_ring_pop(r, item) == SPK_OK && !memcmp(item, want, sizes[k]));
+        CHECK(spk_ring_pop(r, item) == SPK_ERR_CLOSED);
         spk_ring_destroy(r);
     }
 }

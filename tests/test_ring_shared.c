@@ -16,6 +16,8 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#define LONE_ITEMS 16 /* in a row, until letters are asked for (>>talk) */
+
 typedef struct item {
     uint64_t number, check;
 } item;
@@ -232,6 +234,7 @@ static void still_works(const spk_ring_desc *d, size_t before)
         }
     }
     CHECK(old <= before + 3);
+    if (d->kind == SPK_RING_SPSC) CHECK_EQ(spk_ring_count(r), 0);
     for (round = 0; round < 6; round++) {
         for (idle = 0; idle < 200 && in - out < d->capacity; idle++) {
             it = make(in);
@@ -314,13 +317,19 @@ static void pretend_dead(spk_ring_desc *d, pid_t child)
     }
 }
 
-static spk_ring *fresh(spk_ring_desc *d, uint64_t start, size_t before)
+/* `lone` items one by one before, each popped before the next one comes. */
+static spk_ring *fresh(spk_ring_desc *d, uint64_t start, size_t lone, size_t before)
 {
     spk_ring *r = shared_ring(d);
     size_t k;
     CHECK(r && spk_ring_status(r) == SPK_OK);
     if (!r || spk_ring_status(r) != SPK_OK) return NULL;
     spki_ring_start_at(r, start);
+    for (k = 0; k < lone; k++) {
+        item it = make(k);
+        CHECK(spk_ring_push(r, &it) == SPK_OK && spk_ring_pop(r, &it) == SPK_OK);
+    }
+    if (d->kind == SPK_RING_SPSC) CHECK_EQ(r->control->talking, lone >= LONE_ITEMS);
     for (k = 0; k < before; k++) {
         item it = make(k);
         CHECK(spk_ring_push(r, &it) == SPK_OK);
@@ -329,13 +338,13 @@ static spk_ring *fresh(spk_ring_desc *d, uint64_t start, size_t before)
 }
 
 /* -1: no ptrace here. */
-static int kill_everywhere(spk_ring_kind kind, spk_ring_policy policy, act what, uint64_t start)
+static int kill_everywhere(spk_ring_kind kind, spk_ring_policy policy, act what, uint64_t start,
+                           size_t lone, size_t before)
 {
     spk_ring_desc d = shared_desc(kind, policy, 5), copy = d;
-    const size_t before = policy == SPK_RING_OVERWRITE ? 5 : 2;
     progress *at = (progress *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                                     -1, 0);
-    spk_ring *r = fresh(&d, start, before);
+    spk_ring *r = fresh(&d, start, lone, before);
     pid_t child;
     int points = 0, k, n;
     if (!r) return 0;
@@ -354,7 +363,7 @@ static int kill_everywhere(spk_ring_kind kind, spk_ring_policy policy, act what,
     spk_ring_destroy(r);
     munmap(d.memory, d.memory_size);
     for (n = 8; n < points && !check_failures; n += 16) {
-        r = fresh(&d, start, before);
+        r = fresh(&d, start, lone, before);
         at->begun = at->done = 0;
         child = r ? stopped_child(&d, what, at) : -1;
         if (child < 0) return -1;
@@ -380,21 +389,33 @@ TEST(a_process_killed_at_any_instruction_of_spsc_leaves_the_ring_usable)
 {
     int what;
     for (what = 0; what < ACTS; what++)
-        if (kill_everywhere(SPK_RING_SPSC, SPK_RING_REFUSE, (act)what, 3) < 0)
+        if (kill_everywhere(SPK_RING_SPSC, SPK_RING_REFUSE, (act)what, 3, 0, 2) < 0)
             SKIP("no ptrace here");
+}
+
+TEST(a_process_killed_at_any_instruction_of_a_dialogue_leaves_the_ring_usable)
+{
+    size_t before;
+    int what;
+    for (before = 0; before < 3; before++)
+        for (what = 0; what < ACTS; what += POP - PUSH)
+            if (kill_everywhere(SPK_RING_SPSC, SPK_RING_REFUSE, (act)what, 3, 20, before) < 0)
+                SKIP("no ptrace here");
 }
 
 TEST(a_process_killed_at_any_instruction_of_mpmc_leaves_the_ring_usable)
 {
     int what;
     for (what = 0; what < ACTS; what++)
-        if (kill_everywhere(SPK_RING_MPMC, SPK_RING_REFUSE, (act)what, UINT64_C(0xfffffffd)) < 0)
+        if (kill_everywhere(SPK_RING_MPMC, SPK_RING_REFUSE, (act)what, UINT64_C(0xfffffffd), 0, 2) <
+            0)
             SKIP("no ptrace here");
 }
 
 TEST(a_process_killed_while_overwriting_leaves_the_ring_usable)
 {
-    if (kill_everywhere(SPK_RING_MPMC, SPK_RING_OVERWRITE, PUSH, 6) < 0) SKIP("no ptrace here");
+    if (kill_everywhere(SPK_RING_MPMC, SPK_RING_OVERWRITE, PUSH, 6, 0, 5) < 0)
+        SKIP("no ptrace here");
 }
 
 /* -- killed at random times, while others work -- */

@@ -284,6 +284,66 @@ static void *close_later(void *arg)
     return NULL;
 }
 
+/* Answers come back by a second ring; every now and then several items go at a time, so that
+   letters are asked for and given up again and again. */
+typedef struct dialogue {
+    spk_ring *there, *back;
+} dialogue;
+
+static void take(spk_ring *r, item *it)
+{
+    while (spk_ring_pop(r, it) != SPK_OK) sched_yield();
+}
+
+static void *answer(void *arg)
+{
+    dialogue *g = (dialogue *)arg;
+    uint32_t n;
+    item it;
+    for (n = 0; n < ITEMS; n++) {
+        item want = make(0, n);
+        take(g->there, &it);
+        CHECK(!memcmp(&it, &want, sizeof it));
+        CHECK(spk_ring_push(g->back, &it) == SPK_OK);
+    }
+    return NULL;
+}
+
+TEST(a_dialogue_with_bursts_loses_nothing)
+{
+    spk_ring_desc d;
+    dialogue g;
+    pthread_t t;
+    uint32_t n = 0, k, talked = 0, random = 1;
+    item it;
+    memset(&d, 0, sizeof d);
+    d.capacity = 64;
+    g.there = spk_ring_create(&d);
+    g.back = spk_ring_create(&d);
+    REQUIRE(g.there && g.back);
+    pthread_create(&t, NULL, answer, &g);
+    while (n < ITEMS) {
+        uint32_t burst = 1;
+        random = random * 1664525u + 1013904223u;
+        if (random >> 26 == 0) burst = 1 + (random >> 16) % 5;
+        if (burst > ITEMS - n) burst = ITEMS - n;
+        for (k = 0; k < burst; k++) {
+            it = make(0, n + k);
+            CHECK(spk_ring_push(g.there, &it) == SPK_OK);
+        }
+        for (k = 0; k < burst; k++, n++) {
+            item want = make(0, n);
+            take(g.back, &it);
+            CHECK(!memcmp(&it, &want, sizeof it));
+        }
+        talked += g.back->control->talking;
+    }
+    pthread_join(t, NULL);
+    CHECK(talked > 0 && talked < ITEMS);
+    spk_ring_destroy(g.there);
+    spk_ring_destroy(g.back);
+}
+
 TEST(closing_wakes_both_sides)
 {
     int kind, side;

@@ -176,13 +176,21 @@ SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item);
 SPIKELIB_API void spk_ring_signal(spk_ring *ring, bool to_consumers);
 
 /* -- inside: what the inline functions below read; not for programs --
-   Positions count items since the beginning and wrap; a slot's index is a position's low bits. Each
-   word that one side writes often has a pair of cache lines of its own (adjacent lines are fetched
-   together). A shared ring begins with this block, which holds no addresses. */
+   Positions count items since the beginning and wrap; a slot's index is a position's low bits. A
+   shared ring begins with this block, which holds no addresses.
+   A position that the other side polls has a hole of 192 bytes behind it: with the line polled the
+   prefetchers take its neighbour and the line after that, and whoever needs them for himself waits
+   (60 ns a line, measured). And nobody reads his own position where the other side polls it, for
+   the same reason: each side keeps a copy among what is its own. */
 typedef struct spki_mpmc_hint {
     uint64_t seen;          /* slots up to here were ready */
     uint64_t looked, moved; /* when somebody saw that; how many more than before */
 } spki_mpmc_hint;
+
+/* A copy of an item of up to 16 bytes beside the position that publishes it: see >>talk. */
+typedef struct spki_ring_letter {
+    uint64_t position, word[2]; /* the tail after the item */
+} spki_ring_letter;
 
 typedef struct spki_ring_control {
     uint64_t magic;
@@ -191,30 +199,34 @@ typedef struct spki_ring_control {
     uint64_t capacity, slots, bytes, items_offset;
     double spin_us;
     uint32_t ready, fence; /* shared: formatted; some process cannot use membarrier */
-    uint8_t pad0[128 - 88];
+    uint8_t pad0[128 - 80];
 
-    size_t tail; /* SPSC: items published; written by the producer */
-    uint8_t pad1[128 - sizeof(size_t)];
-    size_t head_seen, limit; /* the producer's: a head it has seen; room to use without asking */
+    uint64_t head_looked, head_moved; /* SPSC, the producer's: when it last found a new head; by how
+                                         much it had moved */
     uint64_t dropped_newest, sampled_out, refused, thinned;
-    uint64_t head_looked, head_moved; /* when, and whether it had */
-    uint8_t pad2[128 - 48 - 2 * sizeof(size_t)];
-    size_t head; /* SPSC: items consumed; written by the consumer */
-    uint8_t pad3[128 - sizeof(size_t)];
-    size_t tail_seen; /* the consumer's: a tail it has seen */
+    size_t tail_own, head_seen; /* its tail; a head that it has seen */
+    size_t limit;               /* how far the two may be apart without asking */
+    uint8_t pad1[128 - 48 - 3 * sizeof(size_t)];
+    size_t head_own, tail_seen; /* SPSC, the consumer's */
     uint64_t tail_looked, tail_moved;
-    uint8_t pad4[128 - 16 - sizeof(size_t)];
+    uint32_t lone, talking; /* looks in a row that found one item; a dialogue: see >>talk */
+    uint8_t pad2[128 - 24 - 2 * sizeof(size_t)];
     uint32_t items_wanted, room_wanted, closed, unused; /* words to sleep on */
-    uint8_t pad5[112];
+    uint8_t pad3[112];
+    spki_ring_letter letters[2]; /* SPSC, written by the producer: the last items, in a dialogue */
+    size_t tail;                 /* items published */
+    uint8_t pad4[256 - 2 * sizeof(spki_ring_letter) - sizeof(size_t)];
+    size_t head; /* SPSC, written by the consumer: items consumed */
+    uint8_t pad5[256 - sizeof(size_t)];
 
-    uint64_t mpmc_tail, start; /* MPMC: next position to claim for pushing; where it began */
-    uint8_t pad6[112];
-    spki_mpmc_hint free; /* the producers' */
-    uint8_t pad7[104];
-    uint64_t mpmc_head;
-    uint8_t pad8[120];
+    spki_mpmc_hint free; /* MPMC, the producers' */
+    uint8_t pad6[104];
     spki_mpmc_hint filled; /* the consumers' */
-    uint8_t pad9[104];
+    uint8_t pad7[104];
+    uint64_t mpmc_tail, start; /* next position to claim for pushing; where it began */
+    uint8_t pad8[240];
+    uint64_t mpmc_head;
+    uint8_t pad9[248];
     uint64_t dropped_oldest, discarded, lost, lost_popped, gaps, gaps_passed, sleeps, wakes;
     uint64_t recovered;
     uint8_t pad10[56];
@@ -249,15 +261,17 @@ SPKI_RING_INLINE void spki_ring_copy(void *to, const void *from, size_t size)
     else __builtin_memcpy(to, from, size);
 }
 
-/* Makes `value` the published position and tells who sleeps on it.
+/* Makes `value` the position of a side and tells who sleeps on it.
+   The side's own copy first: if it is killed in between, see spki_spsc_catch_up.
    Order: release, so that the item (or the slot, free again) comes first; whoever loads it with
    acquire sees it. Then the load of `wanted` has to come after the store: a sleeper stores
    `wanted`, then loads the position, and one of the two must see the other. The sleeper's
    membarrier puts a full fence into this thread too, and only the compiler has to keep the order;
    without it both are sequentially consistent. */
-SPKI_RING_INLINE void spki_ring_publish(spk_ring *ring, size_t *position, size_t value,
-                                        uint32_t *wanted, bool to_consumers)
+SPKI_RING_INLINE void spki_ring_publish(spk_ring *ring, size_t *own, size_t *position,
+                                        size_t value, uint32_t *wanted, bool to_consumers)
 {
+    __atomic_store_n(own, value, __ATOMIC_RELEASE);
     if (__builtin_expect(ring->fence != 0, 0)) {
         __atomic_store_n(position, value, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(wanted, __ATOMIC_SEQ_CST) == 0) return;
@@ -275,11 +289,11 @@ SPKI_RING_INLINE spk_result spki_ring_push_one(spk_ring *ring, const void *item,
     size_t tail;
     if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
     c = ring->control;
-    tail = __atomic_load_n(&c->tail, __ATOMIC_RELAXED); /* ours */
+    tail = __atomic_load_n(&c->tail_own, __ATOMIC_RELAXED);
     if (__builtin_expect(tail - c->head_seen >= __atomic_load_n(&c->limit, __ATOMIC_RELAXED), 0))
         return spk_ring_push_slowly(ring, item, may_wait);
     spki_ring_copy(ring->items + (tail & ring->mask) * ring->item_size, item, ring->item_size);
-    spki_ring_publish(ring, &c->tail, tail + 1, &c->items_wanted, true);
+    spki_ring_publish(ring, &c->tail_own, &c->tail, tail + 1, &c->items_wanted, true);
     return SPK_OK;
 }
 
@@ -299,10 +313,10 @@ SPKI_RING_INLINE spk_result spk_ring_pop(spk_ring *ring, void *item)
     size_t head;
     if (__builtin_expect(!ring || !item, 0)) return SPK_ERR_NULL;
     c = ring->control;
-    head = __atomic_load_n(&c->head, __ATOMIC_RELAXED); /* ours */
+    head = __atomic_load_n(&c->head_own, __ATOMIC_RELAXED);
     if (__builtin_expect(head == c->tail_seen, 0)) return spk_ring_pop_slowly(ring, item);
     spki_ring_copy(item, ring->items + (head & ring->mask) * ring->item_size, ring->item_size);
-    spki_ring_publish(ring, &c->head, head + 1, &c->room_wanted, false);
+    spki_ring_publish(ring, &c->head_own, &c->head, head + 1, &c->room_wanted, false);
     return SPK_OK;
 }
 #else

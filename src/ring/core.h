@@ -8,11 +8,23 @@
 #include <stdarg.h>
 
 #define SPKI_RING_MAGIC UINT64_C(0x31676e6972757073) /* "spuring1" */
-#define SPKI_RING_LAYOUT 2u
+#define SPKI_RING_LAYOUT 3u
 #define SPKI_RING_CAPACITY ((size_t)1 << 30)
 #define SPKI_RING_ITEM 65536u
 
 typedef struct spki_ring_party spki_ring_party;
+
+/* A compile error here: a field is not in the line that spki_ring_control means it to be in. */
+typedef char spki_ring_lines_as_meant
+    [offsetof(spki_ring_control, head_looked) == 128 &&
+             offsetof(spki_ring_control, head_own) == 256 &&
+             offsetof(spki_ring_control, items_wanted) == 384 &&
+             offsetof(spki_ring_control, letters) == 512 &&
+             offsetof(spki_ring_control, tail) == 560 && offsetof(spki_ring_control, head) == 768 &&
+             offsetof(spki_ring_control, mpmc_tail) == 1280 &&
+             offsetof(spki_ring_control, mpmc_head) == 1536 && sizeof(spki_ring_control) == 1920
+         ? 1
+         : -1];
 
 /* The part of a handle that only this process sees. */
 struct spki_ring_private {

@@ -107,6 +107,7 @@ SPIKELIB_API spk_result spk_ring_push_slowly(spk_ring *ring, const void *item, b
     spk_result why;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
+    if (!ring->own->mpmc && spki_talk_push(ring, item)) return SPK_OK;
     if (ring->own->mpmc && ring->own->policy != SPK_RING_SAMPLE && spki_mpmc_push_one(ring, item))
         return SPK_OK;
     deadline_s = may_wait && ring->own->policy == SPK_RING_WAIT ? SPK_FOREVER : SPK_AT_ONCE;
@@ -129,12 +130,18 @@ SPIKELIB_API spk_result spk_ring_push_until(spk_ring *ring, const void *item, do
 /* Closed comes first: whatever was pushed before closing is seen after `closed` is. */
 SPIKELIB_API spk_result spk_ring_pop_slowly(spk_ring *ring, void *item)
 {
+    spk_result result = SPK_ERR_STATE;
     bool closed;
     if (!ring || !item) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
     if (ring->own->mpmc && spki_mpmc_pop_one(ring, item)) return SPK_OK;
     closed = spki_ring_closed(ring);
-    if (spki_ring_take(ring, item, 1) == 1) return SPK_OK;
+    if (!ring->own->mpmc) result = spki_talk_pop(ring, item);
+    if (result == SPK_OK) return SPK_OK;
+    if (result == SPK_ERR_STATE && spki_ring_take(ring, item, 1) == 1) {
+        if (!ring->own->mpmc) spki_talk_note(ring);
+        return SPK_OK;
+    }
     return closed && spki_ring_used(ring) == 0 ? SPK_ERR_CLOSED : SPK_ERR_AGAIN;
 }
 

@@ -146,6 +146,7 @@ SPKI_FN void spki_ring_start_at(spk_ring *ring, uint64_t position)
     c->start = position;
     if (!ring->own->mpmc) {
         c->tail = c->head = c->head_seen = c->tail_seen = (size_t)position;
+        c->tail_own = c->head_own = (size_t)position;
         return;
     }
     c->mpmc_tail = c->mpmc_head = c->free.seen = c->filled.seen = position;
@@ -317,6 +318,7 @@ SPIKELIB_API spk_ring *spk_ring_attach(const spk_ring_desc *desc)
         if (result != SPK_OK)
             return spki_ring_fail(h, result, name, "a robust mutex was refused");
     }
+    spki_ring_recover(&h->ring);
     return &h->ring;
 }
 

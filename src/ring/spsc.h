@@ -1,6 +1,7 @@
 /* ---- >>spsc: one producer, one consumer ----
    The producer owns `tail`, the consumer `head`. Each keeps a copy of the other's position and
-   looks again only when the copy says full, or empty: then the cache line has to travel. */
+   looks again only when the copy says full, or empty: then the cache line has to travel. And each
+   keeps a copy of its own: to read that one where the other looks would bring its line back. */
 #ifndef SPIKELIB_RING_SPSC_H
 #define SPIKELIB_RING_SPSC_H
 
@@ -39,6 +40,18 @@ SPKI_FN size_t spki_spsc_room(spk_ring *ring, size_t tail, size_t count)
     return room < count ? room : count;
 }
 
+SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
+{
+    spki_ring_control *c = ring->control;
+    spki_ring_publish(ring, &c->tail_own, &c->tail, tail, &c->items_wanted, true);
+}
+
+SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
+{
+    spki_ring_control *c = ring->control;
+    spki_ring_publish(ring, &c->head_own, &c->head, head, &c->room_wanted, false);
+}
+
 /* Items there, up to `count`. Order: acquire on `tail`, so that what the producer wrote comes
    before we read it. */
 SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
@@ -51,19 +64,9 @@ SPKI_FN size_t spki_spsc_there(spk_ring *ring, size_t head, size_t count)
     return there < count ? there : count;
 }
 
-SPKI_FN void spki_spsc_publish(spk_ring *ring, size_t tail)
-{
-    spki_ring_publish(ring, &ring->control->tail, tail, &ring->control->items_wanted, true);
-}
-
-SPKI_FN void spki_spsc_release(spk_ring *ring, size_t head)
-{
-    spki_ring_publish(ring, &ring->control->head, head, &ring->control->room_wanted, false);
-}
-
 SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_room(ring, tail, count);
     if (n == 0) return 0;
     spki_ring_write(ring, tail, items, n);
@@ -73,7 +76,7 @@ SPKI_FN size_t spki_spsc_put(spk_ring *ring, const void *items, size_t count)
 
 SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     if (n == 0) return 0;
     spki_ring_read(ring, head, items, n);
@@ -83,17 +86,37 @@ SPKI_FN size_t spki_spsc_take(spk_ring *ring, void *items, size_t count)
 
 SPKI_FN size_t spki_spsc_discard(spk_ring *ring, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     if (n > 0) spki_spsc_release(ring, head + n);
     return n;
+}
+
+/* What a side had done that was killed between its own copy and the position that the other one
+   sees. Anybody may publish it: the items are written (or read) by then, and a side that lives
+   publishes the same, or has gone on and the exchange fails. */
+SPKI_FN void spki_spsc_catch_up(size_t *position, const size_t *own)
+{
+    size_t old = __atomic_load_n(position, __ATOMIC_ACQUIRE);
+    const size_t now = __atomic_load_n(own, __ATOMIC_ACQUIRE);
+    if (now != old)
+        (void)__atomic_compare_exchange_n(position, &old, now, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED);
+}
+
+SPKI_FN void spki_spsc_recover(spk_ring *ring)
+{
+    spki_ring_control *c = ring->control;
+    if (!ring->own->shared) return;
+    spki_spsc_catch_up(&c->tail, &c->tail_own);
+    spki_spsc_catch_up(&c->head, &c->head_own);
 }
 
 /* -- spans -- */
 
 SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *span)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_room(ring, tail, count);
     spki_ring_stretch(ring, tail, n, span);
     return n;
@@ -101,7 +124,7 @@ SPKI_FN size_t spki_spsc_reserve(spk_ring *ring, size_t count, spk_ring_span *sp
 
 SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
-    const size_t tail = __atomic_load_n(&ring->control->tail, __ATOMIC_RELAXED);
+    const size_t tail = __atomic_load_n(&ring->control->tail_own, __ATOMIC_RELAXED);
     if ((size_t)span->position != tail) return SPK_ERR_STATE;
     if (count > ring->own->capacity - (tail - ring->control->head_seen)) return SPK_ERR_RANGE;
     if (count > 0) spki_spsc_publish(ring, tail + count);
@@ -110,7 +133,7 @@ SPKI_FN spk_result spki_spsc_commit(spk_ring *ring, const spk_ring_span *span, s
 
 SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     const size_t n = spki_spsc_there(ring, head, count);
     spki_ring_stretch(ring, head, n, span);
     return n;
@@ -118,7 +141,7 @@ SPKI_FN size_t spki_spsc_peek(spk_ring *ring, size_t count, spk_ring_span *span)
 
 SPKI_FN spk_result spki_spsc_consume(spk_ring *ring, const spk_ring_span *span, size_t count)
 {
-    const size_t head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    const size_t head = __atomic_load_n(&ring->control->head_own, __ATOMIC_RELAXED);
     if ((size_t)span->position != head) return SPK_ERR_STATE;
     if (count > ring->control->tail_seen - head) return SPK_ERR_RANGE;
     if (count > 0) spki_spsc_release(ring, head + count);

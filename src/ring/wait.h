@@ -3,7 +3,14 @@
 #define SPIKELIB_RING_WAIT_H
 
 #include "mpmc.h"
-#include "spsc.h"
+#include "talk.h"
+
+/* Looks for what a dead process left unfinished. */
+SPKI_FN void spki_ring_recover(spk_ring *ring)
+{
+    if (ring->own->mpmc) (void)spki_ring_bury(ring);
+    else spki_spsc_recover(ring);
+}
 
 /* Is it worth a try? In an MPMC ring a slot that is claimed and not finished counts for nothing. */
 SPKI_FN bool spki_ring_ready(const spk_ring *ring, bool items, size_t count)
@@ -75,7 +82,7 @@ SPKI_FN bool spki_ring_wait(spk_ring *ring, bool items, size_t count, double dea
         spki_ring_sleep(items ? &ring->own->items_lot : &ring->own->room_lot, wanted, word, nap,
                         ring->own->shared);
         if (spki_ring_over(ring, items, count)) return true;
-        (void)spki_ring_bury(ring);
+        spki_ring_recover(ring);
     }
 }
 
@@ -107,8 +114,8 @@ SPIKELIB_API spk_result spk_ring_close(spk_ring *ring)
 {
     if (!ring) return SPK_ERR_NULL;
     if (ring->status != SPK_OK) return ring->status;
-    __atomic_store_n(&ring->control->limit, 0, __ATOMIC_RELAXED);
     __atomic_exchange_n(&ring->control->closed, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&ring->control->limit, 0, __ATOMIC_SEQ_CST); /* after it: see spki_talk_over */
     spki_ring_wake_if(ring, true, true);
     spki_ring_wake_if(ring, false, true);
     return SPK_OK;
@@ -126,7 +133,7 @@ SPIKELIB_API spk_result spk_ring_drain(spk_ring *ring, double deadline_s)
         if (!(spk_clock_seconds() < deadline_s)) return SPK_ERR_TIMEOUT;
         spki_ring_sleep(&ring->own->room_lot, &never, 0, nap, ring->own->shared);
         nap = SPKI_MIN(2.0 * nap, 1e-3);
-        (void)spki_ring_bury(ring);
+        spki_ring_recover(ring);
     }
     return SPK_OK;
 }
