@@ -43,10 +43,17 @@ SPKI_INLINE bool spki_mpmc_is(const spk_ring *ring, uint64_t position, uint32_t 
 #define SPKI_MPMC_WIDE 1
 #endif
 
-SPKI_INLINE bool spki_mpmc_is_word(const spk_ring *ring, uint64_t position, size_t count)
+SPKI_INLINE bool spki_mpmc_is_word(const unsigned char *at, size_t count)
 {
-    return SPKI_MPMC_WIDE && count >= SPKI_MPMC_WORD && (position & (SPKI_MPMC_WORD - 1)) == 0 &&
-           ring->mask >= SPKI_MPMC_WORD - 1;
+    return SPKI_MPMC_WIDE && count >= SPKI_MPMC_WORD &&
+           ((uintptr_t)at & (SPKI_MPMC_WORD - 1)) == 0;
+}
+
+/* How many of `count` slots from a position on are of its round, and so contiguous. */
+SPKI_INLINE size_t spki_mpmc_of_round(const spk_ring *ring, uint64_t position, size_t count)
+{
+    const size_t to_end = ring->mask + 1 - ((size_t)position & ring->mask);
+    return SPKI_MIN(count, to_end);
 }
 
 SPKI_INLINE size_t spki_mpmc_word(unsigned char byte)
@@ -60,15 +67,21 @@ SPKI_FN size_t spki_mpmc_run(const spk_ring *ring, uint64_t position, size_t cou
 {
     size_t n = 0;
     while (n < count) {
-        const uint64_t p = position + n;
-        if (spki_mpmc_is_word(ring, p, count - n) &&
-            __atomic_load_n((const size_t *)(const void *)spki_mpmc_at(ring, p, state),
-                            __ATOMIC_ACQUIRE) == spki_mpmc_word(spki_mpmc_byte(ring, p, state))) {
-            n += SPKI_MPMC_WORD;
-            continue;
+        const unsigned char *at = spki_mpmc_at(ring, position + n, state);
+        const unsigned char byte = spki_mpmc_byte(ring, position + n, state);
+        const unsigned char *end = at + spki_mpmc_of_round(ring, position + n, count - n);
+        while (at < end) {
+            if (spki_mpmc_is_word(at, (size_t)(end - at)) &&
+                __atomic_load_n((const size_t *)(const void *)at, __ATOMIC_ACQUIRE) ==
+                    spki_mpmc_word(byte)) {
+                at += SPKI_MPMC_WORD;
+                n += SPKI_MPMC_WORD;
+                continue;
+            }
+            if (__atomic_load_n(at, __ATOMIC_ACQUIRE) != byte) return n;
+            at++;
+            n++;
         }
-        if (!spki_mpmc_is(ring, p, state)) break;
-        n++;
     }
     return n;
 }
@@ -78,16 +91,20 @@ SPKI_FN void spki_mpmc_mark(const spk_ring *ring, uint64_t position, size_t coun
 {
     size_t n = 0;
     while (n < count) {
-        const uint64_t p = position + n;
-        unsigned char *at = spki_mpmc_at(ring, p, state);
-        const unsigned char byte = spki_mpmc_byte(ring, p, state);
-        if (spki_mpmc_is_word(ring, p, count - n)) {
-            __atomic_store_n((size_t *)(void *)at, spki_mpmc_word(byte), __ATOMIC_RELEASE);
-            n += SPKI_MPMC_WORD;
-        } else {
-            __atomic_store_n(at, byte, __ATOMIC_RELEASE);
-            n++;
+        unsigned char *at = spki_mpmc_at(ring, position + n, state);
+        const unsigned char byte = spki_mpmc_byte(ring, position + n, state);
+        const size_t stretch = spki_mpmc_of_round(ring, position + n, count - n);
+        unsigned char *end = at + stretch;
+        while (at < end) {
+            if (spki_mpmc_is_word(at, (size_t)(end - at))) {
+                __atomic_store_n((size_t *)(void *)at, spki_mpmc_word(byte), __ATOMIC_RELEASE);
+                at += SPKI_MPMC_WORD;
+            } else {
+                __atomic_store_n(at, byte, __ATOMIC_RELEASE);
+                at++;
+            }
         }
+        n += stretch;
     }
 }
 
