@@ -321,7 +321,10 @@ def bars(path, title, note, rows, columns, log, mark=None):
                 for x in (axis.at(min(v)), axis.at(max(v))):
                     picture.line(x, y + 4, x, y + 11, "#1d2733", 1.2)
                 words_at = max(end, axis.at(max(v)))
-            picture.text(words_at + 6, y + 12, short(median(v)), size=11)
+            value = short(median(v))
+            if mark and words_at <= axis.at(mark[0]) < words_at + 8 + 7 * len(value):
+                words_at = axis.at(mark[0])  # not across the line
+            picture.text(words_at + 6, y + 12, value, size=11)
             y += 16
         y += 10
     if mark:
