@@ -90,6 +90,7 @@
     >>hold               records that are longer than a piece of the stream
     >>flatbuf            reading FlatBuffers, every offset checked
     >>inflate            LZ4 and zstd frames, through their libraries
+    >>event-lanes        what the vector code of the event formats shares
     >>decimal            decimal numbers in text, exactly, in any locale
     >>aedat2             AEDAT 1.0 and 2.0, the files of jAER
     >>aedat3             AEDAT 3.x, the packets of cAER and libcaer
@@ -100,7 +101,6 @@
     >>hdf5               spikes and events in HDF5 files, through its library
     >>file               files beyond 2 GB on every system
     >>writer             what all writers of events share
-    >>event-lanes        what the vector code of the event formats shares
     >>text-write         events to CSV and to the text of the RPG data sets
     >>npy-write          events to NumPy's files
     >>aedat4-write       events to AEDAT 4.0
@@ -8336,7 +8336,7 @@ SPKI_FN spk_result spki_isa_resolve(spk_isa wanted, spk_isa *out, const char **w
     *why = "this build of spikelib does not contain it";
     if (!spki_isa_compiled(*out)) return SPK_ERR_UNSUPPORTED;
     *why = "this CPU or its operating system does not have it";
-    if (!spk_isa_available(*out)) return SPK_ERR_UNSUPPORTED;
+    if (wanted != SPK_ISA_AUTO && !spk_isa_available(*out)) return SPK_ERR_UNSUPPORTED;
     *why = "";
     return SPK_OK;
 }
@@ -23378,6 +23378,170 @@ SPKI_FN const char *spki_zstd_inflate(spki_mem *mem, ZSTD_DCtx *context, const u
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
+/* ---- >>event-lanes: what the vector code of the event formats shares ---- */
+
+#if SPKI_HAVE_SSE2
+#include <immintrin.h>
+#endif
+
+/* CPUs with AVX2 have these, too; spki_decoder_isa asks all the same. */
+#define SPKI_EVENT_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define SPKI_EVENT_AVX512                                                                          \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,lzcnt,popcnt")))
+
+/* The widest that the event code has, at most `isa`. */
+SPKI_FN spk_isa spki_event_isa(spk_isa isa)
+{
+#if SPKI_HAVE_AVX2
+    uint32_t a, b, c, d;
+    uint32_t bits = 1u << 3 | 1u << 8; /* BMI1, BMI2 */
+    if (isa != SPK_ISA_AVX2 && isa != SPK_ISA_AVX512) return SPK_ISA_SCALAR;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bits) != bits) return SPK_ISA_SCALAR;
+    if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !(c & 1u << 5)) return SPK_ISA_SCALAR;
+    return isa;
+#else
+    (void)isa;
+    return SPK_ISA_SCALAR;
+#endif
+}
+
+/* -- events from their two halves -- */
+
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_INLINE void spki_store4_avx2(spk_event *out, __m256i t, __m256i rest)
+{
+    __m256i lo = _mm256_unpacklo_epi64(t, rest), hi = _mm256_unpackhi_epi64(t, rest);
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_permute2x128_si256(lo, hi, 0x20));
+    _mm256_storeu_si256((__m256i *)(void *)(out + 2), _mm256_permute2x128_si256(lo, hi, 0x31));
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_EVENT_AVX512 SPKI_INLINE void spki_store8_avx512(spk_event *out, __m512i t, __m512i rest)
+{
+    __m512i low = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+    __m512i high = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi64(t, low, rest));
+    _mm512_storeu_si512(out + 4, _mm512_permutex2var_epi64(t, high, rest));
+}
+#endif
+
+/* Runs of 32-bit words that are CD events of EVT2 and EVT4: from 16 (8) on, as many as there are in
+   front. `base` is the type of OFF, that of ON being the next. Returns how many words were taken;
+   writes up to 16 places. */
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_INLINE uint32_t spki_cd_words_avx2(const uint8_t *in, spk_event *out,
+                                                        uint32_t off, int64_t time, uint64_t source,
+                                                        uint32_t columns, uint32_t rows)
+{
+    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)in), xy, t, good, type;
+    __m256i low = _mm256_set1_epi32(2047), x, y, base = _mm256_set1_epi64x(time);
+    __m256i more = _mm256_set1_epi64x((int64_t)source), on;
+    uint32_t bits;
+    type = _mm256_sub_epi32(_mm256_srli_epi32(w, 28), _mm256_set1_epi32((int)off));
+    x = _mm256_and_si256(_mm256_srli_epi32(w, 11), low);
+    y = _mm256_and_si256(w, low);
+    good = _mm256_cmpeq_epi32(_mm256_srli_epi32(type, 1), _mm256_setzero_si256());
+    good = _mm256_and_si256(good, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)columns), x));
+    good = _mm256_and_si256(good, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)rows), y));
+    bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(good)) & 255u;
+    xy = _mm256_or_si256(x, _mm256_slli_epi32(y, 16));
+    t = _mm256_and_si256(_mm256_srli_epi32(w, 22), _mm256_set1_epi32(63));
+#define SPKI_HALF(v, half) _mm256_cvtepu32_epi64(_mm256_extracti128_si256(v, half))
+    on = _mm256_slli_epi64(SPKI_HALF(type, 0), 32);
+    spki_store4_avx2(out, _mm256_add_epi64(base, SPKI_HALF(t, 0)),
+                     _mm256_or_si256(_mm256_or_si256(SPKI_HALF(xy, 0), more), on));
+    on = _mm256_slli_epi64(SPKI_HALF(type, 1), 32);
+    spki_store4_avx2(out + 4, _mm256_add_epi64(base, SPKI_HALF(t, 1)),
+                     _mm256_or_si256(_mm256_or_si256(SPKI_HALF(xy, 1), more), on));
+#undef SPKI_HALF
+    return bits ? (uint32_t)__builtin_ctz(bits) : 8u;
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_EVENT_AVX512 SPKI_INLINE uint32_t spki_cd_words_avx512(const uint8_t *in, spk_event *out,
+                                                            uint32_t off, int64_t time,
+                                                            uint64_t source, uint32_t columns,
+                                                            uint32_t rows)
+{
+    __m512i w = _mm512_loadu_si512(in), xy, t, type;
+    __m512i low = _mm512_set1_epi32(2047), x, y, base = _mm512_set1_epi64(time);
+    __m512i more = _mm512_set1_epi64((int64_t)source), on;
+    uint32_t bad;
+    type = _mm512_sub_epi32(_mm512_srli_epi32(w, 28), _mm512_set1_epi32((int)off));
+    x = _mm512_and_si512(_mm512_srli_epi32(w, 11), low);
+    y = _mm512_and_si512(w, low);
+    bad = _mm512_cmpgt_epu32_mask(type, _mm512_set1_epi32(1));
+    bad |= _mm512_cmpge_epu32_mask(x, _mm512_set1_epi32((int)columns));
+    bad |= _mm512_cmpge_epu32_mask(y, _mm512_set1_epi32((int)rows));
+    xy = _mm512_or_si512(x, _mm512_slli_epi32(y, 16));
+    t = _mm512_and_si512(_mm512_srli_epi32(w, 22), _mm512_set1_epi32(63));
+#define SPKI_HALF(v, half) _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(v, half))
+    on = _mm512_slli_epi64(SPKI_HALF(type, 0), 32);
+    spki_store8_avx512(out, _mm512_add_epi64(base, SPKI_HALF(t, 0)),
+                       _mm512_or_si512(_mm512_or_si512(SPKI_HALF(xy, 0), more), on));
+    on = _mm512_slli_epi64(SPKI_HALF(type, 1), 32);
+    spki_store8_avx512(out + 8, _mm512_add_epi64(base, SPKI_HALF(t, 1)),
+                       _mm512_or_si512(_mm512_or_si512(SPKI_HALF(xy, 1), more), on));
+#undef SPKI_HALF
+    return bad ? (uint32_t)__builtin_ctz(bad) : 16u;
+}
+#endif
+
+/* How many of the events have polarity 1; all of them are CD. */
+SPKI_FN uint64_t spki_count_on_scalar(const spk_event *e, size_t n)
+{
+    uint64_t on = 0;
+    size_t k;
+    for (k = 0; k < n; k++) on += e[k].polarity;
+    return on;
+}
+
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_FN uint64_t spki_count_on_avx2(const spk_event *e, size_t n)
+{
+    __m256i sum = _mm256_setzero_si256(), one = _mm256_set1_epi64x((int64_t)1 << 32);
+    uint64_t part[4];
+    size_t k;
+    for (k = 0; k + 4 <= n; k += 4) {
+        const __m256i *p = (const __m256i *)(const void *)(e + k);
+        __m256i v = _mm256_unpackhi_epi64(_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1));
+        sum = _mm256_add_epi64(sum, _mm256_and_si256(v, one));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)part, sum);
+    return ((part[0] + part[1] + part[2] + part[3]) >> 32) + spki_count_on_scalar(e + k, n - k);
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_EVENT_AVX512 SPKI_FN uint64_t spki_count_on_avx512(const spk_event *e, size_t n)
+{
+    __m512i a = _mm512_setzero_si512(), b = a, one = _mm512_set1_epi64((int64_t)1 << 32);
+    size_t k;
+    for (k = 0; k + 8 <= n; k += 8) {
+        a = _mm512_add_epi64(a, _mm512_maskz_and_epi64(0xaa, _mm512_loadu_si512(e + k), one));
+        b = _mm512_add_epi64(b, _mm512_maskz_and_epi64(0xaa, _mm512_loadu_si512(e + k + 4), one));
+    }
+    return ((uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(a, b)) >> 32) +
+           spki_count_on_scalar(e + k, n - k);
+}
+#endif
+
+SPKI_FN uint64_t spki_count_on(const spk_decoder *d, const spk_event *e, size_t n)
+{
+#if SPKI_HAVE_AVX512
+    if (d->isa == SPK_ISA_AVX512) return spki_count_on_avx512(e, n);
+#endif
+#if SPKI_HAVE_AVX2
+    if (d->isa == SPK_ISA_AVX2) return spki_count_on_avx2(e, n);
+#endif
+    (void)d;
+    return spki_count_on_scalar(e, n);
+}
+#endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>decimal: decimal numbers in text, exactly, in any locale ---- */
 
 /* -- eight digits at a time -- */
@@ -24386,14 +24550,12 @@ SPKI_FN bool spki_aedat4_body(spk_decoder *d, spki_aedat4 *s, spki_io *io)
 
 /* -- what is in them -- */
 
-/* Events as they stand in the file: i64 time, i16 x, i16 y, u8 polarity, 3 unused. */
-SPKI_FN void spki_aedat4_events(spk_decoder *d, spki_io *io, spki_aedat4 *s)
+/* Events as they stand in the file: i64 time, i16 x, i16 y, u8 polarity, 3 unused. Those outside of
+   the sensor are left out. */
+SPKI_INLINE spk_event *spki_aedat4_convert(const uint8_t *p, size_t n, uint32_t columns,
+                                           uint32_t rows, uint64_t source, spk_event *out)
 {
-    size_t n = SPKI_MIN((size_t)(io->out_end - io->out), (size_t)s->left), k;
-    const uint8_t *p = s->fb.data + s->at;
-    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
-    uint64_t source = d->source_bits + ((uint64_t)s->source << 48);
-    spk_event *out = io->out;
+    size_t k;
     for (k = 0; k < n; k++, p += 16) {
         uint64_t rest = spki_load64_le(p + 8), xy = rest & 0xffffffffu;
         uint64_t on = (rest & UINT64_C(0xff00000000)) != 0;
@@ -24401,6 +24563,83 @@ SPKI_FN void spki_aedat4_events(spk_decoder *d, spki_io *io, spki_aedat4 *s)
         spki_event_store(out, (int64_t)spki_load64_le(p), xy | on << 32 | source);
         out += good;
     }
+    return out;
+}
+
+/* That is nearly an spk_event: a minimum of bytes makes polarity 0 or 1 and clears what is unused,
+   and a saturating difference of 16-bit words is 0 where all are within the sensor. Eight at a
+   time; those with one outside by one. */
+#define SPKI_AEDAT4_BYTES INT64_C(0x01ffffffff)
+#if SPKI_HAVE_AVX2
+SPKI_EVENT_AVX2 SPKI_FN spk_event *spki_aedat4_convert_avx2(const uint8_t *p, size_t n,
+                                                            uint32_t columns, uint32_t rows,
+                                                            uint64_t source, spk_event *out)
+{
+    const int64_t last = (int64_t)(UINT64_C(0xffffffff00000000) | (rows - 1) << 16 | (columns - 1));
+    const __m256i most = _mm256_setr_epi64x(-1, SPKI_AEDAT4_BYTES, -1, SPKI_AEDAT4_BYTES);
+    const __m256i limit = _mm256_setr_epi64x(-1, last, -1, last);
+    const __m256i more = _mm256_setr_epi64x(0, (int64_t)source, 0, (int64_t)source);
+    for (; n >= 8; n -= 8, p += 128) {
+        __m256i v[4], over = _mm256_setzero_si256();
+        int k;
+        for (k = 0; k < 4; k++) {
+            v[k] = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32 * k));
+            over = _mm256_or_si256(over, _mm256_subs_epu16(v[k], limit));
+        }
+        if (!_mm256_testz_si256(over, over)) {
+            out = spki_aedat4_convert(p, 8, columns, rows, source, out);
+            continue;
+        }
+        for (k = 0; k < 4; k++)
+            _mm256_storeu_si256((__m256i *)(void *)(out + 2 * k),
+                                _mm256_or_si256(_mm256_min_epu8(v[k], most), more));
+        out += 8;
+    }
+    return spki_aedat4_convert(p, n, columns, rows, source, out);
+}
+#endif
+
+#if SPKI_HAVE_AVX512
+SPKI_EVENT_AVX512 SPKI_FN spk_event *spki_aedat4_convert_avx512(const uint8_t *p, size_t n,
+                                                                uint32_t columns, uint32_t rows,
+                                                                uint64_t source, spk_event *out)
+{
+    const int64_t last = (int64_t)(UINT64_C(0xffffffff00000000) | (rows - 1) << 16 | (columns - 1));
+    const __m512i most = _mm512_set4_epi64(SPKI_AEDAT4_BYTES, -1, SPKI_AEDAT4_BYTES, -1);
+    const __m512i limit = _mm512_set4_epi64(last, -1, last, -1);
+    const __m512i more = _mm512_set4_epi64((int64_t)source, 0, (int64_t)source, 0);
+    for (; n >= 8; n -= 8, p += 128) {
+        const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 64);
+        const __m512i over = _mm512_or_si512(_mm512_subs_epu16(a, limit),
+                                             _mm512_subs_epu16(b, limit));
+        if (_mm512_test_epi64_mask(over, over)) {
+            out = spki_aedat4_convert(p, 8, columns, rows, source, out);
+            continue;
+        }
+        _mm512_storeu_si512(out, _mm512_or_si512(_mm512_min_epu8(a, most), more));
+        _mm512_storeu_si512(out + 4, _mm512_or_si512(_mm512_min_epu8(b, most), more));
+        out += 8;
+    }
+    return spki_aedat4_convert(p, n, columns, rows, source, out);
+}
+#endif
+
+SPKI_FN void spki_aedat4_events(spk_decoder *d, spki_io *io, spki_aedat4 *s)
+{
+    size_t n = SPKI_MIN((size_t)(io->out_end - io->out), (size_t)s->left);
+    const uint8_t *p = s->fb.data + s->at;
+    uint32_t columns = spki_decoder_columns(d), rows = spki_decoder_rows(d);
+    uint64_t source = d->source_bits + ((uint64_t)s->source << 48);
+    spk_event *(*convert)(const uint8_t *, size_t, uint32_t, uint32_t, uint64_t, spk_event *) =
+        spki_aedat4_convert;
+    spk_event *out;
+#if SPKI_HAVE_AVX2
+    if (d->isa == SPK_ISA_AVX2) convert = spki_aedat4_convert_avx2;
+#endif
+#if SPKI_HAVE_AVX512
+    if (d->isa == SPK_ISA_AVX512) convert = spki_aedat4_convert_avx512;
+#endif
+    out = convert(p, n, columns, rows, source, io->out);
     d->stats.dropped += n - (size_t)(out - io->out);
     io->out = out;
     s->at += 16 * n;
@@ -26565,170 +26804,6 @@ SPKI_FN void spki_raw_write_header(spk_event_writer *w, const char *format, cons
         spki_writer_text(w, text);
     }
     spki_writer_text(w, "% end\n");
-}
-#endif /* SPIKELIB_NO_EVENTS */
-
-#if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>event-lanes: what the vector code of the event formats shares ---- */
-
-#if SPKI_HAVE_SSE2
-#include <immintrin.h>
-#endif
-
-/* CPUs with AVX2 have these, too; spki_decoder_isa asks all the same. */
-#define SPKI_EVENT_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
-#define SPKI_EVENT_AVX512                                                                          \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,lzcnt,popcnt")))
-
-/* The widest that the event code has, at most `isa`. */
-SPKI_FN spk_isa spki_event_isa(spk_isa isa)
-{
-#if SPKI_HAVE_AVX2
-    uint32_t a, b, c, d;
-    uint32_t bits = 1u << 3 | 1u << 8; /* BMI1, BMI2 */
-    if (isa != SPK_ISA_AVX2 && isa != SPK_ISA_AVX512) return SPK_ISA_SCALAR;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bits) != bits) return SPK_ISA_SCALAR;
-    if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !(c & 1u << 5)) return SPK_ISA_SCALAR;
-    return isa;
-#else
-    (void)isa;
-    return SPK_ISA_SCALAR;
-#endif
-}
-
-/* -- events from their two halves -- */
-
-#if SPKI_HAVE_AVX2
-SPKI_EVENT_AVX2 SPKI_INLINE void spki_store4_avx2(spk_event *out, __m256i t, __m256i rest)
-{
-    __m256i lo = _mm256_unpacklo_epi64(t, rest), hi = _mm256_unpackhi_epi64(t, rest);
-    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_permute2x128_si256(lo, hi, 0x20));
-    _mm256_storeu_si256((__m256i *)(void *)(out + 2), _mm256_permute2x128_si256(lo, hi, 0x31));
-}
-#endif
-
-#if SPKI_HAVE_AVX512
-SPKI_EVENT_AVX512 SPKI_INLINE void spki_store8_avx512(spk_event *out, __m512i t, __m512i rest)
-{
-    __m512i low = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
-    __m512i high = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
-    _mm512_storeu_si512(out, _mm512_permutex2var_epi64(t, low, rest));
-    _mm512_storeu_si512(out + 4, _mm512_permutex2var_epi64(t, high, rest));
-}
-#endif
-
-/* Runs of 32-bit words that are CD events of EVT2 and EVT4: from 16 (8) on, as many as there are in
-   front. `base` is the type of OFF, that of ON being the next. Returns how many words were taken;
-   writes up to 16 places. */
-#if SPKI_HAVE_AVX2
-SPKI_EVENT_AVX2 SPKI_INLINE uint32_t spki_cd_words_avx2(const uint8_t *in, spk_event *out,
-                                                        uint32_t off, int64_t time, uint64_t source,
-                                                        uint32_t columns, uint32_t rows)
-{
-    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)in), xy, t, good, type;
-    __m256i low = _mm256_set1_epi32(2047), x, y, base = _mm256_set1_epi64x(time);
-    __m256i more = _mm256_set1_epi64x((int64_t)source), on;
-    uint32_t bits;
-    type = _mm256_sub_epi32(_mm256_srli_epi32(w, 28), _mm256_set1_epi32((int)off));
-    x = _mm256_and_si256(_mm256_srli_epi32(w, 11), low);
-    y = _mm256_and_si256(w, low);
-    good = _mm256_cmpeq_epi32(_mm256_srli_epi32(type, 1), _mm256_setzero_si256());
-    good = _mm256_and_si256(good, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)columns), x));
-    good = _mm256_and_si256(good, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)rows), y));
-    bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(good)) & 255u;
-    xy = _mm256_or_si256(x, _mm256_slli_epi32(y, 16));
-    t = _mm256_and_si256(_mm256_srli_epi32(w, 22), _mm256_set1_epi32(63));
-#define SPKI_HALF(v, half) _mm256_cvtepu32_epi64(_mm256_extracti128_si256(v, half))
-    on = _mm256_slli_epi64(SPKI_HALF(type, 0), 32);
-    spki_store4_avx2(out, _mm256_add_epi64(base, SPKI_HALF(t, 0)),
-                     _mm256_or_si256(_mm256_or_si256(SPKI_HALF(xy, 0), more), on));
-    on = _mm256_slli_epi64(SPKI_HALF(type, 1), 32);
-    spki_store4_avx2(out + 4, _mm256_add_epi64(base, SPKI_HALF(t, 1)),
-                     _mm256_or_si256(_mm256_or_si256(SPKI_HALF(xy, 1), more), on));
-#undef SPKI_HALF
-    return bits ? (uint32_t)__builtin_ctz(bits) : 8u;
-}
-#endif
-
-#if SPKI_HAVE_AVX512
-SPKI_EVENT_AVX512 SPKI_INLINE uint32_t spki_cd_words_avx512(const uint8_t *in, spk_event *out,
-                                                            uint32_t off, int64_t time,
-                                                            uint64_t source, uint32_t columns,
-                                                            uint32_t rows)
-{
-    __m512i w = _mm512_loadu_si512(in), xy, t, type;
-    __m512i low = _mm512_set1_epi32(2047), x, y, base = _mm512_set1_epi64(time);
-    __m512i more = _mm512_set1_epi64((int64_t)source), on;
-    uint32_t bad;
-    type = _mm512_sub_epi32(_mm512_srli_epi32(w, 28), _mm512_set1_epi32((int)off));
-    x = _mm512_and_si512(_mm512_srli_epi32(w, 11), low);
-    y = _mm512_and_si512(w, low);
-    bad = _mm512_cmpgt_epu32_mask(type, _mm512_set1_epi32(1));
-    bad |= _mm512_cmpge_epu32_mask(x, _mm512_set1_epi32((int)columns));
-    bad |= _mm512_cmpge_epu32_mask(y, _mm512_set1_epi32((int)rows));
-    xy = _mm512_or_si512(x, _mm512_slli_epi32(y, 16));
-    t = _mm512_and_si512(_mm512_srli_epi32(w, 22), _mm512_set1_epi32(63));
-#define SPKI_HALF(v, half) _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(v, half))
-    on = _mm512_slli_epi64(SPKI_HALF(type, 0), 32);
-    spki_store8_avx512(out, _mm512_add_epi64(base, SPKI_HALF(t, 0)),
-                       _mm512_or_si512(_mm512_or_si512(SPKI_HALF(xy, 0), more), on));
-    on = _mm512_slli_epi64(SPKI_HALF(type, 1), 32);
-    spki_store8_avx512(out + 8, _mm512_add_epi64(base, SPKI_HALF(t, 1)),
-                       _mm512_or_si512(_mm512_or_si512(SPKI_HALF(xy, 1), more), on));
-#undef SPKI_HALF
-    return bad ? (uint32_t)__builtin_ctz(bad) : 16u;
-}
-#endif
-
-/* How many of the events have polarity 1; all of them are CD. */
-SPKI_FN uint64_t spki_count_on_scalar(const spk_event *e, size_t n)
-{
-    uint64_t on = 0;
-    size_t k;
-    for (k = 0; k < n; k++) on += e[k].polarity;
-    return on;
-}
-
-#if SPKI_HAVE_AVX2
-SPKI_EVENT_AVX2 SPKI_FN uint64_t spki_count_on_avx2(const spk_event *e, size_t n)
-{
-    __m256i sum = _mm256_setzero_si256(), one = _mm256_set1_epi64x((int64_t)1 << 32);
-    uint64_t part[4];
-    size_t k;
-    for (k = 0; k + 4 <= n; k += 4) {
-        const __m256i *p = (const __m256i *)(const void *)(e + k);
-        __m256i v = _mm256_unpackhi_epi64(_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1));
-        sum = _mm256_add_epi64(sum, _mm256_and_si256(v, one));
-    }
-    _mm256_storeu_si256((__m256i *)(void *)part, sum);
-    return ((part[0] + part[1] + part[2] + part[3]) >> 32) + spki_count_on_scalar(e + k, n - k);
-}
-#endif
-
-#if SPKI_HAVE_AVX512
-SPKI_EVENT_AVX512 SPKI_FN uint64_t spki_count_on_avx512(const spk_event *e, size_t n)
-{
-    __m512i a = _mm512_setzero_si512(), b = a, one = _mm512_set1_epi64((int64_t)1 << 32);
-    size_t k;
-    for (k = 0; k + 8 <= n; k += 8) {
-        a = _mm512_add_epi64(a, _mm512_maskz_and_epi64(0xaa, _mm512_loadu_si512(e + k), one));
-        b = _mm512_add_epi64(b, _mm512_maskz_and_epi64(0xaa, _mm512_loadu_si512(e + k + 4), one));
-    }
-    return ((uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(a, b)) >> 32) +
-           spki_count_on_scalar(e + k, n - k);
-}
-#endif
-
-SPKI_FN uint64_t spki_count_on(const spk_decoder *d, const spk_event *e, size_t n)
-{
-#if SPKI_HAVE_AVX512
-    if (d->isa == SPK_ISA_AVX512) return spki_count_on_avx512(e, n);
-#endif
-#if SPKI_HAVE_AVX2
-    if (d->isa == SPK_ISA_AVX2) return spki_count_on_avx2(e, n);
-#endif
-    (void)d;
-    return spki_count_on_scalar(e, n);
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
@@ -47386,6 +47461,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_AEDAT3_NETWORK
 #undef SPKI_AEDAT3_PACKET
 #undef SPKI_AEDAT3_RECORD_MOST
+#undef SPKI_AEDAT4_BYTES
 #undef SPKI_AHEAD
 #undef SPKI_ALIGN
 #undef SPKI_ANY_WORD

@@ -382,6 +382,54 @@ TEST(aedat4_strict_names_the_packet)
     CHECK_HAS(r.error, "no sensible header");
 }
 
+/* Polarities and unused bytes of any value; one in eleven at an edge of the sensor, or outside. */
+TEST(aedat4_events_are_the_same_on_every_isa)
+{
+    static const unsigned edges[][2] = {{345, 259}, {346, 0}, {0, 260}, {65535, 3}, {3, 65535}};
+    enum { COUNT = 500 };
+    static spk_event want[COUNT], got[2 * COUNT];
+    size_t at, k, n = 0;
+    int isa;
+    b.size = 0;
+    memset(want, 0, sizeof want);
+    begin_file4(&b, 0, -1, xml4);
+    at = begin_packet4(&b, 7, "EVTS"); /* of the second camera */
+    begin_vector4(&b, at, COUNT);
+    for (k = 0; k < COUNT; k++) {
+        const unsigned *edge = k % 11 == 0 && k > 50 ? edges[k / 11 % 5] : NULL;
+        const unsigned x = edge ? edge[0] : (unsigned)(k * 7 % 346);
+        const unsigned y = edge ? edge[1] : (unsigned)(k * 5 % 260);
+        const unsigned on = (unsigned)(k * 37 % 4 * 85);
+        put_le(&b, 0x8000000000000000u + k, 8);
+        put_le(&b, x, 2);
+        put_le(&b, y, 2);
+        put_le(&b, on, 1);
+        put_le(&b, k * 0x010203, 3);
+        want[n].t_us = (int64_t)(0x8000000000000000u + k);
+        want[n].x = (uint16_t)x;
+        want[n].y = (uint16_t)y;
+        want[n].polarity = on != 0;
+        want[n].source = 301;
+        n += x < 346 && y < 260;
+    }
+    end_packet4(&b, at);
+    CHECK(n > 400 && n < COUNT - 20);
+    for (isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++) {
+        spk_events_desc desc = {0};
+        spk_event_stats stats;
+        spk_events *in;
+        if (!spk_isa_available((spk_isa)isa)) continue;
+        desc.isa = (spk_isa)isa;
+        desc.source = 300;
+        in = spk_events_open_memory(b.data, b.size, &desc);
+        CHECK_EQ(spk_events_read(in, got, 2 * COUNT), n);
+        CHECK(memcmp(got, want, n * sizeof *got) == 0);
+        CHECK(spk_events_get_stats(in, &stats) == SPK_OK);
+        CHECK_EQ(stats.dropped, COUNT - n);
+        spk_events_close(in);
+    }
+}
+
 TEST(aedat4_events_in_the_millions_of_a_packet)
 {
     stream_result r;

@@ -110,7 +110,7 @@ SPKI_FN spk_result spki_isa_resolve(spk_isa wanted, spk_isa *out, const char **w
     *why = "this build of spikelib does not contain it";
     if (!spki_isa_compiled(*out)) return SPK_ERR_UNSUPPORTED;
     *why = "this CPU or its operating system does not have it";
-    if (!spk_isa_available(*out)) return SPK_ERR_UNSUPPORTED;
+    if (wanted != SPK_ISA_AUTO && !spk_isa_available(*out)) return SPK_ERR_UNSUPPORTED;
     *why = "";
     return SPK_OK;
 }
