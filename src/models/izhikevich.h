@@ -22,8 +22,12 @@ SPKI_BUILTIN_NEURON(izhikevich, SPKI_IZHIKEVICH_PARAMS, SPKI_IZHIKEVICH_DERIVED,
     const real drive = input + i_dc + i_ext;
     const real before = v;
     v = v + h * ((k2 * v + k1) * v + k0 - u + drive);
-    for (real n = K(1.0); spk_any(n < substeps); n = n + K(1.0)) {
-        v = spk_select(n < substeps, v + h * ((k2 * v + k1) * v + k0 - u + drive), v);
+    if (!spk_any(substeps != K(2.0))) {
+        v = v + h * ((k2 * v + k1) * v + k0 - u + drive);
+    } else {
+        for (real n = K(1.0); spk_any(n < substeps); n = n + K(1.0)) {
+            v = spk_select(n < substeps, v + h * ((k2 * v + k1) * v + k0 - u + drive), v);
+        }
     }
     u = u + h_u * (b * (spk_select(u_old > K(0.0), before, v) - v_u) - u);
     spike = v >= v_peak;
