@@ -5,6 +5,7 @@
 #include "build.h"
 #include "deliver.h"
 #include "record.h"
+#include "shadow.h"
 
 SPKI_FN void spki_free_scratch(spk_net *net)
 {
