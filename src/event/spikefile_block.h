@@ -13,6 +13,7 @@
 typedef struct spki_sf_scratch {
     uint32_t column[4][SPKI_SF_BLOCK_ROOM];
     uint32_t residual[3][SPKI_SF_BLOCK_ROOM];
+    uint32_t place[4][SPKI_SF_BLOCK_ROOM];
 } spki_sf_scratch;
 
 SPKI_INLINE uint32_t spki_sf_columns(spk_spikefile_kind kind)
@@ -162,6 +163,58 @@ SPKI_FN const uint8_t *spki_sf_column(const spki_unpacker *u, const uint8_t *p, 
     return p;
 }
 
+/* A column that needs no more than unpacking (times may be gaps): where it is, and its end in *p.
+   Else false, and the column's own function sees what is wrong, if anything is. */
+SPKI_FN bool spki_sf_packed(const spki_unpacker *u, const uint8_t **p, const uint8_t *end,
+                            const uint8_t *descriptor, uint32_t n, bool times, uint32_t *room,
+                            spki_sf_source *from)
+{
+    const uint32_t mode = descriptor[0], width = descriptor[1];
+    const uint32_t extra = spki_load16_le(descriptor + 2);
+    const bool rice = (mode & SPKI_COL_RICE) != 0;
+    const uint8_t *in = *p;
+    from->gaps = times && (mode & SPKI_COL_KIND) == SPKI_COL_DELTA;
+    if ((mode & ~(SPKI_COL_BASE | SPKI_COL_RICE)) != (from->gaps ? SPKI_COL_DELTA : SPKI_COL_PLAIN))
+        return false;
+    if (width > SPKI_SF_DIRECT || (extra && !rice)) return false;
+    from->base = 0;
+    if (mode & SPKI_COL_BASE) {
+        if (end - in < 4) return false;
+        from->base = spki_load32_le(in);
+        in += 4;
+    }
+    if (spki_packed_bytes(n, width) > (size_t)(end - in)) return false;
+    from->in = in;
+    from->column = NULL;
+    from->width = width;
+    in += spki_packed_bytes(n, width);
+    from->place = rice ? room + 16 : NULL;
+    room[15] = UINT32_MAX;
+    if (rice && (extra > (size_t)(end - in) || !u->ones(in, extra, n, room + 16))) return false;
+    *p = in + extra;
+    return true;
+}
+
+/* Events whose columns are unpacked while they are put together; those that take more become
+   columns first. */
+SPKI_FN bool spki_sf_direct(const spki_unpacker *u, const uint8_t *p, const uint8_t *end,
+                            const uint8_t *descriptor, uint32_t n, int64_t first,
+                            spki_sf_scratch *s, spk_event *out)
+{
+    spki_sf_source from[4];
+    for (uint32_t c = 0; c < 4; c++) {
+        const uint8_t *d = descriptor + 4 * c;
+        memset(from + c, 0, sizeof *from);
+        if (spki_sf_packed(u, &p, end, d, n, c == 0, s->place[c], from + c)) continue;
+        p = spki_sf_column(u, p, end, d, n, s->column[c], s);
+        if (!p) return false;
+        memset(from + c, 0, sizeof *from);
+        from[c].column = s->column[c];
+    }
+    u->direct(out, first, from, n);
+    return true;
+}
+
 SPKI_FN void spki_sf_wide(spk_spikefile_kind kind, const uint8_t *p, uint32_t n, void *out)
 {
     for (uint32_t k = 0; k < n; k++) {
@@ -190,7 +243,8 @@ SPKI_FN bool spki_sf_decode(const spki_unpacker *u, spk_spikefile_kind kind, con
         memset(s->column[0], 0, sizeof s->column[0]);
         first = 0;
         c = 1;
-    }
+    } else if (kind == SPK_SPIKEFILE_EVENTS && u->direct)
+        return spki_sf_direct(u, p, end, descriptor, n, first, s, (spk_event *)out);
     for (; c < columns; c++) {
         if (c == 1 && !wide && kind == SPK_SPIKEFILE_SPIKES && descriptor[4] == SPKI_COL_FUSED) {
             if (descriptor[5] > 32) return false;

@@ -10,9 +10,20 @@
 #include <immintrin.h>
 #endif
 
-/* All kernels may read 64 bytes beyond their input and write up to 15 values beyond their output;
+/* All kernels may read 64 bytes beyond their input and write up to 31 values beyond their output;
    a chunk ends with so many zero bytes. */
 #define SPKI_OVERREAD 64u
+
+/* A column of events that is still to be unpacked (`column` NULL; at most 17 bits), or not. */
+typedef struct spki_sf_source {
+    const uint8_t *in;
+    const uint32_t *column;
+    const uint32_t *place; /* of the ones of a Rice code, as below; NULL: it is none */
+    uint32_t width, base;  /* the base is added to what is unpacked */
+    bool gaps;             /* of the times only */
+} spki_sf_source;
+
+#define SPKI_SF_DIRECT 17u
 
 typedef struct spki_unpacker {
     /* out[k] = bits [k * width, (k + 1) * width) */
@@ -33,6 +44,8 @@ typedef struct spki_unpacker {
                    uint32_t n);
     /* the same where t holds both: step t >> width, neuron the lowest `width` bits */
     void (*fused)(spk_spike *out, int64_t first, const uint32_t *t, uint32_t width, uint32_t n);
+    /* events from t, x, y, meta, unpacked on the way; NULL: not on this instruction set */
+    void (*direct)(spk_event *out, int64_t first, const spki_sf_source from[4], uint32_t n);
 } spki_unpacker;
 
 /* -- any processor -- */
@@ -329,6 +342,47 @@ SPKI_AVX512_FN bool spki_ones_avx512(const uint8_t *in, uint32_t bytes, uint32_t
     return found == n;
 }
 
+/* All 64 bits of a word at once, as bytes (VBMI2: Ice Lake, Zen 4). */
+__attribute__((target("avx2,popcnt,avx512f,avx512dq,avx512bw,avx512vl,avx512vbmi2"), unused)) static
+bool spki_ones_vbmi2(const uint8_t *in, uint32_t bytes, uint32_t n, uint32_t *place)
+{
+    const __m512i step = _mm512_set1_epi32(64);
+    __m512i at = _mm512_setzero_si512(), byte;
+    uint8_t number[64];
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < 64; k++) number[k] = (uint8_t)k;
+    byte = _mm512_loadu_si512(number);
+    for (uint32_t k = 0; k < bytes && found < n; k += 8) {
+        uint64_t word = spki_load64_le(in + k);
+        uint32_t ones;
+        __m512i v;
+        if (bytes - k < 8) word &= ((uint64_t)1 << 8 * (bytes - k)) - 1;
+        ones = (uint32_t)__builtin_popcountll(word);
+        if (ones > n - found) return spki_ones_any(in, bytes, n, place);
+        v = _mm512_maskz_compress_epi8(word, byte);
+#define SPKI_PLACES(quarter)                                                                       \
+    _mm512_storeu_si512(place + found + 16 * (quarter),                                            \
+                        _mm512_add_epi32(at, _mm512_cvtepu8_epi32(                                 \
+                                                 _mm512_extracti32x4_epi32(v, quarter))))
+        SPKI_PLACES(0);
+        SPKI_PLACES(1);
+        if (ones > 32) {
+            SPKI_PLACES(2);
+            SPKI_PLACES(3);
+        }
+#undef SPKI_PLACES
+        found += ones;
+        at = _mm512_add_epi32(at, step);
+    }
+    return found == n;
+}
+
+SPKI_FN bool spki_cpu_has_vbmi2(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 6);
+}
+
 SPKI_AVX512_FN void spki_unary_avx512(uint32_t *io, const uint32_t *place, uint32_t width,
                                       uint32_t n)
 {
@@ -415,6 +469,97 @@ SPKI_AVX512_FN void spki_events_avx512(spk_event *out, int64_t first, const uint
     }
 }
 
+/* How the next sixteen values of a column are taken. */
+typedef struct spki_sf_take {
+    const uint8_t *in;
+    const uint32_t *place;
+    size_t step;
+    bool packed;
+    __m512i word, shift, mask, base;
+    __m128i width;
+} spki_sf_take;
+
+SPKI_AVX512_FN __attribute__((always_inline)) inline void spki_take_begin(spki_sf_take *take,
+                                                                        const spki_sf_source *from)
+{
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i bit = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)from->width));
+    const __m512i word = _mm512_srli_epi32(bit, 4), one = _mm512_set1_epi32(1);
+    take->packed = !from->column;
+    take->place = from->place;
+    take->width = _mm_cvtsi32_si128((int)from->width);
+    take->in = take->packed ? from->in : (const uint8_t *)from->column;
+    take->step = take->packed ? 2 * (size_t)from->width : 64;
+    take->word = _mm512_or_si512(word, _mm512_slli_epi32(_mm512_add_epi32(word, one), 16));
+    take->shift = _mm512_and_si512(bit, _mm512_set1_epi32(15));
+    take->mask = _mm512_set1_epi32((int)(((uint32_t)1 << from->width) - 1));
+    take->base = _mm512_set1_epi32((int)from->base);
+}
+
+SPKI_AVX512_FN __attribute__((always_inline)) inline __m512i spki_take16(spki_sf_take *take,
+                                                                         bool packed)
+{
+    __m512i v = _mm512_loadu_si512(take->in), q;
+    take->in += take->step;
+    if (!packed) return v;
+    v = _mm512_srlv_epi32(_mm512_permutexvar_epi16(take->word, v), take->shift);
+    v = _mm512_and_si512(v, take->mask);
+    if (!take->place) return v;
+    q = _mm512_add_epi32(_mm512_loadu_si512(take->place - 1), _mm512_set1_epi32(1));
+    q = _mm512_sub_epi32(_mm512_loadu_si512(take->place), q);
+    take->place += 16;
+    return _mm512_or_si512(v, _mm512_sll_epi32(q, take->width));
+}
+
+/* `common`: all of them are packed, and the times are gaps. */
+SPKI_AVX512_FN __attribute__((always_inline)) inline void
+spki_direct16(spk_event *out, int64_t first, const spki_sf_source from[4], uint32_t n, bool common)
+{
+    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i high =
+        _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+    const __m512i base = _mm512_set1_epi64(first), last = _mm512_set1_epi32(15);
+    const __m512i one = _mm512_set1_epi32(1), word = _mm512_set1_epi32(0xffff);
+    const __m512i rest = _mm512_set1_epi32(0x1fffffe);
+    const bool gaps = common || from[0].gaps;
+    spki_sf_take t, x, y, m;
+    __m512i carry;
+    spki_take_begin(&t, from);
+    spki_take_begin(&x, from + 1);
+    spki_take_begin(&y, from + 2);
+    spki_take_begin(&m, from + 3);
+    carry = t.base;
+    for (uint32_t k = 0; k < n; k += 16) {
+        __m512i time = spki_take16(&t, common || t.packed);
+        const __m512i column = _mm512_add_epi32(spki_take16(&x, common || x.packed), x.base);
+        const __m512i row = _mm512_add_epi32(spki_take16(&y, common || y.packed), y.base);
+        const __m512i meta = _mm512_add_epi32(spki_take16(&m, common || m.packed), m.base);
+        const __m512i at =
+            _mm512_or_si512(_mm512_and_si512(column, word), _mm512_slli_epi32(row, 16));
+        const __m512i what = _mm512_or_si512(_mm512_and_si512(meta, one),
+                                             _mm512_slli_epi32(_mm512_and_si512(meta, rest), 7));
+        if (gaps) time = spki_sums16(time);
+        time = _mm512_add_epi32(time, carry);
+        if (gaps) carry = _mm512_permutexvar_epi32(last, time);
+        spki_pairs8(out + k,
+                    _mm512_add_epi64(base, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(time))),
+                    _mm512_permutex2var_epi32(at, low, what));
+        spki_pairs8(
+            out + k + 8,
+            _mm512_add_epi64(base, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(time, 1))),
+            _mm512_permutex2var_epi32(at, high, what));
+    }
+}
+
+SPKI_AVX512_FN void spki_direct_avx512(spk_event *out, int64_t first, const spki_sf_source from[4],
+                                       uint32_t n)
+{
+    if (from[0].gaps && !from[1].column && !from[2].column && !from[3].column)
+        spki_direct16(out, first, from, n, true);
+    else
+        spki_direct16(out, first, from, n, false);
+}
+
 SPKI_AVX512_FN void spki_spikes_avx512(spk_spike *out, int64_t first, const uint32_t *t,
                                        const uint32_t *neuron, uint32_t n)
 {
@@ -441,7 +586,8 @@ SPKI_FN spki_unpacker spki_unpacker_for(spk_isa isa)
 {
     spki_unpacker u = {spki_unpack_any, spki_ones_any,   spki_unary_any,
                        spki_sum_any,    spki_zigzag_any, spki_add_any,
-                       spki_events_any, spki_spikes_any, spki_fused_any};
+                       spki_events_any, spki_spikes_any, spki_fused_any,
+                       NULL};
     (void)isa;
 #if SPKI_HAVE_AVX2
     if (isa == SPK_ISA_AVX2 || isa == SPK_ISA_AVX512) {
@@ -459,13 +605,14 @@ SPKI_FN spki_unpacker spki_unpacker_for(spk_isa isa)
 #if SPKI_HAVE_AVX512
     if (isa == SPK_ISA_AVX512) {
         u.unpack = spki_unpack_avx512;
-        u.ones = spki_ones_avx512;
+        u.ones = spki_cpu_has_vbmi2() ? spki_ones_vbmi2 : spki_ones_avx512;
         u.unary = spki_unary_avx512;
         u.sum = spki_sum_avx512;
         u.zigzag = spki_zigzag_avx512;
         u.events = spki_events_avx512;
         u.spikes = spki_spikes_avx512;
         u.fused = spki_fused_avx512;
+        u.direct = spki_direct_avx512;
     }
 #endif
     return u;
