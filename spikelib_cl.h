@@ -146,8 +146,7 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
    while the other fills), `words` and `rows` (the tiles' synapses as built). */
 
 #define SPKI_GPU_LIST_IDS 64u     /* words in front of the ids in a list: the starts of 32 steps */
-#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block, with one lane */
-#define SPKI_GPU_BLOCK_VECTORS 16u /* the same with vectors */
+#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block */
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u
@@ -1424,7 +1423,7 @@ static const char *const spki_gpu_text_engine[] = {
 "    }\n",
 "#elif defined(SPKI_VOTE)\n",
 "#define SPKI_BEGIN_BLOCK \\\n",
-"    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_TEAM_GROUPS, spki_low = SPKI_ITEM() % 16u; \\\n",
+"    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_BLOCK_GROUPS, spki_low = SPKI_ITEM() % 16u; \\\n",
 "    spki_e->group = spki_first + spki_g; \\\n",
 "    for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) { \\\n",
 "        uint64_t spki_word = 0; \\\n",
@@ -1980,7 +1979,7 @@ static const char *const spki_gpu_text_batch[] = {
 "        (spki_stored *)(shared + records_room +\n",
 "                        (tile_slots * ring * sizeof(spki_acc) + sizeof(uint64_t) - 1) /\n",
 "                            sizeof(uint64_t));\n",
-"    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);\n",
+"    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_BLOCK_GROUPS);\n",
 "    spki_env e;\n",
 "    spki_run run;\n",
 "    spki_batch b;\n",
@@ -2024,7 +2023,7 @@ static const char *const spki_gpu_text_batch[] = {
 "        run.amounts = amounts && done == 0;\n",
 "        b.counts = found + turn * SPKI_GROUPS() * 32u;\n",
 "        b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;\n",
-"        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];\n",
+"        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_BLOCK_GROUPS); k < own[2];\n",
 "             k += teams) {\n",
 "            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;\n",
 "            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words\n",
@@ -2487,8 +2486,7 @@ SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
                   {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
                   {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
                   {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
-                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_VECTORS},
-                  {"TEAM_GROUPS", SPKI_GPU_BLOCK_GROUPS},
+                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_GROUPS},
                   {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
                   {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
                   {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
@@ -3030,8 +3028,7 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
 /* Blocks of neurons: each of one population and one tile. */
 SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
 {
-    const uint32_t most =
-        part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    const uint32_t most = SPKI_GPU_BLOCK_GROUPS;
     uint64_t acc = 0;
     part->blocks = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
@@ -3152,20 +3149,16 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
     spki_gpu_charge(&bill, (uint64_t)part->tiles * part->ring * 4);
     spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
-    if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
-        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
-        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
-        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
-        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
-        spki_gpu_charge(&bill, 64);
-    }
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
-    if (part->gpu.api->together) { /* >>gpu-batch: no more than this */
-        spki_gpu_charge(&bill, 2 * (SPKI_GPU_BATCH_GROUPS + 1) * 4);
-        spki_gpu_charge(&bill, 2 * ((uint64_t)SPKI_GPU_BATCH_GROUPS * 32 +
-                                    (uint64_t)part->groups * SPKI_GROUP * net->slice_max) * 4);
+    if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
+        const uint64_t most = SPKI_MIN(SPKI_MAX(part->tiles, part->gpu.units),
+                                       SPKI_GPU_BATCH_GROUPS);
+        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
+        spki_gpu_charge(&bill, 2 * (most + 1) * 4);
+        spki_gpu_charge(&bill, 2 * (most * 32 + places) * 4);
+        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
         spki_gpu_charge(&bill, 64);
     }
     uint64_t told = 0;
@@ -3871,7 +3864,7 @@ SPKI_FN spk_result spki_gpu_push_pieces(spk_net *net, spki_gpu_part *part)
    one pair more than there are groups of items. */
 SPKI_FN void spki_gpu_shares(const spk_net *net, const spki_gpu_part *part, uint32_t *share)
 {
-    const uint32_t most = part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    const uint32_t most = SPKI_GPU_BLOCK_GROUPS;
     uint32_t block = 0, lane_group = 0, to = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
         const spki_tile *tile = &net->tile[t];
@@ -4332,8 +4325,7 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
     spki_gpu *gpu = &part->gpu;
     const uint32_t lanes = spki_gpu_choose(net, gpu).lanes;
     /* a block of a CPU device is one item; scalar text wants 16 items a group of neurons */
-    const uint32_t items = lanes > 1 ? 1 : 16 * (gpu->lanes > 1 ? SPKI_GPU_BLOCK_VECTORS
-                                                                : SPKI_GPU_BLOCK_GROUPS);
+    const uint32_t items = lanes > 1 ? 1 : 16 * SPKI_GPU_BLOCK_GROUPS;
     const spki_gpu_arg arg[] = {spki_gpu_memory(&part->desc),
                                 spki_gpu_memory(&part->block),
                                 spki_gpu_memory(&part->value),
@@ -4584,17 +4576,12 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
                             : result;
 }
 
-/* Puts all slices of a batch under way. */
+/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
 SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
                                         bool amounts)
 {
     const uint64_t end = batch->first + batch->steps;
     spk_result result = SPK_OK;
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        spki_gpu *gpu = &g->part[k].gpu;
-        result = gpu->api->zero(gpu, g->part[k].list[batch->parity].mem, 0, 4);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    }
     for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
         const uint64_t sample = spki_gpu_next_sample(net, first, end);
         const uint32_t at = (uint32_t)(first - batch->first);
@@ -5369,7 +5356,6 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_BATCH_GROUPS
 #undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_BLOCK_GROUPS
-#undef SPKI_GPU_BLOCK_VECTORS
 #undef SPKI_GPU_CACHE_MAGIC
 #undef SPKI_GPU_DELIVER_ITEMS
 #undef SPKI_GPU_EXPECT

@@ -3,6 +3,13 @@
 #ifndef SPIKELIB_TESTS_LIFE_H
 #define SPIKELIB_TESTS_LIFE_H
 
+#if defined(_WIN32)
+#include <process.h>
+#define getpid _getpid
+#else
+#include <unistd.h>
+#endif
+
 /* All that a life leaves behind. */
 typedef struct life {
     uint64_t spikes, spike_digest, some_digest, states[6], sample_digest, rate_digest, refused;
@@ -121,7 +128,9 @@ static life live(spk_backend *backend, spk_precision precision)
     char path[600];
     memset(&r, 0, sizeof r);
     r.sink = SPK_SINK_FILE;
-    r.path = check_tmp(backend ? "cl_device.spikes" : "cl_host.spikes", path, sizeof path);
+    char file[40]; /* of this process alone: others live at the same time */
+    snprintf(file, sizeof file, "life-%ld.spikes", (long)getpid());
+    r.path = check_tmp(file, path, sizeof path);
     (void)spk_net_record(net, spk_net_slice(net, exc, 50, 60), &r);
     memset(&r, 0, sizeof r);
     r.sink = SPK_SINK_CALLBACK;
@@ -200,6 +209,7 @@ static life live(spk_backend *backend, spk_precision precision)
     snprintf(l.error, sizeof l.error, "%s", spk_net_error(net));
     spk_net_destroy(net);
     l.file_digest = digest_of_file(path);
+    (void)remove(path);
     return l;
 }
 

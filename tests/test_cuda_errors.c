@@ -84,6 +84,37 @@ TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_alloc
     CHECK_EQ(sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most), 3);
     CHECK_EQ(most, 10000);
     CHECK_EQ(need, most + more);
+    mock_reset(); /* one byte less than that is too little, and says so; that much is enough */
+    d.memory_budget = need - 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_HAS(why, " bytes, 1 more than the ");
+    mock_reset();
+    d.memory_budget = need;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+}
+
+TEST(what_a_network_is_said_to_need_is_what_it_takes)
+{
+    char text[4000];
+    unsigned long long need = 0, held = 0;
+    for (int k = 0; k < 2; k++) { /* first with too little, which says how much it would be */
+        spk_pop pop;
+        spk_rec rec;
+        mock_reset();
+        spk_cuda_desc d = mock_desc();
+        d.memory_budget = k ? need : 10000;
+        spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+        (void)spk_net_add(net, "more", 20000, SPK_LIF_EXP, NULL);
+        CHECK_EQ(spk_net_build(net), k ? SPK_OK : SPK_ERR_OUT_OF_MEMORY);
+        (void)spk_net_describe(net, text, sizeof text);
+        const char *at = k ? strstr(text, "tiles 0 .. ") : strstr(spk_net_error(net), "needs ");
+        CHECK(at && (k ? sscanf(at, "tiles 0 .. %*u, %llu bytes", &held)
+                       : sscanf(at, "needs %llu bytes", &need)) == 1);
+        CHECK_EQ(k ? spk_net_run_steps(net, STEPS) : SPK_OK, SPK_OK);
+        spk_net_destroy(net);
+    }
+    printf("    needs %llu bytes, holds %llu\n", need, held);
+    CHECK(held <= need && held > need - need / 50);
 }
 
 TEST(a_device_that_computes_one_bit_differently_is_refused)

@@ -38,6 +38,8 @@
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.6 kB
 
+    spikelib_cl.h            -        included after spikelib.h, adds OpenCL: +149 kB
+    spikelib_cuda.cuh        -        included after spikelib.h, adds CUDA: +165 kB
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
     SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
@@ -182,7 +184,9 @@
 
    OpenCL. Include spikelib_cl.h after spikelib.h, and say `.backend = spk_cl_backend(NULL)`, or
    SPK_BACKEND_AUTO for the best device or else the CPU: spk_net_error then says why. Nothing else
-   changes, the digest included. spk_cl_devices lists devices; spk_cl_desc chooses and splits.
+   changes, the digest included. spk_cl_devices lists devices; spk_cl_desc chooses and splits. Its
+   style is chosen by the device: SPK_CL_VECTORS on a CPU, SPK_CL_ITEMS on a GPU, or SPK_CL_TILES
+   where arrivals fit into local memory. PoCL on a CPU wants POCL_AFFINITY=1 in the environment.
 
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says

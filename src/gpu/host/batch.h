@@ -82,7 +82,7 @@ SPKI_FN spk_result spki_gpu_push_pieces(spk_net *net, spki_gpu_part *part)
    one pair more than there are groups of items. */
 SPKI_FN void spki_gpu_shares(const spk_net *net, const spki_gpu_part *part, uint32_t *share)
 {
-    const uint32_t most = part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    const uint32_t most = SPKI_GPU_BLOCK_GROUPS;
     uint32_t block = 0, lane_group = 0, to = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
         const spki_tile *tile = &net->tile[t];

@@ -29,8 +29,7 @@
 #include "../../net/engine.h"
 
 #define SPKI_GPU_LIST_IDS 64u     /* words in front of the ids in a list: the starts of 32 steps */
-#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block, with one lane */
-#define SPKI_GPU_BLOCK_VECTORS 16u /* the same with vectors */
+#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block */
 #define SPKI_GPU_SCAN_ITEMS 256u
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_GPU_DELIVER_ITEMS 128u

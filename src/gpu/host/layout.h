@@ -377,8 +377,7 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
 /* Blocks of neurons: each of one population and one tile. */
 SPKI_FN void spki_gpu_block_records(const spk_net *net, spki_gpu_part *part, spki_gpu_draft *d)
 {
-    const uint32_t most =
-        part->gpu.lanes > 1 ? SPKI_GPU_BLOCK_VECTORS : SPKI_GPU_BLOCK_GROUPS;
+    const uint32_t most = SPKI_GPU_BLOCK_GROUPS;
     uint64_t acc = 0;
     part->blocks = 0;
     for (uint32_t t = part->tile; t < part->tile + part->tiles; t++) {
@@ -499,20 +498,16 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     spki_gpu_charge(&bill, part->ring * part->slots * (net->accumulator_bits / 8));
     spki_gpu_charge(&bill, (uint64_t)part->tiles * part->ring * 4);
     spki_gpu_charge(&bill, words * 4); /* spikes on their way, when weights or shares change */
-    if (part->gpu.api->together) { /* of >>gpu-batch, where each unit has a group of items */
-        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
-        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units * 32 + places));
-        spki_gpu_charge(&bill, 8 * ((uint64_t)part->gpu.units + 1));
-        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
-        spki_gpu_charge(&bill, 64);
-    }
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
-    if (part->gpu.api->together) { /* >>gpu-batch: no more than this */
-        spki_gpu_charge(&bill, 2 * (SPKI_GPU_BATCH_GROUPS + 1) * 4);
-        spki_gpu_charge(&bill, 2 * ((uint64_t)SPKI_GPU_BATCH_GROUPS * 32 +
-                                    (uint64_t)part->groups * SPKI_GROUP * net->slice_max) * 4);
+    if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
+        const uint64_t most = SPKI_MIN(SPKI_MAX(part->tiles, part->gpu.units),
+                                       SPKI_GPU_BATCH_GROUPS);
+        const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
+        spki_gpu_charge(&bill, 2 * (most + 1) * 4);
+        spki_gpu_charge(&bill, 2 * (most * 32 + places) * 4);
+        spki_gpu_charge(&bill, spki_gpu_pieces_bytes(net, part));
         spki_gpu_charge(&bill, 64);
     }
     uint64_t told = 0;

@@ -311,8 +311,7 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
     spki_gpu *gpu = &part->gpu;
     const uint32_t lanes = spki_gpu_choose(net, gpu).lanes;
     /* a block of a CPU device is one item; scalar text wants 16 items a group of neurons */
-    const uint32_t items = lanes > 1 ? 1 : 16 * (gpu->lanes > 1 ? SPKI_GPU_BLOCK_VECTORS
-                                                                : SPKI_GPU_BLOCK_GROUPS);
+    const uint32_t items = lanes > 1 ? 1 : 16 * SPKI_GPU_BLOCK_GROUPS;
     const spki_gpu_arg arg[] = {spki_gpu_memory(&part->desc),
                                 spki_gpu_memory(&part->block),
                                 spki_gpu_memory(&part->value),
@@ -563,17 +562,12 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
                             : result;
 }
 
-/* Puts all slices of a batch under way. */
+/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
 SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
                                         bool amounts)
 {
     const uint64_t end = batch->first + batch->steps;
     spk_result result = SPK_OK;
-    for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-        spki_gpu *gpu = &g->part[k].gpu;
-        result = gpu->api->zero(gpu, g->part[k].list[batch->parity].mem, 0, 4);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    }
     for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
         const uint64_t sample = spki_gpu_next_sample(net, first, end);
         const uint32_t at = (uint32_t)(first - batch->first);

@@ -165,7 +165,7 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
         (spki_stored *)(shared + records_room +
                         (tile_slots * ring * sizeof(spki_acc) + sizeof(uint64_t) - 1) /
                             sizeof(uint64_t));
-    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_TEAM_GROUPS);
+    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_BLOCK_GROUPS);
     spki_env e;
     spki_run run;
     spki_batch b;
@@ -209,7 +209,7 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
         run.amounts = amounts && done == 0;
         b.counts = found + turn * SPKI_GROUPS() * 32u;
         b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;
-        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_TEAM_GROUPS); k < own[2];
+        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_BLOCK_GROUPS); k < own[2];
              k += teams) {
             const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;
             e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words

@@ -448,7 +448,7 @@ SPKI_DEVICE uint32_t spki_bits(mask spike)
 /* An item of a GPU does neurons low, low + 16, low + 32 and low + 48 of one group. Its 16 items run
    together, and vote. */
 #define SPKI_BEGIN_BLOCK                                                                           \
-    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_TEAM_GROUPS, spki_low = SPKI_ITEM() % 16u;    \
+    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_BLOCK_GROUPS, spki_low = SPKI_ITEM() % 16u;   \
     spki_e->group = spki_first + spki_g;                                                           \
     for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) {        \
         uint64_t spki_word = 0;                                                                    \
