@@ -8284,12 +8284,13 @@ SPKI_FN bool spki_cpu_has_avx(bool avx512)
     uint32_t os_saves = avx512 ? 0xe6u : 0x06u; /* xmm, ymm; opmask, both halves of zmm */
     /* F, DQ, CD, BW, VL */
     uint32_t wanted = avx512 ? 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31 : 0u;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+    if (__get_cpuid_max(0, NULL) < 7) return false;
+    __cpuid(1, a, b, c, d);
     if ((c & (1u << 27)) == 0 || (c & (1u << 28)) == 0) return false; /* OSXSAVE, AVX */
     __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
     (void)high;
     if ((enabled & os_saves) != os_saves) return false;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    __cpuid_count(7, 0, a, b, c, d);
     wanted |= 1u << 5; /* AVX2 */
     return (b & wanted) == wanted;
 }
@@ -23404,9 +23405,10 @@ SPKI_FN spk_isa spki_event_isa(spk_isa isa)
     uint32_t a, b, c, d;
     uint32_t bits = 1u << 3 | 1u << 8; /* BMI1, BMI2 */
     if (isa != SPK_ISA_AVX2 && isa != SPK_ISA_AVX512) return SPK_ISA_SCALAR;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bits) != bits) return SPK_ISA_SCALAR;
-    if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !(c & 1u << 5)) return SPK_ISA_SCALAR;
-    return isa;
+    __cpuid_count(7, 0, a, b, c, d); /* where AVX2 is, these leaves are */
+    if ((b & bits) != bits) return SPK_ISA_SCALAR;
+    __cpuid(0x80000001u, a, b, c, d); /* each question may be a trap, so none is asked twice */
+    return c & 1u << 5 ? isa : SPK_ISA_SCALAR;
 #else
     (void)isa;
     return SPK_ISA_SCALAR;

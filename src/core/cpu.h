@@ -54,12 +54,13 @@ SPKI_FN bool spki_cpu_has_avx(bool avx512)
     uint32_t os_saves = avx512 ? 0xe6u : 0x06u; /* xmm, ymm; opmask, both halves of zmm */
     /* F, DQ, CD, BW, VL */
     uint32_t wanted = avx512 ? 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31 : 0u;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+    if (__get_cpuid_max(0, NULL) < 7) return false;
+    __cpuid(1, a, b, c, d);
     if ((c & (1u << 27)) == 0 || (c & (1u << 28)) == 0) return false; /* OSXSAVE, AVX */
     __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
     (void)high;
     if ((enabled & os_saves) != os_saves) return false;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    __cpuid_count(7, 0, a, b, c, d);
     wanted |= 1u << 5; /* AVX2 */
     return (b & wanted) == wanted;
 }

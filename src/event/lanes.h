@@ -21,9 +21,10 @@ SPKI_FN spk_isa spki_event_isa(spk_isa isa)
     uint32_t a, b, c, d;
     uint32_t bits = 1u << 3 | 1u << 8; /* BMI1, BMI2 */
     if (isa != SPK_ISA_AVX2 && isa != SPK_ISA_AVX512) return SPK_ISA_SCALAR;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bits) != bits) return SPK_ISA_SCALAR;
-    if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !(c & 1u << 5)) return SPK_ISA_SCALAR;
-    return isa;
+    __cpuid_count(7, 0, a, b, c, d); /* where AVX2 is, these leaves are */
+    if ((b & bits) != bits) return SPK_ISA_SCALAR;
+    __cpuid(0x80000001u, a, b, c, d); /* each question may be a trap, so none is asked twice */
+    return c & 1u << 5 ? isa : SPK_ISA_SCALAR;
 #else
     (void)isa;
     return SPK_ISA_SCALAR;
