@@ -16,7 +16,7 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 858 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 861 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
     SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -107 kB
