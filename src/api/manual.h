@@ -186,7 +186,7 @@
    SPK_BACKEND_AUTO for the best device or else the CPU: spk_net_error then says why. Nothing else
    changes, the digest included. spk_cl_devices lists devices; spk_cl_desc chooses and splits. Its
    style is chosen by the device: SPK_CL_VECTORS on a CPU, SPK_CL_ITEMS on a GPU, or SPK_CL_TILES
-   where arrivals fit into local memory. PoCL on a CPU wants POCL_AFFINITY=1 in the environment.
+   where arrivals fit into local memory.
 
    Instruction sets. The widest that the machine has is taken; spk_net_desc.isa or the environment
    variable SPIKELIB_ISA (scalar sse2 avx2 avx512 neon generic) forces one; spk_net_get_info says
