@@ -1,6 +1,6 @@
 /* ---- >>golden: small networks whose spikes are the same wherever they run ---- */
 
-/* golden [--isa NAME|auto] [--threads N] [--backend NAME] [--verbose] prints a line
+/* golden [--isa NAME|auto] [--threads N] [--backend NAME] [--network NAME] [--verbose] prints a line
    "network digest" for each network: the XXH64 of its spikes, or, where the name ends in ".v", of
    its states at the end.
    --isas lists the instruction sets that this program can use here, --verbose adds what happened.
@@ -34,6 +34,7 @@ static spk_isa golden_isa = SPK_ISA_AUTO;
 static uint32_t golden_threads = 1;
 static int golden_failed, golden_verbose;
 static const char *golden_backend = "cpu";
+static const char *golden_only; /* the one network to run; NULL: all of them */
 
 typedef struct golden {
     const char *name;
@@ -501,6 +502,11 @@ static void own_model(const char *name, spk_precision precision, uint32_t bits)
     finish(&g, 1000, true);
 }
 
+static bool wanted(const char *name)
+{
+    return !golden_only || strcmp(golden_only, name) == 0;
+}
+
 int main(int argc, char **argv)
 {
     for (int k = 1; k < argc; k++) {
@@ -536,6 +542,8 @@ int main(int argc, char **argv)
             golden_threads = (uint32_t)strtoul(argv[++k], NULL, 10);
         } else if (k + 1 < argc && strcmp(argv[k], "--backend") == 0) {
             golden_backend = argv[++k];
+        } else if (k + 1 < argc && strcmp(argv[k], "--network") == 0) {
+            golden_only = argv[++k];
         } else if (k + 1 < argc && strcmp(argv[k], "--isa") == 0) {
             golden_isa = spk_isa_from_name(argv[++k]);
             if (golden_isa == SPK_ISA_AUTO && strcmp(argv[k], "auto") != 0) {
@@ -544,23 +552,45 @@ int main(int argc, char **argv)
             }
         } else {
             fprintf(stderr, "golden [--isas] [--isa NAME] [--threads N] [--backend NAME] "
-                            "[--verbose]\n");
+                            "[--network NAME] [--verbose]\n");
             return 2;
         }
     }
     for (int k = 0; k < NEURON_MODELS; k++) {
-        one_model((spk_model_id)k);
+        if (wanted(spk_model_name(spk_model_builtin((spk_model_id)k)))) {
+            one_model((spk_model_id)k);
+        }
     }
-    all_models("all_f32", SPK_FLOAT32, 16);
-    all_models("all_f64", SPK_FLOAT64, 32);
-    all_models("all_f16", SPK_FLOAT16, 16);
-    rules();
-    delays();
-    told();
-    wide();
-    overflow();
-    own_model("own_f32", SPK_FLOAT32, 16);
-    own_model("own_f64", SPK_FLOAT64, 32);
-    own_model("own_f16", SPK_FLOAT16, 16);
+    const struct {
+        const char *name;
+        spk_precision precision;
+        uint32_t bits;
+    } width[3] = {{"f32", SPK_FLOAT32, 16}, {"f64", SPK_FLOAT64, 32}, {"f16", SPK_FLOAT16, 16}};
+    const struct {
+        const char *name;
+        void (*run)(void);
+    } special[5] = {{"rules", rules},
+                    {"delays", delays},
+                    {"told", told},
+                    {"wide", wide},
+                    {"overflow", overflow}};
+    char name[16];
+    for (int k = 0; k < 3; k++) {
+        (void)snprintf(name, sizeof name, "all_%s", width[k].name);
+        if (wanted(name)) {
+            all_models(name, width[k].precision, width[k].bits);
+        }
+    }
+    for (int k = 0; k < 5; k++) {
+        if (wanted(special[k].name)) {
+            special[k].run();
+        }
+    }
+    for (int k = 0; k < 3; k++) {
+        (void)snprintf(name, sizeof name, "own_%s", width[k].name);
+        if (wanted(name)) {
+            own_model(name, width[k].precision, width[k].bits);
+        }
+    }
     return golden_failed;
 }

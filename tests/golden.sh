@@ -104,6 +104,30 @@ if [ "${1:-}" = --accept ]; then
     cat "$EXPECTED"
     exit 0
 fi
+
+# Each network on Oclgrind, which reports data races, bad accesses and wrong calls, in the three ways
+# of working: an hour or more, so by hand and not in `make test`. `tests/golden.sh --oclgrind NAME...`
+# checks the networks named.
+under_oclgrind() { # under_oclgrind NETWORK BACKEND
+    local name=digest_under_$2/$1 log=$D/$2-$1 want
+    want=$(grep -E "^$1(\.v)? " "$EXPECTED")
+    OCLGRIND_DATA_RACES=1 OCLGRIND_CHECK_API=1 OCLGRIND_LOG=$log.report \
+        "$D/oclgrind.exe" --network "$1" --backend "$2" >"$log.out" 2>"$log.err"
+    if [ -z "$want" ] || [ "$(tr -d '\r' <"$log.out")" != "$want" ]; then
+        fail "$name" "$(tr '\n' ' ' <"$log.out")$(tail -n 1 "$log.err"), not $(echo $want)"
+    elif [ -s "$log.report" ]; then fail "$name" "$(grep -m1 . "$log.report")"
+    else ok "$name"; fi
+}
+if [ "${1:-}" = --oclgrind ]; then
+    shift
+    export SPIKELIB_CACHE=
+    gcc -O2 $NETWORKS_ALONE -DGOLDEN_CL tests/golden.c -o "$D/oclgrind.exe" $LIBS || exit 1
+    for n in ${*:-$(sed -E 's/(\.v)? .*//' "$EXPECTED" | uniq)}; do
+        for backend in oclgrind oclgrind-items oclgrind-tiles; do job under_oclgrind "$n" $backend; done
+    done
+    jobs_done
+    exit 0
+fi
 [ -e tests/golden.c ] || { skip golden_digests "tests/golden.c is not there"; exit 0; }
 
 WINE_READY=
