@@ -245,6 +245,22 @@ static bool spikefile_cool(const char *path)
 #endif
 }
 
+/* The seconds that each of `count` windows of 1 ms takes; returns the records in them. */
+static uint64_t spikefile_read_windows(spk_spikefile *f, int64_t t_max, uint64_t state, int count,
+                                       double *seconds)
+{
+    uint64_t found = 0;
+    for (int k = 0; k < count && spk_spikefile_status(f) == SPK_OK; k++) {
+        const int64_t t = (int64_t)(spikefile_random(&state) % (uint64_t)(t_max - 1000));
+        double begin = spk_clock_seconds();
+        size_t n;
+        spk_spikefile_window(f, t, t + 1000);
+        while (spk_spikefile_next_events(f, &n)) found += n;
+        seconds[k] = spk_clock_seconds() - begin;
+    }
+    return found;
+}
+
 static const char *spikefile_windows(report *r, const options *o, const char *path, bool cold)
 {
     static double times[SPIKEFILE_WINDOWS];
@@ -252,18 +268,12 @@ static const char *spikefile_windows(report *r, const options *o, const char *pa
     const int count = cold ? 50 : SPIKEFILE_WINDOWS;
     spk_spikefile_info info;
     spk_spikefile *f;
-    uint64_t state = (uint64_t)o->seed, found = 0;
+    uint64_t found;
     if (cold && !spikefile_cool(path)) return NULL;
     f = spk_spikefile_open(path, NULL);
     spk_spikefile_get_info(f, &info);
-    for (int k = 0; k < count && spk_spikefile_status(f) == SPK_OK; k++) {
-        const int64_t t = (int64_t)(spikefile_random(&state) % (uint64_t)(info.t_max - 1000));
-        double begin = spk_clock_seconds();
-        size_t n;
-        spk_spikefile_window(f, t, t + 1000);
-        while (spk_spikefile_next_events(f, &n)) found += n;
-        times[k] = spk_clock_seconds() - begin;
-    }
+    found = spikefile_read_windows(f, info.t_max, (uint64_t)o->seed, count, times);
+    if (!cold) found = spikefile_read_windows(f, info.t_max, (uint64_t)o->seed, count, times);
     snprintf(error, sizeof error, "%s", spk_spikefile_error(f));
     spk_spikefile_close(f);
     if (*error) return error;

@@ -178,6 +178,13 @@ SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
     (void)scattered;
 }
 
+SPKI_FN void spki_sf_soon(const spki_sf_file *file, uint64_t at, uint64_t size)
+{
+    (void)file;
+    (void)at;
+    (void)size;
+}
+
 SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
 {
     HANDLE section;
@@ -333,6 +340,27 @@ SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
 #else
     (void)file;
     (void)scattered;
+#endif
+}
+
+/* Where few pages are wanted, these are: one answer of the disk brings them all. A page alone needs
+   no announcement. */
+SPKI_FN void spki_sf_soon(const spki_sf_file *file, uint64_t at, uint64_t size)
+{
+#if defined(__linux__)
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), from = at / page * page;
+    const uint64_t end = SPKI_MIN(at + size, file->mapped);
+    union {
+        const uint8_t *shown;
+        void *taken;
+    } map;
+    if (!file->scattered || end <= from + page) return;
+    map.shown = file->map + from;
+    (void)spki_os_advise(map.taken, (size_t)(end - from), 3);
+#else
+    (void)file;
+    (void)at;
+    (void)size;
 #endif
 }
 

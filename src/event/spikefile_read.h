@@ -69,6 +69,9 @@ SPKI_FN __attribute__((format(printf, 2, 3))) void spki_sfr_lost(spk_spikefile *
 
 typedef unsigned long long spki_sf_llu;
 
+#define SPKI_SFR_HEADER 3072u    /* bytes of a chunk's header, mostly at most */
+#define SPKI_SFR_SOON 1048576u /* bytes of a window that are announced at once */
+
 /* -- bytes of the file -- */
 
 /* The bytes [at, at + size): in the mapping, or read to `to`. NULL if they are not all there. */
@@ -98,6 +101,7 @@ SPKI_FN const char *spki_sfr_header(spk_spikefile *r, uint64_t offset, int slot,
 {
     const uint8_t *p = spki_sfr_bytes(r, offset, SPKI_SF_CHUNK, r->head_at[slot]);
     if (!p) return "is cut";
+    spki_sf_soon(&r->file, offset, SPKI_SFR_HEADER);
     if (!spki_sf_chunk_get(p, offset, c)) return "is damaged: its numbers make no sense";
     p = spki_sfr_bytes(r, offset, c->head_bytes, r->head_at[slot]);
     if (!p) return "is cut";
@@ -306,6 +310,22 @@ SPKI_FN spk_result spki_sfr_enter(spk_spikefile *r, uint64_t offset, int slot, s
                          (spki_sf_llu)offset, why);
 }
 
+/* Announces the blocks of a window. */
+SPKI_FN void spki_sfr_expect(spk_spikefile *r)
+{
+    uint64_t begin = UINT64_MAX, end = 0;
+    for (uint32_t k = 0; k < r->chunk.blocks; k++) {
+        spki_sf_place place;
+        if (!spki_sf_place_get(&r->chunk, k, &place)) return; /* an error when it is read */
+        if (place.t_max < r->t_begin || place.t_min >= r->t_end) continue;
+        begin = SPKI_MIN(begin, place.begin);
+        end = SPKI_MAX(end, place.end);
+    }
+    if (begin < end)
+        spki_sf_soon(&r->file, r->chunk.offset + r->chunk.head_bytes + begin,
+                     SPKI_MIN(end - begin, SPKI_SFR_SOON));
+}
+
 /* Where the payload of the chunk at hand lies, read and decompressed if need be. */
 SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
 {
@@ -327,6 +347,7 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
            (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
     r->by_block = part && !r->no_verify;
     if (!part) spki_sf_scatter(&r->file, false); /* the window is a long one: read ahead again */
+    if (part) spki_sfr_expect(r);
     if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
         return spki_sfr_damaged(r, c->number, c->offset,
                                 "its records are damaged: their checksum is wrong");
@@ -420,13 +441,13 @@ SPKI_FN spk_result spki_sfr_go(spk_spikefile *r, spki_sfr_key key, int64_t value
 
 /* -- reading -- */
 
-/* Can no record of this chunk or a later one be wanted? Records lie at most `back` behind the
+/* Can no record be wanted that follows one of time `t`? Records lie at most `back` behind the
    latest before them. */
-SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, const spki_sf_chunk *c)
+SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, int64_t t)
 {
     const spki_sf_chunk *newest = spki_sfr_newest(r);
-    if (r->t_end == INT64_MAX || c->t_before < r->t_end || !newest) return false;
-    return (uint64_t)c->t_before - (uint64_t)r->t_end >= newest->back;
+    if (r->t_end == INT64_MAX || t < r->t_end || !newest) return false;
+    return (uint64_t)t - (uint64_t)r->t_end >= newest->back;
 }
 
 SPKI_FN bool spki_sfr_wanted(const spk_spikefile *r, const spki_sf_chunk *c)
@@ -462,7 +483,7 @@ SPKI_FN bool spki_sfr_advance(spk_spikefile *r)
             spki_sfr_step_over(r, offset);
             return false;
         }
-        if (spki_sfr_beyond(r, &r->chunk)) {
+        if (spki_sfr_beyond(r, r->chunk.t_before)) {
             r->done = true;
             break;
         }
@@ -638,8 +659,9 @@ SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks,
         const uint8_t *records;
         uint32_t n, skip;
         if (!r->loaded && !spki_sfr_advance(r)) return NULL;
-        if (r->block == r->chunk.blocks) {
+        if (r->block == r->chunk.blocks) { /* without a look at the next, if it is known */
             r->loaded = false;
+            r->done = spki_sfr_beyond(r, SPKI_MAX(r->chunk.t_before, r->chunk.t_max));
             continue;
         }
         if (chunks && spki_sfr_together(r)) {
