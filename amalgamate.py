@@ -93,6 +93,7 @@ IMPLEMENTATION = [
     "net/build.h",
     "net/rest.h",
     "net/update.h",
+    "net/ahead.h",
     "net/deliver.h",
     "net/record.h",
     "net/assemble.h",

@@ -74,6 +74,7 @@
     >>build              cutting the targets into tiles and drawing their synapses
     >>rest               neurons at rest are left alone
     >>update             one step of a tile's neurons
+    >>ahead              Poisson input of the next step, drawn while the other threads are awaited
     >>deliver            from spikes to the accumulators of their targets
     >>record             recorders of spikes, states, rates and weights
     >>assemble           building a network, and what stepping needs, allocated once
@@ -8608,6 +8609,12 @@ SPKI_FN void spki_barrier_init(spki_barrier *barrier, uint32_t threads)
 
 SPKI_FN void spki_barrier_free(spki_barrier *barrier) { (void)barrier; }
 SPKI_FN void spki_barrier_wait(spki_barrier *barrier) { (void)barrier; }
+SPKI_FN void spki_barrier_wait_busy(spki_barrier *barrier, bool (*work)(void *), void *arg)
+{
+    (void)barrier;
+    (void)work;
+    (void)arg;
+}
 #else
 /* SPKI_USE_FUTEX 0 (for tests) parks with a lock and a condition variable as on other systems. */
 #if !defined(SPKI_USE_FUTEX)
@@ -8819,11 +8826,9 @@ SPKI_FN void spki_barrier_park(spki_barrier *barrier, uint32_t phase)
     __atomic_fetch_sub(&barrier->parked, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Returns when all `threads` threads have come. What each wrote before is visible to all after. */
-SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
+/* Until the phase is over. */
+SPKI_FN void spki_barrier_await(spki_barrier *barrier, uint32_t phase)
 {
-    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
-    if (spki_barrier_arrive(barrier, 1)) return;
     if (barrier->patience_max > 0) {
         bool probe = phase % 64 == 0;
         uint32_t patience = __atomic_load_n(&barrier->patience, __ATOMIC_RELAXED);
@@ -8833,6 +8838,26 @@ SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
         if (success) return;
     }
     spki_barrier_park(barrier, phase);
+}
+
+/* Returns when all `threads` threads have come. What each wrote before is visible to all after. */
+SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
+{
+    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
+    if (!spki_barrier_arrive(barrier, 1)) spki_barrier_await(barrier, phase);
+}
+
+/* The same. Who comes early works, a piece at a time, while there is any (`work` returns true). */
+SPKI_FN void spki_barrier_wait_busy(spki_barrier *barrier, bool (*work)(void *), void *arg)
+{
+    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
+    if (spki_barrier_arrive(barrier, 1)) return;
+    while (!spki_barrier_open(barrier, phase)) {
+        if (!work(arg)) {
+            spki_barrier_await(barrier, phase);
+            return;
+        }
+    }
 }
 
 /* -- threads -- */
@@ -15160,8 +15185,10 @@ typedef struct spki_drive_part {
     uint32_t first, count; /* neurons of the population */
     uint32_t index;        /* of the first in the drive's view */
     uint32_t receptor_pos, receptor_neg;
+    uint32_t ahead; /* >>ahead: its place among those of its population; SPKI_NOT_AHEAD: none */
     bool magnitude;
 } spki_drive_part;
+#define SPKI_NOT_AHEAD UINT32_MAX
 
 /* The neurons of one population that a tile owns. */
 typedef struct spki_piece {
@@ -15223,7 +15250,10 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
-    bool arrived; /* anything, in the step at hand */
+    bool arrived;        /* anything, in the step at hand */
+    char *ahead;         /* >>ahead: Poisson input that is drawn already, of `ahead_step` */
+    uint64_t ahead_step; /* and of the lanes below `ahead_lane` */
+    uint32_t ahead_lane;
     uint64_t events, spikes, synced_events, synced_spikes;
     uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
@@ -15304,6 +15334,7 @@ struct spk_net {
     uint32_t drives, drive_capacity;
     spki_drive_part *part;
     uint32_t parts;
+    uint32_t aheads; /* most Poisson drives of a population that can be drawn ahead; 0: none is */
     spk_rec *recorder;
     uint32_t recorders, recorder_capacity;
     spki_tile *tile;
@@ -17579,6 +17610,7 @@ SPKI_FN uint32_t spki_parts_of(spk_net *net, uint32_t population, spki_drive_par
                 part->first = lo - pop->first;
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
+                part->ahead = SPKI_NOT_AHEAD;
                 if (drive->kind == SPKI_DRIVE_POISSON) {
                     (void)spki_resolve_receptor(net, pop, drive->receptor, &part->receptor_pos,
                                                 &part->receptor_neg, &part->magnitude);
@@ -19077,6 +19109,7 @@ SPKI_FN void spki_wake_pieces(spk_net *net)
             piece->look_wait = SPKI_LOOK_FIRST;
             piece->blank = 0;
         }
+        net->tile[t].ahead_lane = 0;
     }
 }
 
@@ -19257,12 +19290,46 @@ SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t strea
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, &a);
 }
 
+/* One rate and one weight for all. */
+SPKI_FN bool spki_is_plain(const spki_drive *drive)
+{
+    return drive->kind == SPKI_DRIVE_POISSON && !drive->value.each && !drive->table_of;
+}
+
+SPKI_FN bool spki_is_on(const spki_drive *drive, uint64_t step)
+{
+    return step >= drive->start && step < drive->stop;
+}
+
+/* Events of a plain drive times their weight, for the whole block: out = x, or out += x. */
+SPKI_FN void spki_draw_poisson(const spki_block *b, const spki_drive_part *part, char *out,
+                               bool add)
+{
+    const spki_drive *drive = &b->net->drive[part->drive];
+    const spki_word_address a = spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
+    const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
+                                                                   : drive->value.uniform;
+    b->ops->poisson(&a, out, b->lanes, &drive->table[0], w, add);
+}
+
+/* Where a thread that waited has drawn, or draws, the block's share of a drive. */
+SPKI_INLINE char *spki_ahead_at(const spki_block *b, const spki_drive_part *part)
+{
+    return b->tile->ahead + ((size_t)part->ahead * b->tile->lanes + b->lane) * b->net->real_size;
+}
+
+SPKI_INLINE bool spki_is_ahead(const spki_block *b, const spki_drive_part *part)
+{
+    return part->ahead != SPKI_NOT_AHEAD && b->step == b->tile->ahead_step &&
+           b->lane < b->tile->ahead_lane;
+}
+
 /* Poisson events of one part of a drive that reach receptor r. */
 SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r,
                               char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
-    const bool plain = !drive->value.each && !drive->table_of;
+    const bool plain = spki_is_plain(drive);
     uint32_t lo, hi;
     if (r != part->receptor_pos && r != part->receptor_neg) {
         return;
@@ -19273,18 +19340,17 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
     if (!spki_part_lanes(b, part, &lo, &hi)) {
         return;
     }
+    if (plain && spki_is_ahead(b, part)) {
+        b->ops->add(out, spki_ahead_at(b, part), b->lanes);
+        return;
+    }
+    if (plain && lo == 0 && hi == b->count) {
+        spki_draw_poisson(b, part, out, true);
+        return;
+    }
     if (plain) {
-        const spki_word_address a =
-            spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
-        const spki_poisson_table *t = &drive->table[0];
-        const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
-                                                                       : drive->value.uniform;
-        if (lo == 0 && hi == b->count) {
-            b->ops->poisson(&a, out, b->lanes, t, w, true);
-            return;
-        }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(&a, tmp, b->lanes, t, w, false);
+        spki_draw_poisson(b, part, tmp, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
@@ -19322,7 +19388,7 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     for (uint32_t k = 0; k < b->pop->parts; k++) {
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (drive->kind == SPKI_DRIVE_POISSON && b->step >= drive->start && b->step < drive->stop) {
+        if (drive->kind == SPKI_DRIVE_POISSON && spki_is_on(drive, b->step)) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -19344,7 +19410,7 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (drive->kind != SPKI_DRIVE_CURRENT || b->step < drive->start || b->step >= drive->stop ||
+        if (drive->kind != SPKI_DRIVE_CURRENT || !spki_is_on(drive, b->step) ||
             !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }
@@ -19490,6 +19556,31 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
     }
 }
 
+/* What the blocks of a piece share. */
+SPKI_FN spki_block spki_piece_block(spk_net *net, spki_tile *tile, const spki_piece *piece,
+                                    uint64_t step)
+{
+    spki_block b;
+    memset(&b, 0, sizeof b);
+    b.net = net;
+    b.tile = tile;
+    b.pop = &net->population[piece->population];
+    b.population = piece->population;
+    b.step = step;
+    b.ops = spki_lanes(net->isa, net->real_size);
+    return b;
+}
+
+/* The block whose first lane is `at` lanes into the piece. */
+SPKI_FN void spki_block_move(spki_block *b, const spki_piece *piece, uint32_t at)
+{
+    const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
+    b->first = piece->first + at;
+    b->lane = piece->lane + at;
+    b->lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
+    b->count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+}
+
 /* One step of a piece; its spikes go to `spikes`. */
 SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
                                spki_scratch *scratch, uint64_t step, uint64_t *spikes)
@@ -19497,25 +19588,16 @@ SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
     const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
     const bool resting = step < piece->rest_until, due = step >= piece->look_at;
     const bool touched = (resting || due) && spki_piece_touched(net, tile, piece);
-    spki_block b;
     uint64_t any = 0;
     if (resting && !touched) {
         spki_rest(net, piece, spikes);
         return;
     }
-    b.net = net;
-    b.tile = tile;
-    b.pop = &net->population[piece->population];
-    b.population = piece->population;
-    b.step = step;
-    b.ops = spki_lanes(net->isa, net->real_size);
+    spki_block b = spki_piece_block(net, tile, piece, step);
     b.scratch = scratch;
     b.look = b.still = due && !touched;
     for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
-        b.first = piece->first + at;
-        b.lane = piece->lane + at;
-        b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
-        b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+        spki_block_move(&b, piece, at);
         spki_update_block(&b, spikes + at / SPKI_GROUP);
     }
     if (piece->count % 64) {
@@ -19552,6 +19634,99 @@ SPKI_FN uint32_t spki_update_tile(spk_net *net, spki_tile *tile, spki_scratch *s
     }
     tile->spikes += n;
     return n;
+}
+#endif /* SPIKELIB_NO_NET */
+
+#if !defined(SPIKELIB_NO_NET)
+/* ---- >>ahead: Poisson input of the next step, drawn while the other threads are awaited ----
+   A random number is addressed by step and neuron: it is the same whenever it is drawn. A thread
+   that comes early to the barrier draws what its neurons will get in the first step behind it,
+   block by block, until the barrier opens; the rest is drawn when it is needed. */
+
+/* Gives drives that can be drawn ahead their places, and tiles the room. Only threads that wait for
+   each other need it: a host's executor has none. */
+SPKI_FN spk_result spki_make_ahead(spk_net *net)
+{
+    for (uint32_t p = 0; net->pool && p < net->populations; p++) {
+        const spki_population *pop = &net->population[p];
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < pop->parts; k++) {
+            spki_drive_part *part = &net->part[pop->part + k];
+            if (spki_is_plain(&net->drive[part->drive]) && part->count == pop->count) {
+                part->ahead = n++;
+            }
+        }
+        net->aheads = SPKI_MAX(net->aheads, n);
+    }
+    for (uint32_t t = 0; net->aheads && t < net->tiles; t++) {
+        spki_tile *tile = &net->tile[t];
+        tile->ahead =
+            (char *)spki_alloc_raw(&net->mem, (size_t)net->aheads * tile->lanes, net->real_size);
+        if (!tile->ahead) {
+            return spki_no_memory(net, "inputs drawn ahead");
+        }
+    }
+    return SPK_OK;
+}
+
+/* The next block of a tile. */
+SPKI_FN void spki_draw_block_ahead(spk_net *net, spki_tile *tile)
+{
+    uint32_t p = tile->pieces - 1;
+    while (tile->piece[p].lane > tile->ahead_lane) {
+        p--;
+    }
+    const spki_piece *piece = &tile->piece[p];
+    spki_block b = spki_piece_block(net, tile, piece, tile->ahead_step);
+    spki_block_move(&b, piece, tile->ahead_lane - piece->lane);
+    for (uint32_t k = 0; k < b.pop->parts; k++) {
+        const spki_drive_part *part = &net->part[b.pop->part + k];
+        if (part->ahead != SPKI_NOT_AHEAD && spki_is_on(&net->drive[part->drive], b.step)) {
+            spki_draw_poisson(&b, part, spki_ahead_at(&b, part), false);
+        }
+    }
+    tile->ahead_lane += b.lanes;
+}
+
+typedef struct spki_early {
+    spk_net *net;
+    uint32_t thread;
+    uint64_t step; /* the first one behind the barrier */
+} spki_early;
+
+/* A block's worth of work; false: nothing is left to do. */
+SPKI_FN bool spki_draw_ahead(void *arg)
+{
+    const spki_early *early = (const spki_early *)arg;
+    spk_net *net = early->net;
+    const uint32_t end = spki_first_tile(net, early->thread + 1);
+    if (!net->aheads || early->step >= net->run_end) {
+        return false;
+    }
+    for (uint32_t t = spki_first_tile(net, early->thread); t < end; t++) {
+        spki_tile *tile = &net->tile[t];
+        if (tile->ahead_step != early->step) {
+            tile->ahead_step = early->step;
+            tile->ahead_lane = 0;
+        }
+        if (tile->ahead_lane < tile->lanes) {
+            const double t0 = spki_profile_clock(net);
+            spki_draw_block_ahead(net, tile);
+            net->scratch[early->thread].input_s += spki_profile_clock(net) - t0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Meets the other threads at the end of a slice. */
+SPKI_FN void spki_meet(spk_net *net, uint32_t thread, const spki_slice *slice)
+{
+    spki_scratch *s = &net->scratch[thread];
+    const double t0 = spki_profile_clock(net), before = s->input_s;
+    spki_early early = {net, thread, slice->first + slice->steps};
+    spki_barrier_wait_busy(&net->barrier, spki_draw_ahead, &early);
+    s->wait_s += spki_profile_clock(net) - t0 - (s->input_s - before);
 }
 #endif /* SPIKELIB_NO_NET */
 
@@ -20573,6 +20748,7 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
     spki_free(mem, tile->acc, slots, net->accumulator_bits / 8);
+    spki_free(mem, tile->ahead, (size_t)net->aheads * tile->lanes, net->real_size);
     spki_free(mem, tile->words, tile->words_capacity, sizeof *tile->words);
     spki_free(mem, tile->row, net->neurons, sizeof *tile->row);
     spki_queue_free(net, tile);
@@ -20708,6 +20884,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     }
     if (result == SPK_OK) {
         result = spki_make_run_memory(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_make_ahead(net);
     }
     if (result == SPK_OK) {
         result = spki_make_scratch(net);
@@ -20873,9 +21052,7 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
         if (k == 0) {
             net->stop[slice.parity] = net->stop_result != SPK_OK;
         }
-        const double t0 = spki_profile_clock(net);
-        spki_barrier_wait(&net->barrier);
-        net->scratch[k].wait_s += spki_profile_clock(net) - t0;
+        spki_meet(net, k, &slice);
         stop = net->stop[slice.parity];
         spki_file_tiles(net, k, &slice);
         if (k == 0) {
@@ -30960,6 +31137,13 @@ SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
     (void)scattered;
 }
 
+SPKI_FN void spki_sf_soon(const spki_sf_file *file, uint64_t at, uint64_t size)
+{
+    (void)file;
+    (void)at;
+    (void)size;
+}
+
 SPKI_FN bool spki_sf_map(spki_sf_file *file, uint64_t size)
 {
     HANDLE section;
@@ -31115,6 +31299,27 @@ SPKI_FN void spki_sf_scatter(spki_sf_file *file, bool scattered)
 #else
     (void)file;
     (void)scattered;
+#endif
+}
+
+/* Where few pages are wanted, these are: one answer of the disk brings them all. A page alone needs
+   no announcement. */
+SPKI_FN void spki_sf_soon(const spki_sf_file *file, uint64_t at, uint64_t size)
+{
+#if defined(__linux__)
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), from = at / page * page;
+    const uint64_t end = SPKI_MIN(at + size, file->mapped);
+    union {
+        const uint8_t *shown;
+        void *taken;
+    } map;
+    if (!file->scattered || end <= from + page) return;
+    map.shown = file->map + from;
+    (void)spki_os_advise(map.taken, (size_t)(end - from), 3);
+#else
+    (void)file;
+    (void)at;
+    (void)size;
 #endif
 }
 
@@ -31591,6 +31796,9 @@ SPKI_FN __attribute__((format(printf, 2, 3))) void spki_sfr_lost(spk_spikefile *
 
 typedef unsigned long long spki_sf_llu;
 
+#define SPKI_SFR_HEADER 3072u    /* bytes of a chunk's header, mostly at most */
+#define SPKI_SFR_SOON 1048576u /* bytes of a window that are announced at once */
+
 /* -- bytes of the file -- */
 
 /* The bytes [at, at + size): in the mapping, or read to `to`. NULL if they are not all there. */
@@ -31620,6 +31828,7 @@ SPKI_FN const char *spki_sfr_header(spk_spikefile *r, uint64_t offset, int slot,
 {
     const uint8_t *p = spki_sfr_bytes(r, offset, SPKI_SF_CHUNK, r->head_at[slot]);
     if (!p) return "is cut";
+    spki_sf_soon(&r->file, offset, SPKI_SFR_HEADER);
     if (!spki_sf_chunk_get(p, offset, c)) return "is damaged: its numbers make no sense";
     p = spki_sfr_bytes(r, offset, c->head_bytes, r->head_at[slot]);
     if (!p) return "is cut";
@@ -31828,6 +32037,22 @@ SPKI_FN spk_result spki_sfr_enter(spk_spikefile *r, uint64_t offset, int slot, s
                          (spki_sf_llu)offset, why);
 }
 
+/* Announces the blocks of a window. */
+SPKI_FN void spki_sfr_expect(spk_spikefile *r)
+{
+    uint64_t begin = UINT64_MAX, end = 0;
+    for (uint32_t k = 0; k < r->chunk.blocks; k++) {
+        spki_sf_place place;
+        if (!spki_sf_place_get(&r->chunk, k, &place)) return; /* an error when it is read */
+        if (place.t_max < r->t_begin || place.t_min >= r->t_end) continue;
+        begin = SPKI_MIN(begin, place.begin);
+        end = SPKI_MAX(end, place.end);
+    }
+    if (begin < end)
+        spki_sf_soon(&r->file, r->chunk.offset + r->chunk.head_bytes + begin,
+                     SPKI_MIN(end - begin, SPKI_SFR_SOON));
+}
+
 /* Where the payload of the chunk at hand lies, read and decompressed if need be. */
 SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
 {
@@ -31849,6 +32074,7 @@ SPKI_FN spk_result spki_sfr_payload(spk_spikefile *r)
            (c->t_min < r->t_begin || (r->t_end != INT64_MAX && c->t_max >= r->t_end));
     r->by_block = part && !r->no_verify;
     if (!part) spki_sf_scatter(&r->file, false); /* the window is a long one: read ahead again */
+    if (part) spki_sfr_expect(r);
     if (!r->no_verify && !r->by_block && c->body_hash != spk_xxh64(body, (size_t)size, 0))
         return spki_sfr_damaged(r, c->number, c->offset,
                                 "its records are damaged: their checksum is wrong");
@@ -31942,13 +32168,13 @@ SPKI_FN spk_result spki_sfr_go(spk_spikefile *r, spki_sfr_key key, int64_t value
 
 /* -- reading -- */
 
-/* Can no record of this chunk or a later one be wanted? Records lie at most `back` behind the
+/* Can no record be wanted that follows one of time `t`? Records lie at most `back` behind the
    latest before them. */
-SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, const spki_sf_chunk *c)
+SPKI_FN bool spki_sfr_beyond(const spk_spikefile *r, int64_t t)
 {
     const spki_sf_chunk *newest = spki_sfr_newest(r);
-    if (r->t_end == INT64_MAX || c->t_before < r->t_end || !newest) return false;
-    return (uint64_t)c->t_before - (uint64_t)r->t_end >= newest->back;
+    if (r->t_end == INT64_MAX || t < r->t_end || !newest) return false;
+    return (uint64_t)t - (uint64_t)r->t_end >= newest->back;
 }
 
 SPKI_FN bool spki_sfr_wanted(const spk_spikefile *r, const spki_sf_chunk *c)
@@ -31984,7 +32210,7 @@ SPKI_FN bool spki_sfr_advance(spk_spikefile *r)
             spki_sfr_step_over(r, offset);
             return false;
         }
-        if (spki_sfr_beyond(r, &r->chunk)) {
+        if (spki_sfr_beyond(r, r->chunk.t_before)) {
             r->done = true;
             break;
         }
@@ -32160,8 +32386,9 @@ SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks,
         const uint8_t *records;
         uint32_t n, skip;
         if (!r->loaded && !spki_sfr_advance(r)) return NULL;
-        if (r->block == r->chunk.blocks) {
+        if (r->block == r->chunk.blocks) { /* without a look at the next, if it is known */
             r->loaded = false;
+            r->done = spki_sfr_beyond(r, SPKI_MAX(r->chunk.t_before, r->chunk.t_max));
             continue;
         }
         if (chunks && spki_sfr_together(r)) {
@@ -47867,6 +48094,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_NMNIST_OVERFLOW
 #undef SPKI_NMNIST_STEP
 #undef SPKI_NONE
+#undef SPKI_NOT_AHEAD
 #undef SPKI_NO_CONTRACT_HERE
 #undef SPKI_NO_SELF
 #undef SPKI_NPY_HEAD
@@ -47921,6 +48149,8 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_ROW_MASKS
 #undef SPKI_ROW_NARROW
 #undef SPKI_SEND_FLAGS
+#undef SPKI_SFR_HEADER
+#undef SPKI_SFR_SOON
 #undef SPKI_SF_ALIGN
 #undef SPKI_SF_BLOCK
 #undef SPKI_SF_BLOCKS_MAX

@@ -1,8 +1,8 @@
 /* ---- >>golden: small networks whose spikes are the same wherever they run ---- */
 
-/* golden [--isa NAME|auto] [--threads N] [--backend NAME] [--network NAME] [--verbose] prints a line
-   "network digest" for each network: the XXH64 of its spikes, or, where the name ends in ".v", of
-   its states at the end.
+/* golden [--isa NAME|auto] [--threads N] [--backend NAME] [--network NAME] [--verbose] prints a
+   line "network digest" for each network: the XXH64 of its spikes, or, where the name ends in
+   ".v", of its states at the end.
    --isas lists the instruction sets that this program can use here, --verbose adds what happened.
    Exit status 1 where a network could not run or hardly spiked: a digest of silence proves
    nothing. C11 and C++11. */

@@ -43,6 +43,12 @@ SPKI_FN void spki_barrier_init(spki_barrier *barrier, uint32_t threads)
 
 SPKI_FN void spki_barrier_free(spki_barrier *barrier) { (void)barrier; }
 SPKI_FN void spki_barrier_wait(spki_barrier *barrier) { (void)barrier; }
+SPKI_FN void spki_barrier_wait_busy(spki_barrier *barrier, bool (*work)(void *), void *arg)
+{
+    (void)barrier;
+    (void)work;
+    (void)arg;
+}
 #else
 /* SPKI_USE_FUTEX 0 (for tests) parks with a lock and a condition variable as on other systems. */
 #if !defined(SPKI_USE_FUTEX)
@@ -254,11 +260,9 @@ SPKI_FN void spki_barrier_park(spki_barrier *barrier, uint32_t phase)
     __atomic_fetch_sub(&barrier->parked, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Returns when all `threads` threads have come. What each wrote before is visible to all after. */
-SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
+/* Until the phase is over. */
+SPKI_FN void spki_barrier_await(spki_barrier *barrier, uint32_t phase)
 {
-    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
-    if (spki_barrier_arrive(barrier, 1)) return;
     if (barrier->patience_max > 0) {
         bool probe = phase % 64 == 0;
         uint32_t patience = __atomic_load_n(&barrier->patience, __ATOMIC_RELAXED);
@@ -268,6 +272,26 @@ SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
         if (success) return;
     }
     spki_barrier_park(barrier, phase);
+}
+
+/* Returns when all `threads` threads have come. What each wrote before is visible to all after. */
+SPKI_FN void spki_barrier_wait(spki_barrier *barrier)
+{
+    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
+    if (!spki_barrier_arrive(barrier, 1)) spki_barrier_await(barrier, phase);
+}
+
+/* The same. Who comes early works, a piece at a time, while there is any (`work` returns true). */
+SPKI_FN void spki_barrier_wait_busy(spki_barrier *barrier, bool (*work)(void *), void *arg)
+{
+    uint32_t phase = __atomic_load_n(&barrier->phase, __ATOMIC_RELAXED);
+    if (spki_barrier_arrive(barrier, 1)) return;
+    while (!spki_barrier_open(barrier, phase)) {
+        if (!work(arg)) {
+            spki_barrier_await(barrier, phase);
+            return;
+        }
+    }
 }
 
 /* -- threads -- */

@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_NET_ASSEMBLE_H
 #define SPIKELIB_NET_ASSEMBLE_H
 
+#include "ahead.h"
 #include "build.h"
 #include "deliver.h"
 #include "record.h"
@@ -68,6 +69,7 @@ SPKI_FN void spki_free_tile(spk_net *net, spki_tile *tile)
     spki_mem *mem = &net->mem;
     const size_t slots = (size_t)tile->lanes * SPKI_MAX(tile->receptors, 1u);
     spki_free(mem, tile->acc, slots, net->accumulator_bits / 8);
+    spki_free(mem, tile->ahead, (size_t)net->aheads * tile->lanes, net->real_size);
     spki_free(mem, tile->words, tile->words_capacity, sizeof *tile->words);
     spki_free(mem, tile->row, net->neurons, sizeof *tile->row);
     spki_queue_free(net, tile);
@@ -203,6 +205,9 @@ SPKI_FN spk_result spki_build_all(spk_net *net)
     }
     if (result == SPK_OK) {
         result = spki_make_run_memory(net);
+    }
+    if (result == SPK_OK) {
+        result = spki_make_ahead(net);
     }
     if (result == SPK_OK) {
         result = spki_make_scratch(net);

@@ -10,8 +10,8 @@
 #ifndef SPIKELIB_NET_ENGINE_H
 #define SPIKELIB_NET_ENGINE_H
 
+#include "ahead.h"
 #include "assemble.h"
-#include "update.h"
 
 /* All steps of a slice for the tiles of thread k. */
 SPKI_FN void spki_step_tiles(spk_net *net, uint32_t k, const spki_slice *slice)
@@ -86,9 +86,7 @@ SPKI_FN void spki_run_task(void *arg, uint32_t k)
         if (k == 0) {
             net->stop[slice.parity] = net->stop_result != SPK_OK;
         }
-        const double t0 = spki_profile_clock(net);
-        spki_barrier_wait(&net->barrier);
-        net->scratch[k].wait_s += spki_profile_clock(net) - t0;
+        spki_meet(net, k, &slice);
         stop = net->stop[slice.parity];
         spki_file_tiles(net, k, &slice);
         if (k == 0) {

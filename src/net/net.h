@@ -113,8 +113,10 @@ typedef struct spki_drive_part {
     uint32_t first, count; /* neurons of the population */
     uint32_t index;        /* of the first in the drive's view */
     uint32_t receptor_pos, receptor_neg;
+    uint32_t ahead; /* >>ahead: its place among those of its population; SPKI_NOT_AHEAD: none */
     bool magnitude;
 } spki_drive_part;
+#define SPKI_NOT_AHEAD UINT32_MAX
 
 /* The neurons of one population that a tile owns. */
 typedef struct spki_piece {
@@ -176,7 +178,10 @@ typedef struct spki_tile {
     uint32_t chunks, free_chunk, chunks_free;
     uint8_t *deferred; /* ring of spike steps: their spikes are found again in the history */
     uint32_t deferred_count;
-    bool arrived; /* anything, in the step at hand */
+    bool arrived;        /* anything, in the step at hand */
+    char *ahead;         /* >>ahead: Poisson input that is drawn already, of `ahead_step` */
+    uint64_t ahead_step; /* and of the lanes below `ahead_lane` */
+    uint32_t ahead_lane;
     uint64_t events, spikes, synced_events, synced_spikes;
     uint8_t pad0[64];   /* all above is its thread's alone, what follows is read by everybody */
     uint32_t *spike[2]; /* ids, by parity of the slice */
@@ -257,6 +262,7 @@ struct spk_net {
     uint32_t drives, drive_capacity;
     spki_drive_part *part;
     uint32_t parts;
+    uint32_t aheads; /* most Poisson drives of a population that can be drawn ahead; 0: none is */
     spk_rec *recorder;
     uint32_t recorders, recorder_capacity;
     spki_tile *tile;

@@ -544,6 +544,7 @@ SPKI_FN uint32_t spki_parts_of(spk_net *net, uint32_t population, spki_drive_par
                 part->first = lo - pop->first;
                 part->count = hi - lo;
                 part->index = index + lo - ids.first;
+                part->ahead = SPKI_NOT_AHEAD;
                 if (drive->kind == SPKI_DRIVE_POISSON) {
                     (void)spki_resolve_receptor(net, pop, drive->receptor, &part->receptor_pos,
                                                 &part->receptor_neg, &part->magnitude);

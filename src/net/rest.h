@@ -22,6 +22,7 @@ SPKI_FN void spki_wake_pieces(spk_net *net)
             piece->look_wait = SPKI_LOOK_FIRST;
             piece->blank = 0;
         }
+        net->tile[t].ahead_lane = 0;
     }
 }
 

@@ -108,12 +108,46 @@ SPKI_FN void spki_block_words(const spki_block *b, uint64_t step, uint32_t strea
     b->ops->words(b->scratch->words, b->lanes / SPKI_GROUP, &a);
 }
 
+/* One rate and one weight for all. */
+SPKI_FN bool spki_is_plain(const spki_drive *drive)
+{
+    return drive->kind == SPKI_DRIVE_POISSON && !drive->value.each && !drive->table_of;
+}
+
+SPKI_FN bool spki_is_on(const spki_drive *drive, uint64_t step)
+{
+    return step >= drive->start && step < drive->stop;
+}
+
+/* Events of a plain drive times their weight, for the whole block: out = x, or out += x. */
+SPKI_FN void spki_draw_poisson(const spki_block *b, const spki_drive_part *part, char *out,
+                               bool add)
+{
+    const spki_drive *drive = &b->net->drive[part->drive];
+    const spki_word_address a = spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
+    const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
+                                                                   : drive->value.uniform;
+    b->ops->poisson(&a, out, b->lanes, &drive->table[0], w, add);
+}
+
+/* Where a thread that waited has drawn, or draws, the block's share of a drive. */
+SPKI_INLINE char *spki_ahead_at(const spki_block *b, const spki_drive_part *part)
+{
+    return b->tile->ahead + ((size_t)part->ahead * b->tile->lanes + b->lane) * b->net->real_size;
+}
+
+SPKI_INLINE bool spki_is_ahead(const spki_block *b, const spki_drive_part *part)
+{
+    return part->ahead != SPKI_NOT_AHEAD && b->step == b->tile->ahead_step &&
+           b->lane < b->tile->ahead_lane;
+}
+
 /* Poisson events of one part of a drive that reach receptor r. */
 SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, uint32_t r,
                               char *out)
 {
     const spki_drive *drive = &b->net->drive[part->drive];
-    const bool plain = !drive->value.each && !drive->table_of;
+    const bool plain = spki_is_plain(drive);
     uint32_t lo, hi;
     if (r != part->receptor_pos && r != part->receptor_neg) {
         return;
@@ -124,18 +158,17 @@ SPKI_FN void spki_add_poisson(const spki_block *b, const spki_drive_part *part, 
     if (!spki_part_lanes(b, part, &lo, &hi)) {
         return;
     }
+    if (plain && spki_is_ahead(b, part)) {
+        b->ops->add(out, spki_ahead_at(b, part), b->lanes);
+        return;
+    }
+    if (plain && lo == 0 && hi == b->count) {
+        spki_draw_poisson(b, part, out, true);
+        return;
+    }
     if (plain) {
-        const spki_word_address a =
-            spki_block_address(b, b->step, SPKI_STREAM_DRIVE | part->drive);
-        const spki_poisson_table *t = &drive->table[0];
-        const double w = part->magnitude && drive->value.uniform < 0.0 ? -drive->value.uniform
-                                                                       : drive->value.uniform;
-        if (lo == 0 && hi == b->count) {
-            b->ops->poisson(&a, out, b->lanes, t, w, true);
-            return;
-        }
         char *tmp = spki_block_buffer(b, b->net->extent.inputs);
-        b->ops->poisson(&a, tmp, b->lanes, t, w, false);
+        spki_draw_poisson(b, part, tmp, false);
         spki_add_lanes(b, out, tmp, lo, hi);
         return;
     }
@@ -173,7 +206,7 @@ SPKI_FN void spki_receptor_input(const spki_block *b, uint32_t r, char *out)
     for (uint32_t k = 0; k < b->pop->parts; k++) {
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
-        if (drive->kind == SPKI_DRIVE_POISSON && b->step >= drive->start && b->step < drive->stop) {
+        if (drive->kind == SPKI_DRIVE_POISSON && spki_is_on(drive, b->step)) {
             spki_add_poisson(b, part, r, out);
         }
     }
@@ -195,7 +228,7 @@ SPKI_FN bool spki_current_input(const spki_block *b, char *out)
         const spki_drive_part *part = &b->net->part[b->pop->part + k];
         const spki_drive *drive = &b->net->drive[part->drive];
         uint32_t lo, hi;
-        if (drive->kind != SPKI_DRIVE_CURRENT || b->step < drive->start || b->step >= drive->stop ||
+        if (drive->kind != SPKI_DRIVE_CURRENT || !spki_is_on(drive, b->step) ||
             !spki_part_lanes(b, part, &lo, &hi)) {
             continue;
         }
@@ -341,6 +374,31 @@ SPKI_FN void spki_add_told(spk_net *net, spki_piece *piece, uint64_t step, uint6
     }
 }
 
+/* What the blocks of a piece share. */
+SPKI_FN spki_block spki_piece_block(spk_net *net, spki_tile *tile, const spki_piece *piece,
+                                    uint64_t step)
+{
+    spki_block b;
+    memset(&b, 0, sizeof b);
+    b.net = net;
+    b.tile = tile;
+    b.pop = &net->population[piece->population];
+    b.population = piece->population;
+    b.step = step;
+    b.ops = spki_lanes(net->isa, net->real_size);
+    return b;
+}
+
+/* The block whose first lane is `at` lanes into the piece. */
+SPKI_FN void spki_block_move(spki_block *b, const spki_piece *piece, uint32_t at)
+{
+    const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
+    b->first = piece->first + at;
+    b->lane = piece->lane + at;
+    b->lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
+    b->count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+}
+
 /* One step of a piece; its spikes go to `spikes`. */
 SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
                                spki_scratch *scratch, uint64_t step, uint64_t *spikes)
@@ -348,25 +406,16 @@ SPKI_FN void spki_update_piece(spk_net *net, spki_tile *tile, spki_piece *piece,
     const uint32_t lanes = (piece->count + SPKI_GROUP - 1) / SPKI_GROUP * SPKI_GROUP;
     const bool resting = step < piece->rest_until, due = step >= piece->look_at;
     const bool touched = (resting || due) && spki_piece_touched(net, tile, piece);
-    spki_block b;
     uint64_t any = 0;
     if (resting && !touched) {
         spki_rest(net, piece, spikes);
         return;
     }
-    b.net = net;
-    b.tile = tile;
-    b.pop = &net->population[piece->population];
-    b.population = piece->population;
-    b.step = step;
-    b.ops = spki_lanes(net->isa, net->real_size);
+    spki_block b = spki_piece_block(net, tile, piece, step);
     b.scratch = scratch;
     b.look = b.still = due && !touched;
     for (uint32_t at = 0; at < lanes; at += SPKI_UPDATE_BLOCK) {
-        b.first = piece->first + at;
-        b.lane = piece->lane + at;
-        b.lanes = SPKI_MIN(SPKI_UPDATE_BLOCK, lanes - at);
-        b.count = SPKI_MIN(SPKI_UPDATE_BLOCK, piece->count - at);
+        spki_block_move(&b, piece, at);
         spki_update_block(&b, spikes + at / SPKI_GROUP);
     }
     if (piece->count % 64) {
