@@ -84,6 +84,17 @@ static void put_column(hid_t group, const char *name, hid_t file_type, hid_t typ
     H5Sclose(space);
 }
 
+static void put_text_attribute(hid_t object, const char *name, const char *text)
+{
+    hid_t space = H5Screate(H5S_SCALAR), type = H5Tcopy(H5T_C_S1), attribute;
+    H5Tset_size(type, strlen(text) + 1);
+    attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(attribute, type, text);
+    H5Aclose(attribute);
+    H5Tclose(type);
+    H5Sclose(space);
+}
+
 static hid_t begin(const char *name, char *path, size_t size)
 {
     return H5Fcreate(check_tmp(name, path, size), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
@@ -98,6 +109,52 @@ static void check_walk(const char *path, const spk_events_desc *desc, uint64_t o
     CHECK_EQ(r.on, on);
     CHECK_EQ(r.sum_t, sum_t + MANY * offset);
     CHECK(r.sum_x == sum_x && r.sum_y == sum_y && r.dropped == 0 && r.violations == 0);
+}
+
+/* Two populations, each with its own type and unit of time, and the datasets of older files. */
+TEST(sonata_populations_units_and_older_files)
+{
+    static const double ms[3] = {1.5, 2.25, 7};
+    static const float s[2] = {0.004f, 0.0055f};
+    static const uint64_t nodes[3] = {5, 70000, 1};
+    static const uint32_t gids[2] = {9, 8};
+    char path[512];
+    int old;
+    for (old = 0; old < 2; old++) {
+        hid_t file = begin("sonata.h5", path, sizeof path), spikes, group, set;
+        spk_event e[8];
+        spk_events *in;
+        size_t n;
+        spikes = H5Gcreate2(file, "spikes", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        group = old ? H5Gopen2(file, "spikes", H5P_DEFAULT)
+                    : H5Gcreate2(spikes, "cortex", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        put_column(group, "timestamps", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 3, ms, false);
+        put_column(group, old ? "gids" : "node_ids", H5T_STD_U64LE, H5T_NATIVE_UINT64, 3, nodes,
+                   false);
+        H5Gclose(group);
+        if (!old) {
+            group = H5Gcreate2(spikes, "thalamus", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+            put_column(group, "timestamps", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 2, s, false);
+            put_column(group, "node_ids", H5T_STD_U32BE, H5T_NATIVE_UINT32, 2, gids, false);
+            set = H5Dopen2(group, "timestamps", H5P_DEFAULT);
+            put_text_attribute(set, "units", "s");
+            H5Dclose(set);
+            H5Gclose(group);
+        }
+        H5Gclose(spikes);
+        H5Fclose(file);
+        in = spk_events_open(path, NULL);
+        n = spk_events_read(in, e, 8);
+        CHECK_STR(spk_events_error(in), "");
+        CHECK_EQ(n, old ? 3 : 5);
+        CHECK(e[0].t_us == 1500 && e[0].x == 5 && e[0].source == 0);
+        CHECK(e[1].t_us == 2250 && e[1].x == 70000 - 65536 && e[1].y == 1);
+        CHECK(e[2].t_us == 7000 && e[2].x == 1);
+        if (!old) CHECK(e[3].t_us == 4000 && e[3].x == 9 && e[3].source == 1);
+        if (!old) CHECK(e[4].t_us == 5500 && e[4].x == 8 && e[4].source == 1);
+        spk_events_close(in);
+        remove(path);
+    }
 }
 
 /* DSEC's layout: unsigned columns, packed, and an offset beside them. */
@@ -156,6 +213,7 @@ TEST(a_table_of_records_and_one_of_triggers)
     group = H5Gcreate2(file, "CD", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     put_column(group, "events", type, type, MANY, rows, true);
     H5Gclose(group);
+    put_text_attribute(file, "geometry", "640x480");
     group = H5Gcreate2(file, "EXT_TRIGGER", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     put_column(group, "events", other, other, 3, triggers, false);
     H5Gclose(group);
@@ -165,6 +223,7 @@ TEST(a_table_of_records_and_one_of_triggers)
     check_walk(path, NULL, 0);
     r = stream_file(path, NULL, 4096);
     CHECK(r.triggers == 3 && r.sum_trigger_t == 60);
+    CHECK(r.width == 640 && r.height == 480);
     remove(path);
 }
 

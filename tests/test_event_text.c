@@ -85,6 +85,23 @@ TEST(columns_by_names_and_by_looks)
     CHECK_EQ(text("t,x,y,p\n", NULL).events, 0); /* names alone are a file of no events */
 }
 
+/* What other programs put around the same columns. */
+TEST(comments_orders_and_cut_lines)
+{
+    spk_event_format format = text("# 4 columns, from a camera\n5 1 2 1\n6 3 4 0\n", NULL).format;
+    CHECK_EQ(format, SPK_FORMAT_TEXT); /* the comma is the comment's */
+    text("// of a camera\n5 1 2 1\n// more\n6 3 4 0\n", NULL);
+    CHECK(is(&out[0], 5, 1, 2, 1) && is(&out[1], 6, 3, 4, 0));
+    text("5 1 100 200\n6 0 30 40\n", NULL); /* t p x y */
+    CHECK(is(&out[0], 5, 100, 200, 1) && is(&out[1], 6, 30, 40, 0));
+    text("1 900 200 5\n0 30 40 6\n", NULL); /* p x y t */
+    CHECK(is(&out[0], 5, 900, 200, 1) && is(&out[1], 6, 30, 40, 0));
+    CHECK_EQ(text("0.5 239 179 1\n0.6 238 178 0\n0.7 23", NULL).events, 2); /* it ends there */
+    CHECK_EQ(text("0.5 239 179 1\n0.6 238 178 0\n0.7 23", NULL).skipped, 7);
+    CHECK_EQ(text("t,x,y,p\n5,1,2,1\n6,", NULL).events, 1);
+    CHECK_EQ(text("timestamps population node_ids\n1.5 a 3\n2.", NULL).format, SPK_FORMAT_SONATA);
+}
+
 /* Whole times written with a point are what a table of floats makes of microseconds; a mark in
    front of UTF-8 belongs to no column. */
 TEST(tables_of_floats_and_marks_of_editors)
@@ -264,6 +281,31 @@ TEST(npy_structured_in_the_layouts_of_the_peers)
     CHECK_STR(r.error, "");
     CHECK(is(&out[0], 1500000, 300, 7, 0) && is(&out[1], 1500001, 301, 7, 1));
     CHECK_EQ(stream_bad_split(b.data, b.size, NULL, 1), b.size + 1);
+}
+
+/* Times of a type that has a unit, titles, double quotes, further columns that are no numbers. */
+TEST(npy_types_and_names_of_all_kinds)
+{
+    static const char *const descr[] = {
+        "{'descr': [('t', '<m8[ns]'), ('x', '<i2'), ('y', '<i2'), ('p', '|i1')], ",
+        "{'descr': [('t', '<M8[ms]'), ('x', '<i2'), ('y', '<i2'), ('p', '|i1')], ",
+        "{\"descr\": [(\"t\", \"<i8\"), (\"x\", \"<i2\"), (\"y\", \"<i2\"), (\"p\", \"|i1\")], ",
+        "{'descr': [(('time', 't'), '<i8'), ('x', '<i2'), ('y', '<i2'), (('on?', 'p'), '|i1')], ",
+        "{'descr': [('t', '<i8'), ('x', '<i2'), ('y', '<i2'), ('p', '|i1'), ('day', '<M8[D]')], "};
+    static const int64_t times[] = {5000000, 5, 5000, 5000, 5000};
+    unsigned k;
+    for (k = 0; k < 5; k++) {
+        char text[256];
+        snprintf(text, sizeof text, "%s'fortran_order': False, 'shape': (1,), }", descr[k]);
+        npy(text);
+        put_le(&b, (uint64_t)times[k], 8);
+        put_le(&b, 300, 2);
+        put_le(&b, 7, 2);
+        put_le(&b, 1, 1);
+        if (k == 4) put_le(&b, 1, 8);
+        CHECK_STR(read_npy(NULL).error, "");
+        CHECK(is(&out[0], 5000, 300, 7, 1));
+    }
 }
 
 TEST(npy_plain_arrays_by_rows_and_by_columns)

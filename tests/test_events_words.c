@@ -52,6 +52,8 @@ static heard decode(const bytes *b, spk_events_desc d)
     return whole;
 }
 
+static const spk_events_desc everything = {0};
+
 static heard decode_as(const bytes *b, spk_event_format format)
 {
     spk_events_desc d = {0};
@@ -416,6 +418,82 @@ TEST(headers_of_all_ages)
     heard_free(&h);
 }
 
+/* Blanks, cases and letters that other programs and people write. */
+TEST(headers_as_others_write_them)
+{
+    static const char *const lines[] = {
+        "% format EVT3; height=720; width=1280\n% end\n",
+        "% format evt3;width=1280;height=720\n",
+        "% evt 3.0\r\n% geometry 1280 x 720\r\n% end\r\n",
+        "% evt 3\n% geometry 1280x720\n",
+        "% evt 3.0\n% operator J\xc3\xb6rg\n% geometry 1280x720\n% end\n", /* UTF-8 */
+        "% evt 3.0\n% place K\xf6ln\n% geometry 1280x720\n",                 /* Latin-1 */
+        "% evt 3.0\n% serial_number\n% geometry 1280x720\n"};
+    heard h;
+    size_t k;
+    for (k = 0; k < sizeof lines / sizeof lines[0]; k++) {
+        stream.size = 0;
+        put_text(&stream, lines[k]);
+        put16(&stream, HIGH | 1), put16(&stream, Y | 2), put16(&stream, X | 1270);
+        h = decode_as(&stream, SPK_FORMAT_AUTO);
+        CHECK_EQ(h.stats.width, 1280);
+        CHECK_EQ(h.stats.height, 720);
+        CHECK_EQ(h.stats.bytes_skipped, 0);
+        CHECK_EQ(h.count, 1);
+        heard_free(&h);
+    }
+    stream.size = 0; /* a line of 3,000 letters */
+    put_text(&stream, "% evt 3.0\n% calibration ");
+    for (k = 0; k < 750; k++) put_text(&stream, "1.5 ");
+    put_text(&stream, "\n% geometry 1280x720\n% end\n");
+    put16(&stream, HIGH | 1), put16(&stream, Y | 2), put16(&stream, X | 1270);
+    h = hear(stream.at, stream.size, everything);
+    CHECK(h.count == 1 && h.stats.width == 1280 && h.stats.bytes_skipped == 0);
+    heard_free(&h);
+    stream.size = 0; /* data that begin like a line of such letters, but for the key */
+    put_text(&stream, "% evt 3.0\n% \xf6 \n");
+    put16(&stream, HIGH | 1), put16(&stream, Y | 2), put16(&stream, X | 1270);
+    h = decode_as(&stream, SPK_FORMAT_AUTO);
+    CHECK(h.stats.bytes_skipped > 0);
+    heard_free(&h);
+}
+
+/* A format in the header that holds no events: its data are not taken for words without one. */
+TEST(a_header_of_no_known_format_is_believed)
+{
+    heard h;
+    uint32_t k;
+    stream.size = 0;
+    put_text(&stream, "% format HISTO3D;height=320;width=320\n% end\n");
+    for (k = 0; k < 300; k++)
+        put16(&stream, HIGH | (1 + k / 50)), put16(&stream, Y | k), put16(&stream, X | k);
+    h = hear(stream.at, stream.size, everything);
+    CHECK_EQ(h.result, SPK_ERR_FORMAT);
+    CHECK_EQ(h.count, 0);
+    heard_free(&h);
+}
+
+/* Vectors of one pixel look like two words of EVT2, the first of them at (0, 1). */
+TEST(evt21_of_single_pixels_is_told_without_a_header)
+{
+    int legacy;
+    for (legacy = 0; legacy < 2; legacy++) {
+        heard h;
+        uint32_t k;
+        stream.size = 0;
+        for (k = 0; k < 120; k++) {
+            uint32_t time = 8u << 28 | (k + 5), cd = (k & 1) << 28 | k << 11 | (k + 1);
+            put32(&stream, legacy ? time : 0), put32(&stream, legacy ? 0 : time);
+            put32(&stream, legacy ? cd : 1), put32(&stream, legacy ? 1 : cd);
+        }
+        h = hear(stream.at, stream.size, everything);
+        CHECK_EQ(h.stats.format, SPK_FORMAT_EVT21);
+        CHECK_EQ(h.count, 120);
+        if (h.count == 120) check_event(&h, 119, 124 * 64, 119, 120, 1);
+        heard_free(&h);
+    }
+}
+
 /* Old headers without the key, and words without a header or a name: time tells what they are. */
 TEST(words_are_told_by_their_time_where_nothing_else_says_what_they_are)
 {
@@ -487,6 +565,24 @@ TEST(dat_of_every_kind)
     h = decode_as(&stream, SPK_FORMAT_DAT);
     CHECK_EQ(h.result, SPK_ERR_FORMAT);
     CHECK_HAS(h.error, "byte 12: DAT: events of type 3 and 9 bytes");
+    heard_free(&h);
+    stream.size = 0; /* longer records, of which the first eight bytes are known */
+    put_text(&stream, "% Version 2\n");
+    put8(&stream, 12), put8(&stream, 11);
+    for (uint32_t k = 0; k < 40; k++) {
+        put32(&stream, 5 + k), put32(&stream, k | 7u << 14 | (k & 1) << 28);
+        put16(&stream, 0xffff), put8(&stream, 0xff);
+    }
+    h = decode_as(&stream, SPK_FORMAT_AUTO);
+    CHECK_EQ(h.count, 40);
+    if (h.count == 40) check_event(&h, 39, 44, 39, 7, 1);
+    CHECK_EQ(h.stats.bytes_skipped, 0);
+    heard_free(&h);
+    stream.size = 0; /* with a version, even the wrong ones are DAT */
+    put_text(&stream, "% Version 2\n");
+    put8(&stream, 12), put8(&stream, 4), put32(&stream, 9);
+    h = decode_as(&stream, SPK_FORMAT_AUTO);
+    CHECK_HAS(h.error, "byte 12: DAT: events of type 12 and 4 bytes");
     heard_free(&h);
 }
 
@@ -599,6 +695,38 @@ TEST(nmnist_overflow_records_move_all_that_follows)
     heard_free(&h);
 }
 
+/* After an overflow the stored times may begin again; a file that was cut is told by its name. */
+TEST(nmnist_that_was_cut_and_times_that_begin_again)
+{
+    char path[512];
+    heard h;
+    FILE *f;
+    int k;
+    stream.size = 0;
+    for (k = 0; k < 40; k++) {
+        if (k == 20)
+            for (int n = 0; n < 5; n++)
+                put8(&stream, 0), put8(&stream, 240), put8(&stream, 0), put16(&stream, 0);
+        put8(&stream, (unsigned)k % 34), put8(&stream, 3), put8(&stream, 0x80);
+        put8(&stream, (unsigned)(k % 20) << 3), put8(&stream, 0);
+    }
+    h = decode_as(&stream, SPK_FORMAT_AUTO);
+    CHECK_EQ(h.stats.format, SPK_FORMAT_NMNIST);
+    CHECK_EQ(h.count, 40);
+    check_event(&h, 20, 5 * 8192, 20, 3, 1);
+    heard_free(&h);
+    f = fopen(check_tmp("cut.bin", path, sizeof path), "wb");
+    REQUIRE(f != NULL);
+    fwrite(stream.at, 1, stream.size - 2, f);
+    fclose(f);
+    h = hear_file(path, everything, 4096);
+    CHECK_STR(h.error, "");
+    CHECK_EQ(h.count, 39);
+    CHECK_EQ(h.stats.bytes_skipped, 3);
+    heard_free(&h);
+    remove(path);
+}
+
 /* -- time, resync, errors -- */
 
 TEST(time_may_begin_at_zero)
@@ -693,6 +821,14 @@ TEST(what_cannot_be_read_says_why)
     in = spk_events_open_memory("", 0, &d);
     CHECK_EQ(spk_events_read(in, &e, 1), 0);
     CHECK_EQ(spk_events_status(in), SPK_ERR_FORMAT);
+    spk_events_close(in);
+    in = spk_events_open_memory("Event Stream\x02\x00\x00\x01", 16, &d);
+    CHECK_EQ(spk_events_read(in, &e, 1), 0);
+    CHECK_HAS(spk_events_error(in), "ES: the stream ends within the header");
+    spk_events_close(in);
+    in = spk_events_open_memory("Event Stream\x01\x00\x00\x01", 16, &d);
+    CHECK_EQ(spk_events_read(in, &e, 1), 0);
+    CHECK_HAS(spk_events_error(in), "ES: version 1.0.0, type 1");
     spk_events_close(in);
     in = spk_events_open_memory("\x81\x02\x33 what is this, and why", 26, &d);
     CHECK_EQ(spk_events_read(in, &e, 1), 0);

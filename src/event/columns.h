@@ -184,7 +184,8 @@ SPKI_FN bool spki_look_seconds(const spki_looks *l)
    fits. */
 SPKI_FN bool spki_columns_by_looks(spki_columns *c, const spki_looks *looks, uint32_t count)
 {
-    static const char *const orders[] = {"txyp", "xypt", "xytp", "ptxy", "txy", "xyt"};
+    static const char *const orders[] = {"txyp", "xypt", "xytp", "ptxy",
+                                         "tpxy", "pxyt", "txy",  "xyt"};
     uint32_t rising, k, i;
     for (rising = 2; rising-- > 0;) {
         for (k = 0; k < sizeof orders / sizeof orders[0]; k++) {

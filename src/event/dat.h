@@ -24,11 +24,12 @@ typedef struct spki_dat_state {
     int64_t loops; /* 2^32 us for each wrap so far */
 } spki_dat_state;
 
+/* Records may be longer than what is known of them. */
 SPKI_FN bool spki_dat_known(uint32_t type, uint32_t size)
 {
     return ((type == SPKI_DAT_EVENT2D || type == SPKI_DAT_CD || type == SPKI_DAT_TRIGGER) &&
-            size == 8) ||
-           (type == SPKI_DAT_FLOW && size == 28);
+            size >= 8) ||
+           (type == SPKI_DAT_FLOW && size >= 28);
 }
 
 SPKI_FN spki_sniff spki_dat_sniff(const uint8_t *head, size_t size, bool whole)
@@ -45,7 +46,7 @@ SPKI_FN spki_sniff spki_dat_sniff(const uint8_t *head, size_t size, bool whole)
     if (!h.lines || h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_NO;
     if (io.in_end - io.in < 2)
         return !whole ? SPKI_SNIFF_MORE : h.is_dat ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
-    return spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+    return h.is_dat || spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
 }
 
 /* By name alone: no header, so that it must be records of eight bytes with times that go on. */
@@ -73,8 +74,8 @@ SPKI_FN bool spki_dat_begin_data(spk_decoder *d, spki_io *io)
         s->size = io->in[1];
         if (!spki_dat_known(s->type, s->size)) {
             spki_decoder_fail(d, SPK_ERR_FORMAT, io->in,
-                              "DAT: events of type %u and %u bytes (known: 0, 12 and 14 of 8, 40 "
-                              "of 28)",
+                              "DAT: events of type %u and %u bytes (known: 0, 12 and 14 of 8 or "
+                              "more, 40 of 28 or more)",
                               s->type, s->size);
             return false;
         }

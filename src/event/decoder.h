@@ -101,7 +101,7 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
 {
     const spki_codec *codec;
     size_t k;
-    for (k = 0; d->name && (codec = spki_codec_at(k)) != NULL; k++)
+    for (k = 0; d->name && d->carried > 0 && (codec = spki_codec_at(k)) != NULL; k++)
         if (spki_name_fits(d->name, codec->suffixes) &&
             (!codec->accept || codec->accept(d->carry, d->carried)))
             return codec;
@@ -112,8 +112,12 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
 SPKI_FN const spki_codec *spki_sniff_bare(const spk_decoder *d)
 {
     bool legacy;
-    spk_event_format format =
-        d->carried < 512 ? SPK_FORMAT_AUTO : spki_raw_guess(d->carry, d->carried, &legacy);
+    spk_event_format format;
+    const uint8_t *end;
+    if (d->carried < 512 ||
+        spki_raw_line(d->carry, d->carry + d->carried, true, &end) == SPKI_LINE_WHOLE)
+        return NULL;
+    format = spki_raw_guess(d->carry, d->carried, &legacy);
     return format == SPK_FORMAT_AUTO ? NULL : spki_codec_of(format);
 }
 

@@ -43,8 +43,12 @@ SPKI_FN bool spki_es_begin_data(spk_decoder *d, spki_io *io)
         spki_decoder_fail(d, SPK_ERR_FORMAT, p, "ES: it does not begin with \"Event Stream\"");
         return false;
     }
-    if (n >= 16 && p[15] != SPKI_ES_GENERIC) need = 20;
-    if (n < need) return false;
+    if (n >= 16 && p[12] == 2 && p[15] != SPKI_ES_GENERIC && p[15] <= SPKI_ES_COLOUR) need = 20;
+    if (n < need) {
+        if (io->last)
+            spki_decoder_fail(d, SPK_ERR_FORMAT, p, "ES: the stream ends within the header");
+        return false;
+    }
     if (p[12] != 2 || p[15] > SPKI_ES_COLOUR || p[15] == SPKI_ES_AMD) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, p + 12,
                           "ES: version %u.%u.%u, type %u (known: 2, types 0, 1, 2 and 4)", p[12],

@@ -229,13 +229,12 @@ SPKI_FN herr_t spki_hdf5_visit(hid_t root, const char *path, const spki_h5_objec
     return 0;
 }
 
-/* SONATA's attribute units of the times: "ms" and its like, or seconds. */
-SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
+/* An attribute that is text; "" if there is none. */
+SPKI_FN void spki_hdf5_text(hid_t object, const char *name, char text[64])
 {
-    char text[64];
     hid_t attribute, type;
-    memset(text, 0, sizeof text);
-    if (H5Aexists(set, "units") <= 0 || (attribute = H5Aopen(set, "units", H5P_DEFAULT)) < 0)
+    memset(text, 0, 64);
+    if (H5Aexists(object, name) <= 0 || (attribute = H5Aopen(object, name, H5P_DEFAULT)) < 0)
         return;
     type = H5Aget_type(attribute);
     if (H5Tget_class(type) == H5T_STRING) {
@@ -245,14 +244,21 @@ SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
             H5Tset_size(memory, H5T_VARIABLE);
             H5Tset_cset(memory, H5Tget_cset(type));
             if (H5Aread(attribute, memory, &long_text) >= 0 && long_text) {
-                snprintf(text, sizeof text, "%s", long_text);
+                snprintf(text, 64, "%s", long_text);
                 H5free_memory(long_text);
             }
             H5Tclose(memory);
-        } else if (H5Tget_size(type) < sizeof text) H5Aread(attribute, type, text);
+        } else if (H5Tget_size(type) < 64) H5Aread(attribute, type, text);
     }
     H5Tclose(type);
     H5Aclose(attribute);
+}
+
+/* SONATA's attribute units of the times: "ms" and its like, or seconds. */
+SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
+{
+    char text[64];
+    spki_hdf5_text(set, "units", text);
     if (text[0]) {
         int32_t unit = spki_unit_power((const uint8_t *)text, strlen(text));
         if (unit != SPKI_POWER_UNKNOWN) *power = unit;
@@ -260,6 +266,17 @@ SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
 }
 
 /* -- opening -- */
+
+/* Metavision's attribute of the file, "1280x720". */
+SPKI_FN void spki_hdf5_geometry(spk_decoder *d, hid_t file)
+{
+    char text[64];
+    unsigned width = 0, height = 0;
+    spki_hdf5_text(file, "geometry", text);
+    if (sscanf(text, "%5ux%5u", &width, &height) == 2 && width && height && width <= 65536 &&
+        height <= 65536)
+        spki_decoder_size(d, width, height);
+}
 
 SPKI_FN void spki_hdf5_found(spk_decoder *d, spki_hdf5 *s)
 {
@@ -272,6 +289,7 @@ SPKI_FN void spki_hdf5_found(spk_decoder *d, spki_hdf5 *s)
         return;
     }
     s->open = true;
+    spki_hdf5_geometry(d, s->file);
     SPKI_H5_VISIT(s->file, H5_INDEX_NAME, H5_ITER_INC, spki_hdf5_visit, s, H5O_INFO_BASIC);
     if (s->tracks == 0) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,

@@ -15,25 +15,32 @@ typedef struct spki_nmnist_state {
     bool no_overflow;
 } spki_nmnist_state;
 
-/* There is no mark: whole records whose times go on, and rows that there are. */
+/* There is no mark: records whose times go on, and rows that there are. */
 SPKI_FN bool spki_nmnist_accept(const uint8_t *head, size_t size)
 {
-    uint32_t last = 0, t;
+    uint64_t last = 0, base = 0, t;
     size_t k;
     for (k = 0; k + 5 <= size; k += 5) {
         t = (uint32_t)(head[k + 2] & 0x7f) << 16 | (uint32_t)head[k + 3] << 8 | head[k + 4];
+        t += base;
         if (head[k + 1] > SPKI_NMNIST_OVERFLOW) return false;
-        if (head[k + 1] == SPKI_NMNIST_OVERFLOW) continue;
-        if (t < last && last - t > (1u << 13)) return false;
+        if (head[k + 1] == SPKI_NMNIST_OVERFLOW) {
+            base += (uint64_t)SPKI_NMNIST_STEP;
+            continue;
+        }
+        if (t + (uint64_t)SPKI_NMNIST_STEP < last) return false;
         last = t;
     }
-    return size >= 5 && (size >= SPKI_CARRY || size % 5 == 0);
+    return size >= 5;
 }
 
+/* By content alone it has to be whole, too. */
 SPKI_FN spki_sniff spki_nmnist_sniff(const uint8_t *head, size_t size, bool whole)
 {
     if (!whole) return SPKI_SNIFF_MORE;
-    return size >= 80 && spki_nmnist_accept(head, size) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+    return size >= 80 && (size >= SPKI_CARRY || size % 5 == 0) && spki_nmnist_accept(head, size)
+               ? SPKI_SNIFF_YES
+               : SPKI_SNIFF_NO;
 }
 
 SPKI_FN void spki_nmnist_begin(spk_decoder *d)

@@ -13,6 +13,7 @@ typedef struct spki_npy_field {
     uint32_t at, size;
     char kind; /* i u f b; V is anything else */
     bool swap;
+    int32_t power; /* of a type that has a unit */
 } spki_npy_field;
 
 typedef struct spki_npy {
@@ -51,8 +52,9 @@ SPKI_FN bool spki_py_take(spki_py *s, char c)
 SPKI_FN bool spki_py_string(spki_py *s, const char **text, size_t *n)
 {
     const char *quote;
-    if (!spki_py_take(s, '\'')) return false;
-    quote = (const char *)memchr(s->p, '\'', (size_t)(s->end - s->p));
+    char mark = '\'';
+    if (!spki_py_take(s, mark) && !spki_py_take(s, mark = '"')) return false;
+    quote = (const char *)memchr(s->p, mark, (size_t)(s->end - s->p));
     if (!quote) return false;
     *text = s->p;
     *n = (size_t)(quote - s->p);
@@ -76,7 +78,8 @@ SPKI_FN bool spki_py_find(const char *text, size_t n, const char *key, spki_py *
 {
     size_t m = strlen(key), i;
     for (i = 0; i + m + 2 <= n; i++) {
-        if (text[i] != '\'' || memcmp(text + i + 1, key, m) != 0 || text[i + 1 + m] != '\'')
+        if ((text[i] != '\'' && text[i] != '"') || memcmp(text + i + 1, key, m) != 0 ||
+            text[i + 1 + m] != text[i])
             continue;
         value->p = text + i + m + 2;
         value->end = text + n;
@@ -90,6 +93,7 @@ SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
 {
     size_t k = 0;
     bool big = false;
+    field->power = SPKI_POWER_UNKNOWN;
     if (n > 0 && (*text == '<' || *text == '>' || *text == '|' || *text == '='))
         big = text[k++] == '>';
     if (k + 1 >= n) return false;
@@ -107,8 +111,27 @@ SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
     if (field->kind == 'i' || field->kind == 'u')
         return field->size == 1 || field->size == 2 || field->size == 4 || field->size == 8;
     if (field->kind == 'b') return field->size == 1;
+    if ((field->kind == 'm' || field->kind == 'M') && field->size == 8) { /* "<m8[us]" */
+        field->power = spki_unit_power((const uint8_t *)text + k, n - k);
+        field->kind = field->power == SPKI_POWER_UNKNOWN ? 'V' : 'i';
+        return true;
+    }
     field->kind = 'V';
     return true;
+}
+
+/* Is the last column the time? */
+SPKI_FN bool spki_npy_last_is_time(const spki_npy *s)
+{
+    return s->columns.role[s->columns.count - 1] == SPKI_ROLE_T;
+}
+
+/* 't', or ('a title', 't'). */
+SPKI_FN bool spki_npy_name(spki_py *value, const char **name, size_t *n)
+{
+    if (!spki_py_take(value, '(')) return spki_py_string(value, name, n);
+    return spki_py_string(value, name, n) && spki_py_take(value, ',') &&
+           spki_py_string(value, name, n) && spki_py_take(value, ')');
 }
 
 SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
@@ -124,7 +147,7 @@ SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
         spki_npy_field f;
         uint64_t times = 1, extent;
         memset(&f, 0, sizeof f);
-        if (!spki_py_take(value, '(') || !spki_py_string(value, &name, &n) ||
+        if (!spki_py_take(value, '(') || !spki_npy_name(value, &name, &n) ||
             !spki_py_take(value, ',') || !spki_py_string(value, &type, &m) ||
             !spki_npy_type(type, m, &f))
             return false;
@@ -145,6 +168,8 @@ SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
             s->field[s->columns.count] = f;
             s->columns.role[s->columns.count++] =
                 (uint8_t)spki_role_of((const uint8_t *)name, n, &s->columns.power);
+            if (spki_npy_last_is_time(s) && f.power != SPKI_POWER_UNKNOWN)
+                s->columns.power = f.power;
         }
         spki_py_take(value, ',');
     }

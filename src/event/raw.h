@@ -6,16 +6,30 @@
 
 /* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
 
-#define SPKI_RAW_LINE ((size_t)1024) /* a longer "line" is data */
+#define SPKI_RAW_LINE ((size_t)4000) /* a longer "line" is data; less than SPKI_CARRY */
 
 typedef enum spki_line { SPKI_LINE_NONE, SPKI_LINE_MORE, SPKI_LINE_WHOLE } spki_line;
 
+/* "% serial_number ...": two or more letters, digits and '_', then a blank or the end. */
+SPKI_FN bool spki_raw_has_key(const uint8_t *p, const uint8_t *p_end)
+{
+    const uint8_t *q = p + 2;
+    for (; q < p_end; q++) {
+        bool letter = (*q >= 'a' && *q <= 'z') || (*q >= 'A' && *q <= 'Z') || *q == '_' ||
+                      (*q >= '0' && *q <= '9');
+        if (!letter) break;
+    }
+    return q - p >= 4 && q < p_end && (*q == ' ' || *q == '\t' || *q == '\r' || *q == '\n');
+}
+
 /* Does a header line begin at p? WHOLE: it ends at *end, which is behind its '\n'. NONE: here the
-   data begin, since a line begins with "% " and is printable to its end. */
+   data begin, since a line begins with "% " and is printable to its end. Names of people and places
+   need not be ASCII, but then there has to be a key before them. */
 SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool last,
                                 const uint8_t **end)
 {
     const uint8_t *q = p;
+    bool ascii = true;
     if (p < p_end && *p != '%') return SPKI_LINE_NONE;
     if (p + 1 < p_end && p[1] != ' ') return SPKI_LINE_NONE;
     for (; q < p_end; q++) {
@@ -23,7 +37,9 @@ SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool las
             *end = q + 1;
             return SPKI_LINE_WHOLE;
         }
-        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q > 0x7e) return SPKI_LINE_NONE;
+        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q == 0x7f) return SPKI_LINE_NONE;
+        if (*q > 0x7f && ascii && !spki_raw_has_key(p, q)) return SPKI_LINE_NONE;
+        ascii = ascii && *q < 0x80;
         if ((size_t)(q - p) >= SPKI_RAW_LINE) return SPKI_LINE_NONE;
     }
     return last ? SPKI_LINE_NONE : SPKI_LINE_MORE;
@@ -53,17 +69,24 @@ SPKI_FN uint32_t spki_parse_u32(const char *s, size_t n, size_t *used)
     return (uint32_t)SPKI_MIN(value, UINT64_C(0x80000000));
 }
 
+/* "2", "2.1": of "EVT2", "evt 2.1". */
+SPKI_FN spk_event_format spki_raw_evt(const char *s, size_t n)
+{
+    if (n == 3 && s[1] == '.' && s[2] == '0') n = 1;
+    if (spki_word_is(s, n, "2")) return SPK_FORMAT_EVT2;
+    if (spki_word_is(s, n, "21") || spki_word_is(s, n, "2.1")) return SPK_FORMAT_EVT21;
+    if (spki_word_is(s, n, "3")) return SPK_FORMAT_EVT3;
+    return spki_word_is(s, n, "4") ? SPK_FORMAT_EVT4 : SPK_FORMAT_AUTO;
+}
+
 SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n)
 {
     size_t m = 0;
-    if (spki_word_is(word, n, "EVT2"))
-        h->format = SPK_FORMAT_EVT2;
-    else if (spki_word_is(word, n, "EVT21") || spki_word_is(word, n, "EVT2.1"))
-        h->format = SPK_FORMAT_EVT21;
-    else if (spki_word_is(word, n, "EVT3"))
-        h->format = SPK_FORMAT_EVT3;
-    else if (spki_word_is(word, n, "EVT4"))
-        h->format = SPK_FORMAT_EVT4;
+    while (n > 0 && (*word == ' ' || *word == '\t')) word++, n--;
+    while (n > 0 && (word[n - 1] == ' ' || word[n - 1] == '\t')) n--;
+    if (n > 3 && (memcmp(word, "EVT", 3) == 0 || memcmp(word, "evt", 3) == 0) &&
+        spki_raw_evt(word + 3, n - 3) != SPK_FORMAT_AUTO)
+        h->format = spki_raw_evt(word + 3, n - 3);
     else if (n > 6 && memcmp(word, "width=", 6) == 0)
         h->width = spki_parse_u32(word + 6, n - 6, NULL);
     else if (n > 7 && memcmp(word, "height=", 7) == 0)
@@ -74,7 +97,7 @@ SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n
         h->little = true;
     else {
         while (m < n && word[m] != '=') m++;
-        if (m == n) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
+        if (m == n && n > 0) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
     }
 }
 
@@ -96,8 +119,11 @@ SPKI_FN void spki_raw_geometry(spki_raw_header *h, const char *value, size_t n)
 {
     size_t k;
     uint32_t width = spki_parse_u32(value, n, &k), height;
-    if (k == 0 || k + 1 >= n || value[k] != 'x') return;
-    height = spki_parse_u32(value + k + 1, n - k - 1, NULL);
+    if (k == 0) return;
+    while (k < n && value[k] == ' ') k++;
+    if (k == n || value[k] != 'x') return;
+    for (k++; k < n && value[k] == ' ';) k++;
+    height = spki_parse_u32(value + k, n - k, NULL);
     if (width == 0 || height == 0) return;
     h->width = width;
     h->height = height;
@@ -109,11 +135,7 @@ SPKI_FN void spki_raw_key(spki_raw_header *h, const char *key, size_t n, const c
     if (spki_word_is(key, n, "format"))
         spki_raw_format(h, value, m);
     else if (spki_word_is(key, n, "evt")) {
-        if (h->format != SPK_FORMAT_AUTO) return;
-        if (spki_word_is(value, m, "2.0")) h->format = SPK_FORMAT_EVT2;
-        if (spki_word_is(value, m, "2.1")) h->format = SPK_FORMAT_EVT21;
-        if (spki_word_is(value, m, "3.0")) h->format = SPK_FORMAT_EVT3;
-        if (spki_word_is(value, m, "4.0")) h->format = SPK_FORMAT_EVT4;
+        if (h->format == SPK_FORMAT_AUTO) h->format = spki_raw_evt(value, m);
     } else if (spki_word_is(key, n, "geometry"))
         spki_raw_geometry(h, value, m);
     else if (spki_word_is(key, n, "endianness")) {
@@ -225,19 +247,35 @@ SPKI_FN uint32_t spki_raw_score(const uint8_t *p, size_t size, spk_event_format 
     return (uint32_t)((uint64_t)good * 1000 / words);
 }
 
+/* Are the time words of EVT2.1 such that their second half is empty? Words of EVT2, two by two,
+   otherwise look like vectors of one pixel. */
+SPKI_FN bool spki_raw_is_double(const uint8_t *p, size_t size, bool legacy)
+{
+    uint32_t times = 0, empty = 0;
+    size_t k;
+    for (k = 0; k + 8 <= size; k += 8) {
+        if (spki_load32_le(p + k + (legacy ? 0 : 4)) >> 28 != 8) continue;
+        times++;
+        empty += spki_load32_le(p + k + (legacy ? 4 : 0)) == 0;
+    }
+    return empty > 1 && empty >= times - times / 8;
+}
+
 SPKI_FN spk_event_format spki_raw_guess(const uint8_t *p, size_t size, bool *legacy)
 {
-    static const spk_event_format order[] = {SPK_FORMAT_EVT3, SPK_FORMAT_EVT2, SPK_FORMAT_EVT21,
-                                             SPK_FORMAT_EVT21, SPK_FORMAT_EVT4};
+    static const spk_event_format order[] = {SPK_FORMAT_EVT21, SPK_FORMAT_EVT21, SPK_FORMAT_EVT3,
+                                             SPK_FORMAT_EVT2,  SPK_FORMAT_EVT21, SPK_FORMAT_EVT21,
+                                             SPK_FORMAT_EVT4};
     spk_event_format best = SPK_FORMAT_AUTO;
     uint32_t most = 900, k;
     *legacy = false;
-    for (k = 0; k < 5; k++) {
-        uint32_t score = spki_raw_score(p, size, order[k], k == 3);
-        if (score <= most) continue;
+    for (k = 0; k < 7; k++) {
+        bool swapped = k == 1 || k == 5;
+        uint32_t score = spki_raw_score(p, size, order[k], swapped);
+        if (score <= most || (k < 2 && !spki_raw_is_double(p, size, swapped))) continue;
         most = score;
         best = order[k];
-        *legacy = k == 3;
+        *legacy = swapped;
     }
     return best;
 }

@@ -7,8 +7,8 @@
 
 /* Lines of numbers parted by blanks (the text files of the RPG data sets) or commas, in any order
    of columns: as a line of names says, or the descriptor, or as they look. Lines that begin with
-   '#' or '%' are comments; "%geometry:w,h" and a first line of two numbers give the size of the
-   sensor, "#trigger t id edge" is what our own writer does with triggers. */
+   '#', '%' or "//" are comments; "%geometry:w,h" and a first line of two numbers give the size of
+   the sensor, "#trigger t id edge" is what our own writer does with triggers. */
 
 enum { SPKI_POPULATIONS_MOST = 64 };
 
@@ -56,12 +56,17 @@ SPKI_FN void spki_text_size(spki_text_state *s, const uint8_t *at, const uint8_t
     s->height = value[1];
 }
 
+SPKI_INLINE bool spki_text_is_comment(const uint8_t *line, size_t n)
+{
+    return n > 0 && (*line == '#' || *line == '%' || (n > 1 && line[0] == '/' && line[1] == '/'));
+}
+
 /* One line of the beginning. False: it is no text of events. */
 SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, spki_looks *looks,
                             uint32_t *rows, uint32_t *fields)
 {
     const uint8_t *at = line, *end = line + n, *field;
-    bool comment = n > 0 && (*line == '#' || *line == '%'), all = true;
+    bool comment = spki_text_is_comment(line, n), all = true;
     double value[SPKI_COLUMNS_MOST];
     uint32_t count = 0;
     bool points[SPKI_COLUMNS_MOST];
@@ -131,8 +136,12 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         if (m > 0 && p[m - 1] == '\r') m--;
         for (k = 0; k < m; k++)
             if ((p[k] < 0x20 && p[k] != '\t') || p[k] == 0x7f) return false;
-        if (m > 0 && (memchr(p, ',', m) || memchr(p, ';', m))) s->commas = true;
-        if (!spki_text_look(s, p, m, looks, &rows, &fields)) return false;
+        if (m > 0 && !spki_text_is_comment(p, m) && (memchr(p, ',', m) || memchr(p, ';', m)))
+            s->commas = true;
+        if (!spki_text_look(s, p, m, looks, &rows, &fields)) {
+            if (line_end == stop && (rows > 0 || s->names)) break; /* a file that was cut */
+            return false;
+        }
     }
     if (rows == 0) return s->names;
     if (!s->names) {
@@ -439,7 +448,7 @@ SPKI_FN void spki_text_any(spk_decoder *d, spki_io *io, spki_text_state *s, cons
     uint64_t rest = 0;
     spki_text_kind kind;
     if (n > 0 && line[n - 1] == '\r') n--;
-    if (n == 0 || *line == '#' || *line == '%') {
+    if (n == 0 || spki_text_is_comment(line, n)) {
         spki_text_comment(d, io, line, n);
         return;
     }
