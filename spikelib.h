@@ -131,7 +131,7 @@
     >>filters            what all event filters share, chains and custom ones
     >>filter-point       filters that look at one event by itself
     >>filter-map         the last time of each pixel, in 32 bits
-    >>event-batch        sixteen events at a time, each at a cell of its own (AVX-512)
+    >>event-batch        events and the cells of their pixels, eight or sixteen at a time
     >>filter-pixel       refractory period, hot pixels
     >>downsample         fewer, larger pixels
     >>filter-background  events that no neighbour supports
@@ -25154,7 +25154,8 @@ SPKI_FN bool spki_look_seconds(const spki_looks *l)
    fits. */
 SPKI_FN bool spki_columns_by_looks(spki_columns *c, const spki_looks *looks, uint32_t count)
 {
-    static const char *const orders[] = {"txyp", "xypt", "xytp", "ptxy", "txy", "xyt"};
+    static const char *const orders[] = {"txyp", "xypt", "xytp", "ptxy",
+                                         "tpxy", "pxyt", "txy",  "xyt"};
     uint32_t rising, k, i;
     for (rising = 2; rising-- > 0;) {
         for (k = 0; k < sizeof orders / sizeof orders[0]; k++) {
@@ -25211,8 +25212,8 @@ SPKI_FN void spki_columns_unit(const spk_decoder *d, spki_columns *c)
 
 /* Lines of numbers parted by blanks (the text files of the RPG data sets) or commas, in any order
    of columns: as a line of names says, or the descriptor, or as they look. Lines that begin with
-   '#' or '%' are comments; "%geometry:w,h" and a first line of two numbers give the size of the
-   sensor, "#trigger t id edge" is what our own writer does with triggers. */
+   '#', '%' or "//" are comments; "%geometry:w,h" and a first line of two numbers give the size of
+   the sensor, "#trigger t id edge" is what our own writer does with triggers. */
 
 enum { SPKI_POPULATIONS_MOST = 64 };
 
@@ -25260,12 +25261,17 @@ SPKI_FN void spki_text_size(spki_text_state *s, const uint8_t *at, const uint8_t
     s->height = value[1];
 }
 
+SPKI_INLINE bool spki_text_is_comment(const uint8_t *line, size_t n)
+{
+    return n > 0 && (*line == '#' || *line == '%' || (n > 1 && line[0] == '/' && line[1] == '/'));
+}
+
 /* One line of the beginning. False: it is no text of events. */
 SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, spki_looks *looks,
                             uint32_t *rows, uint32_t *fields)
 {
     const uint8_t *at = line, *end = line + n, *field;
-    bool comment = n > 0 && (*line == '#' || *line == '%'), all = true;
+    bool comment = spki_text_is_comment(line, n), all = true;
     double value[SPKI_COLUMNS_MOST];
     uint32_t count = 0;
     bool points[SPKI_COLUMNS_MOST];
@@ -25335,8 +25341,12 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         if (m > 0 && p[m - 1] == '\r') m--;
         for (k = 0; k < m; k++)
             if ((p[k] < 0x20 && p[k] != '\t') || p[k] == 0x7f) return false;
-        if (m > 0 && (memchr(p, ',', m) || memchr(p, ';', m))) s->commas = true;
-        if (!spki_text_look(s, p, m, looks, &rows, &fields)) return false;
+        if (m > 0 && !spki_text_is_comment(p, m) && (memchr(p, ',', m) || memchr(p, ';', m)))
+            s->commas = true;
+        if (!spki_text_look(s, p, m, looks, &rows, &fields)) {
+            if (line_end == stop && (rows > 0 || s->names)) break; /* a file that was cut */
+            return false;
+        }
     }
     if (rows == 0) return s->names;
     if (!s->names) {
@@ -25643,7 +25653,7 @@ SPKI_FN void spki_text_any(spk_decoder *d, spki_io *io, spki_text_state *s, cons
     uint64_t rest = 0;
     spki_text_kind kind;
     if (n > 0 && line[n - 1] == '\r') n--;
-    if (n == 0 || *line == '#' || *line == '%') {
+    if (n == 0 || spki_text_is_comment(line, n)) {
         spki_text_comment(d, io, line, n);
         return;
     }
@@ -25714,6 +25724,7 @@ typedef struct spki_npy_field {
     uint32_t at, size;
     char kind; /* i u f b; V is anything else */
     bool swap;
+    int32_t power; /* of a type that has a unit */
 } spki_npy_field;
 
 typedef struct spki_npy {
@@ -25752,8 +25763,9 @@ SPKI_FN bool spki_py_take(spki_py *s, char c)
 SPKI_FN bool spki_py_string(spki_py *s, const char **text, size_t *n)
 {
     const char *quote;
-    if (!spki_py_take(s, '\'')) return false;
-    quote = (const char *)memchr(s->p, '\'', (size_t)(s->end - s->p));
+    char mark = '\'';
+    if (!spki_py_take(s, mark) && !spki_py_take(s, mark = '"')) return false;
+    quote = (const char *)memchr(s->p, mark, (size_t)(s->end - s->p));
     if (!quote) return false;
     *text = s->p;
     *n = (size_t)(quote - s->p);
@@ -25777,7 +25789,8 @@ SPKI_FN bool spki_py_find(const char *text, size_t n, const char *key, spki_py *
 {
     size_t m = strlen(key), i;
     for (i = 0; i + m + 2 <= n; i++) {
-        if (text[i] != '\'' || memcmp(text + i + 1, key, m) != 0 || text[i + 1 + m] != '\'')
+        if ((text[i] != '\'' && text[i] != '"') || memcmp(text + i + 1, key, m) != 0 ||
+            text[i + 1 + m] != text[i])
             continue;
         value->p = text + i + m + 2;
         value->end = text + n;
@@ -25791,6 +25804,7 @@ SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
 {
     size_t k = 0;
     bool big = false;
+    field->power = SPKI_POWER_UNKNOWN;
     if (n > 0 && (*text == '<' || *text == '>' || *text == '|' || *text == '='))
         big = text[k++] == '>';
     if (k + 1 >= n) return false;
@@ -25808,8 +25822,27 @@ SPKI_FN bool spki_npy_type(const char *text, size_t n, spki_npy_field *field)
     if (field->kind == 'i' || field->kind == 'u')
         return field->size == 1 || field->size == 2 || field->size == 4 || field->size == 8;
     if (field->kind == 'b') return field->size == 1;
+    if ((field->kind == 'm' || field->kind == 'M') && field->size == 8) { /* "<m8[us]" */
+        field->power = spki_unit_power((const uint8_t *)text + k, n - k);
+        field->kind = field->power == SPKI_POWER_UNKNOWN ? 'V' : 'i';
+        return true;
+    }
     field->kind = 'V';
     return true;
+}
+
+/* Is the last column the time? */
+SPKI_FN bool spki_npy_last_is_time(const spki_npy *s)
+{
+    return s->columns.role[s->columns.count - 1] == SPKI_ROLE_T;
+}
+
+/* 't', or ('a title', 't'). */
+SPKI_FN bool spki_npy_name(spki_py *value, const char **name, size_t *n)
+{
+    if (!spki_py_take(value, '(')) return spki_py_string(value, name, n);
+    return spki_py_string(value, name, n) && spki_py_take(value, ',') &&
+           spki_py_string(value, name, n) && spki_py_take(value, ')');
 }
 
 SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
@@ -25825,7 +25858,7 @@ SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
         spki_npy_field f;
         uint64_t times = 1, extent;
         memset(&f, 0, sizeof f);
-        if (!spki_py_take(value, '(') || !spki_py_string(value, &name, &n) ||
+        if (!spki_py_take(value, '(') || !spki_npy_name(value, &name, &n) ||
             !spki_py_take(value, ',') || !spki_py_string(value, &type, &m) ||
             !spki_npy_type(type, m, &f))
             return false;
@@ -25846,6 +25879,8 @@ SPKI_FN bool spki_npy_descr(spki_npy *s, spki_py *value)
             s->field[s->columns.count] = f;
             s->columns.role[s->columns.count++] =
                 (uint8_t)spki_role_of((const uint8_t *)name, n, &s->columns.power);
+            if (spki_npy_last_is_time(s) && f.power != SPKI_POWER_UNKNOWN)
+                s->columns.power = f.power;
         }
         spki_py_take(value, ',');
     }
@@ -26449,13 +26484,12 @@ SPKI_FN herr_t spki_hdf5_visit(hid_t root, const char *path, const spki_h5_objec
     return 0;
 }
 
-/* SONATA's attribute units of the times: "ms" and its like, or seconds. */
-SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
+/* An attribute that is text; "" if there is none. */
+SPKI_FN void spki_hdf5_text(hid_t object, const char *name, char text[64])
 {
-    char text[64];
     hid_t attribute, type;
-    memset(text, 0, sizeof text);
-    if (H5Aexists(set, "units") <= 0 || (attribute = H5Aopen(set, "units", H5P_DEFAULT)) < 0)
+    memset(text, 0, 64);
+    if (H5Aexists(object, name) <= 0 || (attribute = H5Aopen(object, name, H5P_DEFAULT)) < 0)
         return;
     type = H5Aget_type(attribute);
     if (H5Tget_class(type) == H5T_STRING) {
@@ -26465,14 +26499,21 @@ SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
             H5Tset_size(memory, H5T_VARIABLE);
             H5Tset_cset(memory, H5Tget_cset(type));
             if (H5Aread(attribute, memory, &long_text) >= 0 && long_text) {
-                snprintf(text, sizeof text, "%s", long_text);
+                snprintf(text, 64, "%s", long_text);
                 H5free_memory(long_text);
             }
             H5Tclose(memory);
-        } else if (H5Tget_size(type) < sizeof text) H5Aread(attribute, type, text);
+        } else if (H5Tget_size(type) < 64) H5Aread(attribute, type, text);
     }
     H5Tclose(type);
     H5Aclose(attribute);
+}
+
+/* SONATA's attribute units of the times: "ms" and its like, or seconds. */
+SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
+{
+    char text[64];
+    spki_hdf5_text(set, "units", text);
     if (text[0]) {
         int32_t unit = spki_unit_power((const uint8_t *)text, strlen(text));
         if (unit != SPKI_POWER_UNKNOWN) *power = unit;
@@ -26480,6 +26521,17 @@ SPKI_FN void spki_hdf5_units(hid_t set, int32_t *power)
 }
 
 /* -- opening -- */
+
+/* Metavision's attribute of the file, "1280x720". */
+SPKI_FN void spki_hdf5_geometry(spk_decoder *d, hid_t file)
+{
+    char text[64];
+    unsigned width = 0, height = 0;
+    spki_hdf5_text(file, "geometry", text);
+    if (sscanf(text, "%5ux%5u", &width, &height) == 2 && width && height && width <= 65536 &&
+        height <= 65536)
+        spki_decoder_size(d, width, height);
+}
 
 SPKI_FN void spki_hdf5_found(spk_decoder *d, spki_hdf5 *s)
 {
@@ -26492,6 +26544,7 @@ SPKI_FN void spki_hdf5_found(spk_decoder *d, spki_hdf5 *s)
         return;
     }
     s->open = true;
+    spki_hdf5_geometry(d, s->file);
     SPKI_H5_VISIT(s->file, H5_INDEX_NAME, H5_ITER_INC, spki_hdf5_visit, s, H5O_INFO_BASIC);
     if (s->tracks == 0) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, NULL,
@@ -27555,16 +27608,30 @@ static const spki_encoder spki_aedat4_encoder = {
 
 /* Source: openeb 5.1.1, generic_header.cpp, psee_raw_file_header.cpp (keys), device_system_id.h. */
 
-#define SPKI_RAW_LINE ((size_t)1024) /* a longer "line" is data */
+#define SPKI_RAW_LINE ((size_t)4000) /* a longer "line" is data; less than SPKI_CARRY */
 
 typedef enum spki_line { SPKI_LINE_NONE, SPKI_LINE_MORE, SPKI_LINE_WHOLE } spki_line;
 
+/* "% serial_number ...": two or more letters, digits and '_', then a blank or the end. */
+SPKI_FN bool spki_raw_has_key(const uint8_t *p, const uint8_t *p_end)
+{
+    const uint8_t *q = p + 2;
+    for (; q < p_end; q++) {
+        bool letter = (*q >= 'a' && *q <= 'z') || (*q >= 'A' && *q <= 'Z') || *q == '_' ||
+                      (*q >= '0' && *q <= '9');
+        if (!letter) break;
+    }
+    return q - p >= 4 && q < p_end && (*q == ' ' || *q == '\t' || *q == '\r' || *q == '\n');
+}
+
 /* Does a header line begin at p? WHOLE: it ends at *end, which is behind its '\n'. NONE: here the
-   data begin, since a line begins with "% " and is printable to its end. */
+   data begin, since a line begins with "% " and is printable to its end. Names of people and places
+   need not be ASCII, but then there has to be a key before them. */
 SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool last,
                                 const uint8_t **end)
 {
     const uint8_t *q = p;
+    bool ascii = true;
     if (p < p_end && *p != '%') return SPKI_LINE_NONE;
     if (p + 1 < p_end && p[1] != ' ') return SPKI_LINE_NONE;
     for (; q < p_end; q++) {
@@ -27572,7 +27639,9 @@ SPKI_FN spki_line spki_raw_line(const uint8_t *p, const uint8_t *p_end, bool las
             *end = q + 1;
             return SPKI_LINE_WHOLE;
         }
-        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q > 0x7e) return SPKI_LINE_NONE;
+        if ((*q < 0x20 && *q != '\t' && *q != '\r') || *q == 0x7f) return SPKI_LINE_NONE;
+        if (*q > 0x7f && ascii && !spki_raw_has_key(p, q)) return SPKI_LINE_NONE;
+        ascii = ascii && *q < 0x80;
         if ((size_t)(q - p) >= SPKI_RAW_LINE) return SPKI_LINE_NONE;
     }
     return last ? SPKI_LINE_NONE : SPKI_LINE_MORE;
@@ -27602,17 +27671,24 @@ SPKI_FN uint32_t spki_parse_u32(const char *s, size_t n, size_t *used)
     return (uint32_t)SPKI_MIN(value, UINT64_C(0x80000000));
 }
 
+/* "2", "2.1": of "EVT2", "evt 2.1". */
+SPKI_FN spk_event_format spki_raw_evt(const char *s, size_t n)
+{
+    if (n == 3 && s[1] == '.' && s[2] == '0') n = 1;
+    if (spki_word_is(s, n, "2")) return SPK_FORMAT_EVT2;
+    if (spki_word_is(s, n, "21") || spki_word_is(s, n, "2.1")) return SPK_FORMAT_EVT21;
+    if (spki_word_is(s, n, "3")) return SPK_FORMAT_EVT3;
+    return spki_word_is(s, n, "4") ? SPK_FORMAT_EVT4 : SPK_FORMAT_AUTO;
+}
+
 SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n)
 {
     size_t m = 0;
-    if (spki_word_is(word, n, "EVT2"))
-        h->format = SPK_FORMAT_EVT2;
-    else if (spki_word_is(word, n, "EVT21") || spki_word_is(word, n, "EVT2.1"))
-        h->format = SPK_FORMAT_EVT21;
-    else if (spki_word_is(word, n, "EVT3"))
-        h->format = SPK_FORMAT_EVT3;
-    else if (spki_word_is(word, n, "EVT4"))
-        h->format = SPK_FORMAT_EVT4;
+    while (n > 0 && (*word == ' ' || *word == '\t')) word++, n--;
+    while (n > 0 && (word[n - 1] == ' ' || word[n - 1] == '\t')) n--;
+    if (n > 3 && (memcmp(word, "EVT", 3) == 0 || memcmp(word, "evt", 3) == 0) &&
+        spki_raw_evt(word + 3, n - 3) != SPK_FORMAT_AUTO)
+        h->format = spki_raw_evt(word + 3, n - 3);
     else if (n > 6 && memcmp(word, "width=", 6) == 0)
         h->width = spki_parse_u32(word + 6, n - 6, NULL);
     else if (n > 7 && memcmp(word, "height=", 7) == 0)
@@ -27623,7 +27699,7 @@ SPKI_FN void spki_raw_format_word(spki_raw_header *h, const char *word, size_t n
         h->little = true;
     else {
         while (m < n && word[m] != '=') m++;
-        if (m == n) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
+        if (m == n && n > 0) h->unknown_format = true; /* HISTO3D, DIFF3D, AER-8b, MTR... */
     }
 }
 
@@ -27645,8 +27721,11 @@ SPKI_FN void spki_raw_geometry(spki_raw_header *h, const char *value, size_t n)
 {
     size_t k;
     uint32_t width = spki_parse_u32(value, n, &k), height;
-    if (k == 0 || k + 1 >= n || value[k] != 'x') return;
-    height = spki_parse_u32(value + k + 1, n - k - 1, NULL);
+    if (k == 0) return;
+    while (k < n && value[k] == ' ') k++;
+    if (k == n || value[k] != 'x') return;
+    for (k++; k < n && value[k] == ' ';) k++;
+    height = spki_parse_u32(value + k, n - k, NULL);
     if (width == 0 || height == 0) return;
     h->width = width;
     h->height = height;
@@ -27658,11 +27737,7 @@ SPKI_FN void spki_raw_key(spki_raw_header *h, const char *key, size_t n, const c
     if (spki_word_is(key, n, "format"))
         spki_raw_format(h, value, m);
     else if (spki_word_is(key, n, "evt")) {
-        if (h->format != SPK_FORMAT_AUTO) return;
-        if (spki_word_is(value, m, "2.0")) h->format = SPK_FORMAT_EVT2;
-        if (spki_word_is(value, m, "2.1")) h->format = SPK_FORMAT_EVT21;
-        if (spki_word_is(value, m, "3.0")) h->format = SPK_FORMAT_EVT3;
-        if (spki_word_is(value, m, "4.0")) h->format = SPK_FORMAT_EVT4;
+        if (h->format == SPK_FORMAT_AUTO) h->format = spki_raw_evt(value, m);
     } else if (spki_word_is(key, n, "geometry"))
         spki_raw_geometry(h, value, m);
     else if (spki_word_is(key, n, "endianness")) {
@@ -27774,19 +27849,35 @@ SPKI_FN uint32_t spki_raw_score(const uint8_t *p, size_t size, spk_event_format 
     return (uint32_t)((uint64_t)good * 1000 / words);
 }
 
+/* Are the time words of EVT2.1 such that their second half is empty? Words of EVT2, two by two,
+   otherwise look like vectors of one pixel. */
+SPKI_FN bool spki_raw_is_double(const uint8_t *p, size_t size, bool legacy)
+{
+    uint32_t times = 0, empty = 0;
+    size_t k;
+    for (k = 0; k + 8 <= size; k += 8) {
+        if (spki_load32_le(p + k + (legacy ? 0 : 4)) >> 28 != 8) continue;
+        times++;
+        empty += spki_load32_le(p + k + (legacy ? 4 : 0)) == 0;
+    }
+    return empty > 1 && empty >= times - times / 8;
+}
+
 SPKI_FN spk_event_format spki_raw_guess(const uint8_t *p, size_t size, bool *legacy)
 {
-    static const spk_event_format order[] = {SPK_FORMAT_EVT3, SPK_FORMAT_EVT2, SPK_FORMAT_EVT21,
-                                             SPK_FORMAT_EVT21, SPK_FORMAT_EVT4};
+    static const spk_event_format order[] = {SPK_FORMAT_EVT21, SPK_FORMAT_EVT21, SPK_FORMAT_EVT3,
+                                             SPK_FORMAT_EVT2,  SPK_FORMAT_EVT21, SPK_FORMAT_EVT21,
+                                             SPK_FORMAT_EVT4};
     spk_event_format best = SPK_FORMAT_AUTO;
     uint32_t most = 900, k;
     *legacy = false;
-    for (k = 0; k < 5; k++) {
-        uint32_t score = spki_raw_score(p, size, order[k], k == 3);
-        if (score <= most) continue;
+    for (k = 0; k < 7; k++) {
+        bool swapped = k == 1 || k == 5;
+        uint32_t score = spki_raw_score(p, size, order[k], swapped);
+        if (score <= most || (k < 2 && !spki_raw_is_double(p, size, swapped))) continue;
         most = score;
         best = order[k];
-        *legacy = k == 3;
+        *legacy = swapped;
     }
     return best;
 }
@@ -29035,11 +29126,12 @@ typedef struct spki_dat_state {
     int64_t loops; /* 2^32 us for each wrap so far */
 } spki_dat_state;
 
+/* Records may be longer than what is known of them. */
 SPKI_FN bool spki_dat_known(uint32_t type, uint32_t size)
 {
     return ((type == SPKI_DAT_EVENT2D || type == SPKI_DAT_CD || type == SPKI_DAT_TRIGGER) &&
-            size == 8) ||
-           (type == SPKI_DAT_FLOW && size == 28);
+            size >= 8) ||
+           (type == SPKI_DAT_FLOW && size >= 28);
 }
 
 SPKI_FN spki_sniff spki_dat_sniff(const uint8_t *head, size_t size, bool whole)
@@ -29056,7 +29148,7 @@ SPKI_FN spki_sniff spki_dat_sniff(const uint8_t *head, size_t size, bool whole)
     if (!h.lines || h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_NO;
     if (io.in_end - io.in < 2)
         return !whole ? SPKI_SNIFF_MORE : h.is_dat ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
-    return spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+    return h.is_dat || spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
 }
 
 /* By name alone: no header, so that it must be records of eight bytes with times that go on. */
@@ -29084,8 +29176,8 @@ SPKI_FN bool spki_dat_begin_data(spk_decoder *d, spki_io *io)
         s->size = io->in[1];
         if (!spki_dat_known(s->type, s->size)) {
             spki_decoder_fail(d, SPK_ERR_FORMAT, io->in,
-                              "DAT: events of type %u and %u bytes (known: 0, 12 and 14 of 8, 40 "
-                              "of 28)",
+                              "DAT: events of type %u and %u bytes (known: 0, 12 and 14 of 8 or "
+                              "more, 40 of 28 or more)",
                               s->type, s->size);
             return false;
         }
@@ -29308,25 +29400,32 @@ typedef struct spki_nmnist_state {
     bool no_overflow;
 } spki_nmnist_state;
 
-/* There is no mark: whole records whose times go on, and rows that there are. */
+/* There is no mark: records whose times go on, and rows that there are. */
 SPKI_FN bool spki_nmnist_accept(const uint8_t *head, size_t size)
 {
-    uint32_t last = 0, t;
+    uint64_t last = 0, base = 0, t;
     size_t k;
     for (k = 0; k + 5 <= size; k += 5) {
         t = (uint32_t)(head[k + 2] & 0x7f) << 16 | (uint32_t)head[k + 3] << 8 | head[k + 4];
+        t += base;
         if (head[k + 1] > SPKI_NMNIST_OVERFLOW) return false;
-        if (head[k + 1] == SPKI_NMNIST_OVERFLOW) continue;
-        if (t < last && last - t > (1u << 13)) return false;
+        if (head[k + 1] == SPKI_NMNIST_OVERFLOW) {
+            base += (uint64_t)SPKI_NMNIST_STEP;
+            continue;
+        }
+        if (t + (uint64_t)SPKI_NMNIST_STEP < last) return false;
         last = t;
     }
-    return size >= 5 && (size >= SPKI_CARRY || size % 5 == 0);
+    return size >= 5;
 }
 
+/* By content alone it has to be whole, too. */
 SPKI_FN spki_sniff spki_nmnist_sniff(const uint8_t *head, size_t size, bool whole)
 {
     if (!whole) return SPKI_SNIFF_MORE;
-    return size >= 80 && spki_nmnist_accept(head, size) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+    return size >= 80 && (size >= SPKI_CARRY || size % 5 == 0) && spki_nmnist_accept(head, size)
+               ? SPKI_SNIFF_YES
+               : SPKI_SNIFF_NO;
 }
 
 SPKI_FN void spki_nmnist_begin(spk_decoder *d)
@@ -29502,8 +29601,12 @@ SPKI_FN bool spki_es_begin_data(spk_decoder *d, spki_io *io)
         spki_decoder_fail(d, SPK_ERR_FORMAT, p, "ES: it does not begin with \"Event Stream\"");
         return false;
     }
-    if (n >= 16 && p[15] != SPKI_ES_GENERIC) need = 20;
-    if (n < need) return false;
+    if (n >= 16 && p[12] == 2 && p[15] != SPKI_ES_GENERIC && p[15] <= SPKI_ES_COLOUR) need = 20;
+    if (n < need) {
+        if (io->last)
+            spki_decoder_fail(d, SPK_ERR_FORMAT, p, "ES: the stream ends within the header");
+        return false;
+    }
     if (p[12] != 2 || p[15] > SPKI_ES_COLOUR || p[15] == SPKI_ES_AMD) {
         spki_decoder_fail(d, SPK_ERR_FORMAT, p + 12,
                           "ES: version %u.%u.%u, type %u (known: 2, types 0, 1, 2 and 4)", p[12],
@@ -33748,7 +33851,7 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
 {
     const spki_codec *codec;
     size_t k;
-    for (k = 0; d->name && (codec = spki_codec_at(k)) != NULL; k++)
+    for (k = 0; d->name && d->carried > 0 && (codec = spki_codec_at(k)) != NULL; k++)
         if (spki_name_fits(d->name, codec->suffixes) &&
             (!codec->accept || codec->accept(d->carry, d->carried)))
             return codec;
@@ -33759,8 +33862,12 @@ SPKI_FN const spki_codec *spki_sniff_name(const spk_decoder *d)
 SPKI_FN const spki_codec *spki_sniff_bare(const spk_decoder *d)
 {
     bool legacy;
-    spk_event_format format =
-        d->carried < 512 ? SPK_FORMAT_AUTO : spki_raw_guess(d->carry, d->carried, &legacy);
+    spk_event_format format;
+    const uint8_t *end;
+    if (d->carried < 512 ||
+        spki_raw_line(d->carry, d->carry + d->carried, true, &end) == SPKI_LINE_WHOLE)
+        return NULL;
+    format = spki_raw_guess(d->carry, d->carried, &legacy);
     return format == SPK_FORMAT_AUTO ? NULL : spki_codec_of(format);
 }
 
@@ -35247,11 +35354,98 @@ SPKI_INLINE int32_t *spki_map_at(const spki_map *map, uint32_t x, uint32_t y)
 #endif /* SPIKELIB_NO_EVENTS */
 
 #if !defined(SPIKELIB_NO_EVENTS)
-/* ---- >>event-batch: sixteen events at a time, each at a cell of its own (AVX-512) ---- */
+/* ---- >>event-batch: events and the cells of their pixels, eight or sixteen at a time ---- */
 
 #if SPKI_HAVE_SSE2
 #include <immintrin.h>
 #endif
+
+/* -- eight at a time (AVX2) -- */
+
+#if SPKI_HAVE_AVX2
+/* Without scatters, events are prepared eight at a time (their cells, their times, is one of them
+   not simple), and then done in their order, without a branch. */
+#define SPKI_EV8_AVX2 __attribute__((target("avx2,popcnt")))
+
+enum { SPKI_EV8 = 8 };
+
+typedef struct spki_ev8 {
+    __m256i xy, more; /* x | y << 16; polarity | kind << 8 | source << 16 */
+    __m256i times[2]; /* of the events 0, 1, 4, 5 and 2, 3, 6, 7 */
+} spki_ev8;
+
+SPKI_EV8_AVX2 SPKI_INLINE __m256 spki_ev8_pair(const spk_event *e)
+{
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)e);
+    const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(e + 4));
+    return _mm256_castsi256_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
+}
+
+SPKI_EV8_AVX2 SPKI_INLINE void spki_ev8_load(spki_ev8 *b, const spk_event *e)
+{
+    const __m256 a0 = spki_ev8_pair(e), a1 = spki_ev8_pair(e + 1);
+    const __m256 a2 = spki_ev8_pair(e + 2), a3 = spki_ev8_pair(e + 3);
+    const __m256 low = _mm256_shuffle_ps(a0, a1, _MM_SHUFFLE(3, 2, 3, 2));
+    const __m256 high = _mm256_shuffle_ps(a2, a3, _MM_SHUFFLE(3, 2, 3, 2));
+    b->xy = _mm256_castps_si256(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
+    b->more = _mm256_castps_si256(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+    b->times[0] = _mm256_castps_si256(_mm256_shuffle_ps(a0, a1, _MM_SHUFFLE(1, 0, 1, 0)));
+    b->times[1] = _mm256_castps_si256(_mm256_shuffle_ps(a2, a3, _MM_SHUFFLE(1, 0, 1, 0)));
+}
+
+/* The lower halves of 64 bits, in the order of the events. */
+SPKI_EV8_AVX2 SPKI_INLINE __m256i spki_ev8_narrow(__m256i low, __m256i high)
+{
+    return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(low),
+                                                 _mm256_castsi256_ps(high),
+                                                 _MM_SHUFFLE(2, 0, 2, 0)));
+}
+
+/* Times as a map's cells hold them; false: one is out of its reach, or just at its end. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_times(const spki_ev8 *b, int64_t base, int32_t *now)
+{
+    const __m256i zero = _mm256_set1_epi64x((int64_t)((uint64_t)base - (uint64_t)SPKI_MAP_REACH));
+    const __m256i reach = _mm256_set1_epi32((int32_t)SPKI_MAP_REACH);
+    const __m256i low = _mm256_sub_epi64(b->times[0], zero);
+    const __m256i high = _mm256_sub_epi64(b->times[1], zero);
+    const __m256i far = _mm256_srli_epi64(_mm256_or_si256(low, high), 31);
+    _mm256_storeu_si256((__m256i *)(void *)now,
+                        _mm256_sub_epi32(spki_ev8_narrow(low, high), reach));
+    return _mm256_testz_si256(far, far) != 0;
+}
+
+/* y * stride + x of each, `plane` more for ON; false: one is no CD event, or outside. The size is
+   one that spki_ev16_holds. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_cells(const spki_ev8 *b, size_t stride, uint32_t width,
+                                              uint32_t height, size_t plane, int32_t *cell)
+{
+    const __m256i row = _mm256_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
+    const __m256i last = _mm256_set1_epi32((int32_t)((height - 1) << 16 | (width - 1)));
+    const __m256i over = _mm256_subs_epu16(b->xy, last);
+    const __m256i other = _mm256_and_si256(b->more, _mm256_set1_epi32(0xff00));
+    const __m256i off = _mm256_cmpeq_epi32(_mm256_and_si256(b->more, _mm256_set1_epi32(0xff)),
+                                           _mm256_setzero_si256());
+    const __m256i bad = _mm256_or_si256(over, other);
+    const __m256i more = _mm256_andnot_si256(off, _mm256_set1_epi32((int32_t)plane));
+    _mm256_storeu_si256((__m256i *)(void *)cell,
+                        _mm256_add_epi32(_mm256_madd_epi16(b->xy, row), more));
+    return _mm256_testz_si256(bad, bad) && width > 0;
+}
+#endif
+
+/* -- sixteen at a time (AVX-512) -- */
+
+/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
+   stay below. */
+SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
+{
+    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
+}
+
+SPKI_FN bool spki_map_batches(const spki_map *map)
+{
+    return spki_ev16_holds(map->stride, map->height, map->count);
+}
 
 /* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
    long as no pixel comes twice among them; of those that do, the first ones are done at once, then
@@ -35357,18 +35551,6 @@ SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_times(const spki_ev16 *b, int64_t ba
             _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
 }
 
-/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
-   stay below. */
-SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
-{
-    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
-}
-
-SPKI_FN bool spki_map_batches(const spki_map *map)
-{
-    return spki_ev16_holds(map->stride, map->height, map->count);
-}
-
 /* y * stride + x of each; false: one is no CD event, or outside. */
 SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_cells(const spki_ev16 *b, size_t stride,
                                                     uint32_t width, uint32_t height, __m512i *cell)
@@ -35461,6 +35643,36 @@ SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event *events,
+                                                  size_t count)
+{
+    spki_grid grid = spki_map_grid(&r->map);
+    const uint32_t period = r->period, restart = r->restart;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], now[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
+              spki_ev8_times(&b, grid.base, now))) {
+            out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
+            grid = spki_map_grid(&r->map);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            int32_t *const at = grid.origin + cell[k];
+            const int32_t last = *at;
+            const uint32_t kept = !spki_map_within(now[k], last, period);
+            *at = last ^ ((last ^ now[k]) & -(int32_t)(kept | restart));
+            events[out] = events[i + k];
+            out += kept;
+        }
+    }
+    return spki_refractory_some(r, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
                                                               __m512i same, __m512i now,
@@ -35516,6 +35728,10 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&r->map))
         return spki_refractory_avx512(r, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&r->map))
+        return spki_refractory_avx2(r, events, count);
 #endif
     return spki_refractory_some(r, events, 0, count, 0);
 }
@@ -35654,6 +35870,45 @@ SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+/* Are all of them in the window of the event before? */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_hot_same_window8(const spki_hot *h, const spki_ev8 *b)
+{
+    const __m256i low = _mm256_set1_epi64x(h->low_us), none = _mm256_setzero_si256();
+    const __m256i last = _mm256_set1_epi64x(h->width_us - 1);
+    const __m256i s0 = _mm256_sub_epi64(b->times[0], low), s1 = _mm256_sub_epi64(b->times[1], low);
+    const __m256i late = _mm256_or_si256(_mm256_cmpgt_epi64(s0, last),
+                                         _mm256_cmpgt_epi64(s1, last));
+    const __m256i early = _mm256_or_si256(_mm256_cmpgt_epi64(none, s0),
+                                          _mm256_cmpgt_epi64(none, s1));
+    const __m256i bad = _mm256_or_si256(late, early);
+    return _mm256_testz_si256(bad, bad) && h->begun;
+}
+
+SPKI_EV8_AVX2 SPKI_FN size_t spki_hot_avx2(spki_hot *h, spk_event *events, size_t count)
+{
+    const spki_map *map = &h->map;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], *const cells = map->cells;
+        const int32_t now = h->now;
+        const uint32_t max = h->max_events;
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!(spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) &
+              spki_hot_same_window8(h, &b))) {
+            out = spki_hot_some(h, events, i, i + SPKI_EV8, out);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            events[out] = events[i + k];
+            out += !spki_hot_count(cells + 2 * (ptrdiff_t)cell[k], now, max);
+        }
+    }
+    return spki_hot_some(h, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 /* Sixteen pairs of cells as windows and counts, and back. */
 SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
@@ -35748,6 +36003,9 @@ SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&h->map))
         return spki_hot_avx512(h, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&h->map)) return spki_hot_avx2(h, events, count);
 #endif
     return spki_hot_some(h, events, 0, count, 0);
 }
@@ -36015,6 +36273,36 @@ SPKI_FN size_t spki_large_some(spki_downsample *d, spk_event *events, size_t fro
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN size_t spki_large_avx2(spki_downsample *d, spk_event *events, size_t count)
+{
+    const spki_map *map = &d->map;
+    const int32_t limit = d->threshold;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], *const cells = map->cells;
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!spki_ev8_cells(&b, map->stride, map->width, map->height, 0, cell)) {
+            out = spki_large_some(d, events, i, i + SPKI_EV8, out);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            spk_event e = events[i + k];
+            int32_t *const at = cells + cell[k];
+            const int32_t old = *at & -(int32_t)(*at != SPKI_NEVER);
+            const int32_t sum = old + 2 * (e.polarity != 0) - 1;
+            const int32_t fires = (sum >= limit) | (sum <= -limit);
+            *at = sum & (fires - 1);
+            e.polarity = sum > 0;
+            events[out] = e;
+            out += (size_t)fires;
+        }
+    }
+    return spki_large_some(d, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 /* The mask of events that pass; their polarities are changed in the batch. */
 SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_ev16 *b,
@@ -36078,6 +36366,10 @@ SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t coun
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&d->map))
         return spki_large_avx512(d, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&d->map))
+        return spki_large_avx2(d, events, count);
 #endif
     return spki_large_some(d, events, 0, count, 0);
 }
@@ -38145,6 +38437,113 @@ SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_e
     }
 }
 
+/* -- eight at a time -- */
+
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN void spki_view_counts_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    uint32_t *const counts = v->counts;
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height, v->pixels, cell)) {
+            spki_view_add_counts(v, e + i, SPKI_EV8);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) counts[cell[k]] += counts[cell[k]] != UINT32_MAX;
+    }
+    spki_view_add_counts(v, e + i, count - i);
+}
+
+SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], now[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
+              spki_ev8_times(&b, grid.base, now))) {
+            spki_view_add_times(v, e + i, SPKI_EV8);
+            grid = spki_map_grid(&v->map);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++)
+            grid.origin[cell[k]] = SPKI_MAX(grid.origin[cell[k]], now[k]);
+    }
+    spki_view_add_times(v, e + i, count - i);
+}
+
+/* Are all of them in the window? Times since its begin; as doubles they are exact below 2^52, by
+   the bits of 2^52 + t. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_voxel_since8(const spk_view *v, const spki_ev8 *b,
+                                                 __m256d since[2])
+{
+    const __m256i begin = _mm256_set1_epi64x(v->begin_us), none = _mm256_setzero_si256();
+    const __m256i window = _mm256_set1_epi64x(v->d.window_us);
+    const __m256i magic = _mm256_set1_epi64x(INT64_C(0x4330000000000000));
+    const __m256d zero = _mm256_castsi256_pd(magic);
+    __m256i bad = none;
+    int k;
+    for (k = 0; k < 2; k++) {
+        const __m256i t = _mm256_sub_epi64(b->times[k], begin);
+        bad = _mm256_or_si256(bad, _mm256_or_si256(_mm256_cmpgt_epi64(t, window),
+                                                   _mm256_cmpgt_epi64(none, t)));
+        since[k] = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(t, magic)), zero);
+    }
+    return _mm256_testz_si256(bad, bad) != 0;
+}
+
+/* Bins and fractions; in the order of spki_ev8.times. Where the whole program may use FMA, the
+   product has to be kept from the difference. */
+SPKI_EV8_AVX2 SPKI_INLINE __m128 spki_voxel_place8(__m256d since, double scale, __m128i *bin)
+{
+    __m256d place = _mm256_mul_pd(since, _mm256_set1_pd(scale));
+    __asm__("" : "+x"(place));
+    *bin = _mm256_cvttpd_epi32(place);
+    return _mm256_cvtpd_ps(_mm256_sub_pd(place, _mm256_cvtepi32_pd(*bin)));
+}
+
+SPKI_EV8_AVX2 SPKI_FN void spki_view_voxels_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    static const uint8_t order[SPKI_EV8] = {0, 1, 4, 5, 2, 3, 6, 7}; /* where a time stands */
+    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED;
+    const bool split = v->d.polarity == SPK_VIEW_SPLIT;
+    const size_t plane = v->pixels;
+    const double scale = spki_voxel_scale(v);
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t pixel[SPKI_EV8], bin[SPKI_EV8];
+        float part[SPKI_EV8];
+        __m256d since[2];
+        __m128i bins[2];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!(spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
+                             split ? v->d.bins * plane : 0, pixel) &
+              spki_voxel_since8(v, &b, since) & v->begun)) {
+            spki_view_add_voxels(v, e + i, SPKI_EV8);
+            continue;
+        }
+        _mm_storeu_ps(part, spki_voxel_place8(since[0], scale, &bins[0]));
+        _mm_storeu_ps(part + 4, spki_voxel_place8(since[1], scale, &bins[1]));
+        _mm_storeu_si128((__m128i *)(void *)bin, bins[0]);
+        _mm_storeu_si128((__m128i *)(void *)(bin + 4), bins[1]);
+        for (k = 0; k < SPKI_EV8; k++) {
+            const size_t at = order[k], n = (size_t)bin[at];
+            const float sign = is_signed && !e[i + k].polarity ? -1.0f : 1.0f;
+            float *const cell = v->voxels + pixel[k] + n * plane;
+            cell[0] += sign * (1.0f - part[at]);
+            if (n + 1 < v->d.bins) cell[plane] += sign * part[at];
+        }
+    }
+    spki_view_add_voxels(v, e + i, count - i);
+}
+#endif
+
 /* -- sixteen at a time -- */
 
 #if SPKI_HAVE_AVX512
@@ -38304,6 +38703,16 @@ SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
         if (v->counts) spki_view_counts_avx512(v, e, count);
         else if (v->voxels) spki_view_voxels_avx512(v, e, count);
         else spki_view_times_avx512(v, e, count);
+        return;
+    }
+#endif
+#if SPKI_HAVE_AVX2
+    if (v->f.isa == SPK_ISA_AVX2 &&
+        spki_ev16_holds(v->d.width, v->d.height, v->map.cells ? v->map.count : v->cells) &&
+        (!v->voxels || v->d.window_us < (int64_t)1 << 52)) {
+        if (v->counts) spki_view_counts_avx2(v, e, count);
+        else if (v->voxels) spki_view_voxels_avx2(v, e, count);
+        else spki_view_times_avx2(v, e, count);
         return;
     }
 #endif
@@ -47970,6 +48379,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_ES_GAP
 #undef SPKI_ES_GENERIC
 #undef SPKI_EV16_AVX512
+#undef SPKI_EV8_AVX2
 #undef SPKI_EVENT_AVX2
 #undef SPKI_EVENT_AVX512
 #undef SPKI_EVENT_CHUNK

@@ -1,4 +1,4 @@
-/* ---- >>event-batch: sixteen events at a time, each at a cell of its own (AVX-512) ---- */
+/* ---- >>event-batch: events and the cells of their pixels, eight or sixteen at a time ---- */
 #ifndef SPIKELIB_EVENT_BATCH_H
 #define SPIKELIB_EVENT_BATCH_H
 
@@ -8,6 +8,93 @@
 #if SPKI_HAVE_SSE2
 #include <immintrin.h>
 #endif
+
+/* -- eight at a time (AVX2) -- */
+
+#if SPKI_HAVE_AVX2
+/* Without scatters, events are prepared eight at a time (their cells, their times, is one of them
+   not simple), and then done in their order, without a branch. */
+#define SPKI_EV8_AVX2 __attribute__((target("avx2,popcnt")))
+
+enum { SPKI_EV8 = 8 };
+
+typedef struct spki_ev8 {
+    __m256i xy, more; /* x | y << 16; polarity | kind << 8 | source << 16 */
+    __m256i times[2]; /* of the events 0, 1, 4, 5 and 2, 3, 6, 7 */
+} spki_ev8;
+
+SPKI_EV8_AVX2 SPKI_INLINE __m256 spki_ev8_pair(const spk_event *e)
+{
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)e);
+    const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(e + 4));
+    return _mm256_castsi256_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
+}
+
+SPKI_EV8_AVX2 SPKI_INLINE void spki_ev8_load(spki_ev8 *b, const spk_event *e)
+{
+    const __m256 a0 = spki_ev8_pair(e), a1 = spki_ev8_pair(e + 1);
+    const __m256 a2 = spki_ev8_pair(e + 2), a3 = spki_ev8_pair(e + 3);
+    const __m256 low = _mm256_shuffle_ps(a0, a1, _MM_SHUFFLE(3, 2, 3, 2));
+    const __m256 high = _mm256_shuffle_ps(a2, a3, _MM_SHUFFLE(3, 2, 3, 2));
+    b->xy = _mm256_castps_si256(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
+    b->more = _mm256_castps_si256(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+    b->times[0] = _mm256_castps_si256(_mm256_shuffle_ps(a0, a1, _MM_SHUFFLE(1, 0, 1, 0)));
+    b->times[1] = _mm256_castps_si256(_mm256_shuffle_ps(a2, a3, _MM_SHUFFLE(1, 0, 1, 0)));
+}
+
+/* The lower halves of 64 bits, in the order of the events. */
+SPKI_EV8_AVX2 SPKI_INLINE __m256i spki_ev8_narrow(__m256i low, __m256i high)
+{
+    return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(low),
+                                                 _mm256_castsi256_ps(high),
+                                                 _MM_SHUFFLE(2, 0, 2, 0)));
+}
+
+/* Times as a map's cells hold them; false: one is out of its reach, or just at its end. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_times(const spki_ev8 *b, int64_t base, int32_t *now)
+{
+    const __m256i zero = _mm256_set1_epi64x((int64_t)((uint64_t)base - (uint64_t)SPKI_MAP_REACH));
+    const __m256i reach = _mm256_set1_epi32((int32_t)SPKI_MAP_REACH);
+    const __m256i low = _mm256_sub_epi64(b->times[0], zero);
+    const __m256i high = _mm256_sub_epi64(b->times[1], zero);
+    const __m256i far = _mm256_srli_epi64(_mm256_or_si256(low, high), 31);
+    _mm256_storeu_si256((__m256i *)(void *)now,
+                        _mm256_sub_epi32(spki_ev8_narrow(low, high), reach));
+    return _mm256_testz_si256(far, far) != 0;
+}
+
+/* y * stride + x of each, `plane` more for ON; false: one is no CD event, or outside. The size is
+   one that spki_ev16_holds. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_cells(const spki_ev8 *b, size_t stride, uint32_t width,
+                                              uint32_t height, size_t plane, int32_t *cell)
+{
+    const __m256i row = _mm256_set1_epi32((int32_t)((uint32_t)stride << 16 | 1u));
+    const __m256i last = _mm256_set1_epi32((int32_t)((height - 1) << 16 | (width - 1)));
+    const __m256i over = _mm256_subs_epu16(b->xy, last);
+    const __m256i other = _mm256_and_si256(b->more, _mm256_set1_epi32(0xff00));
+    const __m256i off = _mm256_cmpeq_epi32(_mm256_and_si256(b->more, _mm256_set1_epi32(0xff)),
+                                           _mm256_setzero_si256());
+    const __m256i bad = _mm256_or_si256(over, other);
+    const __m256i more = _mm256_andnot_si256(off, _mm256_set1_epi32((int32_t)plane));
+    _mm256_storeu_si256((__m256i *)(void *)cell,
+                        _mm256_add_epi32(_mm256_madd_epi16(b->xy, row), more));
+    return _mm256_testz_si256(bad, bad) && width > 0;
+}
+#endif
+
+/* -- sixteen at a time (AVX-512) -- */
+
+/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
+   stay below. */
+SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
+{
+    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
+}
+
+SPKI_FN bool spki_map_batches(const spki_map *map)
+{
+    return spki_ev16_holds(map->stride, map->height, map->count);
+}
 
 /* Filters and views that read and write the cell of each event's pixel. Sixteen are done at once as
    long as no pixel comes twice among them; of those that do, the first ones are done at once, then
@@ -111,18 +198,6 @@ SPKI_EV16_AVX512 SPKI_INLINE bool spki_ev16_times(const spki_ev16 *b, int64_t ba
     *now = spki_ev16_narrow(since[0], since[1]);
     return (_mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[0], reach), span) |
             _mm512_cmpgt_epu64_mask(_mm512_add_epi64(since[1], reach), span)) == 0;
-}
-
-/* Signed 16-bit products and 32-bit numbers of cells hold for sizes up to these. Maps that grow
-   stay below. */
-SPKI_FN bool spki_ev16_holds(size_t stride, size_t height, size_t cells)
-{
-    return stride <= 32767 && height <= 32767 && cells <= INT32_MAX;
-}
-
-SPKI_FN bool spki_map_batches(const spki_map *map)
-{
-    return spki_ev16_holds(map->stride, map->height, map->count);
 }
 
 /* y * stride + x of each; false: one is no CD event, or outside. */

@@ -181,6 +181,36 @@ SPKI_FN size_t spki_large_some(spki_downsample *d, spk_event *events, size_t fro
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN size_t spki_large_avx2(spki_downsample *d, spk_event *events, size_t count)
+{
+    const spki_map *map = &d->map;
+    const int32_t limit = d->threshold;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], *const cells = map->cells;
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!spki_ev8_cells(&b, map->stride, map->width, map->height, 0, cell)) {
+            out = spki_large_some(d, events, i, i + SPKI_EV8, out);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            spk_event e = events[i + k];
+            int32_t *const at = cells + cell[k];
+            const int32_t old = *at & -(int32_t)(*at != SPKI_NEVER);
+            const int32_t sum = old + 2 * (e.polarity != 0) - 1;
+            const int32_t fires = (sum >= limit) | (sum <= -limit);
+            *at = sum & (fires - 1);
+            e.polarity = sum > 0;
+            events[out] = e;
+            out += (size_t)fires;
+        }
+    }
+    return spki_large_some(d, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 /* The mask of events that pass; their polarities are changed in the batch. */
 SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_large_batch(const spki_downsample *d, spki_ev16 *b,
@@ -244,6 +274,10 @@ SPKI_FN size_t spki_downsample_sum(spk_filter *f, spk_event *events, size_t coun
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&d->map))
         return spki_large_avx512(d, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&d->map))
+        return spki_large_avx2(d, events, count);
 #endif
     return spki_large_some(d, events, 0, count, 0);
 }

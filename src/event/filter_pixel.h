@@ -46,6 +46,36 @@ SPKI_FN size_t spki_refractory_some(spki_refractory *r, spk_event *events, size_
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event *events,
+                                                  size_t count)
+{
+    spki_grid grid = spki_map_grid(&r->map);
+    const uint32_t period = r->period, restart = r->restart;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], now[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
+              spki_ev8_times(&b, grid.base, now))) {
+            out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
+            grid = spki_map_grid(&r->map);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            int32_t *const at = grid.origin + cell[k];
+            const int32_t last = *at;
+            const uint32_t kept = !spki_map_within(now[k], last, period);
+            *at = last ^ ((last ^ now[k]) & -(int32_t)(kept | restart));
+            events[out] = events[i + k];
+            out += kept;
+        }
+    }
+    return spki_refractory_some(r, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 SPKI_EV16_AVX512 SPKI_INLINE __mmask16 spki_refractory_batch(const spki_grid *g, __m512i cell,
                                                               __m512i same, __m512i now,
@@ -101,6 +131,10 @@ SPKI_FN size_t spki_refractory_apply(spk_filter *f, spk_event *events, size_t co
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&r->map))
         return spki_refractory_avx512(r, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&r->map))
+        return spki_refractory_avx2(r, events, count);
 #endif
     return spki_refractory_some(r, events, 0, count, 0);
 }
@@ -239,6 +273,45 @@ SPKI_FN size_t spki_hot_some(spki_hot *h, spk_event *events, size_t from, size_t
     return out;
 }
 
+#if SPKI_HAVE_AVX2
+/* Are all of them in the window of the event before? */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_hot_same_window8(const spki_hot *h, const spki_ev8 *b)
+{
+    const __m256i low = _mm256_set1_epi64x(h->low_us), none = _mm256_setzero_si256();
+    const __m256i last = _mm256_set1_epi64x(h->width_us - 1);
+    const __m256i s0 = _mm256_sub_epi64(b->times[0], low), s1 = _mm256_sub_epi64(b->times[1], low);
+    const __m256i late = _mm256_or_si256(_mm256_cmpgt_epi64(s0, last),
+                                         _mm256_cmpgt_epi64(s1, last));
+    const __m256i early = _mm256_or_si256(_mm256_cmpgt_epi64(none, s0),
+                                          _mm256_cmpgt_epi64(none, s1));
+    const __m256i bad = _mm256_or_si256(late, early);
+    return _mm256_testz_si256(bad, bad) && h->begun;
+}
+
+SPKI_EV8_AVX2 SPKI_FN size_t spki_hot_avx2(spki_hot *h, spk_event *events, size_t count)
+{
+    const spki_map *map = &h->map;
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], *const cells = map->cells;
+        const int32_t now = h->now;
+        const uint32_t max = h->max_events;
+        spki_ev8 b;
+        spki_ev8_load(&b, events + i);
+        if (!(spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) &
+              spki_hot_same_window8(h, &b))) {
+            out = spki_hot_some(h, events, i, i + SPKI_EV8, out);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            events[out] = events[i + k];
+            out += !spki_hot_count(cells + 2 * (ptrdiff_t)cell[k], now, max);
+        }
+    }
+    return spki_hot_some(h, events, i, count, out);
+}
+#endif
+
 #if SPKI_HAVE_AVX512
 /* Sixteen pairs of cells as windows and counts, and back. */
 SPKI_EV16_AVX512 SPKI_INLINE void spki_hot_gather(const int32_t *cells, __mmask16 which,
@@ -333,6 +406,9 @@ SPKI_FN size_t spki_hot_apply(spk_filter *f, spk_event *events, size_t count)
 #if SPKI_HAVE_AVX512
     if (f->isa == SPK_ISA_AVX512 && spki_map_batches(&h->map))
         return spki_hot_avx512(h, events, count);
+#endif
+#if SPKI_HAVE_AVX2
+    if (f->isa == SPK_ISA_AVX2 && spki_map_batches(&h->map)) return spki_hot_avx2(h, events, count);
 #endif
     return spki_hot_some(h, events, 0, count, 0);
 }

@@ -94,6 +94,113 @@ SPKI_NO_CONTRACT_ATTR SPKI_FN void spki_view_add_voxels(spk_view *v, const spk_e
     }
 }
 
+/* -- eight at a time -- */
+
+#if SPKI_HAVE_AVX2
+SPKI_EV8_AVX2 SPKI_FN void spki_view_counts_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    uint32_t *const counts = v->counts;
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height, v->pixels, cell)) {
+            spki_view_add_counts(v, e + i, SPKI_EV8);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) counts[cell[k]] += counts[cell[k]] != UINT32_MAX;
+    }
+    spki_view_add_counts(v, e + i, count - i);
+}
+
+SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    spki_grid grid = spki_map_grid(&v->map);
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], now[SPKI_EV8];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
+              spki_ev8_times(&b, grid.base, now))) {
+            spki_view_add_times(v, e + i, SPKI_EV8);
+            grid = spki_map_grid(&v->map);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++)
+            grid.origin[cell[k]] = SPKI_MAX(grid.origin[cell[k]], now[k]);
+    }
+    spki_view_add_times(v, e + i, count - i);
+}
+
+/* Are all of them in the window? Times since its begin; as doubles they are exact below 2^52, by
+   the bits of 2^52 + t. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_voxel_since8(const spk_view *v, const spki_ev8 *b,
+                                                 __m256d since[2])
+{
+    const __m256i begin = _mm256_set1_epi64x(v->begin_us), none = _mm256_setzero_si256();
+    const __m256i window = _mm256_set1_epi64x(v->d.window_us);
+    const __m256i magic = _mm256_set1_epi64x(INT64_C(0x4330000000000000));
+    const __m256d zero = _mm256_castsi256_pd(magic);
+    __m256i bad = none;
+    int k;
+    for (k = 0; k < 2; k++) {
+        const __m256i t = _mm256_sub_epi64(b->times[k], begin);
+        bad = _mm256_or_si256(bad, _mm256_or_si256(_mm256_cmpgt_epi64(t, window),
+                                                   _mm256_cmpgt_epi64(none, t)));
+        since[k] = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(t, magic)), zero);
+    }
+    return _mm256_testz_si256(bad, bad) != 0;
+}
+
+/* Bins and fractions; in the order of spki_ev8.times. Where the whole program may use FMA, the
+   product has to be kept from the difference. */
+SPKI_EV8_AVX2 SPKI_INLINE __m128 spki_voxel_place8(__m256d since, double scale, __m128i *bin)
+{
+    __m256d place = _mm256_mul_pd(since, _mm256_set1_pd(scale));
+    __asm__("" : "+x"(place));
+    *bin = _mm256_cvttpd_epi32(place);
+    return _mm256_cvtpd_ps(_mm256_sub_pd(place, _mm256_cvtepi32_pd(*bin)));
+}
+
+SPKI_EV8_AVX2 SPKI_FN void spki_view_voxels_avx2(spk_view *v, const spk_event *e, size_t count)
+{
+    static const uint8_t order[SPKI_EV8] = {0, 1, 4, 5, 2, 3, 6, 7}; /* where a time stands */
+    const bool is_signed = v->d.polarity == SPK_VIEW_SIGNED;
+    const bool split = v->d.polarity == SPK_VIEW_SPLIT;
+    const size_t plane = v->pixels;
+    const double scale = spki_voxel_scale(v);
+    size_t i, k;
+    for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
+        int32_t pixel[SPKI_EV8], bin[SPKI_EV8];
+        float part[SPKI_EV8];
+        __m256d since[2];
+        __m128i bins[2];
+        spki_ev8 b;
+        spki_ev8_load(&b, e + i);
+        if (!(spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
+                             split ? v->d.bins * plane : 0, pixel) &
+              spki_voxel_since8(v, &b, since) & v->begun)) {
+            spki_view_add_voxels(v, e + i, SPKI_EV8);
+            continue;
+        }
+        _mm_storeu_ps(part, spki_voxel_place8(since[0], scale, &bins[0]));
+        _mm_storeu_ps(part + 4, spki_voxel_place8(since[1], scale, &bins[1]));
+        _mm_storeu_si128((__m128i *)(void *)bin, bins[0]);
+        _mm_storeu_si128((__m128i *)(void *)(bin + 4), bins[1]);
+        for (k = 0; k < SPKI_EV8; k++) {
+            const size_t at = order[k], n = (size_t)bin[at];
+            const float sign = is_signed && !e[i + k].polarity ? -1.0f : 1.0f;
+            float *const cell = v->voxels + pixel[k] + n * plane;
+            cell[0] += sign * (1.0f - part[at]);
+            if (n + 1 < v->d.bins) cell[plane] += sign * part[at];
+        }
+    }
+    spki_view_add_voxels(v, e + i, count - i);
+}
+#endif
+
 /* -- sixteen at a time -- */
 
 #if SPKI_HAVE_AVX512
@@ -253,6 +360,16 @@ SPKI_FN void spki_view_gather(spk_view *v, const spk_event *e, size_t count)
         if (v->counts) spki_view_counts_avx512(v, e, count);
         else if (v->voxels) spki_view_voxels_avx512(v, e, count);
         else spki_view_times_avx512(v, e, count);
+        return;
+    }
+#endif
+#if SPKI_HAVE_AVX2
+    if (v->f.isa == SPK_ISA_AVX2 &&
+        spki_ev16_holds(v->d.width, v->d.height, v->map.cells ? v->map.count : v->cells) &&
+        (!v->voxels || v->d.window_us < (int64_t)1 << 52)) {
+        if (v->counts) spki_view_counts_avx2(v, e, count);
+        else if (v->voxels) spki_view_voxels_avx2(v, e, count);
+        else spki_view_times_avx2(v, e, count);
         return;
     }
 #endif
