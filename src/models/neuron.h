@@ -40,8 +40,8 @@ typedef enum spk_input_kind {
 #define SPKI_GROUP 64   /* neurons are updated, and spikes reported, in groups of 64 */
 #define SPKI_ISA_SLOTS 7 /* indexed by spk_isa */
 
-/* What a kernel works on: `groups` x 64 neurons. Parameters are arrays, or one block of 64 bytes
-   where uniform (mask 0). */
+/* What a kernel works on: `groups` x 64 neurons. Parameters and inputs are arrays; where uniform
+   (mask 0), one block of 64 bytes or one group. */
 typedef struct spki_kernel_args {
     size_t groups;
     const char *const *param;     /* parameters, then derived */
@@ -116,17 +116,18 @@ struct spk_model_def {
 #define SPKI_S_FIELD(name, value, ...)                                                            \
     {#name, SPKI_STATE_UNIT(__VA_ARGS__), SPKI_STATE_RELATIVE(__VA_ARGS__), 0.0},
 #define SPKI_S_INIT(name, value, ...) spki_state[SPKI_S_##name] = (value);
-#define SPKI_S_SETUP(name, ...) char *const spki_sp_##name = spki_a->state[SPKI_S_##name];
+#define SPKI_S_SETUP(name, ...) char *spki_sp_##name = spki_a->state[SPKI_S_##name];
+#define SPKI_S_NEXT(name, ...) spki_sp_##name += spki_state_bytes;
 #define SPKI_S_LOAD(name, ...)                                                                    \
     real name;                                                                                    \
-    memcpy(&name, spki_sp_##name + spki_at, sizeof name);
-#define SPKI_S_STORE(name, ...) memcpy(spki_sp_##name + spki_at, &name, sizeof name);
+    memcpy(&name, spki_sp_##name + spki_j, sizeof name);
+#define SPKI_S_STORE(name, ...) memcpy(spki_sp_##name + spki_j, &name, sizeof name);
 #define SPKI_S_SETUP16(name, ...)                                                                 \
-    SPKI_S_SETUP(name, 0)                                                                          \
+    SPKI_S_SETUP(name, 0)                                                                         \
     const float spki_so_##name = (float)spki_a->state_offset[SPKI_S_##name];
 #define SPKI_S_LOAD16(name, ...)                                                                  \
     real name = SPKI_BY_FLOAT(unpack16, spki_zero)(                                               \
-                    spki_zero, (const uint16_t *)(const void *)(spki_sp_##name + spki_at / 2)) +  \
+                    spki_zero, (const uint16_t *)(const void *)(spki_sp_##name + spki_j / 2)) +  \
                 spki_so_##name;
 #define SPKI_S_STORE16(name, ...)                                                                 \
     {                                                                                             \
@@ -136,17 +137,18 @@ struct spk_model_def {
                sizeof spki_r);                                                                    \
         spki_r = (spki_r >> (16 * (SPKI_S_##name & 1))) & 0x1fff;                                 \
         SPKI_BY_FLOAT(pack16, spki_zero)(                                                         \
-            name - spki_so_##name, (uint16_t *)(void *)(spki_sp_##name + spki_at / 2), spki_r);   \
+            name - spki_so_##name, (uint16_t *)(void *)(spki_sp_##name + spki_j / 2), spki_r);   \
     }
 
 #define SPKI_I_ENUM(name, ...) SPKI_I_##name,
 #define SPKI_I_FIELD(name, kind) {#name, #kind, 0, (double)(kind)},
 #define SPKI_I_SETUP(name, ...)                                                                   \
-    const char *const spki_ip_##name = spki_a->input[SPKI_I_##name];                              \
-    const size_t spki_im_##name = spki_a->input_mask[SPKI_I_##name];
+    const char *spki_ip_##name = spki_a->input[SPKI_I_##name];                                    \
+    const size_t spki_is_##name = spki_a->input_mask[SPKI_I_##name] & spki_group_bytes;
+#define SPKI_I_NEXT(name, ...) spki_ip_##name += spki_is_##name;
 #define SPKI_I_LOAD(name, ...)                                                                    \
     real name;                                                                                    \
-    memcpy(&name, spki_ip_##name + (spki_at & spki_im_##name), sizeof name);                      \
+    memcpy(&name, spki_ip_##name + spki_j, sizeof name);                                          \
     (void)name;
 
 #define SPKI_ELEM_f1 float
@@ -158,8 +160,18 @@ struct spk_model_def {
 #define SPKI_ELEM_d4 double
 #define SPKI_ELEM_d8 double
 
-/* One kernel. S names the types; setup, load and store are those of the state's format. */
-#define SPKI_KERNEL(symbol, target, S, setup, load, store, PARAMS, DERIVED, STATE, INPUTS, ...)   \
+/* GCC does not unroll at -O2. What does not change within a group is then worked out once for four
+   vectors, a quarter of the instructions of a short text; long ones have nothing to gain. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SPKI_UNROLL _Pragma("GCC unroll spki_unrolled")
+#else
+#define SPKI_UNROLL
+#endif
+#define SPKI_UNROLLED(text) (sizeof(text) < 1500 ? 4 : 1)
+
+/* One kernel. S names the types; stored, setup, load and store are those of the state's format. */
+#define SPKI_KERNEL(symbol, target, unrolled, S, stored, setup, load, store, PARAMS, DERIVED,     \
+                    STATE, INPUTS, ...)                                                           \
     target static void symbol(const spki_kernel_args *spki_a)                                     \
     {                                                                                             \
         SPKI_NO_CONTRACT                                                                          \
@@ -171,15 +183,19 @@ struct spk_model_def {
         enum { DERIVED(SPKI_D_ENUM) SPKI_D_COUNT };                                               \
         enum { STATE(SPKI_S_ENUM) SPKI_S_COUNT };                                                 \
         enum { INPUTS(SPKI_I_ENUM) SPKI_I_COUNT };                                                \
+        enum { spki_unrolled = unrolled, spki_lanes = sizeof(real) / sizeof(spki_elem) };         \
         const real spki_zero = {0};                                                               \
         const real dt = spki_zero + (spki_elem)spki_a->dt;                                        \
         const size_t spki_group_bytes = SPKI_GROUP * sizeof(spki_elem);                           \
+        const size_t spki_state_bytes = SPKI_GROUP * sizeof(stored);                              \
         (void)dt;                                                                                 \
+        (void)spki_state_bytes;                                                                   \
         (void)sizeof(spki_int);                                                                   \
         size_t spki_varied = 0; /* uniform parameters stay in registers */                        \
         PARAMS(SPKI_P_SETUP) DERIVED(SPKI_D_SETUP) STATE(setup) INPUTS(SPKI_I_SETUP)              \
         for (size_t spki_g = 0; spki_g < spki_a->groups; spki_g++) {                              \
             uint64_t spki_word = 0;                                                               \
+            SPKI_UNROLL                                                                           \
             for (size_t spki_j = 0; spki_j < spki_group_bytes; spki_j += sizeof(real)) {          \
                 const size_t spki_at = spki_g * spki_group_bytes + spki_j;                        \
                 (void)spki_at;                                                                    \
@@ -190,20 +206,21 @@ struct spk_model_def {
                 mask spike = spki_zero > spki_zero;                                               \
                 __VA_ARGS__                                                                       \
                 STATE(store)                                                                      \
-                spki_word |= SPKI_BY_MASK(mask_bits, spike)(spike)                                \
-                             << (spki_j / sizeof(spki_elem));                                     \
+                spki_word = spki_word >> spki_lanes |                                             \
+                            SPKI_BY_MASK(mask_bits, spike)(spike) << (SPKI_GROUP - spki_lanes);   \
             }                                                                                     \
+            STATE(SPKI_S_NEXT) INPUTS(SPKI_I_NEXT)                                                \
             spki_a->spikes[spki_g] = spki_word;                                                   \
         }                                                                                         \
     }
 
 /* The three precisions of one instruction set. */
-#define SPKI_KERNELS(symbol, target, F, D, ...)                                                   \
-    SPKI_KERNEL(SPKI_CAT3(symbol, _, F), target, F, SPKI_S_SETUP, SPKI_S_LOAD, SPKI_S_STORE,      \
-                __VA_ARGS__)                                                                      \
-    SPKI_KERNEL(SPKI_CAT3(symbol, _, D), target, D, SPKI_S_SETUP, SPKI_S_LOAD, SPKI_S_STORE,      \
-                __VA_ARGS__)                                                                      \
-    SPKI_KERNEL(SPKI_CAT3(symbol, _16_, F), target, F, SPKI_S_SETUP16, SPKI_S_LOAD16,             \
+#define SPKI_KERNELS(symbol, target, unrolled, F, D, ...)                                         \
+    SPKI_KERNEL(SPKI_CAT3(symbol, _, F), target, unrolled, F, float, SPKI_S_SETUP, SPKI_S_LOAD,   \
+                SPKI_S_STORE, __VA_ARGS__)                                                        \
+    SPKI_KERNEL(SPKI_CAT3(symbol, _, D), target, unrolled, D, double, SPKI_S_SETUP, SPKI_S_LOAD,  \
+                SPKI_S_STORE, __VA_ARGS__)                                                        \
+    SPKI_KERNEL(SPKI_CAT3(symbol, _16_, F), target, 1, F, uint16_t, SPKI_S_SETUP16, SPKI_S_LOAD16,\
                 SPKI_S_STORE16, __VA_ARGS__)
 #define SPKI_KERNEL_ROW(symbol, F, D)                                                             \
     {                                                                                             \
@@ -212,10 +229,10 @@ struct spk_model_def {
 #define SPKI_NO_KERNELS {0, 0, 0}
 
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
-#define SPKI_KERNELS_BASE(symbol, ...)                                                            \
-    SPKI_KERNELS(symbol, SPKI_TARGET_BASE, f4, d2, __VA_ARGS__)
+#define SPKI_KERNELS_BASE(symbol, unrolled, ...)                                                  \
+    SPKI_KERNELS(symbol, SPKI_TARGET_BASE, unrolled, f4, d2, __VA_ARGS__)
 #else
-#define SPKI_KERNELS_BASE(symbol, ...)
+#define SPKI_KERNELS_BASE(symbol, unrolled, ...)
 #endif
 #if SPKI_HAVE_SSE2
 #define SPKI_ROW_SSE2(symbol) SPKI_KERNEL_ROW(symbol, f4, d2)
@@ -233,19 +250,19 @@ struct spk_model_def {
 #define SPKI_ROW_GENERIC(symbol) SPKI_NO_KERNELS
 #endif
 #if SPKI_HAVE_AVX2
-#define SPKI_KERNELS_AVX2(symbol, ...)                                                            \
-    SPKI_KERNELS(symbol, SPKI_TARGET_AVX2, f8, d4, __VA_ARGS__)
+#define SPKI_KERNELS_AVX2(symbol, unrolled, ...)                                                  \
+    SPKI_KERNELS(symbol, SPKI_TARGET_AVX2, unrolled, f8, d4, __VA_ARGS__)
 #define SPKI_ROW_AVX2(symbol) SPKI_KERNEL_ROW(symbol, f8, d4)
 #else
-#define SPKI_KERNELS_AVX2(symbol, ...)
+#define SPKI_KERNELS_AVX2(symbol, unrolled, ...)
 #define SPKI_ROW_AVX2(symbol) SPKI_NO_KERNELS
 #endif
 #if SPKI_HAVE_AVX512
-#define SPKI_KERNELS_AVX512(symbol, ...)                                                          \
-    SPKI_KERNELS(symbol, SPKI_TARGET_AVX512, f16, d8, __VA_ARGS__)
+#define SPKI_KERNELS_AVX512(symbol, unrolled, ...)                                                \
+    SPKI_KERNELS(symbol, SPKI_TARGET_AVX512, unrolled, f16, d8, __VA_ARGS__)
 #define SPKI_ROW_AVX512(symbol) SPKI_KERNEL_ROW(symbol, f16, d8)
 #else
-#define SPKI_KERNELS_AVX512(symbol, ...)
+#define SPKI_KERNELS_AVX512(symbol, unrolled, ...)
 #define SPKI_ROW_AVX512(symbol) SPKI_NO_KERNELS
 #endif
 
@@ -261,11 +278,14 @@ struct spk_model_def {
 /* Everything that a model needs, as `spki_def_<symbol>`. */
 #define SPKI_MODEL(symbol, display, text, PARAMS, DERIVED, STATE, INPUTS, ...)                    \
     SPKI_QUIET_BEGIN                                                                              \
-    SPKI_KERNELS(spki_k_##symbol, SPKI_TARGET_SCALAR, f1, d1, PARAMS, DERIVED, STATE, INPUTS,     \
+    SPKI_KERNELS(spki_k_##symbol, SPKI_TARGET_SCALAR, 1, f1, d1, PARAMS, DERIVED, STATE, INPUTS,  \
                  __VA_ARGS__)                                                                     \
-    SPKI_KERNELS_BASE(spki_k_##symbol, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)               \
-    SPKI_KERNELS_AVX2(spki_k_##symbol, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)               \
-    SPKI_KERNELS_AVX512(spki_k_##symbol, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)             \
+    SPKI_KERNELS_BASE(spki_k_##symbol, SPKI_UNROLLED(text), PARAMS, DERIVED, STATE, INPUTS,       \
+                      __VA_ARGS__)                                                                \
+    SPKI_KERNELS_AVX2(spki_k_##symbol, SPKI_UNROLLED(text), PARAMS, DERIVED, STATE, INPUTS,       \
+                      __VA_ARGS__)                                                                \
+    SPKI_KERNELS_AVX512(spki_k_##symbol, SPKI_UNROLLED(text), PARAMS, DERIVED, STATE, INPUTS,     \
+                        __VA_ARGS__)                                                              \
     SPKI_QUIET_END                                                                                \
     static void spki_derive_##symbol(const double *spki_param, double dt, double *spki_derived)   \
     {                                                                                             \

@@ -24,7 +24,7 @@ SPKI_FN void spki_free_scratch(spk_net *net)
         spki_free(mem, s->words, SPKI_UPDATE_BLOCK, sizeof *s->words);
         spki_free(mem, s->random, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                   sizeof *s->random);
-        spki_free(mem, s->zero, 64, 1);
+        spki_free(mem, s->zero, SPKI_GROUP, sizeof(double));
     }
     spki_free(mem, net->scratch, net->threads, sizeof *net->scratch);
     net->scratch = NULL;
@@ -55,7 +55,7 @@ SPKI_FN spk_result spki_make_scratch(spk_net *net)
         s->words = (uint32_t *)spki_alloc(mem, SPKI_UPDATE_BLOCK, sizeof *s->words);
         s->random = (uint32_t *)spki_alloc(mem, (size_t)(x->states + 1) / 2 * SPKI_UPDATE_BLOCK,
                                            sizeof *s->random);
-        s->zero = (char *)spki_alloc(mem, 64, 1);
+        s->zero = (char *)spki_alloc(mem, SPKI_GROUP, sizeof(double));
         if (!s->param || !s->param_mask || !s->state || !s->input || !s->input_mask || !s->buffer ||
             !s->words || !s->random || !s->zero || !s->before) {
             return spki_no_memory(net, "a thread");

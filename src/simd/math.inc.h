@@ -66,7 +66,8 @@ SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
 #if SPKI_LANES == 1
     return c ? a : b;
 #else
-    return SPKI_F(spki_real_of)((c & SPKI_F(spki_bits_of)(a)) | (~c & SPKI_F(spki_bits_of)(b)));
+    const SPKI_M on = c != 0; /* nothing but what lets GCC make one blend of the next line */
+    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(a) & on) | (SPKI_F(spki_bits_of)(b) & ~on));
 #endif
 }
 
