@@ -25306,7 +25306,7 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     size_t m;
     if (comment && spki_contains(line, n, "geometry")) {
         spki_text_size(s, line, end);
-        s->geometry = true;
+        s->geometry = *line == '%';
         return true;
     }
     if (comment) at++;
@@ -25378,8 +25378,9 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
     }
     if (rows == 0) return s->names;
     if (!s->names) {
-        /* Metavision's: x,y,p,t after the size of the sensor. */
-        if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel) {
+        /* Metavision's: x,y,p,t after the size of the sensor ("#geometry" is our own writer's). */
+        if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel &&
+            looks[0].whole && !looks[0].point) {
             static const uint8_t order[] = {SPKI_ROLE_X, SPKI_ROLE_Y, SPKI_ROLE_P, SPKI_ROLE_T};
             memcpy(s->columns.role, order, sizeof order);
             s->columns.count = 4;
@@ -36508,14 +36509,15 @@ SPKI_INLINE uint32_t spki_support(bool vectors, const int32_t *cell, size_t stri
     return spki_support_scalar(cell, stride, now, window);
 }
 
-SPKI_INLINE size_t spki_background_loop(spki_background *b, spk_event *events, size_t count,
-                                        bool vectors)
+/* The events from..to; those that pass go to `out` on. Returns where they end. */
+SPKI_INLINE size_t spki_background_some(spki_background *b, spk_event *events, size_t from,
+                                        size_t to, size_t out, bool vectors)
 {
     spki_grid grid = spki_map_grid(&b->map);
     const uint32_t window = b->window, refractory = b->refractory;
     const uint32_t low = b->min_support, span = b->max_support - b->min_support;
-    size_t i, out = 0, others = 0;
-    for (i = 0; i < count; i++) {
+    size_t i, others = 0;
+    for (i = from; i < to; i++) {
         const uint32_t x = events[i].x, y = events[i].y, polarity = events[i].polarity;
         const int64_t t = events[i].t_us;
         int32_t *cell, now;
@@ -36543,14 +36545,38 @@ SPKI_INLINE size_t spki_background_loop(spki_background *b, spk_event *events, s
 
 SPKI_FN size_t spki_background_scalar(spki_background *b, spk_event *events, size_t count)
 {
-    return spki_background_loop(b, events, count, false);
+    return spki_background_some(b, events, 0, count, 0, false);
 }
 
 #if SPKI_HAVE_AVX2 /* for its count of bits; without, the vectors gain nothing */
-__attribute__((target("avx2"))) SPKI_FN size_t
-spki_background_avx2(spki_background *b, spk_event *events, size_t count)
+SPKI_EV8_AVX2 SPKI_FN size_t spki_background_avx2(spki_background *b, spk_event *events,
+                                                  size_t count)
 {
-    return spki_background_loop(b, events, count, true);
+    spki_grid grid = spki_map_grid(&b->map);
+    const uint32_t window = b->window, refractory = b->refractory;
+    const uint32_t low = b->min_support, span = b->max_support - b->min_support;
+    const bool batches = spki_map_batches(&b->map);
+    size_t i, k, out = 0;
+    for (i = 0; i + SPKI_EV8 <= count && batches; i += SPKI_EV8) {
+        int32_t cell[SPKI_EV8], now[SPKI_EV8];
+        spki_ev8 e;
+        spki_ev8_load(&e, events + i);
+        if (!(spki_ev8_cells(&e, grid.stride, grid.width, grid.height, grid.plane, cell) &
+              spki_ev8_times(&e, grid.base, now))) {
+            out = spki_background_some(b, events, i, i + SPKI_EV8, out, true);
+            grid = spki_map_grid(&b->map);
+            continue;
+        }
+        for (k = 0; k < SPKI_EV8; k++) {
+            int32_t *const at = grid.origin + cell[k];
+            uint32_t kept = spki_support(true, at, grid.stride, now[k], window) - low <= span;
+            if (refractory) kept &= !spki_map_within(now[k], *at, refractory);
+            *at = now[k];
+            events[out] = events[i + k];
+            out += kept;
+        }
+    }
+    return spki_background_some(b, events, i, count, out, true);
 }
 #endif
 

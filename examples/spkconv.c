@@ -64,6 +64,17 @@ static int fail(const char *format, ...)
     return 2;
 }
 
+/* The writer's sentence, and what may help. */
+static int writer_fail(spk_event_writer *out)
+{
+    const char *why = spk_event_writer_error(out);
+    const char *hint = strstr(why, "further than") || strstr(why, "do not tell it")
+                           ? " (--shift lets time begin at 0)"
+                       : strstr(why, "before the last event's") ? " (--sort puts them in order)"
+                                                                : "";
+    return fail("%s%s", why, hint);
+}
+
 /* -- the command line -- */
 
 static void print_names(bool (*wanted)(spk_event_format))
@@ -449,7 +460,7 @@ static int transfer(const options *o, spk_events *in, spk_event_writer *out, siz
         if (result != SPK_OK) break;
     } while ((n = spk_events_read(in, buffer, CHUNK)) > 0);
     if (sorted.count) sorter_leave(&sorted, out, sorted.count);
-    if (spk_event_writer_finish(out) != SPK_OK) return fail("%s", spk_event_writer_error(out));
+    if (spk_event_writer_finish(out) != SPK_OK) return writer_fail(out);
     if (spk_events_status(in) != SPK_OK) return fail("%s", spk_events_error(in));
     spk_events_get_stats(in, &stats);
     printf("%s: %" PRIu64 " events\n", o->to, spk_event_writer_written(out));

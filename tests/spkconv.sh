@@ -38,6 +38,10 @@ refused an_unknown_format 'no format "evt9"' convert "$D/a.csv" "$D/b" --to evt9
 refused a_name_without_a_format 'tells no format' convert "$D/a.csv" "$D/b.what"
 refused overwriting_what_it_reads 'overwrite itself' convert "$D/a.csv" "$D/a.csv"
 refused a_cut_of_everything 'what to keep' cut "$D/a.csv" "$D/b.csv"
+printf 't,x,y,p\n1643243628737093,2,3,1\n1643243628737092,2,3,1\n' >"$D/epoch.csv"
+refused a_time_too_far 'lets time begin at 0' convert "$D/epoch.csv" "$D/b.evt3"
+printf 't,x,y,p\n5,2,3,1\n4,2,3,1\n' >"$D/late.csv"
+refused a_time_that_runs_back 'puts them in order' convert "$D/late.csv" "$D/b.evt2"
 printf 'garbage\n' >"$D/garbage"
 refused garbage 'known format' check "$D/garbage"
 printf '1 2 3 1\nx\n4 5 6 1\n' >"$D/bad.txt"
@@ -145,6 +149,7 @@ chain() { # chain FILE FORMAT...
 }
 check spkconv_chain_of_formats_loses_nothing chain gen3.evt2.raw evt2 npy \
     aedat4 txt spk es evt3 dat
+check spkconv_text_whose_rows_begin_at_0_loses_nothing chain dvs.es txt
 check spkconv_nmnist_there_and_back chain nmnist_sample.bin spk bin npy bin
 whole() { # whole FILE: bytes that come back through a spike file
     conv convert "$E/$1" "$D/whole.spk" >/dev/null && conv convert "$D/whole.spk" "$D/back.${1##*.}" &&

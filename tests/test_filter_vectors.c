@@ -4,7 +4,7 @@
 
 #include "filters.h"
 
-enum { N = 6000, KINDS = 12 };
+enum { N = 6000, KINDS = 15 };
 
 /* What makes a stream hard for vectors. */
 typedef struct hard {
@@ -65,6 +65,10 @@ static spk_filter *filter_make(int kind, const hard *h, spk_isa isa)
     spk_hot_pixel_desc p = {0};
     spk_downsample_desc d = {0};
     spk_corner_desc c = {0};
+    spk_background_desc b = {0};
+    b.width = (uint32_t)h->described_w;
+    b.height = (uint32_t)h->described_h;
+    b.isa = isa;
     r.width = p.width = d.width = c.width = (uint32_t)h->described_w;
     r.height = p.height = d.height = c.height = (uint32_t)h->described_h;
     r.isa = p.isa = d.isa = c.isa = isa;
@@ -94,6 +98,14 @@ static spk_filter *filter_make(int kind, const hard *h, spk_isa isa)
         d.factor_x = kind == 8 ? 2 : 5;
         d.threshold = kind == 8 ? 1 : 3;
         return spk_filter_downsample(&d);
+    case 12:
+    case 13:
+    case 14:
+        b.window_us = 3000;
+        b.refractory_us = kind == 13 ? 500 : 0;
+        b.same_polarity = kind == 14;
+        b.max_support = kind == 14 ? 2 : 0;
+        return spk_filter_background(&b);
     default:
         c.period_us = 500;
         c.minority_only = kind == 11;

@@ -73,7 +73,7 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     size_t m;
     if (comment && spki_contains(line, n, "geometry")) {
         spki_text_size(s, line, end);
-        s->geometry = true;
+        s->geometry = *line == '%';
         return true;
     }
     if (comment) at++;
@@ -145,8 +145,9 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
     }
     if (rows == 0) return s->names;
     if (!s->names) {
-        /* Metavision's: x,y,p,t after the size of the sensor. */
-        if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel) {
+        /* Metavision's: x,y,p,t after the size of the sensor ("#geometry" is our own writer's). */
+        if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel &&
+            looks[0].whole && !looks[0].point) {
             static const uint8_t order[] = {SPKI_ROLE_X, SPKI_ROLE_Y, SPKI_ROLE_P, SPKI_ROLE_T};
             memcpy(s->columns.role, order, sizeof order);
             s->columns.count = 4;
