@@ -237,6 +237,7 @@ CUDA = [
     "gpu/cuda/choose.h",
     "gpu/cuda/device.h",
     "gpu/cuda/compile.h",
+    "gpu/cuda/held.h",
     "gpu/cuda/open.h",
     "gpu/cuda/backend.h",
 ]
@@ -250,6 +251,28 @@ QUOTED = [
     "gpu/text/batch.cl",
     "gpu/text/selftest.cl",
 ]
+
+# The same as code, for a file that nvcc compiles: the header includes itself for it, once for each
+# choice of bits, with SPKI_CODE the name of a namespace.
+CODE = [
+    "gpu/text/exact.cu",
+    "gpu/text/cuda.cu",
+    "simd/math.inc.h",
+    "gpu/text/engine.cl",
+    "gpu/text/models.cu",
+    "gpu/text/kernels.cl",
+    "gpu/text/batch.cl",
+    "gpu/text/selftest.cl",
+    "gpu/text/held.cu",
+]
+CODE_ONLY = [
+    "gpu/text/exact.cu",
+    "gpu/text/models.cu",
+    "gpu/text/held.cu",
+]
+
+# What code takes from the host's macros; all others of the names that it uses are hidden from it.
+CODE_BORROWS = re.compile("SPKI_(GPU|STREAM)_")
 
 # Headers beside spikelib.h: name, tag, what for, public files, private files.
 DEVICES = [
@@ -320,7 +343,7 @@ def read(path):
 
 def all_listed():
     devices = [name for d in DEVICES for name in d[3] + d[4]]
-    return [MANUAL] + PUBLIC + MODELS + IMPLEMENTATION + PASTED + GPU + devices + QUOTED
+    return [MANUAL] + PUBLIC + MODELS + IMPLEMENTATION + PASTED + GPU + devices + QUOTED + CODE_ONLY
 
 
 def check_lists():
@@ -385,6 +408,8 @@ class Amalgam:
 
     def include(self, name, target):
         """Lines for `#include "target"` met in src/name."""
+        if target in [d[0] for d in DEVICES]:  # itself
+            return ['#include "%s"' % target]
         path = os.path.normpath(os.path.join(os.path.dirname(name), target)).replace(os.sep, "/")
         if path.endswith((".cl", ".cu")) or (path.endswith(".inc.h") and name.startswith("gpu/")):
             if path not in QUOTED + PASTED:
@@ -497,12 +522,39 @@ class Amalgam:
                 if m.group(1) != self.guard_of(name):
                     self.definitions.setdefault(m.group(1), []).append((name, m.group(0)))
 
-    def section(self, files):
-        """Private files with the macros they need, which are undefined at the end."""
+    def code(self):
+        """Kernel text as code. Macros of the same names may be defined around it, and are so again
+        behind it."""
+        lines = []
+        for name in CODE:
+            text = re.sub(r"/\*.*?\*/", " ", read(os.path.join(SRC, name)), flags=re.S)
+            lines += [line.rstrip() for line in text.split("\n") if line.strip()]
+        macros = {m.group(1) for m in map(DEFINE.match, lines) if m}
+        words = set(re.findall(r"SPKI_[A-Z0-9_]+", "\n".join(lines)))
+        foreign = {w for w in words & set(self.definitions) if not CODE_BORROWS.match(w)}
+        macros = sorted(macros | foreign)
+        out = []
+        for m in macros:
+            out += ['#pragma push_macro("%s")' % m, "#undef " + m]
+        out += ["#ifdef __NVCC__", "#pragma nv_diagnostic push",
+                "#pragma nv_diag_suppress 177, 550", "#endif"]
+        out += ["namespace SPKI_CODE {"] + lines + ["}"]
+        out += ["#ifdef __NVCC__", "#pragma nv_diagnostic pop", "#endif"]
+        for m in macros:
+            out += ["#undef " + m, '#pragma pop_macro("%s")' % m]
+        out += self.undefs(["SPKI_CODE", "SPKI_CODE_STATES", "SPKI_CODE_WEIGHTS",
+                            "SPKI_CODE_WIDE"])
+        return out, macros
+
+    def section(self, files, code=((), ())):
+        """Private files with the macros they need, which are undefined at the end. The code, which
+        they include, may need some too."""
         self.macros = []
         lines = self.files(files)
         own = list(self.macros)
-        keep, other = self.borrowed(lines, own)
+        used = [w for w in re.findall(r"SPKI_[A-Z0-9_]+", "\n".join(code[0]))
+                if CODE_BORROWS.match(w)]
+        keep, other = self.borrowed(lines + used, own + list(code[1]))
         out = ["#ifndef SPIKELIB_MODELS"] + [d for _, d in keep] + ["#endif"]
         out += [d for _, d in other] + lines
         out += self.undefs(own + [n for n, _ in other])
@@ -511,7 +563,6 @@ class Amalgam:
     def device_text(self, device):
         name, tag, what, public, private = device
         flag = "SPIKELIB_" + tag.upper()
-        self.find_definitions()
         self.done = set(all_listed()) - set(GPU + public + private)
         version = re.search(r'#define SPIKELIB_VERSION "([^"]+)"',
                             read(os.path.join(SRC, "api/base.h"))).group(1)
@@ -519,6 +570,10 @@ class Amalgam:
                "   The spikelib authors; the text is at the end of spikelib.h. Include it after",
                "   spikelib.h, also in the file that has SPIKELIB_IMPLEMENTATION.",
                "   Generated from src/ by amalgamate.py; edits belong there. */", ""]
+        self.find_definitions()
+        code = self.code() if tag == "cuda" else ((), ())
+        if code[0]:
+            out += ["#ifdef SPKI_CODE"] + code[0] + ["#else"]
         out += ["#ifndef SPIKELIB_H", '#error "include spikelib.h before %s"' % name, "#endif"]
         out += ["#ifdef SPIKELIB_NO_NET", '#error "%s needs networks: no SPIKELIB_NO_NET"' % name,
                 "#endif", "#ifndef %s_H" % flag, "#define %s_H" % flag, ""]
@@ -529,7 +584,8 @@ class Amalgam:
                 "#define %s_SECTION" % flag, ""] + SECTION_CONTRACT.split("\n")
         out += ["#ifndef SPIKELIB_GPU_SECTION", "#define SPIKELIB_GPU_SECTION", ""]
         out += self.section(GPU) + ["#endif /* shared with other devices */", ""]
-        out += self.section(private) + SECTION_TAIL + ["#endif", "#endif"]
+        out += self.section(private, code) + SECTION_TAIL + ["#endif", "#endif"]
+        out += ["#endif /* SPKI_CODE */"] if code[0] else []
         text = "\n".join(l.rstrip() for l in out) + "\n"
         return re.sub(r"\n{3,}", "\n\n", text)
 
@@ -593,6 +649,10 @@ FEATURES = """\
 # pragma and Clang ignores GCC's. At the end GCC gets back what was there; Clang, whose
 # float_control(push) exists for some targets only, what the command line says.
 SECTION_CONTRACT = """\
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550, 1675
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -631,6 +691,9 @@ SECTION_TAIL = """\
 #elif defined(__GNUC__)
 #pragma GCC diagnostic pop
 #pragma GCC pop_options
+#endif
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
 #endif
 """.split("\n")
 

@@ -9,12 +9,51 @@
 #define SPIKELIB_IMPLEMENTATION
 #define SPIKELIB_MODELS
 #include "../spikelib.h"
+
+/* -- a model that no one else has, with every function that its text may call -- */
+
+#define STRANGE_PARAMS(X)                                                                         \
+    X(tau_m, 9.0, "ms") X(gain, 1.3, "") X(power, 1.7, "") X(v_th, 1.2, "") X(rounds, 3.0, "")
+#define STRANGE_DERIVED(X)                                                                        \
+    X(h, dt / tau_m) X(decay, spk_exp(-dt / tau_m)) X(root, spk_sqrt(gain))                       \
+    X(mixed, spk_log(tau_m) + spk_pow(tau_m, 0.3) + spk_sin(gain) * spk_cos(gain) +               \
+             spk_tanh(gain) + spk_exprel(-gain))
+#define STRANGE_STATE(X) X(v, 0.1 * gain, "") X(w, 0.0, "") X(z, 0.5, "") X(q, 0.0, "")
+#define STRANGE_INPUTS(X)                                                                         \
+    X(ex, SPK_EXC) X(in, SPK_INH) X(i_ext, SPK_CURRENT) X(dice, SPK_RANDOM)
+SPIKELIB_NEURON(strange, STRANGE_PARAMS, STRANGE_DERIVED, STRANGE_STATE, STRANGE_INPUTS,
+    const real drive = ex - in + K(0.01) * i_ext + K(0.2) * (dice - K(0.5));
+    const real bump = spk_exp(-v * v) + spk_exprel(w - v) - spk_log(K(1.5) + v * v);
+    const real wave = spk_sin(K(40.0) * z) + spk_cos(K(25.0) * w + mixed);
+    const mask high = (v > K(0.5)) & (w < K(2.0));
+    z = K(3.9) * z * (K(1.0) - z);
+    z = spk_max(spk_min(z, K(0.999)), K(0.001));
+    for (real n = K(0.0); spk_any(n < rounds); n = n + K(1.0)) {
+        w = spk_select(n < rounds, w + h * (spk_tanh(v) - w), w);
+    }
+    q = spk_flush(decay * q) + K(0.1) * spk_abs(drive);
+    v = decay * v + h * root * (bump + wave + spk_select(high, K(1.5), K(0.8))) + drive;
+    v = v + h * spk_pow(spk_abs(w) + K(0.01), power) - h * spk_sqrt(spk_abs(q));
+    spike = v >= v_th;
+    v = spk_select(spike, K(-0.3) * z, v);
+    w = spk_select(spike, w + K(0.2), w);
+)
+
 #ifdef GOLDEN_CL /* with OpenCL: --backend cl; cl-items, cl-tiles: the ways of GPUs */
 #include "../spikelib_cl.h"
 #include "oclgrind.h"
 #endif
 #ifdef GOLDEN_CUDA /* with CUDA: --backend cuda, cuda-own, cuda-all, cuda-slices */
+#ifdef GOLDEN_CUDA_CODE /* compiled by nvcc, the kernels too */
+#define GOLDEN_MODELS                                                                             \
+    lif_exp, lif_exp2, lif_alpha, lif_delta, lif_cond, lif_adapt, adex, izhikevich, hh, poisson,  \
+        spike_list, parrot, strange
+#define SPIKELIB_CUDA_KERNELS(X)                                                                  \
+    X(32, 16, GOLDEN_MODELS) X(32, 32, GOLDEN_MODELS) X(32, 16_wide, GOLDEN_MODELS)               \
+    X(64, 16, GOLDEN_MODELS) X(64, 32, GOLDEN_MODELS) X(16, 16, GOLDEN_MODELS)
+#else
 #define SPIKELIB_CUDA_NVRTC
+#endif
 #include "../spikelib_cuda.cuh"
 #endif
 #ifdef GOLDEN_CUDA_MOCK /* the same, the kernels run on the CPU */
@@ -457,34 +496,7 @@ static void overflow(void)
     finish(&g, 10000, false);
 }
 
-/* -- a model that no one else has, with every function that its text may call -- */
-
-#define STRANGE_PARAMS(X)                                                                         \
-    X(tau_m, 9.0, "ms") X(gain, 1.3, "") X(power, 1.7, "") X(v_th, 1.2, "") X(rounds, 3.0, "")
-#define STRANGE_DERIVED(X)                                                                        \
-    X(h, dt / tau_m) X(decay, spk_exp(-dt / tau_m)) X(root, spk_sqrt(gain))                       \
-    X(mixed, spk_log(tau_m) + spk_pow(tau_m, 0.3) + spk_sin(gain) * spk_cos(gain) +               \
-             spk_tanh(gain) + spk_exprel(-gain))
-#define STRANGE_STATE(X) X(v, 0.1 * gain, "") X(w, 0.0, "") X(z, 0.5, "") X(q, 0.0, "")
-#define STRANGE_INPUTS(X)                                                                         \
-    X(ex, SPK_EXC) X(in, SPK_INH) X(i_ext, SPK_CURRENT) X(dice, SPK_RANDOM)
-SPIKELIB_NEURON(strange, STRANGE_PARAMS, STRANGE_DERIVED, STRANGE_STATE, STRANGE_INPUTS,
-    const real drive = ex - in + K(0.01) * i_ext + K(0.2) * (dice - K(0.5));
-    const real bump = spk_exp(-v * v) + spk_exprel(w - v) - spk_log(K(1.5) + v * v);
-    const real wave = spk_sin(K(40.0) * z) + spk_cos(K(25.0) * w + mixed);
-    const mask high = (v > K(0.5)) & (w < K(2.0));
-    z = K(3.9) * z * (K(1.0) - z);
-    z = spk_max(spk_min(z, K(0.999)), K(0.001));
-    for (real n = K(0.0); spk_any(n < rounds); n = n + K(1.0)) {
-        w = spk_select(n < rounds, w + h * (spk_tanh(v) - w), w);
-    }
-    q = spk_flush(decay * q) + K(0.1) * spk_abs(drive);
-    v = decay * v + h * root * (bump + wave + spk_select(high, K(1.5), K(0.8))) + drive;
-    v = v + h * spk_pow(spk_abs(w) + K(0.01), power) - h * spk_sqrt(spk_abs(q));
-    spike = v >= v_th;
-    v = spk_select(spike, K(-0.3) * z, v);
-    w = spk_select(spike, w + K(0.2), w);
-)
+/* -- the model that no one else has -- */
 
 static void own_model(const char *name, spk_precision precision, uint32_t bits)
 {

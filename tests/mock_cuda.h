@@ -57,6 +57,7 @@ static struct mock {
     int fail_code, trapped, code_of_trap;
     char *source; /* with `keep`: the last program's text */
     int keep, execute, stuck, wrong, old_arch, no_cooperative, no_pools, no_nccl, no_nvrtc;
+    int no_code;            /* what nvcc compiled is for another device */
     const char *log, *refused; /* of a program that is not to compile, and the text it is about */
     const char *missing;    /* a function that is not there */
     int devices, version, units, shared, mode;
@@ -66,6 +67,9 @@ static struct mock {
 } mock;
 
 static mock_object mock_contexts[MOCK_DEVICES];
+
+/* In a unit that holds kernels as code: runs one of them, and says how many parameters it has. */
+static void (*mock_launch_code)(const void *, unsigned, unsigned, int, void **);
 
 static void mock_misused(const char *what)
 {
@@ -797,6 +801,28 @@ static int mock_cuModuleGetFunction(spki_cuda_handle *out, spki_cuda_handle m, c
     return code;
 }
 
+/* The runtime's: functions of what nvcc has compiled, which stay. */
+static int mock_cudaGetFuncBySymbol(spki_cuda_handle *out, const void *symbol)
+{
+    const int code = mock.no_code ? 98 : mock_call();
+    const int device = mock_device();
+    for (int k = 0; k < MOCK_OBJECTS && !code; k++) {
+        mock_object *o = &mock.object[k];
+        if (o->kind == MOCK_FUNCTION && o->entry == symbol && o->device == device) {
+            *out = (spki_cuda_handle)(void *)o;
+            return 0;
+        }
+    }
+    if (!code) {
+        mock_object *o = mock_new(MOCK_FUNCTION, 0);
+        mock.live[MOCK_FUNCTION]--;
+        o->device = device;
+        o->entry = symbol;
+        *out = (spki_cuda_handle)(void *)o;
+    }
+    return code;
+}
+
 static int mock_cuFuncSetAttribute(spki_cuda_handle f, int what, int value)
 {
     mock_object *o = mock_at(f, MOCK_FUNCTION);
@@ -858,9 +884,11 @@ static int mock_work(spki_cuda_handle f, uint32_t groups, uint32_t items, spki_c
         return 0;
     }
     if (!code && function->entry) {
-        void (*launch)(const void *, unsigned, unsigned, int, void **);
-        void *symbol = dlsym(function->owner->library, "mock_launch");
-        memcpy(&launch, &symbol, sizeof launch);
+        void (*launch)(const void *, unsigned, unsigned, int, void **) = mock_launch_code;
+        if (function->owner) {
+            void *symbol = dlsym(function->owner->library, "mock_launch");
+            memcpy(&launch, &symbol, sizeof launch);
+        }
         launch(function->entry, groups, items, together, param);
     } else if (!code && strcmp(function->name, "spki_selftest") == 0) {
         mock_selftest(param);
@@ -1040,6 +1068,10 @@ static void *mock_symbol(void *ctx, const char *name)
     MOCK_FIND(ncclBroadcast)
     MOCK_FIND(ncclGetErrorString)
 #undef MOCK_FIND
+    if (strcmp(name, "cudaGetFuncBySymbol") == 0 && mock_launch_code) {
+        const spki_cuda_by_symbol find = mock_cudaGetFuncBySymbol;
+        memcpy(&found, (const void *)&find, sizeof found);
+    }
     if ((mock.no_nccl && strncmp(name, "nccl", 4) == 0) ||
         (mock.no_nvrtc && strncmp(name, "nvrtc", 5) == 0)) {
         return NULL;

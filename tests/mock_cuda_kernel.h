@@ -18,6 +18,7 @@
 #define __device__
 #define __shared__ thread_local
 #define __launch_bounds__(n)
+#define __forceinline__ inline
 
 struct mock_dim {
     unsigned x;
@@ -148,6 +149,13 @@ static inline double __dsqrt_rn(double x)
 {
     return sqrt(x);
 }
+#define MOCK_RN(type, letter)                                                                      \
+    static inline type __##letter##add_rn(type a, type b) { return a + b; }                        \
+    static inline type __##letter##sub_rn(type a, type b) { return a - b; }                        \
+    static inline type __##letter##mul_rn(type a, type b) { return a * b; }                        \
+    static inline type __##letter##div_rn(type a, type b) { return a / b; }
+MOCK_RN(float, f)
+MOCK_RN(double, d)
 template <class To, class From> static inline To mock_as(From x)
 {
     To to;
@@ -257,6 +265,13 @@ struct mock_entry {
 };
 extern const mock_entry mock_entries[];
 #define MOCK_ENTRY(name) {#name, [](void **p) { mock_call(name, p); }, mock_count(name)},
+
+/* Of a unit that holds kernels as code. */
+template <auto f> static const void *mock_entry_at(void)
+{
+    static const mock_entry entry = {"", [](void **p) { mock_call(f, p); }, mock_count(f)};
+    return &entry;
+}
 
 extern "C" const void *mock_find(const char *name, unsigned *params)
 {

@@ -330,12 +330,73 @@ struct spk_model_def {
         DERIVED(SPKI_D_TEXT) "",                                                                  \
         text}
 
+/* In a file that nvcc compiles, the statements once more, for kernels that it makes of them
+   (spikelib_cuda.cuh, SPIKELIB_CUDA_KERNELS): a template, which costs nothing where nobody uses it.
+   spki_t says what real and mask are, and its namespace what spk_exp and its like are. */
+#if (defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)) || defined(SPKI_CUDA_ON_CPU)
+#define SPKI_ON_GPU static __device__ __forceinline__
+#define SPKI_P_ON_GPU(name, ...)                                                                  \
+    const real name = spki_p[SPKI_P_##name];                                                      \
+    (void)name;
+#define SPKI_D_ON_GPU(name, ...)                                                                  \
+    const real name = spki_p[SPKI_P_COUNT + SPKI_D_##name];                                       \
+    (void)name;
+#define SPKI_S_ON_GPU(name, ...) real name = spki_s[SPKI_S_##name];
+#define SPKI_S_OFF_GPU(name, ...) spki_s[SPKI_S_##name] = name;
+#define SPKI_S_IS_V(name, ...) #name[0] == 'v' && #name[1] == 0 ? SPKI_S_##name:
+#define SPKI_I_ON_GPU(name, ...)                                                                  \
+    const real name = spki_i[SPKI_I_##name];                                                      \
+    (void)name;
+#define SPKI_I_KIND(name, kind) spki_k == SPKI_I_##name ? (int)(kind):
+#define SPKI_MODEL_ON_GPU(symbol, PARAMS, DERIVED, STATE, INPUTS, ...)                            \
+    struct spki_code_##symbol {                                                                   \
+        enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
+        enum { DERIVED(SPKI_D_ENUM) SPKI_D_COUNT };                                               \
+        enum { STATE(SPKI_S_ENUM) SPKI_S_COUNT };                                                 \
+        enum { INPUTS(SPKI_I_ENUM) SPKI_I_COUNT };                                                \
+        static spk_model model(void) { return &spki_def_##symbol; }                               \
+        SPKI_ON_GPU constexpr int kind(int spki_k)                                                \
+        {                                                                                         \
+            return INPUTS(SPKI_I_KIND) spki_k * 0 - 1;                                            \
+        }                                                                                         \
+        SPKI_ON_GPU constexpr int shadow(void) { return STATE(SPKI_S_IS_V) - 1; }                 \
+        template <class spki_t>                                                                   \
+        SPKI_ON_GPU typename spki_t::mask step(                                                   \
+            const typename spki_t::real *spki_p, typename spki_t::real *spki_s,                   \
+            const typename spki_t::real *spki_i, const typename spki_t::real dt)                  \
+        {                                                                                         \
+            typedef typename spki_t::real real;                                                   \
+            typedef typename spki_t::mask mask;                                                   \
+            typedef typename spki_t::elem spki_elem;                                              \
+            const typename spki_t::nil spki_zero = typename spki_t::nil();                        \
+            (void)spki_zero;                                                                      \
+            (void)sizeof(spki_elem);                                                              \
+            (void)spki_p;                                                                         \
+            (void)spki_s;                                                                         \
+            (void)spki_i;                                                                         \
+            (void)dt;                                                                             \
+            PARAMS(SPKI_P_ON_GPU) DERIVED(SPKI_D_ON_GPU)                                          \
+            STATE(SPKI_S_ON_GPU) INPUTS(SPKI_I_ON_GPU)                                            \
+            mask spike = mask(false);                                                             \
+            {                                                                                     \
+                __VA_ARGS__                                                                       \
+            }                                                                                     \
+            STATE(SPKI_S_OFF_GPU)                                                                 \
+            return spike;                                                                         \
+        }                                                                                         \
+    };
+#else
+#define SPKI_MODEL_ON_GPU(...)
+#endif
+
 /* See the top of this section. */
 #define SPIKELIB_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, ...)                                \
     SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);           \
+    SPKI_MODEL_ON_GPU(name, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)                          \
     __attribute__((unused)) static spk_model const name = &spki_def_##name;
 /* The built-in ones differ only in having no variable of their name. */
 #define SPKI_BUILTIN_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, ...)                            \
-    SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);
+    SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);           \
+    SPKI_MODEL_ON_GPU(name, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)
 
 #endif

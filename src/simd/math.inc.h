@@ -11,7 +11,9 @@
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -375,12 +377,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE

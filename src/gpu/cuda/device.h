@@ -26,11 +26,13 @@ typedef struct spki_cuda_device {
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */
     char identity[256];    /* of device and driver, for the cache */
+    char lacks[400];       /* why nothing that nvcc compiled serves the network */
     char cache[SPKI_GPU_PATH];
 } spki_cuda_device;
 
 typedef struct spki_cuda_program {
     spki_cuda_handle module, function[SPKI_GPU_MORE_ENTRIES];
+    const struct spki_cuda_holding *held; /* compiled by nvcc: there is no module */
     uint64_t shared[SPKI_GPU_MORE_ENTRIES]; /* what each has been allowed */
 } spki_cuda_program;
 

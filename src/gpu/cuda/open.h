@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_CUDA_OPEN_H
 #define SPIKELIB_GPU_CUDA_OPEN_H
 
-#include "compile.h"
+#include "held.h"
 
 SPKI_FN void spki_cuda_close(spki_gpu *gpu)
 {
@@ -56,13 +56,13 @@ static const spki_gpu_api spki_cuda_api = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, spki_cuda_share};
+    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form};
 /* The same, where spikes go from device to device through the host. */
 static const spki_gpu_api spki_cuda_api_by_host = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, NULL};
+    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form};
 
 /* A call that makes a handle, which is none where it fails. */
 SPKI_FN spk_result spki_cuda_made(spki_gpu *gpu, const char *call, spki_cuda_handle *handle,

@@ -92,6 +92,9 @@ typedef struct spki_gpu {
     char why[1024];   /* what went wrong last */
 } spki_gpu;
 
+struct spki_gpu_choice;
+struct spki_gpu_variant;
+
 /* What an API does for a device. All work is in order. A failure fills in gpu->why with a sentence
    that names the call and the code. */
 typedef struct spki_gpu_api {
@@ -125,6 +128,12 @@ typedef struct spki_gpu_api {
        `to`; what they do later waits for it. */
     spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
                         uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
+    /* NULL, or gives a program with all of a network's models, and the selftest, that was compiled
+       with the host's code; NULL: there is none for this choice, and `compile` says why where it
+       cannot either. `form`: the number of a variant's model in such a program; others number
+       variants as they come. */
+    void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
+    uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)

@@ -41,6 +41,7 @@ typedef struct spki_gpu_part {
     uint32_t segments;
     void *program;
     uint64_t program_hash;
+    bool held;                     /* the program was compiled with the host's code */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -348,6 +349,10 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
     out[SPKI_GPU_POP_GROUPS] = pop->lanes / SPKI_GROUP;
     out[SPKI_GPU_POP_SHADOWS] = pop->shadows;
     out[SPKI_GPU_POP_SHADOW] = range->shadow - (uint64_t)range->slot * spki_shadow_words(pop);
+    memcpy(&out[SPKI_GPU_POP_DT], &net->desc.dt_ms, 8);
+    for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
+        out[SPKI_GPU_POP_VARIED + k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
+    }
     out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
     for (uint32_t r = 0; r < 8; r++) {
         out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);

@@ -379,12 +379,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
-                                            : "; accumulators in shared memory");
+                                            : "; accumulators in shared memory",
+                 part->held ? "; kernels compiled with the program" : "");
         spki_text_add(&text, line);
     }
     return text.length;

@@ -16,7 +16,9 @@ enum {
     SPKI_GPU_POP_GROUPS, /* of the whole population, and those with a shadow */
     SPKI_GPU_POP_SHADOWS,
     SPKI_GPU_POP_SHADOW,
-    SPKI_GPU_POP_CURRENT,
+    SPKI_GPU_POP_DT,     /* bits of a double; for code that nvcc compiled, which does not know it */
+    SPKI_GPU_POP_VARIED, /* four words, a bit a real: differs between neurons; for the same */
+    SPKI_GPU_POP_CURRENT = SPKI_GPU_POP_VARIED + 4,
     SPKI_GPU_POP_OFFSET,
     SPKI_GPU_POP_QUANTUM,
     SPKI_GPU_POP_AMOUNT = SPKI_GPU_POP_QUANTUM + 8,
@@ -330,65 +332,41 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
     spki_gpu_paste(s, spki_gpu_text_math);
 }
 
+/* What the kernels' text calls these numbers, as SPKI_NAME. */
+#define SPKI_GPU_NUMBERS(X)                                                                        \
+    X(POP_MODEL, SPKI_GPU_POP_MODEL) X(POP_TAG, SPKI_GPU_POP_TAG)                                  \
+    X(POP_GROUP, SPKI_GPU_POP_GROUP) X(POP_COUNT, SPKI_GPU_POP_COUNT)                              \
+    X(POP_PART, SPKI_GPU_POP_PART) X(POP_PARTS, SPKI_GPU_POP_PARTS)                                \
+    X(POP_GROUPS, SPKI_GPU_POP_GROUPS) X(POP_SHADOWS, SPKI_GPU_POP_SHADOWS)                        \
+    X(POP_SHADOW, SPKI_GPU_POP_SHADOW) X(POP_DT, SPKI_GPU_POP_DT)                                  \
+    X(POP_VARIED, SPKI_GPU_POP_VARIED) X(POP_CURRENT, SPKI_GPU_POP_CURRENT)                        \
+    X(POP_OFFSET, SPKI_GPU_POP_OFFSET) X(POP_QUANTUM, SPKI_GPU_POP_QUANTUM)                        \
+    X(POP_AMOUNT, SPKI_GPU_POP_AMOUNT) X(POP_STATE, SPKI_GPU_POP_LISTS)                            \
+    X(POP_REAL, SPKI_GPU_POP_LISTS) X(PART_KIND, SPKI_GPU_PART_KIND)                               \
+    X(PART_START, SPKI_GPU_PART_START) X(PART_STOP, SPKI_GPU_PART_STOP)                            \
+    X(PART_FIRST, SPKI_GPU_PART_FIRST) X(PART_COUNT, SPKI_GPU_PART_COUNT)                          \
+    X(PART_POS, SPKI_GPU_PART_POS) X(PART_NEG, SPKI_GPU_PART_NEG) X(PART_OWN, SPKI_GPU_PART_OWN)   \
+    X(PART_STREAM, SPKI_GPU_PART_STREAM) X(PART_VALUE, SPKI_GPU_PART_VALUE)                        \
+    X(PART_TABLE, SPKI_GPU_PART_TABLE) X(PART_NOISE, SPKI_GPU_PART_NOISE)                          \
+    X(PART_SD, SPKI_GPU_PART_SD) X(PART_SIZE, SPKI_GPU_PART_SIZE)                                  \
+    X(BLOCK_POP, SPKI_GPU_BLOCK_POP) X(BLOCK_FIRST, SPKI_GPU_BLOCK_FIRST)                          \
+    X(BLOCK_COUNT, SPKI_GPU_BLOCK_COUNT) X(BLOCK_ACC, SPKI_GPU_BLOCK_ACC)                          \
+    X(BLOCK_STRIDE, SPKI_GPU_BLOCK_STRIDE) X(BLOCK_TILE, SPKI_GPU_BLOCK_TILE)                      \
+    X(BLOCK_PIECE, SPKI_GPU_BLOCK_PIECE) X(BLOCK_SIZE, SPKI_GPU_BLOCK_SIZE)                        \
+    X(PIECE_RECORD, SPKI_GPU_PIECE_RECORD) X(PIECE_WORDS, SPKI_GPU_PIECE_WORDS)                    \
+    X(PIECE_FIRST, SPKI_GPU_PIECE_FIRST) X(PIECE_LANES, SPKI_GPU_PIECE_LANES)                      \
+    X(PIECE_STATES, SPKI_GPU_PIECE_STATES) X(PIECE_SIZE, SPKI_GPU_PIECE_SIZE)                      \
+    X(BLOCK_GROUPS, SPKI_GPU_BLOCK_GROUPS) X(SCAN_ITEMS, SPKI_GPU_SCAN_ITEMS)                      \
+    X(BATCH_ITEMS, SPKI_GPU_BATCH_ITEMS) X(BATCH_GROUPS, SPKI_GPU_BATCH_GROUPS)                    \
+    X(LIST_IDS, SPKI_GPU_LIST_IDS) X(TEAM, SPKI_GPU_TEAM)
+
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-    static const struct {
-        const char *name;
-        uint32_t value;
-    } number[] = {{"POP_MODEL", SPKI_GPU_POP_MODEL},
-                  {"POP_TAG", SPKI_GPU_POP_TAG},
-                  {"POP_GROUP", SPKI_GPU_POP_GROUP},
-                  {"POP_COUNT", SPKI_GPU_POP_COUNT},
-                  {"POP_PART", SPKI_GPU_POP_PART},
-                  {"POP_PARTS", SPKI_GPU_POP_PARTS},
-                  {"POP_GROUPS", SPKI_GPU_POP_GROUPS},
-                  {"POP_SHADOWS", SPKI_GPU_POP_SHADOWS},
-                  {"POP_SHADOW", SPKI_GPU_POP_SHADOW},
-                  {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
-                  {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
-                  {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
-                  {"POP_AMOUNT", SPKI_GPU_POP_AMOUNT},
-                  {"POP_STATE", SPKI_GPU_POP_LISTS},
-                  {"POP_REAL", SPKI_GPU_POP_LISTS},
-                  {"PART_KIND", SPKI_GPU_PART_KIND},
-                  {"PART_START", SPKI_GPU_PART_START},
-                  {"PART_STOP", SPKI_GPU_PART_STOP},
-                  {"PART_FIRST", SPKI_GPU_PART_FIRST},
-                  {"PART_COUNT", SPKI_GPU_PART_COUNT},
-                  {"PART_POS", SPKI_GPU_PART_POS},
-                  {"PART_NEG", SPKI_GPU_PART_NEG},
-                  {"PART_OWN", SPKI_GPU_PART_OWN},
-                  {"PART_STREAM", SPKI_GPU_PART_STREAM},
-                  {"PART_VALUE", SPKI_GPU_PART_VALUE},
-                  {"PART_TABLE", SPKI_GPU_PART_TABLE},
-                  {"PART_NOISE", SPKI_GPU_PART_NOISE},
-                  {"PART_SD", SPKI_GPU_PART_SD},
-                  {"PART_SIZE", SPKI_GPU_PART_SIZE},
-                  {"BLOCK_POP", SPKI_GPU_BLOCK_POP},
-                  {"BLOCK_FIRST", SPKI_GPU_BLOCK_FIRST},
-                  {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
-                  {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
-                  {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
-                  {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
-                  {"BLOCK_PIECE", SPKI_GPU_BLOCK_PIECE},
-                  {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
-                  {"PIECE_RECORD", SPKI_GPU_PIECE_RECORD},
-                  {"PIECE_WORDS", SPKI_GPU_PIECE_WORDS},
-                  {"PIECE_FIRST", SPKI_GPU_PIECE_FIRST},
-                  {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
-                  {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
-                  {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
-                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_GROUPS},
-                  {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
-                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
-                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
-                  {"LIST_IDS", SPKI_GPU_LIST_IDS},
-                  {"TEAM", SPKI_GPU_TEAM},
-                  {"STREAM_INPUT", SPKI_STREAM_INPUT},
-                  {"STREAM_STORAGE", SPKI_STREAM_STORAGE}};
-    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
-        spki_gpu_define(s, number[k].name, number[k].value);
-    }
+#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
+    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#undef SPKI_GPU_NUMBER
+    spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
+    spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }
 
 /* A name that a model uses and the language does not leave free. */

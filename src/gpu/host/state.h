@@ -79,6 +79,48 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
                      gpu->name, SPKI_MIN(size, 300), what);
 }
 
+SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
+{
+    if (part->program) {
+        part->gpu.api->release(&part->gpu, part->program);
+    }
+    part->program = program;
+    part->program_hash = hash;
+    part->held = held;
+}
+
+/* The program that was compiled with the host's code, if there is one: its models are those of the
+   network, so that only the choice may have changed. */
+SPKI_FN bool spki_gpu_hold_program(const spk_net *net, spki_gpu_part *part,
+                                   const spki_gpu_choice *c)
+{
+    spki_gpu *gpu = &part->gpu;
+    const uint64_t key[3] = {(uint64_t)net->desc.precision, c->wide, net->desc.weight_bits};
+    const uint64_t hash = spk_xxh64(key, sizeof key, 1);
+    if (part->program && part->held && part->program_hash == hash) {
+        return true;
+    }
+    void *program = gpu->api->held ? gpu->api->held(gpu, net, c) : NULL;
+    if (program) {
+        spki_gpu_take_program(part, program, hash, true);
+    }
+    return program != NULL;
+}
+
+/* The numbers of the models, as the program knows them. */
+SPKI_FN void spki_gpu_number_models(const spk_net *net, const spki_gpu_part *part,
+                                    spki_gpu_draft *d)
+{
+    const spki_gpu_variant *v = (const spki_gpu_variant *)(const void *)d->variant.data;
+    for (uint32_t p = 0; part->gpu.api->form && p < net->populations; p++) {
+        if (part->range[p].hi) {
+            uint64_t *out = (uint64_t *)(void *)d->desc.data + part->range[p].record;
+            const uint32_t k = (uint32_t)out[SPKI_GPU_POP_MODEL];
+            out[SPKI_GPU_POP_MODEL] = part->gpu.api->form(part->program, &v[k], k);
+        }
+    }
+}
+
 /* Compiles the program that the draft asks for, unless it is the one at hand. */
 SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
                                          const spki_gpu_draft *d)
@@ -86,6 +128,9 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
     spki_gpu *gpu = &part->gpu;
     const spki_gpu_choice c = spki_gpu_choose(net, gpu);
     spki_gpu_source s;
+    if (spki_gpu_hold_program(net, part, &c)) {
+        return SPK_OK;
+    }
     char *log = (char *)spki_alloc(&net->mem, 65536, 1);
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
@@ -96,17 +141,13 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
         result = spki_no_memory(net, "a program");
     }
     const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
-    if (result == SPK_OK && (!part->program || part->program_hash != hash)) {
+    if (result == SPK_OK && (!part->program || part->held || part->program_hash != hash)) {
         void *program = NULL;
         result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         } else {
-            if (part->program) {
-                gpu->api->release(gpu, part->program);
-            }
-            part->program = program;
-            part->program_hash = hash;
+            spki_gpu_take_program(part, program, hash, false);
         }
     }
     spki_gpu_source_free(&s);
@@ -170,6 +211,9 @@ SPKI_FN spk_result spki_gpu_push_records(spk_net *net, spki_gpu_part *part)
     }
     if (result == SPK_OK) {
         result = spki_gpu_make_program(net, part, &d);
+    }
+    if (result == SPK_OK) {
+        spki_gpu_number_models(net, part, &d);
     }
     if (result == SPK_OK) {
         result = spki_gpu_push_told(net, part, &d);

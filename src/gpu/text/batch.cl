@@ -153,7 +153,7 @@ SPKI_DEVICE void spki_carry_states(const uint64_t *desc, const uint32_t *pieces,
 
 /* `shared`: records_room words of records, the tile's accumulators, and its states where there are
    records; or nothing. */
-SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
+SPKI_OF_SET SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
 {
     spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;
     SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];
@@ -214,7 +214,7 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
             const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;
             e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words
                                  : desc + block[SPKI_BLOCK_POP];
-            spki_update_block(&e, &run, block);
+            SPKI_WITH_SET(spki_update_block)(&e, &run, block);
         }
         SPKI_MEET();
         for (uint32_t s = 0; s < run.steps; s++) {
@@ -256,11 +256,11 @@ SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
 
 SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)
 {
-    spki_run_batch(SPKI_BATCH_ARGS, (uint64_t *)0);
+    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, (uint64_t *)0);
 }
 
 SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)
 {
     SPKI_SHARED_REST(uint64_t, shared);
-    spki_run_batch(SPKI_BATCH_ARGS, shared);
+    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, shared);
 }

@@ -1,5 +1,6 @@
 /* ---- >>kernel-cuda: what the kernels' text is made of, in CUDA C++ ---- */
-#ifdef __CUDACC_RTC__
+#if defined(SPKI_CODE)
+#elif defined(__CUDACC_RTC__)
 typedef int int32_t;
 typedef unsigned int uint32_t;
 typedef long long int64_t;
@@ -8,18 +9,27 @@ typedef unsigned short uint16_t;
 #else
 #include <stdint.h>
 #endif
-#ifdef __CUDACC__
+#if defined(__CUDACC__) && !defined(SPKI_CODE)
 #pragma nv_diag_suppress 177 /* a model may leave a parameter unused, a program a function */
 #pragma nv_diag_suppress 550 /* a state that is only set */
 #endif
 
-#define SPKI_ENTRY(name) extern "C" __global__ void name
+#if defined(SPKI_CODE) /* in a file that nvcc compiles: templates of a program's models */
+#define SPKI_ENTRY_KIND template <class spki_set> __global__ void
+#else
+#define SPKI_ENTRY_KIND extern "C" __global__ void
+#endif
+#define SPKI_ENTRY(name) SPKI_ENTRY_KIND name
 /* An entry that groups of so many items run, and no larger ones. */
-#define SPKI_ENTRY_OF(items, name) extern "C" __global__ void __launch_bounds__(items) name
+#define SPKI_ENTRY_OF(items, name) SPKI_ENTRY_KIND __launch_bounds__(items) name
 /* Shared memory whose size the launch says. */
+#if !defined(SPKI_CUDA_ON_CPU)
 #define SPKI_SHARED_REST(type, name)                                                               \
     extern __shared__ uint64_t spki_shared[];                                                      \
     type *const name = (type *)spki_shared
+#else
+#define SPKI_SHARED_REST(type, name) type *const name = (type *)::spki_shared
+#endif
 #define SPKI_GLOBAL
 #define SPKI_LOCAL
 #define SPKI_SHARED __shared__
@@ -38,8 +48,6 @@ typedef unsigned short uint16_t;
 #endif
 #define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))
 #define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)
-#define __builtin_sqrtf(x) __fsqrt_rn(x)
-#define __builtin_sqrt(x) __dsqrt_rn(x)
 
 /* Functions, because a model may use the names that these use. */
 SPKI_DEVICE uint32_t spki_group_id(void)
@@ -77,16 +85,19 @@ SPKI_DEVICE uint32_t spki_vote(int yes)
 #define SPKI_NIL(type) ((type)(0))
 typedef uint32_t spki_words;
 typedef int32_t spki_ints;
-#if SPKI_IS_DOUBLE
+#if defined(SPKI_CODE)
+#elif SPKI_IS_DOUBLE
 typedef double spki_d1;
 typedef int64_t spki_id1;
 typedef int spki_md1;
+#define SPKI_ROOT(x) __dsqrt_rn(x)
 #define SPKI_AS_INT(x) ((int64_t)__double_as_longlong(x))
 #define SPKI_AS_REAL(x) __longlong_as_double((long long)(x))
 #else
 typedef float spki_f1;
 typedef int32_t spki_if1;
 typedef int spki_mf1;
+#define SPKI_ROOT(x) __fsqrt_rn(x)
 #define SPKI_AS_INT(x) ((int32_t)__float_as_int(x))
 #define SPKI_AS_REAL(x) __int_as_float(x)
 #endif
@@ -95,7 +106,7 @@ typedef int spki_mf1;
 #define SPKI_VLOAD(p, at) ((p)[at])
 #define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
 #define SPKI_COUNT(mask) (mask)
-#define SPKI_ANY(mask) (mask)
+#define SPKI_ANY(mask) ((mask) ? 1 : 0)
 
 SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)
 {

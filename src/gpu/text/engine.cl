@@ -3,7 +3,9 @@
 typedef SPKI_R real;
 typedef SPKI_CAT(spki_m, SPKI_S) mask;
 #define spki_elem SPKI_E
+#ifndef K
 #define K(x) (spki_zero + (spki_elem)(x))
+#endif
 #define spk_exp(x) SPKI_F(spki_exp)(x)
 #define spk_exprel(x) SPKI_F(spki_exprel)(x)
 #define spk_log(x) SPKI_F(spki_log)(x)

@@ -1,13 +1,22 @@
 /* ---- >>kernel-entries: the kernels ---- */
 
+#ifndef SPKI_OF_SET /* code that nvcc compiles is a template of a set of models */
+#define SPKI_OF_SET
+#define SPKI_WITH_SET(name) name
+#endif
+
 /* The steps of a slice for one block of neurons, of the population whose record is e->pop. */
-SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
-                                   SPKI_GLOBAL const uint64_t *block)
+SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
+                                               SPKI_GLOBAL const uint64_t *block)
 {
+#if defined(SPKI_DISPATCH)
     switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {
         SPKI_DISPATCH
     default: break;
     }
+#else
+    spki_set::update((uint32_t)e->pop[SPKI_POP_MODEL], e, run, block);
+#endif
 }
 
 /* All steps of a slice, a group of items a block. */
@@ -44,7 +53,7 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     run.amounts = amounts;
     SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;
     e.pop = desc + block[SPKI_BLOCK_POP];
-    spki_update_block(&e, &run, block);
+    SPKI_WITH_SET(spki_update_block)(&e, &run, block);
 }
 
 /* Spikes that lists and the host ask for: bits of one step's row of the history. */

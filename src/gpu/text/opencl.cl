@@ -35,8 +35,6 @@ typedef ushort uint16_t;
 #endif
 #define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))
 #define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))
-#define __builtin_sqrtf(x) sqrt(x)
-#define __builtin_sqrt(x) sqrt(x)
 #define SPKI_ROOT(x) sqrt(x)
 
 /* Vectors of SPKI_LANES elements: one item of a CPU device handles as many neurons at a time, one
