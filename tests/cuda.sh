@@ -1,8 +1,8 @@
 #!/bin/bash
 # The kernels' text without a GPU: nvcc compiles it for four architectures with every warning an
 # error, NVRTC compiles the same text, and no multiply-add in its PTX is contracted; and a .cu that
-# includes spikelib_cuda.cuh compiles. The text is what the library itself writes (tests/cuda_text.c)
-# for networks of all models and in each precision. tests/test_cuda*.c run it. (-Xptxas -O0: without
+# includes spikelib_cuda.cuh compiles, with kernels of its own and without. The text is what the
+# library itself writes (tests/cuda_text.c) for networks of all models and in each precision. tests/test_cuda*.c run it. (-Xptxas -O0: without
 # it the assembler takes minutes, and warns of no more.)
 . "$(dirname "$0")/lib.sh"
 D=$BUILD/cuda
@@ -74,4 +74,40 @@ else
     check a_cu_includes_the_header "$NVCC" -std=c++17 -arch=sm_90 $NETWORKS_ALONE -I. "$D/main.cu" \
         -o "$D/main"
     [ -e "$D/main" ] && check a_program_of_nvcc_runs_without_a_driver_on_the_cpu "$D/main"
+fi
+
+# Kernels that a file holds as code. g++ compiles them too, and they run behind a mock driver; nvcc
+# compiles an example as a user would, which may be told anything but --use_fast_math: no flag is
+# needed for exact arithmetic.
+if ! have g++; then skip code "no g++ to compile kernels with"; else
+    if timeout 600 g++ -std=c++17 -O1 -w -U_FORTIFY_SOURCE -ffp-contract=off -fno-strict-aliasing -pthread \
+        $NETWORKS_ALONE -DSPIKELIB_NO_AVX2 -I. -Itests tests/cuda_code.cc -o "$D/cuda_code" -ldl \
+        >"$D/cuda_code.log" 2>&1; then
+        run_test cuda_code 900 "$D/cuda_code"
+    else
+        fail cuda_code "does not compile: $(grep -m1 -E 'error|undefined' "$D/cuda_code.log")"
+    fi
+fi
+EXAMPLE=examples/cuda_kernels.cu
+holds() { # holds ARCH: PTX of the example, warnings and all
+    local ptx=$D/example.$1.ptx
+    if ! "$NVCC" -ptx -arch=compute_$1 -Werror all-warnings -Wno-deprecated-gpu-targets $NETWORKS_ALONE \
+        -DSPIKELIB_NO_AVX2 "$EXAMPLE" -o "$ptx" >"$ptx.log" 2>&1; then
+        fail "a_cu_holds_its_kernels/sm_$1" "$(grep -m1 -E 'error|warning' "$ptx.log")"
+    elif [ "$(grep -c '^\.visible \.entry.*spki_code_32_16' "$ptx")" != 10 ]; then
+        fail "a_cu_holds_its_kernels/sm_$1" "$(grep -c '^\.visible \.entry' "$ptx") kernels"
+    elif grep -q -E '\b(fma|mad)\.[a-z0-9.]*f(16|32|64)|\.(ftz|approx)\b' "$ptx"; then
+        fail "a_cu_holds_its_kernels/sm_$1" "$(grep -m1 -n -E '\b(fma|mad)\.[a-z0-9.]*f|\.(ftz|approx)' "$ptx")"
+    elif ! "${NVCC%nvcc}ptxas" -O0 -arch=sm_$1 "$ptx" -o "$ptx.cubin" >"$ptx.log" 2>&1; then
+        fail "a_cu_holds_its_kernels/sm_$1" "$(grep -m1 -E 'error' "$ptx.log")"
+    else
+        ok "a_cu_holds_its_kernels/sm_$1"
+    fi
+}
+if [ -z "$NVCC" ]; then skip a_cu_holds_its_kernels "no nvcc"; else
+    for arch in $ARCHS; do
+        "$NVCC" --list-gpu-code | grep -q "sm_$arch$" || continue
+        job holds "$arch"
+    done
+    jobs_done
 fi

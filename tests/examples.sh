@@ -23,6 +23,7 @@ example() {
         return
     fi
     case $command in
+    nvcc*) have nvcc || { skip "example_$name" "no nvcc"; return; } ;;
     c++*) have c++ || { skip "example_$name" "no C++ compiler"; return; } ;;
     esac
     if ! out=$(cd "$D/examples" && sh -c "$command" 2>&1); then
@@ -38,7 +39,8 @@ example() {
     fi
 }
 found=0
-for f in examples/*.c examples/*.cpp; do
+have nvcc || PATH=$PATH:/usr/local/cuda/bin
+for f in examples/*.c examples/*.cpp examples/*.cu; do
     [ -f "$f" ] || continue
     found=1
     job example "$f"

@@ -44,6 +44,8 @@
                                       instead of opening it at run time
     SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
                                       in files that nvcc does not compile; no toolkit is needed
+    SPIKELIB_CUDA_KERNELS(X) off      in one that nvcc compiles, the kernels that it is to hold
+                                      (>>cuda); without, NVRTC makes them when they are needed
 
    No flag changes the layout of a public struct, and none changes a spike.
 

@@ -19,6 +19,13 @@ build() { # build NAME SOURCE FLAGS...
 }
 build golden tests/golden.c $NETWORKS_ALONE -DGOLDEN_CUDA
 build quickstart examples/cuda_quickstart.c
+# The same with kernels that nvcc compiled: no NVRTC. It has to find every network's among them.
+NVCC=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+if [ -n "$NVCC" ]; then
+    timeout 1800 "$NVCC" -x cu -O2 -arch=native -Xptxas -O1 -w $NETWORKS_ALONE -DGOLDEN_CUDA -DGOLDEN_CUDA_CODE -I. \
+        tests/golden.c -o "$D/golden-nvcc" >"$D/golden-nvcc.log" 2>&1 ||
+        { fail gpu/golden-nvcc "does not compile: $(grep -m1 error "$D/golden-nvcc.log")"; failed=1; }
+fi
 build spkbench bench/spkbench.c
 build copy tests/gpu/copy.c -ldl
 
@@ -43,6 +50,19 @@ for way in cuda cuda-own cuda-all cuda-slices; do
         failed=1
     fi
 done
+
+if [ -z "$NVCC" ]; then skip gpu/golden_digests/nvcc "no nvcc"; elif [ -e "$D/golden-nvcc" ]; then
+    for way in cuda cuda-own cuda-all cuda-slices; do
+        timeout 900 "$D/golden-nvcc" --backend $way >"$D/nvcc-$way.txt" 2>"$D/nvcc-$way.err"
+        if diff -q tests/golden.txt "$D/nvcc-$way.txt" >/dev/null && [ ! -s "$D/nvcc-$way.err" ]; then
+            ok "gpu/golden_digests/nvcc-$way"
+            echo "* every golden digest, kernels compiled by nvcc, \`--backend $way\`: the same as the CPU's" >>"$OUT"
+        else
+            fail "gpu/golden_digests/nvcc-$way" "$(diff tests/golden.txt "$D/nvcc-$way.txt" | grep -c '^>') differ; $(head -n 1 "$D/nvcc-$way.err")"
+            failed=1
+        fi
+    done
+fi
 
 if ! have compute-sanitizer; then skip gpu/compute-sanitizer "compute-sanitizer is not installed"; else
     for tool in memcheck racecheck initcheck synccheck; do

@@ -1,7 +1,19 @@
 /* ---- >>cuda: networks on CUDA devices ----
    From C or C++ without any toolkit: define SPIKELIB_CUDA_NVRTC where the implementation is; the
    driver (libcuda.so.1, nvcuda.dll) and the compiler (libnvrtc) are then opened at run time. In a
-   file that nvcc compiles, nothing need be defined. */
+   file that nvcc compiles, nothing need be defined, and NVRTC compiles the kernels too, unless the
+   file with the implementation names those that it holds, in front of the #include:
+
+       #define SPIKELIB_CUDA_KERNELS(X) X(32, 16, lif_exp, poisson) X(64, 16, my_neuron)
+
+   Each X is a program: bits of states (16, 32, 64); bits of weights (8, 16, 32, as in spk_net_desc;
+   8_wide and 16_wide where accumulators need 64 bits, which spk_net_get_info tells); and up to 16
+   models by their names, those of SPIKELIB_NEURON included, which stand in front too. A network
+   takes the program with the fewest models that has all of its own; then only the driver is needed.
+   Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
+   takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
+   needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
+   nvcc the device's -arch. */
 #ifndef SPIKELIB_GPU_CUDA_API_H
 #define SPIKELIB_GPU_CUDA_API_H
 

@@ -106,7 +106,8 @@ SPKI_FN spk_result spki_cuda_from_source(spki_gpu *gpu, const char *text, char *
     bool binary = true;
     if (!spki_cuda_load_nvrtc(d->desc, d->cu)) {
         snprintf(gpu->why, sizeof gpu->why,
-                 "there is no NVRTC (libnvrtc) to compile the network's kernels with%.400s", d->lacks);
+                 "there is no NVRTC (libnvrtc) to compile the network's kernels with%.400s",
+                 d->lacks);
         return SPK_ERR_DEVICE;
     }
     spk_result result = spki_cuda_nvrtc_check(
