@@ -114,6 +114,16 @@ TEST(so_it_does_with_weights_of_8_and_32_bits)
     life_weight_bits = 0;
 }
 
+static bool takes(spk_model model, int least, int most)
+{
+    bool any = false;
+    for (uint32_t k = 0; k < model->input_count; k++) {
+        const int kind = (int)model->input[k].value;
+        any = any || (kind >= least && kind <= most);
+    }
+    return any;
+}
+
 /* Populations of one model, the parameters of the second each neuron's own, that send to each
    other. */
 static uint64_t digest_of_model(spk_backend *backend, spk_model model, spk_precision precision,
@@ -134,14 +144,18 @@ static uint64_t digest_of_model(spk_backend *backend, spk_model model, spk_preci
     const spk_pop a = spk_net_add(net, "a", 150, model, NULL);
     const spk_pop b = spk_net_add(net, "b", 90, model, NULL);
     const spk_pop all = spk_net_union(net, a, b);
-    connect_fixed(net, all, a, 9, spk_uniform(0.5, 3), spk_uniform(0.4, 3));
-    connect_fixed(net, a, b, 7, spk_uniform(-2, 1), spk_uniform(0.4, 2));
-    p.rate_hz = spk_constant(4000);
-    p.weight = spk_constant(2);
-    (void)spk_net_drive_poisson(net, all, &p);
-    current.amplitude = spk_constant(30);
-    current.noise_sd = 5.0;
-    (void)spk_net_drive_current(net, b, &current);
+    if (takes(model, SPK_DELTA, SPK_INH)) {
+        connect_fixed(net, all, a, 9, spk_uniform(0.5, 3), spk_uniform(0.4, 3));
+        connect_fixed(net, a, b, 7, spk_uniform(-2, 1), spk_uniform(0.4, 2));
+        p.rate_hz = spk_constant(4000);
+        p.weight = spk_constant(2);
+        (void)spk_net_drive_poisson(net, all, &p);
+    }
+    if (takes(model, SPK_CURRENT, SPK_CURRENT)) {
+        current.amplitude = spk_constant(600);
+        current.noise_sd = 5.0;
+        (void)spk_net_drive_current(net, b, &current);
+    }
     if (model->param_count) {
         for (uint32_t k = 0; k < 90; k++) {
             x[k] = model->param[0].value * (1.0 + 0.001 * (double)k);
@@ -149,7 +163,7 @@ static uint64_t digest_of_model(spk_backend *backend, spk_model model, spk_preci
         (void)spk_net_set(net, b, model->param[0].name, x, 90);
     }
     const spk_rec spikes = spk_net_record_spikes(net, all);
-    CHECK_EQ(spk_net_run(net, 60.0), SPK_OK);
+    CHECK_EQ(spk_net_run(net, 40.0), SPK_OK);
     if (*spk_net_error(net)) printf("    %s: %s\n", model->name, spk_net_error(net));
     const uint64_t digest[2] = {spk_rec_digest(spikes), spk_net_state_digest(net)};
     *rate = spk_rec_rate_hz(spikes);
@@ -173,7 +187,7 @@ TEST(every_model_and_one_of_the_programs_own_give_the_cpus_digest_as_code)
         CHECK(rate == same_rate);
         CHECK_EQ(mock_leaks(), 0);
         CHECK_EQ(mock.misuse, 0);
-        printf("    %s: %.1f Hz\n", model->name, rate);
+        CHECK(rate > 0.0 || k == SPK_MODEL_SPIKE_LIST);
     }
 }
 
