@@ -207,6 +207,8 @@
                                       instead of opening it at run time
     SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
                                       in files that nvcc does not compile; no toolkit is needed
+    SPIKELIB_CUDA_KERNELS(X) off      in one that nvcc compiles, the kernels that it is to hold
+                                      (>>cuda); without, NVRTC makes them when they are needed
 
    No flag changes the layout of a public struct, and none changes a spike.
 
@@ -3076,6 +3078,10 @@ SPKI_OVERLOAD spk_conv *spk_conv_create(const spk_conv_desc &desc)
 #ifndef SPIKELIB_MODELS_SECTION
 #define SPIKELIB_MODELS_SECTION
 
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550, 1675
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -3291,7 +3297,9 @@ typedef spki_id8 spki_md8;
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -3655,12 +3663,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -3812,7 +3820,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -4176,12 +4186,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -4335,7 +4345,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -4699,12 +4711,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -4856,7 +4868,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -5220,12 +5234,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -5380,7 +5394,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -5744,12 +5760,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -5901,7 +5917,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -6265,12 +6283,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -6425,7 +6443,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -6789,12 +6809,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -6946,7 +6966,9 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 #else
 #define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
 #endif
+#ifndef SPKI_C
 #define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
 #if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
 #define SPKI_X86_VECTOR SPKI_HAVE_SSE2
 #else
@@ -7310,12 +7332,12 @@ SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     x = SPKI_F(spki_max)(x, zero);
-#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
     return __builtin_sqrt(x);
 #elif SPKI_LANES == 1
     return __builtin_sqrtf(x);
-#elif defined(SPKI_ON_DEVICE)
-    return SPKI_ROOT(x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
     return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
 #elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
@@ -7841,13 +7863,74 @@ struct spk_model_def {
         DERIVED(SPKI_D_TEXT) "",                                                                  \
         text}
 
+/* In a file that nvcc compiles, the statements once more, for kernels that it makes of them
+   (spikelib_cuda.cuh, SPIKELIB_CUDA_KERNELS): a template, which costs nothing where nobody uses it.
+   spki_t says what real and mask are, and its namespace what spk_exp and its like are. */
+#if (defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)) || defined(SPKI_CUDA_ON_CPU)
+#define SPKI_ON_GPU static __device__ __forceinline__
+#define SPKI_P_ON_GPU(name, ...)                                                                  \
+    const real name = spki_p[SPKI_P_##name];                                                      \
+    (void)name;
+#define SPKI_D_ON_GPU(name, ...)                                                                  \
+    const real name = spki_p[SPKI_P_COUNT + SPKI_D_##name];                                       \
+    (void)name;
+#define SPKI_S_ON_GPU(name, ...) real name = spki_s[SPKI_S_##name];
+#define SPKI_S_OFF_GPU(name, ...) spki_s[SPKI_S_##name] = name;
+#define SPKI_S_IS_V(name, ...) #name[0] == 'v' && #name[1] == 0 ? SPKI_S_##name:
+#define SPKI_I_ON_GPU(name, ...)                                                                  \
+    const real name = spki_i[SPKI_I_##name];                                                      \
+    (void)name;
+#define SPKI_I_KIND(name, kind) spki_k == SPKI_I_##name ? (int)(kind):
+#define SPKI_MODEL_ON_GPU(symbol, PARAMS, DERIVED, STATE, INPUTS, ...)                            \
+    struct spki_code_##symbol {                                                                   \
+        enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
+        enum { DERIVED(SPKI_D_ENUM) SPKI_D_COUNT };                                               \
+        enum { STATE(SPKI_S_ENUM) SPKI_S_COUNT };                                                 \
+        enum { INPUTS(SPKI_I_ENUM) SPKI_I_COUNT };                                                \
+        static spk_model model(void) { return &spki_def_##symbol; }                               \
+        SPKI_ON_GPU constexpr int kind(int spki_k)                                                \
+        {                                                                                         \
+            return INPUTS(SPKI_I_KIND) spki_k * 0 - 1;                                            \
+        }                                                                                         \
+        SPKI_ON_GPU constexpr int shadow(void) { return STATE(SPKI_S_IS_V) - 1; }                 \
+        template <class spki_t>                                                                   \
+        SPKI_ON_GPU typename spki_t::mask step(                                                   \
+            const typename spki_t::real *spki_p, typename spki_t::real *spki_s,                   \
+            const typename spki_t::real *spki_i, const typename spki_t::real dt)                  \
+        {                                                                                         \
+            typedef typename spki_t::real real;                                                   \
+            typedef typename spki_t::mask mask;                                                   \
+            typedef typename spki_t::elem spki_elem;                                              \
+            const typename spki_t::nil spki_zero = typename spki_t::nil();                        \
+            (void)spki_zero;                                                                      \
+            (void)sizeof(spki_elem);                                                              \
+            (void)spki_p;                                                                         \
+            (void)spki_s;                                                                         \
+            (void)spki_i;                                                                         \
+            (void)dt;                                                                             \
+            PARAMS(SPKI_P_ON_GPU) DERIVED(SPKI_D_ON_GPU)                                          \
+            STATE(SPKI_S_ON_GPU) INPUTS(SPKI_I_ON_GPU)                                            \
+            mask spike = mask(false);                                                             \
+            {                                                                                     \
+                __VA_ARGS__                                                                       \
+            }                                                                                     \
+            STATE(SPKI_S_OFF_GPU)                                                                 \
+            return spike;                                                                         \
+        }                                                                                         \
+    };
+#else
+#define SPKI_MODEL_ON_GPU(...)
+#endif
+
 /* See the top of this section. */
 #define SPIKELIB_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, ...)                                \
     SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);           \
+    SPKI_MODEL_ON_GPU(name, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)                          \
     __attribute__((unused)) static spk_model const name = &spki_def_##name;
 /* The built-in ones differ only in having no variable of their name. */
 #define SPKI_BUILTIN_NEURON(name, PARAMS, DERIVED, STATE, INPUTS, ...)                            \
-    SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);
+    SPKI_MODEL(name, #name, #__VA_ARGS__, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__);           \
+    SPKI_MODEL_ON_GPU(name, PARAMS, DERIVED, STATE, INPUTS, __VA_ARGS__)
 #endif /* SPIKELIB_NO_NET */
 
 #if defined(__clang__)
@@ -7855,6 +7938,9 @@ struct spk_model_def {
 #elif defined(__GNUC__)
 #pragma GCC diagnostic pop
 #pragma GCC pop_options
+#endif
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
 #endif
 
 #endif
@@ -7866,6 +7952,10 @@ struct spk_model_def {
 #ifndef SPIKELIB_IMPLEMENTATION_SECTION
 #define SPIKELIB_IMPLEMENTATION_SECTION
 
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550, 1675
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -48353,6 +48443,9 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
+#endif
 
 #undef SPKI_ADEX_DERIVED
 #undef SPKI_ADEX_INPUTS
@@ -48699,6 +48792,7 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_D_ENUM
 #undef SPKI_D_LOAD
 #undef SPKI_D_NAME
+#undef SPKI_D_ON_GPU
 #undef SPKI_D_RELOAD
 #undef SPKI_D_SETUP
 #undef SPKI_D_TEXT
@@ -48725,8 +48819,10 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_IS_DOUBLE
 #undef SPKI_I_ENUM
 #undef SPKI_I_FIELD
+#undef SPKI_I_KIND
 #undef SPKI_I_LOAD
 #undef SPKI_I_NEXT
+#undef SPKI_I_ON_GPU
 #undef SPKI_I_SETUP
 #undef SPKI_KERNEL
 #undef SPKI_KERNELS
@@ -48738,14 +48834,17 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_MAX
 #undef SPKI_MIN
 #undef SPKI_MODEL
+#undef SPKI_MODEL_ON_GPU
 #undef SPKI_NIL
 #undef SPKI_NO_CONTRACT
 #undef SPKI_NO_CONTRACT_ATTR
 #undef SPKI_NO_KERNELS
+#undef SPKI_ON_GPU
 #undef SPKI_P_ENUM
 #undef SPKI_P_FIELD
 #undef SPKI_P_LOAD
 #undef SPKI_P_LOCAL
+#undef SPKI_P_ON_GPU
 #undef SPKI_P_RELOAD
 #undef SPKI_P_SETUP
 #undef SPKI_QUIET_BEGIN
@@ -48762,9 +48861,12 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
 #undef SPKI_S_ENUM
 #undef SPKI_S_FIELD
 #undef SPKI_S_INIT
+#undef SPKI_S_IS_V
 #undef SPKI_S_LOAD
 #undef SPKI_S_LOAD16
 #undef SPKI_S_NEXT
+#undef SPKI_S_OFF_GPU
+#undef SPKI_S_ON_GPU
 #undef SPKI_S_SETUP
 #undef SPKI_S_SETUP16
 #undef SPKI_S_STORE

@@ -90,6 +90,10 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #ifndef SPIKELIB_CL_SECTION
 #define SPIKELIB_CL_SECTION
 
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550, 1675
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -115,6 +119,7 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_CHANGED_PRECISION 32u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
+#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
@@ -209,6 +214,9 @@ typedef struct spki_gpu {
     char why[1024];   /* what went wrong last */
 } spki_gpu;
 
+struct spki_gpu_choice;
+struct spki_gpu_variant;
+
 /* What an API does for a device. All work is in order. A failure fills in gpu->why with a sentence
    that names the call and the code. */
 typedef struct spki_gpu_api {
@@ -242,6 +250,12 @@ typedef struct spki_gpu_api {
        `to`; what they do later waits for it. */
     spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
                         uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
+    /* NULL, or gives a program with all of a network's models, and the selftest, that was compiled
+       with the host's code; NULL: there is none for this choice, and `compile` says why where it
+       cannot either. `form`: the number of a variant's model in such a program; others number
+       variants as they come. */
+    void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
+    uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
@@ -569,7 +583,9 @@ static const char *const spki_gpu_text_math[] = {
 "#else\n",
 "#define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))\n",
 "#endif\n",
+"#ifndef SPKI_C\n",
 "#define SPKI_C(x) (zero + (SPKI_E)(x))\n",
+"#endif\n",
 "#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)\n",
 "#define SPKI_X86_VECTOR SPKI_HAVE_SSE2\n",
 "#else\n",
@@ -898,12 +914,12 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "    x = SPKI_F(spki_max)(x, zero);\n",
-"#if SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
+"#if defined(SPKI_ON_DEVICE)\n",
+"    return SPKI_ROOT(x);\n",
+"#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
 "    return __builtin_sqrt(x);\n",
 "#elif SPKI_LANES == 1\n",
 "    return __builtin_sqrtf(x);\n",
-"#elif defined(SPKI_ON_DEVICE)\n",
-"    return SPKI_ROOT(x);\n",
 "#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16\n",
 "    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);\n",
 "#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
@@ -1035,7 +1051,9 @@ static const char *const spki_gpu_text_engine[] = {
 "typedef SPKI_R real;\n",
 "typedef SPKI_CAT(spki_m, SPKI_S) mask;\n",
 "#define spki_elem SPKI_E\n",
+"#ifndef K\n",
 "#define K(x) (spki_zero + (spki_elem)(x))\n",
+"#endif\n",
 "#define spk_exp(x) SPKI_F(spki_exp)(x)\n",
 "#define spk_exprel(x) SPKI_F(spki_exprel)(x)\n",
 "#define spk_log(x) SPKI_F(spki_log)(x)\n",
@@ -1502,13 +1520,21 @@ static const char *const spki_gpu_text_engine[] = {
 };
 
 static const char *const spki_gpu_text_kernels[] = {
-"SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
-"                                   SPKI_GLOBAL const uint64_t *block)\n",
+"#ifndef SPKI_OF_SET\n",
+"#define SPKI_OF_SET\n",
+"#define SPKI_WITH_SET(name) name\n",
+"#endif\n",
+"SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
+"                                               SPKI_GLOBAL const uint64_t *block)\n",
 "{\n",
+"#if defined(SPKI_DISPATCH)\n",
 "    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {\n",
 "        SPKI_DISPATCH\n",
 "    default: break;\n",
 "    }\n",
+"#else\n",
+"    spki_set::update((uint32_t)e->pop[SPKI_POP_MODEL], e, run, block);\n",
+"#endif\n",
 "}\n",
 "SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,\n",
 "                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,\n",
@@ -1543,7 +1569,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.amounts = amounts;\n",
 "    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;\n",
 "    e.pop = desc + block[SPKI_BLOCK_POP];\n",
-"    spki_update_block(&e, &run, block);\n",
+"    SPKI_WITH_SET(spki_update_block)(&e, &run, block);\n",
 "}\n",
 "SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,\n",
 "                      uint64_t row, uint32_t first, uint32_t count)\n",
@@ -1968,7 +1994,7 @@ static const char *const spki_gpu_text_batch[] = {
 "        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row, \\\n",
 "        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count, \\\n",
 "        uint32_t team, const uint32_t *pieces, uint32_t record_words, uint32_t records_room\n",
-"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)\n",
+"SPKI_OF_SET SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)\n",
 "{\n",
 "    spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;\n",
 "    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];\n",
@@ -2029,7 +2055,7 @@ static const char *const spki_gpu_text_batch[] = {
 "            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;\n",
 "            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words\n",
 "                                 : desc + block[SPKI_BLOCK_POP];\n",
-"            spki_update_block(&e, &run, block);\n",
+"            SPKI_WITH_SET(spki_update_block)(&e, &run, block);\n",
 "        }\n",
 "        SPKI_MEET();\n",
 "        for (uint32_t s = 0; s < run.steps; s++) {\n",
@@ -2069,12 +2095,12 @@ static const char *const spki_gpu_text_batch[] = {
 "        amounts, at, group, groups, tile_count, team, pieces, record_words, records_room\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)\n",
 "{\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, (uint64_t *)0);\n",
+"    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, (uint64_t *)0);\n",
 "}\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)\n",
 "{\n",
 "    SPKI_SHARED_REST(uint64_t, shared);\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, shared);\n",
+"    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, shared);\n",
 "}\n",
 0
 };
@@ -2105,6 +2131,10 @@ static const char *const spki_gpu_text_selftest[] = {
 "    r[11] = SPKI_F(spki_tanh)(small);\n",
 "    r[12] = SPKI_F(spki_pow)(size, SPKI_F(spki_min)(y, SPKI_C(3.0)));\n",
 "    r[13] = SPKI_F(spki_select)(x < y, SPKI_F(spki_flush)(x * SPKI_C(1e-30)), z);\n",
+"#if defined(SPKI_CODE)\n",
+"    const SPKI_R tiny = (size - size + SPKI_C(1.5e-38)) * SPKI_C(0.01);\n",
+"    r[13] = SPKI_F(spki_select)(tiny > zero, r[13], x / zero);\n",
+"#endif\n",
 "    for (uint32_t f = 0; f < SPKI_SELFTESTS; f++) {\n",
 "        SPKI_VSTORE(r[f], out, f * count + k);\n",
 "    }\n",
@@ -2125,7 +2155,9 @@ enum {
     SPKI_GPU_POP_GROUPS, /* of the whole population, and those with a shadow */
     SPKI_GPU_POP_SHADOWS,
     SPKI_GPU_POP_SHADOW,
-    SPKI_GPU_POP_CURRENT,
+    SPKI_GPU_POP_DT,     /* bits of a double; for code that nvcc compiled, which does not know it */
+    SPKI_GPU_POP_VARIED, /* four words, a bit a real: differs between neurons; for the same */
+    SPKI_GPU_POP_CURRENT = SPKI_GPU_POP_VARIED + 4,
     SPKI_GPU_POP_OFFSET,
     SPKI_GPU_POP_QUANTUM,
     SPKI_GPU_POP_AMOUNT = SPKI_GPU_POP_QUANTUM + 8,
@@ -2439,65 +2471,41 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
     spki_gpu_paste(s, spki_gpu_text_math);
 }
 
+/* What the kernels' text calls these numbers, as SPKI_NAME. */
+#define SPKI_GPU_NUMBERS(X)                                                                        \
+    X(POP_MODEL, SPKI_GPU_POP_MODEL) X(POP_TAG, SPKI_GPU_POP_TAG)                                  \
+    X(POP_GROUP, SPKI_GPU_POP_GROUP) X(POP_COUNT, SPKI_GPU_POP_COUNT)                              \
+    X(POP_PART, SPKI_GPU_POP_PART) X(POP_PARTS, SPKI_GPU_POP_PARTS)                                \
+    X(POP_GROUPS, SPKI_GPU_POP_GROUPS) X(POP_SHADOWS, SPKI_GPU_POP_SHADOWS)                        \
+    X(POP_SHADOW, SPKI_GPU_POP_SHADOW) X(POP_DT, SPKI_GPU_POP_DT)                                  \
+    X(POP_VARIED, SPKI_GPU_POP_VARIED) X(POP_CURRENT, SPKI_GPU_POP_CURRENT)                        \
+    X(POP_OFFSET, SPKI_GPU_POP_OFFSET) X(POP_QUANTUM, SPKI_GPU_POP_QUANTUM)                        \
+    X(POP_AMOUNT, SPKI_GPU_POP_AMOUNT) X(POP_STATE, SPKI_GPU_POP_LISTS)                            \
+    X(POP_REAL, SPKI_GPU_POP_LISTS) X(PART_KIND, SPKI_GPU_PART_KIND)                               \
+    X(PART_START, SPKI_GPU_PART_START) X(PART_STOP, SPKI_GPU_PART_STOP)                            \
+    X(PART_FIRST, SPKI_GPU_PART_FIRST) X(PART_COUNT, SPKI_GPU_PART_COUNT)                          \
+    X(PART_POS, SPKI_GPU_PART_POS) X(PART_NEG, SPKI_GPU_PART_NEG) X(PART_OWN, SPKI_GPU_PART_OWN)   \
+    X(PART_STREAM, SPKI_GPU_PART_STREAM) X(PART_VALUE, SPKI_GPU_PART_VALUE)                        \
+    X(PART_TABLE, SPKI_GPU_PART_TABLE) X(PART_NOISE, SPKI_GPU_PART_NOISE)                          \
+    X(PART_SD, SPKI_GPU_PART_SD) X(PART_SIZE, SPKI_GPU_PART_SIZE)                                  \
+    X(BLOCK_POP, SPKI_GPU_BLOCK_POP) X(BLOCK_FIRST, SPKI_GPU_BLOCK_FIRST)                          \
+    X(BLOCK_COUNT, SPKI_GPU_BLOCK_COUNT) X(BLOCK_ACC, SPKI_GPU_BLOCK_ACC)                          \
+    X(BLOCK_STRIDE, SPKI_GPU_BLOCK_STRIDE) X(BLOCK_TILE, SPKI_GPU_BLOCK_TILE)                      \
+    X(BLOCK_PIECE, SPKI_GPU_BLOCK_PIECE) X(BLOCK_SIZE, SPKI_GPU_BLOCK_SIZE)                        \
+    X(PIECE_RECORD, SPKI_GPU_PIECE_RECORD) X(PIECE_WORDS, SPKI_GPU_PIECE_WORDS)                    \
+    X(PIECE_FIRST, SPKI_GPU_PIECE_FIRST) X(PIECE_LANES, SPKI_GPU_PIECE_LANES)                      \
+    X(PIECE_STATES, SPKI_GPU_PIECE_STATES) X(PIECE_SIZE, SPKI_GPU_PIECE_SIZE)                      \
+    X(BLOCK_GROUPS, SPKI_GPU_BLOCK_GROUPS) X(SCAN_ITEMS, SPKI_GPU_SCAN_ITEMS)                      \
+    X(BATCH_ITEMS, SPKI_GPU_BATCH_ITEMS) X(BATCH_GROUPS, SPKI_GPU_BATCH_GROUPS)                    \
+    X(LIST_IDS, SPKI_GPU_LIST_IDS) X(TEAM, SPKI_GPU_TEAM)
+
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-    static const struct {
-        const char *name;
-        uint32_t value;
-    } number[] = {{"POP_MODEL", SPKI_GPU_POP_MODEL},
-                  {"POP_TAG", SPKI_GPU_POP_TAG},
-                  {"POP_GROUP", SPKI_GPU_POP_GROUP},
-                  {"POP_COUNT", SPKI_GPU_POP_COUNT},
-                  {"POP_PART", SPKI_GPU_POP_PART},
-                  {"POP_PARTS", SPKI_GPU_POP_PARTS},
-                  {"POP_GROUPS", SPKI_GPU_POP_GROUPS},
-                  {"POP_SHADOWS", SPKI_GPU_POP_SHADOWS},
-                  {"POP_SHADOW", SPKI_GPU_POP_SHADOW},
-                  {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
-                  {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
-                  {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
-                  {"POP_AMOUNT", SPKI_GPU_POP_AMOUNT},
-                  {"POP_STATE", SPKI_GPU_POP_LISTS},
-                  {"POP_REAL", SPKI_GPU_POP_LISTS},
-                  {"PART_KIND", SPKI_GPU_PART_KIND},
-                  {"PART_START", SPKI_GPU_PART_START},
-                  {"PART_STOP", SPKI_GPU_PART_STOP},
-                  {"PART_FIRST", SPKI_GPU_PART_FIRST},
-                  {"PART_COUNT", SPKI_GPU_PART_COUNT},
-                  {"PART_POS", SPKI_GPU_PART_POS},
-                  {"PART_NEG", SPKI_GPU_PART_NEG},
-                  {"PART_OWN", SPKI_GPU_PART_OWN},
-                  {"PART_STREAM", SPKI_GPU_PART_STREAM},
-                  {"PART_VALUE", SPKI_GPU_PART_VALUE},
-                  {"PART_TABLE", SPKI_GPU_PART_TABLE},
-                  {"PART_NOISE", SPKI_GPU_PART_NOISE},
-                  {"PART_SD", SPKI_GPU_PART_SD},
-                  {"PART_SIZE", SPKI_GPU_PART_SIZE},
-                  {"BLOCK_POP", SPKI_GPU_BLOCK_POP},
-                  {"BLOCK_FIRST", SPKI_GPU_BLOCK_FIRST},
-                  {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
-                  {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
-                  {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
-                  {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
-                  {"BLOCK_PIECE", SPKI_GPU_BLOCK_PIECE},
-                  {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
-                  {"PIECE_RECORD", SPKI_GPU_PIECE_RECORD},
-                  {"PIECE_WORDS", SPKI_GPU_PIECE_WORDS},
-                  {"PIECE_FIRST", SPKI_GPU_PIECE_FIRST},
-                  {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
-                  {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
-                  {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
-                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_GROUPS},
-                  {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
-                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
-                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
-                  {"LIST_IDS", SPKI_GPU_LIST_IDS},
-                  {"TEAM", SPKI_GPU_TEAM},
-                  {"STREAM_INPUT", SPKI_STREAM_INPUT},
-                  {"STREAM_STORAGE", SPKI_STREAM_STORAGE}};
-    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
-        spki_gpu_define(s, number[k].name, number[k].value);
-    }
+#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
+    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#undef SPKI_GPU_NUMBER
+    spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
+    spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }
 
 /* A name that a model uses and the language does not leave free. */
@@ -2693,6 +2701,7 @@ typedef struct spki_gpu_part {
     uint32_t segments;
     void *program;
     uint64_t program_hash;
+    bool held;                     /* the program was compiled with the host's code */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -3000,6 +3009,10 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
     out[SPKI_GPU_POP_GROUPS] = pop->lanes / SPKI_GROUP;
     out[SPKI_GPU_POP_SHADOWS] = pop->shadows;
     out[SPKI_GPU_POP_SHADOW] = range->shadow - (uint64_t)range->slot * spki_shadow_words(pop);
+    memcpy(&out[SPKI_GPU_POP_DT], &net->desc.dt_ms, 8);
+    for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
+        out[SPKI_GPU_POP_VARIED + k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
+    }
     out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
     for (uint32_t r = 0; r < 8; r++) {
         out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
@@ -3288,6 +3301,48 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
                      gpu->name, SPKI_MIN(size, 300), what);
 }
 
+SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
+{
+    if (part->program) {
+        part->gpu.api->release(&part->gpu, part->program);
+    }
+    part->program = program;
+    part->program_hash = hash;
+    part->held = held;
+}
+
+/* The program that was compiled with the host's code, if there is one: its models are those of the
+   network, so that only the choice may have changed. */
+SPKI_FN bool spki_gpu_hold_program(const spk_net *net, spki_gpu_part *part,
+                                   const spki_gpu_choice *c)
+{
+    spki_gpu *gpu = &part->gpu;
+    const uint64_t key[3] = {(uint64_t)net->desc.precision, c->wide, net->desc.weight_bits};
+    const uint64_t hash = spk_xxh64(key, sizeof key, 1);
+    if (part->program && part->held && part->program_hash == hash) {
+        return true;
+    }
+    void *program = gpu->api->held ? gpu->api->held(gpu, net, c) : NULL;
+    if (program) {
+        spki_gpu_take_program(part, program, hash, true);
+    }
+    return program != NULL;
+}
+
+/* The numbers of the models, as the program knows them. */
+SPKI_FN void spki_gpu_number_models(const spk_net *net, const spki_gpu_part *part,
+                                    spki_gpu_draft *d)
+{
+    const spki_gpu_variant *v = (const spki_gpu_variant *)(const void *)d->variant.data;
+    for (uint32_t p = 0; part->gpu.api->form && p < net->populations; p++) {
+        if (part->range[p].hi) {
+            uint64_t *out = (uint64_t *)(void *)d->desc.data + part->range[p].record;
+            const uint32_t k = (uint32_t)out[SPKI_GPU_POP_MODEL];
+            out[SPKI_GPU_POP_MODEL] = part->gpu.api->form(part->program, &v[k], k);
+        }
+    }
+}
+
 /* Compiles the program that the draft asks for, unless it is the one at hand. */
 SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
                                          const spki_gpu_draft *d)
@@ -3295,6 +3350,9 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
     spki_gpu *gpu = &part->gpu;
     const spki_gpu_choice c = spki_gpu_choose(net, gpu);
     spki_gpu_source s;
+    if (spki_gpu_hold_program(net, part, &c)) {
+        return SPK_OK;
+    }
     char *log = (char *)spki_alloc(&net->mem, 65536, 1);
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
@@ -3305,17 +3363,13 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
         result = spki_no_memory(net, "a program");
     }
     const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
-    if (result == SPK_OK && (!part->program || part->program_hash != hash)) {
+    if (result == SPK_OK && (!part->program || part->held || part->program_hash != hash)) {
         void *program = NULL;
         result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         } else {
-            if (part->program) {
-                gpu->api->release(gpu, part->program);
-            }
-            part->program = program;
-            part->program_hash = hash;
+            spki_gpu_take_program(part, program, hash, false);
         }
     }
     spki_gpu_source_free(&s);
@@ -3379,6 +3433,9 @@ SPKI_FN spk_result spki_gpu_push_records(spk_net *net, spki_gpu_part *part)
     }
     if (result == SPK_OK) {
         result = spki_gpu_make_program(net, part, &d);
+    }
+    if (result == SPK_OK) {
+        spki_gpu_number_models(net, part, &d);
     }
     if (result == SPK_OK) {
         result = spki_gpu_push_told(net, part, &d);
@@ -4887,6 +4944,7 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
     char *log = (char *)spki_alloc(&net->mem, room, 1);
     spki_gpu_source s;
     void *program = NULL;
+    bool held = false;
     spk_result result = SPK_OK;
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
@@ -4902,7 +4960,11 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         for (uint32_t k = 0; k < 3 * SPKI_GPU_TRIALS; k++) {
             spki_put_real(net, in, k, spki_gpu_trial(k));
         }
-        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log, room);
+        program = gpu->api->held ? gpu->api->held(gpu, net, &c) : NULL;
+        held = program != NULL;
+        result = held ? SPK_OK
+                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log,
+                                          room);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         }
@@ -4916,8 +4978,11 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         if (differs) {
             result = spki_fail(net, SPK_ERR_ARITHMETIC,
                                "%s \"%s\": %s of trial %u is not what the CPU computes, so its "
-                               "spikes would differ",
-                               gpu->api->name, gpu->name, differs, k);
+                               "spikes would differ%s",
+                               gpu->api->name, gpu->name, differs, k,
+                               held ? " (was the file compiled with --use_fast_math or --ftz=true? "
+                                      "They change kernels, and have to go)"
+                                    : "");
         }
     }
     if (program) {
@@ -5305,12 +5370,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
-                                            : "; accumulators in shared memory");
+                                            : "; accumulators in shared memory",
+                 part->held ? "; kernels compiled with the program" : "");
         spki_text_add(&text, line);
     }
     return text.length;
@@ -5366,6 +5432,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
 #undef SPKI_GPU_NONE
+#undef SPKI_GPU_NUMBER
+#undef SPKI_GPU_NUMBERS
 #undef SPKI_GPU_PACK
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
@@ -5933,8 +6001,6 @@ static const char *const spki_cl_prelude[] = {
 "#endif\n",
 "#define SPKI_POPCOUNT(x) ((uint32_t)popcount(x))\n",
 "#define SPKI_LOWEST(x) ((uint32_t)popcount(((x) & (0 - (x))) - 1))\n",
-"#define __builtin_sqrtf(x) sqrt(x)\n",
-"#define __builtin_sqrt(x) sqrt(x)\n",
 "#define SPKI_ROOT(x) sqrt(x)\n",
 "#define SPKI_CAT_(a, b) a##b\n",
 "#define SPKI_CAT(a, b) SPKI_CAT_(a, b)\n",
@@ -6385,7 +6451,7 @@ static const spki_gpu_api spki_cl_api = {
     "opencl",      spki_cl_prelude, spki_cl_keywords, spki_cl_compile, spki_cl_release,
     spki_cl_alloc, spki_cl_free,    spki_cl_write,    spki_cl_zero,    spki_cl_read,
     spki_cl_wait,  spki_cl_launch,  spki_cl_flush,    spki_cl_finish,  spki_cl_close,
-    NULL,          NULL,            NULL};
+    NULL,          NULL,            NULL,             NULL,            NULL};
 
 /* Opens a device into `gpu`, which is zero before and closed by spki_cl_close. `sub`: it is a part
    of a device, and released with it even when this fails. */
@@ -6708,6 +6774,9 @@ SPIKELIB_API spk_backend *spk_cl_backend_auto(void)
 #elif defined(__GNUC__)
 #pragma GCC diagnostic pop
 #pragma GCC pop_options
+#endif
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
 #endif
 
 #endif

@@ -3,6 +3,2369 @@
    spikelib.h, also in the file that has SPIKELIB_IMPLEMENTATION.
    Generated from src/ by amalgamate.py; edits belong there. */
 
+#ifdef SPKI_CODE
+#pragma push_macro("K")
+#undef K
+#pragma push_macro("SPKI_ALIGNED")
+#undef SPKI_ALIGNED
+#pragma push_macro("SPKI_ANY")
+#undef SPKI_ANY
+#pragma push_macro("SPKI_ARRIVE")
+#undef SPKI_ARRIVE
+#pragma push_macro("SPKI_AS_INT")
+#undef SPKI_AS_INT
+#pragma push_macro("SPKI_AS_REAL")
+#undef SPKI_AS_REAL
+#pragma push_macro("SPKI_BATCH_ARGS")
+#undef SPKI_BATCH_ARGS
+#pragma push_macro("SPKI_BATCH_PARAMS")
+#undef SPKI_BATCH_PARAMS
+#pragma push_macro("SPKI_BEGIN_BLOCK")
+#undef SPKI_BEGIN_BLOCK
+#pragma push_macro("SPKI_BLOCK_COUNT")
+#undef SPKI_BLOCK_COUNT
+#pragma push_macro("SPKI_BUCKET_WORDS")
+#undef SPKI_BUCKET_WORDS
+#pragma push_macro("SPKI_BYTE_WEIGHTS")
+#undef SPKI_BYTE_WEIGHTS
+#pragma push_macro("SPKI_C")
+#undef SPKI_C
+#pragma push_macro("SPKI_CAT")
+#undef SPKI_CAT
+#pragma push_macro("SPKI_CAT3")
+#undef SPKI_CAT3
+#pragma push_macro("SPKI_CAT3_")
+#undef SPKI_CAT3_
+#pragma push_macro("SPKI_CAT_")
+#undef SPKI_CAT_
+#pragma push_macro("SPKI_COUNT")
+#undef SPKI_COUNT
+#pragma push_macro("SPKI_DEVICE")
+#undef SPKI_DEVICE
+#pragma push_macro("SPKI_E")
+#undef SPKI_E
+#pragma push_macro("SPKI_END_BLOCK")
+#undef SPKI_END_BLOCK
+#pragma push_macro("SPKI_ENTRY")
+#undef SPKI_ENTRY
+#pragma push_macro("SPKI_ENTRY_AT")
+#undef SPKI_ENTRY_AT
+#pragma push_macro("SPKI_ENTRY_KIND")
+#undef SPKI_ENTRY_KIND
+#pragma push_macro("SPKI_ENTRY_OF")
+#undef SPKI_ENTRY_OF
+#pragma push_macro("SPKI_EXACT")
+#undef SPKI_EXACT
+#pragma push_macro("SPKI_F")
+#undef SPKI_F
+#pragma push_macro("SPKI_FROM_BEFORE")
+#undef SPKI_FROM_BEFORE
+#pragma push_macro("SPKI_GLOBAL")
+#undef SPKI_GLOBAL
+#pragma push_macro("SPKI_GLOBAL_ADD")
+#undef SPKI_GLOBAL_ADD
+#pragma push_macro("SPKI_GLOBAL_OR")
+#undef SPKI_GLOBAL_OR
+#pragma push_macro("SPKI_GNU_VECTOR")
+#undef SPKI_GNU_VECTOR
+#pragma push_macro("SPKI_GROUPS")
+#undef SPKI_GROUPS
+#pragma push_macro("SPKI_GROUP_ID")
+#undef SPKI_GROUP_ID
+#pragma push_macro("SPKI_HALF")
+#undef SPKI_HALF
+#pragma push_macro("SPKI_HALVES")
+#undef SPKI_HALVES
+#pragma push_macro("SPKI_HAVE_SSE2")
+#undef SPKI_HAVE_SSE2
+#pragma push_macro("SPKI_I")
+#undef SPKI_I
+#pragma push_macro("SPKI_INT")
+#undef SPKI_INT
+#pragma push_macro("SPKI_IS_DOUBLE")
+#undef SPKI_IS_DOUBLE
+#pragma push_macro("SPKI_ITEM")
+#undef SPKI_ITEM
+#pragma push_macro("SPKI_ITEMS")
+#undef SPKI_ITEMS
+#pragma push_macro("SPKI_ITEMS_OF_GROUP")
+#undef SPKI_ITEMS_OF_GROUP
+#pragma push_macro("SPKI_LANES")
+#undef SPKI_LANES
+#pragma push_macro("SPKI_LOCAL")
+#undef SPKI_LOCAL
+#pragma push_macro("SPKI_LOCAL_SPAN")
+#undef SPKI_LOCAL_SPAN
+#pragma push_macro("SPKI_LOWEST")
+#undef SPKI_LOWEST
+#pragma push_macro("SPKI_M")
+#undef SPKI_M
+#pragma push_macro("SPKI_MATH")
+#undef SPKI_MATH
+#pragma push_macro("SPKI_MEET")
+#undef SPKI_MEET
+#pragma push_macro("SPKI_NIL")
+#undef SPKI_NIL
+#pragma push_macro("SPKI_NUMBER")
+#undef SPKI_NUMBER
+#pragma push_macro("SPKI_OF_SET")
+#undef SPKI_OF_SET
+#pragma push_macro("SPKI_ON_DEVICE")
+#undef SPKI_ON_DEVICE
+#pragma push_macro("SPKI_OVERLOAD_1")
+#undef SPKI_OVERLOAD_1
+#pragma push_macro("SPKI_OVERLOAD_2")
+#undef SPKI_OVERLOAD_2
+#pragma push_macro("SPKI_OWNED")
+#undef SPKI_OWNED
+#pragma push_macro("SPKI_POPCOUNT")
+#undef SPKI_POPCOUNT
+#pragma push_macro("SPKI_R")
+#undef SPKI_R
+#pragma push_macro("SPKI_RN")
+#undef SPKI_RN
+#pragma push_macro("SPKI_ROOT")
+#undef SPKI_ROOT
+#pragma push_macro("SPKI_ROW_OF")
+#undef SPKI_ROW_OF
+#pragma push_macro("SPKI_S")
+#undef SPKI_S
+#pragma push_macro("SPKI_SHARED")
+#undef SPKI_SHARED
+#pragma push_macro("SPKI_SHARED_REST")
+#undef SPKI_SHARED_REST
+#pragma push_macro("SPKI_SLOT")
+#undef SPKI_SLOT
+#pragma push_macro("SPKI_SLOT_OF")
+#undef SPKI_SLOT_OF
+#pragma push_macro("SPKI_SPIKED")
+#undef SPKI_SPIKED
+#pragma push_macro("SPKI_SYNAPSE_WORDS")
+#undef SPKI_SYNAPSE_WORDS
+#pragma push_macro("SPKI_TARGET")
+#undef SPKI_TARGET
+#pragma push_macro("SPKI_TO_REAL")
+#undef SPKI_TO_REAL
+#pragma push_macro("SPKI_VLOAD")
+#undef SPKI_VLOAD
+#pragma push_macro("SPKI_VOTE")
+#undef SPKI_VOTE
+#pragma push_macro("SPKI_VSTORE")
+#undef SPKI_VSTORE
+#pragma push_macro("SPKI_WEIGHT")
+#undef SPKI_WEIGHT
+#pragma push_macro("SPKI_WEIGHT_OF")
+#undef SPKI_WEIGHT_OF
+#pragma push_macro("SPKI_WIDE")
+#undef SPKI_WIDE
+#pragma push_macro("SPKI_WIDE_COUNTS")
+#undef SPKI_WIDE_COUNTS
+#pragma push_macro("SPKI_WIDE_WEIGHTS")
+#undef SPKI_WIDE_WEIGHTS
+#pragma push_macro("SPKI_WITH_SET")
+#undef SPKI_WITH_SET
+#pragma push_macro("SPKI_X86_VECTOR")
+#undef SPKI_X86_VECTOR
+#pragma push_macro("spk_abs")
+#undef spk_abs
+#pragma push_macro("spk_any")
+#undef spk_any
+#pragma push_macro("spk_cos")
+#undef spk_cos
+#pragma push_macro("spk_exp")
+#undef spk_exp
+#pragma push_macro("spk_exprel")
+#undef spk_exprel
+#pragma push_macro("spk_flush")
+#undef spk_flush
+#pragma push_macro("spk_log")
+#undef spk_log
+#pragma push_macro("spk_max")
+#undef spk_max
+#pragma push_macro("spk_min")
+#undef spk_min
+#pragma push_macro("spk_pow")
+#undef spk_pow
+#pragma push_macro("spk_select")
+#undef spk_select
+#pragma push_macro("spk_sin")
+#undef spk_sin
+#pragma push_macro("spk_sqrt")
+#undef spk_sqrt
+#pragma push_macro("spk_tanh")
+#undef spk_tanh
+#pragma push_macro("spki_elem")
+#undef spki_elem
+#ifdef __NVCC__
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550
+#endif
+namespace SPKI_CODE {
+enum { spki_state_bits = SPKI_CODE_STATES, spki_weight_bits = SPKI_CODE_WEIGHTS,
+       spki_wide = SPKI_CODE_WIDE };
+#define SPKI_ON_DEVICE
+#define SPKI_LANES 1
+#define SPKI_OWNED 0
+#define SPKI_LOCAL_SPAN 0
+#define SPKI_IS_DOUBLE (SPKI_CODE_STATES == 64)
+#define SPKI_HALF (SPKI_CODE_STATES == 16)
+#define SPKI_WIDE SPKI_CODE_WIDE
+#define SPKI_WIDE_WEIGHTS (SPKI_CODE_WEIGHTS == 32)
+#define SPKI_BYTE_WEIGHTS (SPKI_CODE_WEIGHTS == 8)
+#define SPKI_E spki_real
+#define SPKI_C(x) (SPKI_E)(x)
+#define K(x) (spki_elem)(x)
+#define SPKI_NUMBER(name, value) SPKI_##name = value,
+enum : uint32_t { SPKI_GPU_NUMBERS(SPKI_NUMBER) SPKI_SELFTESTS = SPKI_GPU_SELFTESTS };
+#if SPKI_IS_DOUBLE
+#define SPKI_S d1
+typedef double spki_plain;
+#define SPKI_RN(name) __d##name##_rn
+#else
+#define SPKI_S f1
+typedef float spki_plain;
+#define SPKI_RN(name) __f##name##_rn
+#endif
+#define SPKI_EXACT friend __device__ __forceinline__
+struct spki_mask {
+    bool on;
+    spki_mask() = default;
+    __device__ __forceinline__ spki_mask(bool c) : on(c) {}
+    __device__ __forceinline__ explicit operator bool() const { return on; }
+    SPKI_EXACT spki_mask operator&(spki_mask a, spki_mask b) { return spki_mask(a.on && b.on); }
+    SPKI_EXACT spki_mask operator|(spki_mask a, spki_mask b) { return spki_mask(a.on || b.on); }
+    SPKI_EXACT spki_mask operator^(spki_mask a, spki_mask b) { return spki_mask(a.on != b.on); }
+    SPKI_EXACT spki_mask operator!(spki_mask a) { return spki_mask(!a.on); }
+};
+struct spki_nil {
+    SPKI_EXACT spki_mask operator>(spki_nil, spki_nil) { return spki_mask(false); }
+};
+struct spki_lit {
+    spki_plain x;
+    template <class spki_t>
+    __device__ __forceinline__ explicit spki_lit(spki_t value) : x((spki_plain)value) {}
+};
+struct spki_real {
+    spki_plain x;
+    spki_real() = default;
+    template <class spki_t>
+    __device__ __forceinline__ spki_real(spki_t value) : x((spki_plain)value) {}
+    __device__ __forceinline__ spki_real(spki_nil) : x(0) {}
+    SPKI_EXACT spki_real operator+(spki_real a, spki_real b) { return SPKI_RN(add)(a.x, b.x); }
+    SPKI_EXACT spki_real operator-(spki_real a, spki_real b) { return SPKI_RN(sub)(a.x, b.x); }
+    SPKI_EXACT spki_real operator*(spki_real a, spki_real b) { return SPKI_RN(mul)(a.x, b.x); }
+    SPKI_EXACT spki_real operator/(spki_real a, spki_real b) { return SPKI_RN(div)(a.x, b.x); }
+    SPKI_EXACT spki_real operator-(spki_real a) { return spki_real(-a.x); }
+    SPKI_EXACT spki_real operator+(spki_real a) { return a; }
+    SPKI_EXACT spki_real &operator+=(spki_real &a, spki_real b) { return a = a + b; }
+    SPKI_EXACT spki_real &operator-=(spki_real &a, spki_real b) { return a = a - b; }
+    SPKI_EXACT spki_real &operator*=(spki_real &a, spki_real b) { return a = a * b; }
+    SPKI_EXACT spki_real &operator/=(spki_real &a, spki_real b) { return a = a / b; }
+    SPKI_EXACT spki_mask operator<(spki_real a, spki_real b) { return spki_mask(a.x < b.x); }
+    SPKI_EXACT spki_mask operator>(spki_real a, spki_real b) { return spki_mask(a.x > b.x); }
+    SPKI_EXACT spki_mask operator<=(spki_real a, spki_real b) { return spki_mask(a.x <= b.x); }
+    SPKI_EXACT spki_mask operator>=(spki_real a, spki_real b) { return spki_mask(a.x >= b.x); }
+    SPKI_EXACT spki_mask operator==(spki_real a, spki_real b) { return spki_mask(a.x == b.x); }
+    SPKI_EXACT spki_mask operator!=(spki_real a, spki_real b) { return spki_mask(a.x != b.x); }
+};
+static __device__ __forceinline__ spki_real operator+(spki_nil, spki_lit b)
+{
+    return spki_real(b.x);
+}
+#if SPKI_IS_DOUBLE
+typedef spki_real spki_d1;
+typedef int64_t spki_id1;
+typedef spki_mask spki_md1;
+#define SPKI_AS_INT(value) ((int64_t)__double_as_longlong((value).x))
+#define SPKI_AS_REAL(bits) spki_real(__longlong_as_double((long long)(bits)))
+#define SPKI_ROOT(value) spki_real(__dsqrt_rn((value).x))
+#else
+typedef spki_real spki_f1;
+typedef int32_t spki_if1;
+typedef spki_mask spki_mf1;
+#define SPKI_AS_INT(value) ((int32_t)__float_as_int((value).x))
+#define SPKI_AS_REAL(bits) spki_real(__int_as_float(bits))
+#define SPKI_ROOT(value) spki_real(__fsqrt_rn((value).x))
+#endif
+struct spki_kinds {
+    typedef spki_real real;
+    typedef spki_mask mask;
+    typedef spki_lit elem;
+    typedef spki_nil nil;
+};
+#if defined(SPKI_CODE)
+#elif defined(__CUDACC_RTC__)
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+typedef unsigned short uint16_t;
+#else
+#include <stdint.h>
+#endif
+#if defined(__CUDACC__) && !defined(SPKI_CODE)
+#pragma nv_diag_suppress 177
+#pragma nv_diag_suppress 550
+#endif
+#if defined(SPKI_CODE)
+#define SPKI_ENTRY_KIND template <class spki_set> __global__ void
+#else
+#define SPKI_ENTRY_KIND extern "C" __global__ void
+#endif
+#define SPKI_ENTRY(name) SPKI_ENTRY_KIND name
+#define SPKI_ENTRY_OF(items, name) SPKI_ENTRY_KIND __launch_bounds__(items) name
+#if !defined(SPKI_CUDA_ON_CPU)
+#define SPKI_SHARED_REST(type, name)                                                               \
+    extern __shared__ uint64_t spki_shared[];                                                      \
+    type *const name = (type *)spki_shared
+#else
+#define SPKI_SHARED_REST(type, name) type *const name = (type *)::spki_shared
+#endif
+#define SPKI_GLOBAL
+#define SPKI_LOCAL
+#define SPKI_SHARED __shared__
+#define SPKI_DEVICE static __device__ inline
+#define SPKI_GROUP_ID() spki_group_id()
+#define SPKI_GROUPS() spki_group_count()
+#define SPKI_ITEM() spki_item()
+#define SPKI_ITEMS() spki_item_count()
+#define SPKI_MEET() __syncthreads()
+#define SPKI_GLOBAL_OR(p, x) atomicOr(p, x)
+#if SPKI_WIDE
+#define SPKI_GLOBAL_ADD(p, x)                                                                      \
+    atomicAdd((unsigned long long *)(p), (unsigned long long)(int64_t)(x))
+#else
+#define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))
+#endif
+#define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))
+#define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)
+SPKI_DEVICE uint32_t spki_group_id(void)
+{
+    return blockIdx.x;
+}
+SPKI_DEVICE uint32_t spki_group_count(void)
+{
+    return gridDim.x;
+}
+SPKI_DEVICE uint32_t spki_item(void)
+{
+    return threadIdx.x;
+}
+SPKI_DEVICE uint32_t spki_item_count(void)
+{
+    return blockDim.x;
+}
+SPKI_DEVICE uint32_t spki_vote(int yes)
+{
+    const uint32_t half = threadIdx.x & 16u;
+    return (__ballot_sync(0xffffu << half, yes) >> half) & 0xffffu;
+}
+#define SPKI_VOTE(c) spki_vote((c) ? 1 : 0)
+#define SPKI_FROM_BEFORE(x, d) __shfl_up_sync(0xffffffffu, x, d)
+#define SPKI_CAT_(a, b) a##b
+#define SPKI_CAT(a, b) SPKI_CAT_(a, b)
+#define SPKI_CAT3_(a, b, c) a##b##c
+#define SPKI_CAT3(a, b, c) SPKI_CAT3_(a, b, c)
+#define SPKI_NIL(type) ((type)(0))
+typedef uint32_t spki_words;
+typedef int32_t spki_ints;
+#if defined(SPKI_CODE)
+#elif SPKI_IS_DOUBLE
+typedef double spki_d1;
+typedef int64_t spki_id1;
+typedef int spki_md1;
+#define SPKI_ROOT(x) __dsqrt_rn(x)
+#define SPKI_AS_INT(x) ((int64_t)__double_as_longlong(x))
+#define SPKI_AS_REAL(x) __longlong_as_double((long long)(x))
+#else
+typedef float spki_f1;
+typedef int32_t spki_if1;
+typedef int spki_mf1;
+#define SPKI_ROOT(x) __fsqrt_rn(x)
+#define SPKI_AS_INT(x) ((int32_t)__float_as_int(x))
+#define SPKI_AS_REAL(x) __int_as_float(x)
+#endif
+#define SPKI_TO_REAL(x) ((real)(x))
+#define SPKI_ALIGNED(type, p) (*(p))
+#define SPKI_VLOAD(p, at) ((p)[at])
+#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))
+#define SPKI_COUNT(mask) (mask)
+#define SPKI_ANY(mask) ((mask) ? 1 : 0)
+SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)
+{
+    *low = a * m;
+    return __umulhi(a, m);
+}
+SPKI_DEVICE void spki_meet_grid(uint32_t *meet)
+{
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        const uint32_t before = atomicAdd(meet, 1u);
+        const uint32_t all = (before / gridDim.x + 1u) * gridDim.x;
+        while (*(volatile uint32_t *)meet < all) {
+            __nanosleep(16);
+        }
+        __threadfence();
+    }
+    __syncthreads();
+}
+#define SPKI_R SPKI_CAT(spki_, SPKI_S)
+#define SPKI_I SPKI_CAT(spki_i, SPKI_S)
+#define SPKI_M SPKI_CAT(spki_m, SPKI_S)
+#define SPKI_F(name) SPKI_CAT3(name, _, SPKI_S)
+#ifdef SPKI_ON_DEVICE
+#define SPKI_MATH SPKI_DEVICE
+#else
+#define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))
+#endif
+#ifndef SPKI_C
+#define SPKI_C(x) (zero + (SPKI_E)(x))
+#endif
+#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)
+#define SPKI_X86_VECTOR SPKI_HAVE_SSE2
+#else
+#define SPKI_X86_VECTOR 0
+#endif
+#if SPKI_IS_DOUBLE
+#define SPKI_INT int64_t
+#else
+#define SPKI_INT int32_t
+#endif
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    return SPKI_AS_INT(x);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    return SPKI_AS_REAL(i);
+}
+#else
+SPKI_MATH SPKI_R SPKI_F(spki_load)(const void *p)
+{
+    SPKI_R x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+SPKI_MATH void SPKI_F(spki_store)(void *p, SPKI_R x)
+{
+    memcpy(p, &x, sizeof x);
+}
+SPKI_MATH SPKI_I SPKI_F(spki_bits_of)(SPKI_R x)
+{
+    SPKI_I i;
+    memcpy(&i, &x, sizeof i);
+    return i;
+}
+SPKI_MATH SPKI_R SPKI_F(spki_real_of)(SPKI_I i)
+{
+    SPKI_R x;
+    memcpy(&x, &i, sizeof x);
+    return x;
+}
+#endif
+SPKI_MATH SPKI_R SPKI_F(spki_select)(SPKI_M c, SPKI_R a, SPKI_R b)
+{
+#if SPKI_LANES == 1
+    return c ? a : b;
+#else
+    const SPKI_M on = c != 0;
+    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(a) & on) | (SPKI_F(spki_bits_of)(b) & ~on));
+#endif
+}
+#ifdef SPKI_ON_DEVICE
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_ANY(c);
+}
+#else
+SPKI_MATH uint64_t SPKI_F(spki_mask_bits)(SPKI_M c)
+{
+#if SPKI_LANES == 1
+    return c != 0;
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && !SPKI_IS_DOUBLE
+    return (uint64_t)(uint32_t)_mm_movemask_ps((__m128)c);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (uint64_t)(uint32_t)_mm_movemask_pd((__m128d)c);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && !SPKI_IS_DOUBLE
+    return (uint64_t)(uint32_t)_mm256_movemask_ps((__m256)c);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (uint64_t)(uint32_t)_mm256_movemask_pd((__m256d)c);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (uint64_t)_mm512_movepi32_mask((__m512i)c);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (uint64_t)_mm512_movepi64_mask((__m512i)c);
+#else
+    uint64_t bits = 0;
+    for (int k = 0; k < SPKI_LANES; k++) {
+        bits |= (uint64_t)(c[k] & 1) << k;
+    }
+    return bits;
+#endif
+}
+SPKI_MATH int SPKI_F(spki_any)(SPKI_M c)
+{
+    return SPKI_F(spki_mask_bits)(c) != 0;
+}
+#endif
+SPKI_MATH SPKI_R SPKI_F(spki_min)(SPKI_R a, SPKI_R b)
+{
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_min_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_min_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
+    return SPKI_F(spki_select)(a < b, a, b);
+#endif
+}
+SPKI_MATH SPKI_R SPKI_F(spki_max)(SPKI_R a, SPKI_R b)
+{
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8
+    return (SPKI_R)_mm256_max_ps((__m256)a, (__m256)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 4
+    return (SPKI_R)_mm_max_ps((__m128)a, (__m128)b);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 2
+    return (SPKI_R)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+    return SPKI_F(spki_select)(a > b, a, b);
+#endif
+}
+SPKI_MATH SPKI_R SPKI_F(spki_abs)(SPKI_R x)
+{
+    const SPKI_I zero = SPKI_NIL(SPKI_I);
+    const SPKI_INT low = (SPKI_INT)((~(SPKI_IS_DOUBLE ? (uint64_t)0 : (uint64_t)0xffffffff00000000u)
+                                     & ~((uint64_t)1 << (SPKI_IS_DOUBLE ? 63 : 31))));
+    return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) & (zero + low));
+}
+SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+#if SPKI_IS_DOUBLE
+    const SPKI_R magic = SPKI_C(6755399441055744.0);
+    const int shift = 52, bias = 1023;
+#else
+    const SPKI_R magic = SPKI_C(12582912.0);
+    const int shift = 23, bias = 127;
+#endif
+    const SPKI_I base = SPKI_F(spki_bits_of)(magic) - (SPKI_INT)bias;
+#if SPKI_LANES == 1
+    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) - base;
+    return SPKI_F(spki_real_of)((SPKI_I)((SPKI_IS_DOUBLE ? (uint64_t)k : (uint32_t)k) << shift));
+#else
+    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(n + magic) - base) << shift);
+#endif
+}
+SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+#if SPKI_IS_DOUBLE
+    const SPKI_R magic = SPKI_C(6755399441055744.0);
+#else
+    const SPKI_R magic = SPKI_C(12582912.0);
+#endif
+    return (x + magic) - magic;
+}
+SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+#if SPKI_IS_DOUBLE
+    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
+    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
+    const SPKI_R r = (x - n * SPKI_C(0.6931471804855391)) - n * SPKI_C(7.440617110012397e-11);
+    SPKI_R p = SPKI_C(1.0 / 6227020800.0);
+    p = p * r + SPKI_C(1.0 / 479001600.0);
+    p = p * r + SPKI_C(1.0 / 39916800.0);
+    p = p * r + SPKI_C(1.0 / 3628800.0);
+    p = p * r + SPKI_C(1.0 / 362880.0);
+    p = p * r + SPKI_C(1.0 / 40320.0);
+    p = p * r + SPKI_C(1.0 / 5040.0);
+    p = p * r + SPKI_C(1.0 / 720.0);
+    p = p * r + SPKI_C(1.0 / 120.0);
+    p = p * r + SPKI_C(1.0 / 24.0);
+    p = p * r + SPKI_C(1.0 / 6.0);
+    p = p * r + SPKI_C(0.5);
+#else
+    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(88.0)), SPKI_C(-87.0));
+    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.44269504));
+    const SPKI_R r = (x - n * SPKI_C(0.693115234375)) - n * SPKI_C(3.1946184945309415e-05);
+    SPKI_R p = SPKI_C(0.00139506);
+    p = p * r + SPKI_C(0.008368954);
+    p = p * r + SPKI_C(0.041666206);
+    p = p * r + SPKI_C(0.16666518);
+    p = p * r + SPKI_C(0.5);
+#endif
+    return ((p * r) * r + r + SPKI_C(1.0)) * SPKI_F(spki_pow2)(n);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_M small = SPKI_F(spki_abs)(x) < SPKI_C(0.5);
+#ifndef SPKI_ON_DEVICE
+    if (!SPKI_F(spki_any)(small)) {
+        return (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / x;
+    }
+#endif
+#if SPKI_IS_DOUBLE
+    SPKI_R p = SPKI_C(1.0 / 1307674368000.0);
+    p = p * x + SPKI_C(1.0 / 87178291200.0);
+    p = p * x + SPKI_C(1.0 / 6227020800.0);
+    p = p * x + SPKI_C(1.0 / 479001600.0);
+    p = p * x + SPKI_C(1.0 / 39916800.0);
+    p = p * x + SPKI_C(1.0 / 3628800.0);
+    p = p * x + SPKI_C(1.0 / 362880.0);
+    p = p * x + SPKI_C(1.0 / 40320.0);
+    p = p * x + SPKI_C(1.0 / 5040.0);
+#else
+    SPKI_R p = SPKI_C(1.0 / 40320.0);
+    p = p * x + SPKI_C(1.0 / 5040.0);
+#endif
+    p = p * x + SPKI_C(1.0 / 720.0);
+    p = p * x + SPKI_C(1.0 / 120.0);
+    p = p * x + SPKI_C(1.0 / 24.0);
+    p = p * x + SPKI_C(1.0 / 6.0);
+    p = p * x + SPKI_C(0.5);
+    p = p * x + SPKI_C(1.0);
+    const SPKI_R d = SPKI_F(spki_select)(small, zero + (SPKI_E)1, x);
+    return SPKI_F(spki_select)(small, p, (SPKI_F(spki_exp)(x) - SPKI_C(1.0)) / d);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_log)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+#if SPKI_IS_DOUBLE
+    x = SPKI_F(spki_max)(x, SPKI_C(2.2250738585072014e-308));
+    const SPKI_INT middle = (SPKI_INT)0x3fe6a09e667f3bcd, mant = (SPKI_INT)0x000fffffffffffff;
+    const int shift = 52;
+    const SPKI_R magic = SPKI_C(6755399441055744.0);
+#else
+    x = SPKI_F(spki_max)(x, SPKI_C(1.17549435e-38));
+    const SPKI_INT middle = 0x3f3504f3, mant = 0x007fffff;
+    const int shift = 23;
+    const SPKI_R magic = SPKI_C(12582912.0);
+#endif
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), off = bits - middle, e = off >> shift;
+    const SPKI_R m = SPKI_F(spki_real_of)((off & mant) + middle);
+    const SPKI_R n = SPKI_F(spki_real_of)(e + SPKI_F(spki_bits_of)(magic)) - magic;
+    const SPKI_R s = (m - SPKI_C(1.0)) / (m + SPKI_C(1.0)), z = s * s;
+#if SPKI_IS_DOUBLE
+    SPKI_R p = SPKI_C(2.0 / 23.0);
+    p = p * z + SPKI_C(2.0 / 21.0);
+    p = p * z + SPKI_C(2.0 / 19.0);
+    p = p * z + SPKI_C(2.0 / 17.0);
+    p = p * z + SPKI_C(2.0 / 15.0);
+    p = p * z + SPKI_C(2.0 / 13.0);
+    p = p * z + SPKI_C(2.0 / 11.0);
+    p = p * z + SPKI_C(2.0 / 9.0);
+    p = p * z + SPKI_C(2.0 / 7.0);
+    p = p * z + SPKI_C(2.0 / 5.0);
+    p = p * z + SPKI_C(2.0 / 3.0);
+    const SPKI_R hi = n * SPKI_C(0.6931471804855391), lo = n * SPKI_C(7.440617110012397e-11);
+#else
+    SPKI_R p = SPKI_C(0.23582268);
+    p = p * z + SPKI_C(0.28537303);
+    p = p * z + SPKI_C(0.40000334);
+    p = p * z + SPKI_C(0.6666666);
+    const SPKI_R hi = n * SPKI_C(0.693115234375), lo = n * SPKI_C(3.1946184945309415e-05);
+#endif
+    return hi + (s + s + ((p * z) * s + lo));
+}
+SPKI_MATH SPKI_R SPKI_F(spki_pow)(SPKI_R x, SPKI_R y)
+{
+    return SPKI_F(spki_exp)(y * SPKI_F(spki_log)(x));
+}
+SPKI_MATH SPKI_R SPKI_F(spki_tanh)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(20.0));
+    const SPKI_R e = (a + a) * SPKI_F(spki_exprel)(a + a);
+    const SPKI_R y = e / (e + SPKI_C(2.0));
+    return SPKI_F(spki_select)(x < zero, -y, y);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_sincos)(SPKI_R x, int quarter)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(0.6366197723675814));
+#if SPKI_IS_DOUBLE
+    const SPKI_R r = ((x - n * SPKI_C(1.5707963267341256)) - n * SPKI_C(6.077100506303966e-11))
+                     - n * SPKI_C(2.0222662487959506e-21);
+    const SPKI_R magic = SPKI_C(6755399441055744.0), z = r * r;
+    SPKI_R s = SPKI_C(1.0 / 355687428096000.0), c = SPKI_C(1.0 / 20922789888000.0);
+    s = s * z - SPKI_C(1.0 / 1307674368000.0);
+    s = s * z + SPKI_C(1.0 / 6227020800.0);
+    s = s * z - SPKI_C(1.0 / 39916800.0);
+    s = s * z + SPKI_C(1.0 / 362880.0);
+    s = s * z - SPKI_C(1.0 / 5040.0);
+    s = s * z + SPKI_C(1.0 / 120.0);
+    s = s * z - SPKI_C(1.0 / 6.0);
+    c = c * z - SPKI_C(1.0 / 87178291200.0);
+    c = c * z + SPKI_C(1.0 / 479001600.0);
+    c = c * z - SPKI_C(1.0 / 3628800.0);
+    c = c * z + SPKI_C(1.0 / 40320.0);
+    c = c * z - SPKI_C(1.0 / 720.0);
+    c = c * z + SPKI_C(1.0 / 24.0);
+#else
+    const SPKI_R r = ((x - n * SPKI_C(1.5703125)) - n * SPKI_C(0.0004837512969970703))
+                     - n * SPKI_C(7.549789954891882e-08);
+    const SPKI_R magic = SPKI_C(12582912.0), z = r * r;
+    SPKI_R s = SPKI_C(-0.0001949495), c = SPKI_C(2.443773e-05);
+    s = s * z + SPKI_C(0.008331973);
+    s = s * z - SPKI_C(0.16666651);
+    c = c * z - SPKI_C(0.0013887362);
+    c = c * z + SPKI_C(0.041666646);
+#endif
+    s = (s * z) * r + r;
+    c = (c * z) * z - SPKI_C(0.5) * z + SPKI_C(1.0);
+    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) + (SPKI_INT)quarter;
+    const SPKI_R y = SPKI_F(spki_select)((k & 1) != 0, c, s);
+    return SPKI_F(spki_select)((k & 2) != 0, -y, y);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_sin)(SPKI_R x)
+{
+    return SPKI_F(spki_sincos)(x, 0);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_cos)(SPKI_R x)
+{
+    return SPKI_F(spki_sincos)(x, 1);
+}
+SPKI_MATH SPKI_R SPKI_F(spki_sqrt)(SPKI_R x)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    x = SPKI_F(spki_max)(x, zero);
+#if defined(SPKI_ON_DEVICE)
+    return SPKI_ROOT(x);
+#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE
+    return __builtin_sqrt(x);
+#elif SPKI_LANES == 1
+    return __builtin_sqrtf(x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16
+    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8
+    return (SPKI_R)_mm256_sqrt_ps((__m256)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm256_sqrt_pd((__m256d)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 4
+    return (SPKI_R)_mm_sqrt_ps((__m128)x);
+#elif SPKI_HAVE_SSE2 && SPKI_LANES == 2
+    return (SPKI_R)_mm_sqrt_pd((__m128d)x);
+#else
+    for (int k = 0; k < SPKI_LANES; k++) {
+        x[k] = SPKI_IS_DOUBLE ? (SPKI_E)__builtin_sqrt((double)x[k])
+                              : (SPKI_E)__builtin_sqrtf((float)x[k]);
+    }
+    return x;
+#endif
+}
+#if defined(SPKI_ON_DEVICE) && SPKI_LANES > 1
+#elif !SPKI_IS_DOUBLE
+SPKI_MATH SPKI_R SPKI_F(spki_unpack16)(SPKI_R like, const uint16_t *p)
+{
+    SPKI_I h = SPKI_NIL(SPKI_I);
+    (void)like;
+#if SPKI_LANES == 1
+    h = *p;
+#else
+    typedef uint16_t spki_h SPKI_GNU_VECTOR(SPKI_LANES * 2);
+    spki_h packed;
+    memcpy(&packed, p, sizeof packed);
+    h = __builtin_convertvector(packed, SPKI_I);
+#endif
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_R x = SPKI_F(spki_real_of)(((h & 0x7fff) << 13) + (SPKI_INT)(112 << 23));
+    const SPKI_R y = SPKI_F(spki_select)((h & 0x8000) != 0, -x, x);
+    return SPKI_F(spki_select)((h & 0x7fff) == 0, zero, y);
+}
+SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
+{
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_I none = SPKI_NIL(SPKI_I);
+    const SPKI_I bits = SPKI_F(spki_bits_of)(x), sign = (bits >> 16) & 0x8000;
+    const SPKI_R a = SPKI_F(spki_min)(SPKI_F(spki_abs)(x), SPKI_C(131008.0));
+    const SPKI_R least = SPKI_C(3.0547380447387695e-05);
+    SPKI_I up = SPKI_F(spki_bits_of)(a) + random;
+    SPKI_I code = (up - (SPKI_INT)(112 << 23)) >> 13;
+#if SPKI_LANES == 1
+    const SPKI_R u = (SPKI_R)random * SPKI_C(1.220703125e-4) * least;
+    code = code > 0x7fff ? 0x7fff : code;
+    code = a < least ? (u < a ? 1 : none) : code;
+    *p = (uint16_t)(code == 0 ? 0 : (code | sign));
+#else
+    const SPKI_R u = __builtin_convertvector(random, SPKI_R) * SPKI_C(1.220703125e-4) * least;
+    const SPKI_I top = code > 0x7fff, tiny = a < least, one = (u < a) & 1;
+    code = (top & 0x7fff) | (~top & code);
+    code = (tiny & one) | (~tiny & code);
+    code = (code | sign) & (code != none);
+    typedef uint16_t spki_h SPKI_GNU_VECTOR(SPKI_LANES * 2);
+    const spki_h packed = __builtin_convertvector(code, spki_h);
+    memcpy(p, &packed, sizeof packed);
+#endif
+}
+#endif
+#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+#define SPKI_OVERLOAD_1(name)                                                                     \
+    SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
+#define SPKI_OVERLOAD_2(name)                                                                     \
+    SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x, SPKI_R y) { return SPKI_F(spki_##name)(x, y); }
+SPKI_OVERLOAD_1(exp)
+SPKI_OVERLOAD_1(exprel)
+SPKI_OVERLOAD_1(log)
+SPKI_OVERLOAD_1(sin)
+SPKI_OVERLOAD_1(cos)
+SPKI_OVERLOAD_1(tanh)
+SPKI_OVERLOAD_1(sqrt)
+SPKI_OVERLOAD_1(abs)
+SPKI_OVERLOAD_1(flush)
+SPKI_OVERLOAD_2(pow)
+SPKI_OVERLOAD_2(min)
+SPKI_OVERLOAD_2(max)
+SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
+{
+    return SPKI_F(spki_select)(c, a, b);
+}
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+SPKI_MATH int spki_ov_any(SPKI_M c)
+{
+    return SPKI_F(spki_any)(c);
+}
+SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
+{
+    return SPKI_F(spki_mask_bits)(c);
+}
+#endif
+#if !SPKI_IS_DOUBLE
+SPKI_MATH SPKI_R spki_ov_unpack16(SPKI_R like, const uint16_t *p)
+{
+    return SPKI_F(spki_unpack16)(like, p);
+}
+SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
+{
+    SPKI_F(spki_pack16)(x, p, random);
+}
+#endif
+#undef SPKI_OVERLOAD_1
+#undef SPKI_OVERLOAD_2
+#endif
+#ifndef SPKI_ON_DEVICE
+#undef SPKI_R
+#undef SPKI_I
+#undef SPKI_M
+#undef SPKI_F
+#undef SPKI_MATH
+#undef SPKI_C
+#undef SPKI_X86_VECTOR
+#undef SPKI_INT
+#undef SPKI_LANES
+#undef SPKI_IS_DOUBLE
+#undef SPKI_S
+#undef SPKI_E
+#undef SPKI_TARGET
+#endif
+typedef SPKI_R real;
+typedef SPKI_CAT(spki_m, SPKI_S) mask;
+#define spki_elem SPKI_E
+#ifndef K
+#define K(x) (spki_zero + (spki_elem)(x))
+#endif
+#define spk_exp(x) SPKI_F(spki_exp)(x)
+#define spk_exprel(x) SPKI_F(spki_exprel)(x)
+#define spk_log(x) SPKI_F(spki_log)(x)
+#define spk_sin(x) SPKI_F(spki_sin)(x)
+#define spk_cos(x) SPKI_F(spki_cos)(x)
+#define spk_tanh(x) SPKI_F(spki_tanh)(x)
+#define spk_sqrt(x) SPKI_F(spki_sqrt)(x)
+#define spk_abs(x) SPKI_F(spki_abs)(x)
+#define spk_flush(x) SPKI_F(spki_flush)(x)
+#define spk_pow(x, y) SPKI_F(spki_pow)(x, y)
+#define spk_min(x, y) SPKI_F(spki_min)(x, y)
+#define spk_max(x, y) SPKI_F(spki_max)(x, y)
+#define spk_any(c) SPKI_F(spki_any)(c)
+#define spk_select(c, a, b) SPKI_F(spki_select)(c, a, b)
+#if SPKI_WIDE
+typedef int64_t spki_acc;
+#else
+typedef int32_t spki_acc;
+#endif
+#if SPKI_LANES == 1
+typedef spki_acc spki_accs;
+#elif SPKI_WIDE
+typedef SPKI_CAT(long, SPKI_LANES) spki_accs;
+#else
+typedef spki_ints spki_accs;
+#endif
+#if SPKI_HALF
+typedef uint16_t spki_stored;
+#else
+typedef spki_elem spki_stored;
+#endif
+typedef struct spki_env {
+    SPKI_GLOBAL const uint64_t *desc, *pop;
+    SPKI_GLOBAL const spki_elem *value;
+    SPKI_GLOBAL const uint32_t *table;
+    SPKI_GLOBAL const spki_elem *told;
+    SPKI_GLOBAL spki_stored *state;
+    SPKI_GLOBAL spki_acc *acc;
+    uint64_t step, at_acc, stride;
+    uint32_t seed0, seed1, group, low, amounts, arrived;
+} spki_env;
+SPKI_DEVICE void spki_draw(const spki_env *e, uint64_t step, uint32_t stream, spki_words out[4])
+{
+    spki_words x0, x1, x2, x3;
+    uint32_t k0 = e->seed0, k1 = e->seed1;
+#if SPKI_LANES == 16
+    x0 = (spki_words)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif SPKI_LANES == 8
+    x0 = (spki_words)(0, 1, 2, 3, 4, 5, 6, 7);
+#elif SPKI_LANES == 4
+    x0 = (spki_words)(0, 1, 2, 3);
+#else
+    x0 = 0;
+#endif
+    x0 = x0 + (e->group * 16u + e->low);
+    x1 = (spki_words)((uint32_t)step);
+    x2 = (spki_words)((uint32_t)(step >> 32) ^ (uint32_t)e->pop[SPKI_POP_TAG]);
+    x3 = (spki_words)(stream);
+    for (int round = 0; round < 10; round++) {
+        spki_words l0, l1;
+        const spki_words h0 = spki_multiply(x0, 0xD2511F53u, &l0);
+        const spki_words h1 = spki_multiply(x2, 0xCD9E8D57u, &l1);
+        x0 = h1 ^ x1 ^ k0;
+        x1 = l1;
+        x2 = h0 ^ x3 ^ k1;
+        x3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+#define SPKI_HALVES(u, high, low)                                                                  \
+    const real high = SPKI_TO_REAL((u) >> 16), low = SPKI_TO_REAL((u)&0xffffu)
+SPKI_DEVICE real spki_uniform(spki_words u)
+{
+    const real spki_zero = SPKI_NIL(real);
+    SPKI_HALVES(u, high, low);
+    return (high * K(65536.0) + (low + K(0.5))) * K(2.3283064365386963e-10);
+}
+SPKI_DEVICE real spki_normal(spki_words u, spki_elem sd)
+{
+    const real spki_zero = SPKI_NIL(real);
+#if SPKI_LANES == 1
+    const uint32_t m = (u & 0x80000000u) ? ~u : u;
+#else
+    const spki_words m = u ^ (0u - (u >> 31));
+#endif
+    SPKI_HALVES(m, high, low);
+    const real tail = (high * K(65536.0) + (low + K(0.5))) * K(2.3283064365386963e-10);
+    const real q = K(0.5) - tail, r = K(0.180625) - q * q;
+    const real mid =
+        q * (((K(59.109374720) * r + K(159.29113202)) * r + K(50.434271938)) * r +
+             K(3.3871327179)) /
+        (((K(67.187563600) * r + K(78.757757664)) * r + K(17.895169469)) * r + K(1.0));
+    const real s = spk_sqrt(-spk_log(tail)) - K(1.6);
+    const real wing = (((K(0.17023821103) * s + K(1.3067284816)) * s + K(2.7568153900)) * s +
+                       K(1.4234372777)) /
+                      ((K(0.12021132975) * s + K(0.73700164250)) * s + K(1.0));
+    const real z = spk_select(q <= K(0.425), mid, wing) * (spki_zero + sd);
+#if SPKI_LANES == 1
+    return (u & 0x80000000u) ? z : -z;
+#else
+    return spk_select(SPKI_WIDER((u >> 31) != 0u), z, -z);
+#endif
+}
+SPKI_DEVICE spki_ints spki_events(SPKI_GLOBAL const uint32_t *table, spki_words u)
+{
+    const uint32_t count = table[1], common = table[2];
+    spki_ints hits = SPKI_NIL(spki_ints);
+    uint32_t t = 0;
+#if SPKI_LANES > 1
+    for (; t < common; t++) {
+        hits += u >= table[3 + t];
+    }
+#endif
+    for (; t < count; t++) {
+        const spki_ints reached = u >= table[3 + t];
+#if SPKI_LANES == 1
+        if (!reached) {
+#else
+        if (!SPKI_ANY_INTS(reached)) {
+#endif
+            break;
+        }
+        hits += reached;
+    }
+    return SPKI_COUNT(hits) + (int)table[0];
+}
+SPKI_DEVICE real spki_add_part(real x, real add, uint32_t lane, uint32_t first, uint32_t count)
+{
+#if SPKI_LANES == 1
+    return lane - first < count ? x + add : x;
+#else
+    if (lane >= first && lane + SPKI_LANES <= first + count) {
+        return x + add;
+    }
+    spki_elem in[SPKI_LANES], more[SPKI_LANES];
+    SPKI_VSTORE(x, in, 0);
+    SPKI_VSTORE(add, more, 0);
+    for (uint32_t k = 0; k < SPKI_LANES; k++) {
+        in[k] = lane + k - first < count ? in[k] + more[k] : in[k];
+    }
+    return SPKI_VLOAD(in, 0);
+#endif
+}
+SPKI_DEVICE real spki_own_poisson(const spki_env *e, SPKI_GLOBAL const uint64_t *part, uint32_t r,
+                                  real x, spki_words u, uint32_t lane)
+{
+    const uint32_t first = (uint32_t)part[SPKI_PART_FIRST];
+    const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];
+    SPKI_GLOBAL const spki_elem *amount = e->value + part[SPKI_PART_VALUE];
+    SPKI_GLOBAL const uint32_t *where = e->table + part[SPKI_PART_TABLE];
+    spki_elem out[SPKI_LANES];
+    uint32_t word[SPKI_LANES];
+    SPKI_VSTORE(x, out, 0);
+    SPKI_VSTORE(u, word, 0);
+    for (uint32_t k = 0; k < SPKI_LANES; k++) {
+        const uint32_t n = lane + k - first;
+        if (n >= count || where[2 * n] != r) {
+            continue;
+        }
+        SPKI_GLOBAL const uint32_t *table = e->table + where[2 * n + 1];
+        uint32_t events = 0;
+        while (events < table[1] && word[k] >= table[3 + events]) {
+            events++;
+        }
+        out[k] = out[k] + (spki_elem)(int)(table[0] + events) * amount[n];
+    }
+    return SPKI_VLOAD(out, 0);
+}
+SPKI_DEVICE void spki_add_poisson(const spki_env *e, SPKI_GLOBAL const uint64_t *part, uint32_t r,
+                                  real x[4])
+{
+    const real spki_zero = SPKI_NIL(real);
+    const uint32_t base = e->group * 64u, first = (uint32_t)part[SPKI_PART_FIRST];
+    const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];
+    const uint32_t own = (uint32_t)part[SPKI_PART_OWN];
+    if (base + 64u <= first || base >= first + count ||
+        (own ? r != part[SPKI_PART_POS] && r != part[SPKI_PART_NEG] : r != part[SPKI_PART_POS])) {
+        return;
+    }
+    spki_words u[4];
+    spki_draw(e, e->step, (uint32_t)part[SPKI_PART_STREAM], u);
+    for (uint32_t w = 0; w < 4; w++) {
+        const uint32_t lane = base + 16u * w + e->low;
+        if (own) {
+            x[w] = spki_own_poisson(e, part, r, x[w], u[w], lane);
+            continue;
+        }
+        const real weight = spki_zero + e->value[part[SPKI_PART_VALUE]];
+        const real amount =
+            SPKI_TO_REAL(spki_events(e->table + part[SPKI_PART_TABLE], u[w])) * weight;
+        x[w] = spki_add_part(x[w], amount, lane, first, count);
+    }
+}
+SPKI_DEVICE spki_elem spki_quantum(const spki_env *e, uint32_t r)
+{
+    return e->value[e->pop[SPKI_POP_QUANTUM + r]];
+}
+SPKI_DEVICE real spki_arrived(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)
+{
+    const real spki_zero = SPKI_NIL(real);
+    if (!e->arrived) {
+        return spki_zero;
+    }
+    SPKI_GLOBAL spki_acc *acc = e->acc + e->at_acc + r * e->stride + e->low + 16u * w;
+    const spki_accs in = SPKI_ALIGNED(spki_accs, acc);
+#if SPKI_LANES == 1
+    *acc = 0;
+#else
+    if (SPKI_ANY_ACCS(in)) {
+        SPKI_ALIGNED(spki_accs, acc) = SPKI_NIL(spki_accs);
+    }
+#endif
+    return SPKI_TO_REAL(in) * (spki_zero + quantum);
+}
+SPKI_DEVICE void spki_receptor(const spki_env *e, uint32_t r, spki_elem quantum, real x[4])
+{
+    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS];
+    for (uint32_t w = 0; w < 4; w++) {
+        x[w] = spki_arrived(e, r, quantum, w);
+    }
+    SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];
+    for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {
+        if (part[SPKI_PART_KIND] == 0 && e->step >= part[SPKI_PART_START] &&
+            e->step < part[SPKI_PART_STOP]) {
+            spki_add_poisson(e, part, r, x);
+        }
+    }
+    if (e->amounts && e->pop[SPKI_POP_AMOUNT + r]) {
+        SPKI_GLOBAL const spki_elem *amount =
+            e->told + (e->pop[SPKI_POP_AMOUNT + r] - 1) + e->group * 64u + e->low;
+        for (uint32_t w = 0; w < 4; w++) {
+            x[w] = x[w] + SPKI_VLOAD(amount, 16u * w);
+        }
+    }
+}
+#if SPKI_LANES > 1
+SPKI_DEVICE real spki_undriven(const spki_env *e, uint32_t r, spki_elem quantum, uint32_t w)
+{
+    const real x = spki_arrived(e, r, quantum, w);
+    return e->amounts && e->pop[SPKI_POP_AMOUNT + r]
+               ? x + SPKI_VLOAD(e->told, e->pop[SPKI_POP_AMOUNT + r] - 1 + e->group * 64u +
+                                             e->low + 16u * w)
+               : x;
+}
+SPKI_DEVICE real spki_undriven_current(const spki_env *e, uint32_t w)
+{
+    const real spki_zero = SPKI_NIL(real);
+    return e->pop[SPKI_POP_CURRENT]
+               ? spki_zero + SPKI_VLOAD(e->told, e->pop[SPKI_POP_CURRENT] - 1 + e->group * 64u +
+                                                     e->low + 16u * w)
+               : spki_zero;
+}
+#endif
+SPKI_DEVICE void spki_current(const spki_env *e, real x[4])
+{
+    const real spki_zero = SPKI_NIL(real);
+    const uint32_t parts = (uint32_t)e->pop[SPKI_POP_PARTS], base = e->group * 64u;
+    SPKI_GLOBAL const uint64_t *part = e->desc + e->pop[SPKI_POP_PART];
+    for (uint32_t w = 0; w < 4; w++) {
+        x[w] = spki_zero;
+    }
+    for (uint32_t k = 0; k < parts; k++, part += SPKI_PART_SIZE) {
+        const uint32_t first = (uint32_t)part[SPKI_PART_FIRST];
+        const uint32_t count = (uint32_t)part[SPKI_PART_COUNT];
+        if (part[SPKI_PART_KIND] == 0 || e->step < part[SPKI_PART_START] ||
+            e->step >= part[SPKI_PART_STOP] || base + 64u <= first || base >= first + count) {
+            continue;
+        }
+        SPKI_GLOBAL const spki_elem *value = e->value + part[SPKI_PART_VALUE];
+        for (uint32_t w = 0; w < 4; w++) {
+            const uint32_t lane = base + 16u * w + e->low;
+            const real add = part[SPKI_PART_OWN] ? SPKI_VLOAD(value, lane - first + 64u)
+                                                 : spki_zero + value[0];
+            x[w] = spki_add_part(x[w], add, lane, first, count);
+        }
+        if (part[SPKI_PART_NOISE]) {
+            const uint64_t every = part[SPKI_PART_NOISE];
+            const uint64_t since = e->step - part[SPKI_PART_START];
+            const spki_elem sd = e->value[part[SPKI_PART_SD]];
+            spki_words u[4];
+            spki_draw(e, every == 1 ? since : since / every, (uint32_t)part[SPKI_PART_STREAM], u);
+            for (uint32_t w = 0; w < 4; w++) {
+                x[w] = spki_add_part(x[w], spki_normal(u[w], sd), base + 16u * w + e->low, first,
+                                     count);
+            }
+        }
+    }
+    if (e->pop[SPKI_POP_CURRENT]) {
+        SPKI_GLOBAL const spki_elem *current =
+            e->told + (e->pop[SPKI_POP_CURRENT] - 1) + base + e->low;
+        for (uint32_t w = 0; w < 4; w++) {
+            x[w] = x[w] + SPKI_VLOAD(current, 16u * w);
+        }
+    }
+}
+SPKI_DEVICE void spki_random(const spki_env *e, uint32_t input, real x[4])
+{
+    spki_words u[4];
+    spki_draw(e, e->step, SPKI_STREAM_INPUT | input, u);
+    for (uint32_t w = 0; w < 4; w++) {
+        x[w] = spki_uniform(u[w]);
+    }
+}
+SPKI_DEVICE SPKI_GLOBAL spki_stored *spki_state(const spki_env *e, uint32_t s)
+{
+    return e->state + e->pop[SPKI_POP_STATE + s];
+}
+SPKI_DEVICE real spki_get(const spki_env *e, uint32_t s, SPKI_GLOBAL const spki_stored *at)
+{
+#if SPKI_HALF
+    const uint16_t h = *at;
+    return SPKI_F(spki_unpack16)(0.0f, &h) + e->value[e->pop[SPKI_POP_OFFSET] + s];
+#else
+    return SPKI_ALIGNED(const real, at);
+#endif
+}
+SPKI_DEVICE void spki_put(const spki_env *e, uint32_t s, SPKI_GLOBAL spki_stored *at, real x,
+                          spki_words random)
+{
+#if SPKI_HALF
+    uint16_t h;
+    SPKI_F(spki_pack16)(x - e->value[e->pop[SPKI_POP_OFFSET] + s], &h,
+                        (int32_t)((random >> (16u * (s & 1u))) & 0x1fffu));
+    *at = h;
+#else
+    SPKI_ALIGNED(real, at) = x;
+#endif
+}
+#if SPKI_HALF
+SPKI_DEVICE SPKI_GLOBAL float *spki_shadow(const spki_env *e, uint32_t words)
+{
+    const uint64_t groups = e->pop[SPKI_POP_GROUPS], shadows = e->pop[SPKI_POP_SHADOWS];
+    const uint64_t slot = e->group * shadows / groups;
+    return (e->group + 1u) * shadows / groups == slot
+               ? 0
+               : (SPKI_GLOBAL float *)e->state + (e->pop[SPKI_POP_SHADOW] + slot * words);
+}
+SPKI_DEVICE void spki_compare(SPKI_GLOBAL float *at, float x, int spike, int shadow_spike)
+{
+    SPKI_GLOBAL uint32_t *spikes = (SPKI_GLOBAL uint32_t *)(at + 64);
+    *at = *at + (x < 0.0f ? -x : x);
+    spikes[0] += spike ? 1u : 0u;
+    spikes[64] += shadow_spike ? 1u : 0u;
+}
+#endif
+SPKI_DEVICE spki_elem spki_same(const spki_env *e, uint32_t k)
+{
+    return e->value[e->pop[SPKI_POP_REAL + k]];
+}
+SPKI_DEVICE real spki_each(const spki_env *e, uint32_t k, uint32_t lane)
+{
+    return SPKI_VLOAD(e->value + (e->pop[SPKI_POP_REAL + k] + lane), 0);
+}
+SPKI_DEVICE uint32_t spki_bits(mask spike)
+{
+#if SPKI_LANES == 1
+    return spike ? 1u : 0u;
+#else
+    if (!SPKI_ANY(spike)) {
+        return 0u;
+    }
+    return SPKI_MASK_BITS(spike);
+#endif
+}
+#define SPKI_ITEMS_OF_GROUP (16u / SPKI_LANES)
+#if SPKI_LANES > 1
+#define SPKI_BEGIN_BLOCK                                                                           \
+    for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) {                                \
+        for (uint32_t spki_g = SPKI_ITEM(); spki_g < spki_groups; spki_g += SPKI_ITEMS()) {        \
+            spki_e->group = spki_first + spki_g;                                                   \
+            uint64_t spki_word = 0;                                                                \
+            for (uint32_t spki_low = 0; spki_low < 16u; spki_low += SPKI_LANES) {                  \
+                spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);
+#define SPKI_SPIKED(spike, w)                                                                      \
+    spki_word |= (uint64_t)spki_bits(spike) << (16u * (w) + spki_low);
+#define SPKI_END_BLOCK                                                                             \
+            }                                                                                      \
+            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] +           \
+                              spki_e->group] = spki_word & spki_valid(spki_e);                     \
+        }                                                                                          \
+    }
+#elif defined(SPKI_VOTE)
+#define SPKI_BEGIN_BLOCK                                                                           \
+    const uint32_t spki_g = SPKI_ITEM() / 16u % SPKI_BLOCK_GROUPS, spki_low = SPKI_ITEM() % 16u;   \
+    spki_e->group = spki_first + spki_g;                                                           \
+    for (uint32_t spki_s = 0; spki_g < spki_groups && spki_s < spki_run->steps; spki_s++) {        \
+        uint64_t spki_word = 0;                                                                    \
+        spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);
+#define SPKI_SPIKED(spike, w) spki_word |= (uint64_t)SPKI_VOTE(spike) << (16u * (w));
+#define SPKI_END_BLOCK                                                                             \
+        if (spki_low == 0) {                                                                       \
+            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] +           \
+                              spki_e->group] = spki_word & spki_valid(spki_e);                     \
+        }                                                                                          \
+    }
+#else
+#define SPKI_BEGIN_BLOCK                                                                           \
+    const uint32_t spki_g = SPKI_ITEM() / 16u, spki_low = SPKI_ITEM() % 16u;                       \
+    const int spki_on = spki_g < spki_groups;                                                      \
+    spki_e->group = spki_first + spki_g;                                                           \
+    for (uint32_t spki_s = 0; spki_s < spki_run->steps; spki_s++) {                                \
+        if (spki_low == 0) {                                                                       \
+            spki_run->bits[2 * spki_g] = spki_run->bits[2 * spki_g + 1] = 0;                       \
+        }                                                                                          \
+        SPKI_MEET();                                                                               \
+        if (spki_on) {                                                                             \
+            spki_set_step(spki_e, spki_run, spki_block, spki_g, spki_s, spki_low);
+#define SPKI_SPIKED(spike, w)                                                                      \
+    if (spike) {                                                                                   \
+        (void)SPKI_LOCAL_OR(&spki_run->bits[2 * spki_g + (w) / 2],                                 \
+                            1u << (16u * ((w)&1u) + spki_low));                                    \
+    }
+#define SPKI_END_BLOCK                                                                             \
+        }                                                                                          \
+        SPKI_MEET();                                                                               \
+        if (spki_on && spki_low == 0) {                                                            \
+            spki_run->history[spki_row(spki_run, spki_s) + spki_e->pop[SPKI_POP_GROUP] +           \
+                              spki_e->group] =                                                     \
+                ((uint64_t)spki_run->bits[2 * spki_g] |                                            \
+                 (uint64_t)spki_run->bits[2 * spki_g + 1] << 32) & spki_valid(spki_e);             \
+        }                                                                                          \
+        SPKI_MEET();                                                                               \
+    }
+#endif
+typedef struct spki_run {
+    SPKI_GLOBAL uint64_t *history;
+    SPKI_GLOBAL const uint32_t *arrived;
+    SPKI_LOCAL uint32_t *bits;
+    uint64_t first, slots, acc_first;
+    uint32_t steps, pos, ring, mask, row, amounts;
+} spki_run;
+SPKI_DEVICE uint64_t spki_row(const spki_run *run, uint32_t s)
+{
+    return ((run->first + s) & run->mask) * run->row;
+}
+SPKI_DEVICE uint64_t spki_valid(const spki_env *e)
+{
+    const uint32_t left = (uint32_t)e->pop[SPKI_POP_COUNT] - e->group * 64u;
+    return left >= 64u ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+}
+SPKI_DEVICE void spki_set_step(spki_env *e, const spki_run *run,
+                               SPKI_GLOBAL const uint64_t *block, uint32_t g, uint32_t s,
+                               uint32_t low)
+{
+    uint32_t pos = run->pos + s;
+    pos -= pos >= run->ring ? run->ring : 0;
+    e->step = run->first + s;
+    e->low = low;
+    e->at_acc = pos * run->slots + block[SPKI_BLOCK_ACC] - run->acc_first + g * 64u;
+    e->stride = block[SPKI_BLOCK_STRIDE];
+    e->amounts = run->amounts && s == 0;
+#if SPKI_OWNED
+    e->arrived = run->arrived[block[SPKI_BLOCK_TILE] * run->ring + pos];
+#else
+    e->arrived = 1;
+#endif
+}
+#define SPKI_OVERLOAD_1(name)                                                                      \
+    SPKI_DEVICE real spki_ov_##name(real x) { return SPKI_F(spki_##name)(x); }
+#define SPKI_OVERLOAD_2(name)                                                                      \
+    SPKI_DEVICE real spki_ov_##name(real x, real y) { return SPKI_F(spki_##name)(x, y); }
+SPKI_OVERLOAD_1(exp)
+SPKI_OVERLOAD_1(exprel)
+SPKI_OVERLOAD_1(log)
+SPKI_OVERLOAD_1(sin)
+SPKI_OVERLOAD_1(cos)
+SPKI_OVERLOAD_1(tanh)
+SPKI_OVERLOAD_1(sqrt)
+SPKI_OVERLOAD_1(abs)
+SPKI_OVERLOAD_1(flush)
+SPKI_OVERLOAD_2(pow)
+SPKI_OVERLOAD_2(min)
+SPKI_OVERLOAD_2(max)
+SPKI_DEVICE real spki_ov_select(mask c, real a, real b)
+{
+    return SPKI_F(spki_select)(c, a, b);
+}
+SPKI_DEVICE int spki_ov_any(mask c)
+{
+    return SPKI_F(spki_any)(c);
+}
+#if SPKI_HALF
+template <class spki_m>
+SPKI_DEVICE void spki_step_shadow(const spki_env *e, const real *p, const real *x, real dt,
+                                  uint32_t w, uint32_t low, const real *stored, mask was)
+{
+    const int states = spki_m::SPKI_S_COUNT, v = spki_m::shadow();
+    float *const first = spki_shadow(e, (states + 3) * 64u);
+    if (!first) {
+        return;
+    }
+    float *const at = first + (16u * w + low);
+    real s[states + 1];
+    for (int k = 0; k < states; k++) {
+        s[k] = at[k * 64];
+    }
+    const mask spike = spki_m::template step<spki_kinds>(p, s, x, dt);
+    for (int k = 0; k < states; k++) {
+        at[k * 64] = s[k].x;
+    }
+    spki_compare(at + states * 64, v >= 0 ? (stored[v < 0 ? 0 : v] - s[v < 0 ? 0 : v]).x : 0.0f,
+                 was.on, spike.on);
+}
+#endif
+template <class spki_m, bool spki_own> struct spki_fixed {
+    real same[spki_m::SPKI_P_COUNT + spki_m::SPKI_D_COUNT + 1];
+    spki_stored *state[spki_m::SPKI_S_COUNT + 1];
+    real quantum[spki_m::SPKI_I_COUNT + 1];
+};
+template <class spki_m, bool spki_own>
+SPKI_DEVICE void spki_fix(const spki_env *e, spki_fixed<spki_m, spki_own> *f)
+{
+    const int reals = spki_m::SPKI_P_COUNT + spki_m::SPKI_D_COUNT, states = spki_m::SPKI_S_COUNT;
+    uint32_t receptor = 0;
+#pragma unroll
+    for (int k = 0; !spki_own && k < reals; k++) {
+        f->same[k] = spki_same(e, (uint32_t)(states + k));
+    }
+#pragma unroll
+    for (int k = 0; k < states; k++) {
+        f->state[k] = spki_state(e, (uint32_t)k);
+    }
+#pragma unroll
+    for (int k = 0; k < spki_m::SPKI_I_COUNT; k++) {
+        if (spki_m::kind(k) <= SPK_INH) {
+            f->quantum[k] = spki_quantum(e, receptor++);
+        }
+    }
+}
+template <class spki_m, bool spki_own>
+SPKI_DEVICE void spki_inputs(const spki_env *e, const spki_fixed<spki_m, spki_own> *f,
+                             real (*x)[4])
+{
+    uint32_t receptor = 0;
+#pragma unroll
+    for (int k = 0; k < spki_m::SPKI_I_COUNT; k++) {
+        if (spki_m::kind(k) <= SPK_INH) {
+            spki_receptor(e, receptor++, f->quantum[k], x[k]);
+        } else if (spki_m::kind(k) == SPK_RANDOM) {
+            spki_random(e, (uint32_t)k, x[k]);
+        } else {
+            spki_current(e, x[k]);
+        }
+    }
+}
+template <class spki_m, bool spki_own>
+SPKI_DEVICE void spki_reals(const spki_env *e, const spki_fixed<spki_m, spki_own> *f,
+                            uint32_t lane, real *p)
+{
+    const int reals = spki_m::SPKI_P_COUNT + spki_m::SPKI_D_COUNT, states = spki_m::SPKI_S_COUNT;
+#pragma unroll
+    for (int k = 0; k < reals; k++) {
+        if (spki_own) {
+            const uint64_t varied = e->pop[SPKI_POP_VARIED + k / 64] >> (k % 64) & 1u;
+            p[k] = e->value[e->pop[SPKI_POP_REAL + states + k] + (varied ? lane : 0u)];
+        } else {
+            p[k] = f->same[k];
+        }
+    }
+}
+template <class spki_m, bool spki_own>
+SPKI_DEVICE mask spki_step(const spki_env *e, const spki_fixed<spki_m, spki_own> *f,
+                           const real (*x)[4], const spki_words (*random)[4], real dt, uint32_t w,
+                           uint32_t low)
+{
+    const int states = spki_m::SPKI_S_COUNT, inputs = spki_m::SPKI_I_COUNT;
+    const uint32_t lane = e->group * 64u + 16u * w + low;
+    real p[spki_m::SPKI_P_COUNT + spki_m::SPKI_D_COUNT + 1], s[states + 1], in[inputs + 1];
+    spki_reals(e, f, lane, p);
+#pragma unroll
+    for (int k = 0; k < states; k++) {
+        s[k] = spki_get(e, (uint32_t)k, f->state[k] + lane);
+    }
+#pragma unroll
+    for (int k = 0; k < inputs; k++) {
+        in[k] = x[k][w];
+    }
+    const mask spike = spki_m::template step<spki_kinds>(p, s, in, dt);
+#pragma unroll
+    for (int k = 0; k < states; k++) {
+        spki_put(e, (uint32_t)k, f->state[k] + lane, s[k], SPKI_HALF ? random[k / 2][w] : 0u);
+    }
+#if SPKI_HALF
+#pragma unroll
+    for (int k = 0; k < states; k++) {
+        s[k] = spki_get(e, (uint32_t)k, f->state[k] + lane);
+    }
+    spki_step_shadow<spki_m>(e, p, in, dt, w, low, s, spike);
+#endif
+    return spike;
+}
+template <class spki_m, bool spki_own>
+SPKI_DEVICE void spki_block_of(spki_env *spki_e, const spki_run *spki_run,
+                               const uint64_t *spki_block)
+{
+    const uint32_t spki_first = (uint32_t)spki_block[SPKI_BLOCK_FIRST];
+    const uint32_t spki_groups = (uint32_t)spki_block[SPKI_BLOCK_COUNT];
+    const real dt = __longlong_as_double((long long)spki_e->pop[SPKI_POP_DT]);
+    spki_fixed<spki_m, spki_own> fixed;
+    spki_fix(spki_e, &fixed);
+    SPKI_BEGIN_BLOCK
+        real x[spki_m::SPKI_I_COUNT + 1][4];
+        spki_words random[(spki_m::SPKI_S_COUNT + 1) / 2 + 1][4];
+        spki_inputs(spki_e, &fixed, x);
+#if SPKI_HALF
+#pragma unroll
+        for (int k = 0; k < (spki_m::SPKI_S_COUNT + 1) / 2; k++) {
+            spki_draw(spki_e, spki_e->step, SPKI_STREAM_STORAGE | (uint32_t)k, random[k]);
+        }
+#endif
+        for (uint32_t w = 0; w < 4; w++) {
+            const mask spike = spki_step(spki_e, &fixed, x, random, dt, w, spki_low);
+            SPKI_SPIKED(spike, w)
+        }
+    SPKI_END_BLOCK
+}
+template <class... spki_m> struct spki_set_of {
+    static __device__ __forceinline__ void update(uint32_t, spki_env *, const spki_run *,
+                                                  const uint64_t *)
+    {
+    }
+    static uint32_t models(spk_model *) { return 0; }
+};
+template <class spki_m, class... spki_more> struct spki_set_of<spki_m, spki_more...> {
+    static __device__ __forceinline__ void update(uint32_t number, spki_env *e,
+                                                  const spki_run *run, const uint64_t *block)
+    {
+        if (number == 0) {
+            spki_block_of<spki_m, false>(e, run, block);
+        } else if (number == 1) {
+            spki_block_of<spki_m, true>(e, run, block);
+        } else {
+            spki_set_of<spki_more...>::update(number - 2, e, run, block);
+        }
+    }
+    static uint32_t models(spk_model *out)
+    {
+        if (out) {
+            *out = spki_m::model();
+        }
+        return 1 + spki_set_of<spki_more...>::models(out ? out + 1 : out);
+    }
+};
+#define SPKI_OF_SET template <class spki_set>
+#define SPKI_WITH_SET(name) name<spki_set>
+#ifndef SPKI_OF_SET
+#define SPKI_OF_SET
+#define SPKI_WITH_SET(name) name
+#endif
+SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
+                                               SPKI_GLOBAL const uint64_t *block)
+{
+#if defined(SPKI_DISPATCH)
+    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {
+        SPKI_DISPATCH
+    default: break;
+    }
+#else
+    spki_set::update((uint32_t)e->pop[SPKI_POP_MODEL], e, run, block);
+#endif
+}
+SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,
+                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,
+                        SPKI_GLOBAL const spki_elem *told, SPKI_GLOBAL spki_stored *state,
+                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,
+                        SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,
+                        uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,
+                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)
+{
+    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];
+    spki_env e;
+    spki_run run;
+    e.desc = desc;
+    e.value = value;
+    e.table = table;
+    e.told = told;
+    e.state = state;
+    e.acc = acc;
+    e.seed0 = (uint32_t)seed;
+    e.seed1 = (uint32_t)(seed >> 32);
+    run.history = history;
+    run.arrived = arrived;
+    run.bits = bits;
+    run.first = first;
+    run.slots = slots;
+    run.acc_first = 0;
+    run.steps = steps;
+    run.pos = pos;
+    run.ring = ring;
+    run.mask = history_mask;
+    run.row = history_row;
+    run.amounts = amounts;
+    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;
+    e.pop = desc + block[SPKI_BLOCK_POP];
+    SPKI_WITH_SET(spki_update_block)(&e, &run, block);
+}
+SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,
+                      uint64_t row, uint32_t first, uint32_t count)
+{
+    const uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();
+    const uint32_t n = k < count ? lane[first + k] : 0xffffffffu;
+    if (n != 0xffffffffu) {
+        (void)SPKI_GLOBAL_OR(&history[row + n / 32u], 1u << (n % 32u));
+    }
+}
+#if defined(SPKI_FROM_BEFORE)
+SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)
+{
+    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;
+    uint32_t up = mine, before = 0, total = 0;
+    for (uint32_t d = 1; d < 32u; d *= 2) {
+        const uint32_t add = SPKI_FROM_BEFORE(up, d);
+        up += lane >= d ? add : 0;
+    }
+    if (lane == 31u) {
+        sum[warp] = up;
+    }
+    SPKI_MEET();
+    for (uint32_t w = 0; w < warps; w++) {
+        before += w < warp ? sum[w] : 0;
+        total += sum[w];
+    }
+    SPKI_MEET();
+    *all = total;
+    return before + up - mine;
+}
+#else
+SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32_t *all)
+{
+    const uint32_t item = SPKI_ITEM(), items = SPKI_ITEMS();
+    sum[item] = mine;
+    SPKI_MEET();
+    for (uint32_t d = 1; d < items; d *= 2) {
+        const uint32_t add = item >= d ? sum[item - d] : 0;
+        SPKI_MEET();
+        sum[item] += add;
+        SPKI_MEET();
+    }
+    *all = sum[items - 1];
+    const uint32_t before = sum[item] - mine;
+    SPKI_MEET();
+    return before;
+}
+#endif
+SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,
+                       uint64_t first, uint32_t history_mask, uint32_t history_row,
+                       uint32_t group_first, uint32_t groups, uint32_t parts)
+{
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;
+    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
+    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    SPKI_GLOBAL const uint64_t *row =
+        history + ((first + s) & history_mask) * history_row + group_first;
+    uint32_t n = 0, all;
+    for (uint32_t g = from + SPKI_ITEM(); g < to; g += SPKI_ITEMS()) {
+        n += SPKI_POPCOUNT(row[g]);
+    }
+    (void)spki_before(sum, n, &all);
+    if (SPKI_ITEM() == 0) {
+        counts[SPKI_GROUP_ID()] = all;
+    }
+}
+SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,
+                      uint32_t steps, uint32_t parts)
+{
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    uint32_t total = list[at];
+    for (uint32_t s = 0; s < steps; s++) {
+        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {
+            const uint32_t mine = k + SPKI_ITEM();
+            uint32_t all;
+            const uint32_t n = mine < parts ? counts[s * parts + mine] : 0;
+            const uint32_t before = spki_before(sum, n, &all);
+            if (mine < parts) {
+                counts[s * parts + mine] = total + before;
+            }
+            total += all;
+        }
+        if (SPKI_ITEM() == 0) {
+            list[at + s + 1] = total;
+        }
+    }
+}
+SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const uint32_t *counts,
+                         SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,
+                         uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,
+                         uint32_t history_row, uint32_t group_first, uint32_t groups,
+                         uint32_t parts)
+{
+    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    const uint32_t part = SPKI_GROUP_ID() % parts;
+    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
+    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    uint32_t s = SPKI_GROUP_ID() / parts, end = s + 1, total;
+    if (parts == 1) {
+        uint32_t n = 0, all;
+        s = steps * SPKI_GROUP_ID() / SPKI_GROUPS();
+        end = steps * (SPKI_GROUP_ID() + 1) / SPKI_GROUPS();
+        for (uint32_t k = 0; k < s; k++) {
+            SPKI_GLOBAL const uint64_t *row =
+                history + ((first + k) & history_mask) * history_row + group_first;
+            for (uint32_t g = SPKI_ITEM(); g < groups; g += SPKI_ITEMS()) {
+                n += SPKI_POPCOUNT(row[g]);
+            }
+        }
+        (void)spki_before(sum, n, &all);
+        total = list[at] + all;
+    } else {
+        total = counts[SPKI_GROUP_ID()];
+    }
+    for (; s < end; s++) {
+        SPKI_GLOBAL const uint64_t *row =
+            history + ((first + s) & history_mask) * history_row + group_first;
+        for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {
+            const uint32_t mine = g + SPKI_ITEM();
+            uint64_t word = mine < to ? row[mine] : 0;
+            uint32_t all, n = SPKI_POPCOUNT(word);
+            uint32_t put = SPKI_LIST_IDS + total + spki_before(sum, n, &all);
+            for (; word; word &= word - 1) {
+                list[put++] = group_id[group_first + mine] + SPKI_LOWEST(word);
+            }
+            total += all;
+        }
+        if (parts == 1 && SPKI_ITEM() == 0) {
+            list[at + s + 1] = total;
+        }
+    }
+}
+#if SPKI_WIDE_WEIGHTS
+#define SPKI_SYNAPSE_WORDS 2u
+#define SPKI_SLOT(p) ((p)[0])
+#define SPKI_WEIGHT(p) ((int32_t)(p)[1])
+#else
+#define SPKI_SYNAPSE_WORDS 1u
+#define SPKI_SLOT(p) ((p)[0] & 0xffffu)
+#define SPKI_WEIGHT(p) ((int32_t)(p)[0] >> 16)
+#endif
+#if SPKI_BYTE_WEIGHTS
+#define SPKI_BUCKET_WORDS(count) (3u * ((count) / 4u) + ((count) & 3u))
+SPKI_DEVICE uint32_t spki_slot_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)
+{
+    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);
+    return k < (count & ~3u) ? s[(k & 3u) / 2u] >> (16u * (k & 1u)) & 0xffffu
+                             : s[k & 3u] & 0xffffu;
+}
+SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t count, uint32_t k)
+{
+    SPKI_GLOBAL const uint32_t *s = bucket + 3u * (k / 4u);
+    return k < (count & ~3u) ? (int32_t)(s[2] << (24u - 8u * (k & 3u))) >> 24
+                             : (int32_t)s[k & 3u] >> 16;
+}
+#define SPKI_SLOT_OF(bucket, count, k) spki_slot_of(bucket, count, k)
+#define SPKI_WEIGHT_OF(bucket, count, k) spki_weight_of(bucket, count, k)
+#else
+#define SPKI_BUCKET_WORDS(count) ((uint64_t)(count) * SPKI_SYNAPSE_WORDS)
+#define SPKI_SLOT_OF(bucket, count, k) SPKI_SLOT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)
+#define SPKI_WEIGHT_OF(bucket, count, k) SPKI_WEIGHT((bucket) + (uint64_t)(k)*SPKI_SYNAPSE_WORDS)
+#endif
+#if SPKI_OWNED
+#define SPKI_ARRIVE(p, x) (*(p) += (x))
+#else
+#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)
+#endif
+SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
+                                  SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,
+                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
+                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
+                                  uint32_t crews)
+{
+    const uint32_t entries = row[0];
+    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
+    uint32_t delay = 0;
+    for (uint32_t b = 0; b < entries; b++) {
+        const uint32_t entry = wide ? row[1 + b] : row[1 + b / 2] >> (16 * (b & 1)) & 0xffffu;
+        const uint32_t count = wide ? entry >> 16 : entry >> 8;
+        delay += wide ? entry & 0xffffu : entry & 0xffu;
+        if (delay >= age && b % crews == crew) {
+#if SPKI_LOCAL_SPAN
+            SPKI_LOCAL spki_acc *sum = near + (delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE;
+            for (uint32_t k = team; near && k < count; k += teams) {
+                SPKI_LOCAL_ADD(&sum[SPKI_SLOT_OF(synapse, count, k)],
+                               SPKI_WEIGHT_OF(synapse, count, k));
+            }
+#endif
+            uint32_t slot = pos + delay - age;
+            slot -= slot >= ring ? ring : 0;
+            slot -= slot >= ring ? ring : 0;
+            SPKI_GLOBAL spki_acc *to = acc + slot * slots;
+#if SPKI_OWNED
+            arrived[slot] = 1;
+#endif
+            for (uint32_t k = near ? count : team; k < count; k += teams) {
+                SPKI_ARRIVE(&to[SPKI_SLOT_OF(synapse, count, k)],
+                            SPKI_WEIGHT_OF(synapse, count, k));
+            }
+        }
+        synapse += SPKI_BUCKET_WORDS(count);
+    }
+}
+#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
+#define SPKI_ROW_OF(tile, id)                                                                     \
+    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])
+#if SPKI_LOCAL_SPAN
+SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const uint32_t *list,
+                                   SPKI_GLOBAL const uint64_t *tile,
+                                   SPKI_GLOBAL const uint32_t *rows,
+                                   SPKI_GLOBAL const uint32_t *words, SPKI_GLOBAL spki_acc *acc,
+                                   uint64_t slots, uint32_t at, uint32_t steps, uint32_t pos,
+                                   uint32_t ring)
+{
+    const uint32_t team = SPKI_ITEM() / SPKI_TEAM, teams = SPKI_ITEMS() / SPKI_TEAM;
+    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {
+        near[k] = 0;
+    }
+    SPKI_MEET();
+    for (uint32_t s = 0; s < steps; s++) {
+        for (uint32_t k = list[at + s] + team; k < list[at + s + 1]; k += teams) {
+            const uint32_t id = list[SPKI_LIST_IDS + k];
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,
+                             (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,
+                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+                             0, 1);
+        }
+    }
+    SPKI_MEET();
+    for (uint32_t k = SPKI_ITEM(); k < SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE; k += SPKI_ITEMS()) {
+        if (near[k]) {
+            const uint32_t step = pos + SPKI_LOCAL_FIRST + k / SPKI_LOCAL_STRIDE;
+            acc[step % ring * slots + tile[2] + k % SPKI_LOCAL_STRIDE] += near[k];
+        }
+    }
+}
+#endif
+SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,
+                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
+                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,
+                         uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,
+                         uint32_t first_tile, uint32_t tile_count)
+{
+#if SPKI_OWNED
+    arrived += (first_tile + SPKI_GROUP_ID()) * ring;
+    for (uint32_t s = 0; age == 0 && s < steps; s++) {
+        arrived[(pos + s) % ring] = 0;
+    }
+#endif
+#if SPKI_LOCAL_SPAN
+    SPKI_SHARED spki_acc near[SPKI_LOCAL_SPAN * SPKI_LOCAL_STRIDE];
+    if (age == 0) {
+        spki_deliver_tile(near, list, tiles + (first_tile + SPKI_GROUP_ID()) * 3u, rows, words, acc,
+                          slots, at, steps, pos, ring);
+        return;
+    }
+#endif
+    for (uint32_t s = 0; s < steps; s++) {
+        const uint32_t from = list[at + s], to = list[at + s + 1];
+#if SPKI_OWNED
+        SPKI_GLOBAL const uint64_t *tile = tiles + (first_tile + SPKI_GROUP_ID()) * 3u;
+        for (uint32_t k = from; k < to; k++) {
+            const uint32_t id = list[SPKI_LIST_IDS + k];
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
+                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
+        }
+#else
+        const uint64_t all = (uint64_t)(to - from) * tile_count;
+        for (uint64_t k = SPKI_GROUP_ID(); k < all; k += SPKI_GROUPS()) {
+            SPKI_GLOBAL const uint64_t *tile =
+                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
+            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
+            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
+                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,
+                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,
+                             SPKI_ITEMS() / SPKI_TEAM);
+        }
+#endif
+    }
+}
+SPKI_ENTRY(spki_sample)(SPKI_GLOBAL const uint32_t *index, SPKI_GLOBAL const spki_stored *state,
+                        SPKI_GLOBAL spki_stored *out, uint64_t to, uint32_t from, uint32_t count)
+{
+    for (uint32_t k = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM(); k < count;
+         k += SPKI_GROUPS() * SPKI_ITEMS()) {
+        out[to + k] = state[index[from + k]];
+    }
+}
+typedef struct spki_batch {
+    const uint64_t *tiles;
+    const uint32_t *rows, *words, *share, *group_id;
+    uint32_t *counts, *ids, *list;
+    uint64_t places;
+    uint32_t group, tile_count, team, sofar;
+} spki_batch;
+SPKI_DEVICE void spki_note(const spki_batch *b, const uint64_t *row, uint32_t s, uint32_t *sum)
+{
+    const uint32_t *own = b->share + 2u * SPKI_GROUP_ID();
+    const uint32_t from = own[1], to = own[3];
+    uint32_t *ids = b->ids + s * b->places + (uint64_t)from * 64u, put = 0;
+    for (uint32_t g = from; g < to; g += SPKI_ITEMS()) {
+        const uint32_t mine = g + SPKI_ITEM();
+        uint64_t word = mine < to ? row[mine] : 0;
+        uint32_t all, at = put + spki_before(sum, SPKI_POPCOUNT(word), &all);
+        for (; word; word &= word - 1) {
+            ids[at++] = b->group_id[b->group + mine] + SPKI_LOWEST(word);
+        }
+        put += all;
+    }
+    if (SPKI_ITEM() == 0) {
+        b->counts[s * SPKI_GROUPS() + SPKI_GROUP_ID()] = put;
+    }
+}
+SPKI_DEVICE uint32_t spki_starts(const spki_batch *b, uint32_t s, uint32_t *starts, uint32_t *sum)
+{
+    const uint32_t groups = SPKI_GROUPS();
+    uint32_t total = 0;
+    for (uint32_t k = 0; k < groups; k += SPKI_ITEMS()) {
+        const uint32_t mine = k + SPKI_ITEM();
+        uint32_t all;
+        const uint32_t n = mine < groups ? b->counts[s * groups + mine] : 0;
+        const uint32_t before = spki_before(sum, n, &all);
+        if (mine < groups) {
+            starts[mine] = total + before;
+        }
+        total += all;
+    }
+    if (SPKI_ITEM() == 0) {
+        starts[groups] = total;
+    }
+    SPKI_MEET();
+    return total;
+}
+SPKI_DEVICE uint32_t spki_spike(const spki_batch *b, uint32_t s, const uint32_t *starts, uint32_t k)
+{
+    uint32_t low = 0, high = SPKI_GROUPS();
+    while (high - low > 1u) {
+        const uint32_t middle = (low + high) / 2u;
+        if (starts[middle] <= k) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return b->ids[s * b->places + (uint64_t)b->share[2u * low + 1u] * 64u + (k - starts[low])];
+}
+SPKI_DEVICE void spki_spread(const spki_batch *b, uint32_t s, const uint32_t *starts,
+                             uint32_t total, int own, spki_acc *acc, uint64_t slots, uint32_t pos,
+                             uint32_t ring)
+{
+    const uint32_t lane = SPKI_ITEM() % 32u, warp = SPKI_ITEM() / 32u, warps = SPKI_ITEMS() / 32u;
+    const uint32_t tiles = own ? 1u : b->tile_count;
+    const uint64_t all = (uint64_t)total * tiles;
+    const uint64_t by = own ? warps : (uint64_t)warps * SPKI_GROUPS();
+    for (uint64_t k = own ? warp : (uint64_t)warp * SPKI_GROUPS() + SPKI_GROUP_ID(); k < all;
+         k += by) {
+        const uint64_t *tile =
+            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;
+        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));
+        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];
+        spki_deliver_row(row, own ? acc : acc + tile[2], 0, 0, slots, pos, ring, 0,
+                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,
+                         lane / b->team, 32u / b->team);
+    }
+}
+SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots, uint64_t slots,
+                            uint32_t ring, int back)
+{
+    const uint32_t n = (uint32_t)tile_slots * ring;
+    for (uint32_t k = SPKI_ITEM(); k < n; k += SPKI_ITEMS()) {
+        spki_acc *there = acc + k / (uint32_t)tile_slots * slots + k % (uint32_t)tile_slots;
+        if (back) {
+            *there = local[k];
+        } else {
+            local[k] = *there;
+        }
+    }
+    SPKI_MEET();
+}
+SPKI_DEVICE void spki_carry_states(const uint64_t *desc, const uint32_t *pieces, uint64_t *records,
+                                   uint32_t record_words, spki_stored *local, spki_stored *state,
+                                   int back)
+{
+    uint32_t base = 0;
+    for (uint32_t p = pieces[SPKI_GROUP_ID()]; p < pieces[SPKI_GROUP_ID() + 1u];
+         p += SPKI_PIECE_SIZE) {
+        const uint32_t *piece = pieces + p;
+        const uint64_t *record = desc + piece[SPKI_PIECE_RECORD];
+        const uint32_t lanes = piece[SPKI_PIECE_LANES], states = piece[SPKI_PIECE_STATES];
+        for (uint32_t k = SPKI_ITEM(); !back && k < piece[SPKI_PIECE_WORDS]; k += SPKI_ITEMS()) {
+            const uint32_t s = k - SPKI_POP_STATE;
+            records[k] = k >= SPKI_POP_STATE && s < states
+                             ? (uint64_t)base + s * lanes - piece[SPKI_PIECE_FIRST]
+                             : record[k];
+        }
+        for (uint32_t k = SPKI_ITEM(); k < states * lanes; k += SPKI_ITEMS()) {
+            spki_stored *there = state + (record[SPKI_POP_STATE + k / lanes] +
+                                          piece[SPKI_PIECE_FIRST] + k % lanes);
+            if (back) {
+                *there = local[base + k];
+            } else {
+                local[base + k] = *there;
+            }
+        }
+        base += states * lanes;
+        records += record_words;
+    }
+    SPKI_MEET();
+}
+#define SPKI_BATCH_PARAMS                                                                          \
+    const uint64_t *desc, const uint64_t *blocks, const spki_elem *value, const uint32_t *table,   \
+        const spki_elem *told, spki_stored *state, spki_acc *acc, uint64_t *history,               \
+        const uint64_t *tiles, const uint32_t *rows, const uint32_t *words,                        \
+        const uint32_t *share, const uint32_t *group_id, uint32_t *found, uint32_t *list,          \
+        uint32_t *meet, uint64_t seed, uint64_t first, uint64_t slots, uint32_t steps,             \
+        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row,   \
+        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count,       \
+        uint32_t team, const uint32_t *pieces, uint32_t record_words, uint32_t records_room
+SPKI_OF_SET SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)
+{
+    spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;
+    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];
+    const uint32_t *own = share + 2u * SPKI_GROUP_ID();
+    const uint64_t *tile = tiles + SPKI_GROUP_ID() * 3u;
+    const uint64_t end = SPKI_GROUP_ID() + 1u < tile_count ? tile[5] : slots;
+    const uint64_t tile_slots = local ? end - tile[2] : 0;
+    spki_stored *const states =
+        (spki_stored *)(shared + records_room +
+                        (tile_slots * ring * sizeof(spki_acc) + sizeof(uint64_t) - 1) /
+                            sizeof(uint64_t));
+    const uint32_t teams = SPKI_ITEMS() / (16u * SPKI_BLOCK_GROUPS);
+    spki_env e;
+    spki_run run;
+    spki_batch b;
+    e.desc = desc;
+    e.value = value;
+    e.table = table;
+    e.told = told;
+    e.state = records_room ? states : state;
+    e.acc = local ? local : acc;
+    e.seed0 = (uint32_t)seed;
+    e.seed1 = (uint32_t)(seed >> 32);
+    run.history = history;
+    run.arrived = (const uint32_t *)0;
+    run.bits = sum;
+    run.slots = local ? tile_slots : slots;
+    run.acc_first = local ? tile[2] : 0;
+    run.ring = ring;
+    run.mask = history_mask;
+    run.row = history_row;
+    b.tiles = tiles;
+    b.rows = rows;
+    b.words = words;
+    b.share = share;
+    b.group_id = group_id;
+    b.list = list;
+    b.places = (uint64_t)groups * 64u;
+    b.group = group;
+    b.tile_count = tile_count;
+    b.team = team;
+    b.sofar = list[at];
+    if (local) {
+        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 0);
+    }
+    if (records_room) {
+        spki_carry_states(desc, pieces, shared, record_words, states, state, 0);
+    }
+    for (uint32_t done = 0, turn = 0; done < steps; done += most, turn ^= 1u) {
+        run.first = first + done;
+        run.steps = steps - done < most ? steps - done : most;
+        run.pos = (pos + done) % ring;
+        run.amounts = amounts && done == 0;
+        b.counts = found + turn * SPKI_GROUPS() * 32u;
+        b.ids = found + 2u * SPKI_GROUPS() * 32u + turn * b.places * most;
+        for (uint32_t k = own[0] + SPKI_ITEM() / (16u * SPKI_BLOCK_GROUPS); k < own[2];
+             k += teams) {
+            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;
+            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words
+                                 : desc + block[SPKI_BLOCK_POP];
+            SPKI_WITH_SET(spki_update_block)(&e, &run, block);
+        }
+        SPKI_MEET();
+        for (uint32_t s = 0; s < run.steps; s++) {
+            spki_note(&b, history + spki_row(&run, s) + group, s, sum);
+        }
+        spki_meet_grid(meet);
+        for (uint32_t s = 0; s < run.steps; s++) {
+            const uint32_t total = spki_starts(&b, s, starts, sum);
+            const uint32_t from = starts[SPKI_GROUP_ID()];
+            const uint32_t *ids = b.ids + s * b.places + (uint64_t)own[1] * 64u;
+            for (uint32_t k = SPKI_ITEM(); k < starts[SPKI_GROUP_ID() + 1u] - from;
+                 k += SPKI_ITEMS()) {
+                list[SPKI_LIST_IDS + b.sofar + from + k] = ids[k];
+            }
+            spki_spread(&b, s, starts, total, local != 0, local ? local : acc, run.slots,
+                        run.pos + s, ring);
+            b.sofar += total;
+            if (SPKI_GROUP_ID() == 0 && SPKI_ITEM() == 0) {
+                list[at + done + s + 1u] = b.sofar;
+            }
+            SPKI_MEET();
+        }
+        if (!local) {
+            spki_meet_grid(meet);
+        }
+    }
+    if (local) {
+        spki_carry(local, acc + tile[2], tile_slots, slots, ring, 1);
+    }
+    if (records_room) {
+        spki_carry_states(desc, pieces, shared, record_words, states, state, 1);
+    }
+}
+#define SPKI_BATCH_ARGS                                                                            \
+    desc, blocks, value, table, told, state, acc, history, tiles, rows, words, share, group_id,    \
+        found, list, meet, seed, first, slots, steps, most, pos, ring, history_mask, history_row,  \
+        amounts, at, group, groups, tile_count, team, pieces, record_words, records_room
+SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)
+{
+    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, (uint64_t *)0);
+}
+SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)
+{
+    SPKI_SHARED_REST(uint64_t, shared);
+    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, shared);
+}
+SPKI_ENTRY(spki_selftest)(SPKI_GLOBAL const SPKI_E *in, SPKI_GLOBAL SPKI_E *out, uint32_t count)
+{
+    const uint32_t k = (SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM()) * SPKI_LANES;
+    if (k >= count) {
+        return;
+    }
+    const SPKI_R zero = SPKI_NIL(SPKI_R);
+    const SPKI_R x = SPKI_VLOAD(in, k), y = SPKI_VLOAD(in, count + k);
+    const SPKI_R z = SPKI_VLOAD(in, 2 * count + k);
+    const SPKI_R size = SPKI_F(spki_abs)(x), small = x * SPKI_C(0.001953125);
+    SPKI_R r[SPKI_SELFTESTS];
+    r[0] = x + y;
+    r[1] = x * y - z;
+    r[2] = z - x * y;
+    r[3] = x / y;
+    r[4] = SPKI_F(spki_sqrt)(size);
+    r[5] = (x + y) - x;
+    r[6] = SPKI_F(spki_exp)(small);
+    r[7] = SPKI_F(spki_exprel)(small);
+    r[8] = SPKI_F(spki_log)(size);
+    r[9] = SPKI_F(spki_sin)(x);
+    r[10] = SPKI_F(spki_cos)(y);
+    r[11] = SPKI_F(spki_tanh)(small);
+    r[12] = SPKI_F(spki_pow)(size, SPKI_F(spki_min)(y, SPKI_C(3.0)));
+    r[13] = SPKI_F(spki_select)(x < y, SPKI_F(spki_flush)(x * SPKI_C(1e-30)), z);
+#if defined(SPKI_CODE)
+    const SPKI_R tiny = (size - size + SPKI_C(1.5e-38)) * SPKI_C(0.01);
+    r[13] = SPKI_F(spki_select)(tiny > zero, r[13], x / zero);
+#endif
+    for (uint32_t f = 0; f < SPKI_SELFTESTS; f++) {
+        SPKI_VSTORE(r[f], out, f * count + k);
+    }
+}
+#if defined(SPKI_CUDA_ON_CPU)
+#define SPKI_ENTRY_AT(name) SPKI_CUDA_ON_CPU(name)
+#else
+#define SPKI_ENTRY_AT(name) (const void *)(name)
+#endif
+template <class spki_set> static void spki_entries(const void **entry)
+{
+    entry[SPKI_GPU_UPDATE] = SPKI_ENTRY_AT(spki_update<spki_set>);
+    entry[SPKI_GPU_TELL] = SPKI_ENTRY_AT(spki_tell<void>);
+    entry[SPKI_GPU_COUNT] = SPKI_ENTRY_AT(spki_count<void>);
+    entry[SPKI_GPU_SCAN] = SPKI_ENTRY_AT(spki_scan<void>);
+    entry[SPKI_GPU_COMPACT] = SPKI_ENTRY_AT(spki_compact<void>);
+    entry[SPKI_GPU_DELIVER] = SPKI_ENTRY_AT(spki_deliver<void>);
+    entry[SPKI_GPU_SAMPLE] = SPKI_ENTRY_AT(spki_sample<void>);
+    entry[SPKI_GPU_SELFTEST] = SPKI_ENTRY_AT(spki_selftest<void>);
+    entry[SPKI_GPU_BATCH_ALL] = SPKI_ENTRY_AT(spki_batch_all<spki_set>);
+    entry[SPKI_GPU_BATCH_OWN] = SPKI_ENTRY_AT(spki_batch_own<spki_set>);
+}
+}
+#ifdef __NVCC__
+#pragma nv_diagnostic pop
+#endif
+#undef K
+#pragma pop_macro("K")
+#undef SPKI_ALIGNED
+#pragma pop_macro("SPKI_ALIGNED")
+#undef SPKI_ANY
+#pragma pop_macro("SPKI_ANY")
+#undef SPKI_ARRIVE
+#pragma pop_macro("SPKI_ARRIVE")
+#undef SPKI_AS_INT
+#pragma pop_macro("SPKI_AS_INT")
+#undef SPKI_AS_REAL
+#pragma pop_macro("SPKI_AS_REAL")
+#undef SPKI_BATCH_ARGS
+#pragma pop_macro("SPKI_BATCH_ARGS")
+#undef SPKI_BATCH_PARAMS
+#pragma pop_macro("SPKI_BATCH_PARAMS")
+#undef SPKI_BEGIN_BLOCK
+#pragma pop_macro("SPKI_BEGIN_BLOCK")
+#undef SPKI_BLOCK_COUNT
+#pragma pop_macro("SPKI_BLOCK_COUNT")
+#undef SPKI_BUCKET_WORDS
+#pragma pop_macro("SPKI_BUCKET_WORDS")
+#undef SPKI_BYTE_WEIGHTS
+#pragma pop_macro("SPKI_BYTE_WEIGHTS")
+#undef SPKI_C
+#pragma pop_macro("SPKI_C")
+#undef SPKI_CAT
+#pragma pop_macro("SPKI_CAT")
+#undef SPKI_CAT3
+#pragma pop_macro("SPKI_CAT3")
+#undef SPKI_CAT3_
+#pragma pop_macro("SPKI_CAT3_")
+#undef SPKI_CAT_
+#pragma pop_macro("SPKI_CAT_")
+#undef SPKI_COUNT
+#pragma pop_macro("SPKI_COUNT")
+#undef SPKI_DEVICE
+#pragma pop_macro("SPKI_DEVICE")
+#undef SPKI_E
+#pragma pop_macro("SPKI_E")
+#undef SPKI_END_BLOCK
+#pragma pop_macro("SPKI_END_BLOCK")
+#undef SPKI_ENTRY
+#pragma pop_macro("SPKI_ENTRY")
+#undef SPKI_ENTRY_AT
+#pragma pop_macro("SPKI_ENTRY_AT")
+#undef SPKI_ENTRY_KIND
+#pragma pop_macro("SPKI_ENTRY_KIND")
+#undef SPKI_ENTRY_OF
+#pragma pop_macro("SPKI_ENTRY_OF")
+#undef SPKI_EXACT
+#pragma pop_macro("SPKI_EXACT")
+#undef SPKI_F
+#pragma pop_macro("SPKI_F")
+#undef SPKI_FROM_BEFORE
+#pragma pop_macro("SPKI_FROM_BEFORE")
+#undef SPKI_GLOBAL
+#pragma pop_macro("SPKI_GLOBAL")
+#undef SPKI_GLOBAL_ADD
+#pragma pop_macro("SPKI_GLOBAL_ADD")
+#undef SPKI_GLOBAL_OR
+#pragma pop_macro("SPKI_GLOBAL_OR")
+#undef SPKI_GNU_VECTOR
+#pragma pop_macro("SPKI_GNU_VECTOR")
+#undef SPKI_GROUPS
+#pragma pop_macro("SPKI_GROUPS")
+#undef SPKI_GROUP_ID
+#pragma pop_macro("SPKI_GROUP_ID")
+#undef SPKI_HALF
+#pragma pop_macro("SPKI_HALF")
+#undef SPKI_HALVES
+#pragma pop_macro("SPKI_HALVES")
+#undef SPKI_HAVE_SSE2
+#pragma pop_macro("SPKI_HAVE_SSE2")
+#undef SPKI_I
+#pragma pop_macro("SPKI_I")
+#undef SPKI_INT
+#pragma pop_macro("SPKI_INT")
+#undef SPKI_IS_DOUBLE
+#pragma pop_macro("SPKI_IS_DOUBLE")
+#undef SPKI_ITEM
+#pragma pop_macro("SPKI_ITEM")
+#undef SPKI_ITEMS
+#pragma pop_macro("SPKI_ITEMS")
+#undef SPKI_ITEMS_OF_GROUP
+#pragma pop_macro("SPKI_ITEMS_OF_GROUP")
+#undef SPKI_LANES
+#pragma pop_macro("SPKI_LANES")
+#undef SPKI_LOCAL
+#pragma pop_macro("SPKI_LOCAL")
+#undef SPKI_LOCAL_SPAN
+#pragma pop_macro("SPKI_LOCAL_SPAN")
+#undef SPKI_LOWEST
+#pragma pop_macro("SPKI_LOWEST")
+#undef SPKI_M
+#pragma pop_macro("SPKI_M")
+#undef SPKI_MATH
+#pragma pop_macro("SPKI_MATH")
+#undef SPKI_MEET
+#pragma pop_macro("SPKI_MEET")
+#undef SPKI_NIL
+#pragma pop_macro("SPKI_NIL")
+#undef SPKI_NUMBER
+#pragma pop_macro("SPKI_NUMBER")
+#undef SPKI_OF_SET
+#pragma pop_macro("SPKI_OF_SET")
+#undef SPKI_ON_DEVICE
+#pragma pop_macro("SPKI_ON_DEVICE")
+#undef SPKI_OVERLOAD_1
+#pragma pop_macro("SPKI_OVERLOAD_1")
+#undef SPKI_OVERLOAD_2
+#pragma pop_macro("SPKI_OVERLOAD_2")
+#undef SPKI_OWNED
+#pragma pop_macro("SPKI_OWNED")
+#undef SPKI_POPCOUNT
+#pragma pop_macro("SPKI_POPCOUNT")
+#undef SPKI_R
+#pragma pop_macro("SPKI_R")
+#undef SPKI_RN
+#pragma pop_macro("SPKI_RN")
+#undef SPKI_ROOT
+#pragma pop_macro("SPKI_ROOT")
+#undef SPKI_ROW_OF
+#pragma pop_macro("SPKI_ROW_OF")
+#undef SPKI_S
+#pragma pop_macro("SPKI_S")
+#undef SPKI_SHARED
+#pragma pop_macro("SPKI_SHARED")
+#undef SPKI_SHARED_REST
+#pragma pop_macro("SPKI_SHARED_REST")
+#undef SPKI_SLOT
+#pragma pop_macro("SPKI_SLOT")
+#undef SPKI_SLOT_OF
+#pragma pop_macro("SPKI_SLOT_OF")
+#undef SPKI_SPIKED
+#pragma pop_macro("SPKI_SPIKED")
+#undef SPKI_SYNAPSE_WORDS
+#pragma pop_macro("SPKI_SYNAPSE_WORDS")
+#undef SPKI_TARGET
+#pragma pop_macro("SPKI_TARGET")
+#undef SPKI_TO_REAL
+#pragma pop_macro("SPKI_TO_REAL")
+#undef SPKI_VLOAD
+#pragma pop_macro("SPKI_VLOAD")
+#undef SPKI_VOTE
+#pragma pop_macro("SPKI_VOTE")
+#undef SPKI_VSTORE
+#pragma pop_macro("SPKI_VSTORE")
+#undef SPKI_WEIGHT
+#pragma pop_macro("SPKI_WEIGHT")
+#undef SPKI_WEIGHT_OF
+#pragma pop_macro("SPKI_WEIGHT_OF")
+#undef SPKI_WIDE
+#pragma pop_macro("SPKI_WIDE")
+#undef SPKI_WIDE_COUNTS
+#pragma pop_macro("SPKI_WIDE_COUNTS")
+#undef SPKI_WIDE_WEIGHTS
+#pragma pop_macro("SPKI_WIDE_WEIGHTS")
+#undef SPKI_WITH_SET
+#pragma pop_macro("SPKI_WITH_SET")
+#undef SPKI_X86_VECTOR
+#pragma pop_macro("SPKI_X86_VECTOR")
+#undef spk_abs
+#pragma pop_macro("spk_abs")
+#undef spk_any
+#pragma pop_macro("spk_any")
+#undef spk_cos
+#pragma pop_macro("spk_cos")
+#undef spk_exp
+#pragma pop_macro("spk_exp")
+#undef spk_exprel
+#pragma pop_macro("spk_exprel")
+#undef spk_flush
+#pragma pop_macro("spk_flush")
+#undef spk_log
+#pragma pop_macro("spk_log")
+#undef spk_max
+#pragma pop_macro("spk_max")
+#undef spk_min
+#pragma pop_macro("spk_min")
+#undef spk_pow
+#pragma pop_macro("spk_pow")
+#undef spk_select
+#pragma pop_macro("spk_select")
+#undef spk_sin
+#pragma pop_macro("spk_sin")
+#undef spk_sqrt
+#pragma pop_macro("spk_sqrt")
+#undef spk_tanh
+#pragma pop_macro("spk_tanh")
+#undef spki_elem
+#pragma pop_macro("spki_elem")
+#undef SPKI_CODE
+#undef SPKI_CODE_STATES
+#undef SPKI_CODE_WEIGHTS
+#undef SPKI_CODE_WIDE
+#else
 #ifndef SPIKELIB_H
 #error "include spikelib.h before spikelib_cuda.cuh"
 #endif
@@ -15,7 +2378,19 @@
 /* ---- >>cuda: networks on CUDA devices ----
    From C or C++ without any toolkit: define SPIKELIB_CUDA_NVRTC where the implementation is; the
    driver (libcuda.so.1, nvcuda.dll) and the compiler (libnvrtc) are then opened at run time. In a
-   file that nvcc compiles, nothing need be defined. */
+   file that nvcc compiles, nothing need be defined, and NVRTC compiles the kernels too, unless the
+   file with the implementation names those that it holds, in front of the #include:
+
+       #define SPIKELIB_CUDA_KERNELS(X) X(32, 16, lif_exp, poisson) X(64, 16, my_neuron)
+
+   Each X is a program: bits of states (16, 32, 64); bits of weights (8, 16, 32, as in spk_net_desc;
+   8_wide and 16_wide where accumulators need 64 bits, which spk_net_get_info tells); and up to 16
+   models by their names, those of SPIKELIB_NEURON included, which stand in front too. A network
+   takes the program with the fewest models that has all of its own; then only the driver is needed.
+   Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
+   takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
+   needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
+   nvcc the device's -arch. */
 
 /* One device as the driver describes it. `index` is its place in the driver's list, from 0. */
 typedef struct spk_cuda_device {
@@ -105,6 +2480,10 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #ifndef SPIKELIB_CUDA_SECTION
 #define SPIKELIB_CUDA_SECTION
 
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177, 550, 1675
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -130,6 +2509,7 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #define SPKI_CHANGED_PRECISION 32u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
+#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
@@ -224,6 +2604,9 @@ typedef struct spki_gpu {
     char why[1024];   /* what went wrong last */
 } spki_gpu;
 
+struct spki_gpu_choice;
+struct spki_gpu_variant;
+
 /* What an API does for a device. All work is in order. A failure fills in gpu->why with a sentence
    that names the call and the code. */
 typedef struct spki_gpu_api {
@@ -257,6 +2640,12 @@ typedef struct spki_gpu_api {
        `to`; what they do later waits for it. */
     spk_result (*share)(spki_gpu *const *gpu, uint32_t gpus, uint32_t from, spki_gpu_mem source,
                         uint64_t source_at, const spki_gpu_mem *to, uint64_t at, uint64_t bytes);
+    /* NULL, or gives a program with all of a network's models, and the selftest, that was compiled
+       with the host's code; NULL: there is none for this choice, and `compile` says why where it
+       cannot either. `form`: the number of a variant's model in such a program; others number
+       variants as they come. */
+    void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
+    uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
@@ -584,7 +2973,9 @@ static const char *const spki_gpu_text_math[] = {
 "#else\n",
 "#define SPKI_MATH SPKI_TARGET static inline __attribute__((always_inline, unused))\n",
 "#endif\n",
+"#ifndef SPKI_C\n",
 "#define SPKI_C(x) (zero + (SPKI_E)(x))\n",
+"#endif\n",
 "#if SPKI_LANES > 1 && !defined(SPKI_ON_DEVICE)\n",
 "#define SPKI_X86_VECTOR SPKI_HAVE_SSE2\n",
 "#else\n",
@@ -913,12 +3304,12 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "    x = SPKI_F(spki_max)(x, zero);\n",
-"#if SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
+"#if defined(SPKI_ON_DEVICE)\n",
+"    return SPKI_ROOT(x);\n",
+"#elif SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
 "    return __builtin_sqrt(x);\n",
 "#elif SPKI_LANES == 1\n",
 "    return __builtin_sqrtf(x);\n",
-"#elif defined(SPKI_ON_DEVICE)\n",
-"    return SPKI_ROOT(x);\n",
 "#elif SPKI_HAVE_SSE2 && SPKI_LANES == 16\n",
 "    return (SPKI_R)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);\n",
 "#elif SPKI_HAVE_SSE2 && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
@@ -1050,7 +3441,9 @@ static const char *const spki_gpu_text_engine[] = {
 "typedef SPKI_R real;\n",
 "typedef SPKI_CAT(spki_m, SPKI_S) mask;\n",
 "#define spki_elem SPKI_E\n",
+"#ifndef K\n",
 "#define K(x) (spki_zero + (spki_elem)(x))\n",
+"#endif\n",
 "#define spk_exp(x) SPKI_F(spki_exp)(x)\n",
 "#define spk_exprel(x) SPKI_F(spki_exprel)(x)\n",
 "#define spk_log(x) SPKI_F(spki_log)(x)\n",
@@ -1517,13 +3910,21 @@ static const char *const spki_gpu_text_engine[] = {
 };
 
 static const char *const spki_gpu_text_kernels[] = {
-"SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
-"                                   SPKI_GLOBAL const uint64_t *block)\n",
+"#ifndef SPKI_OF_SET\n",
+"#define SPKI_OF_SET\n",
+"#define SPKI_WITH_SET(name) name\n",
+"#endif\n",
+"SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
+"                                               SPKI_GLOBAL const uint64_t *block)\n",
 "{\n",
+"#if defined(SPKI_DISPATCH)\n",
 "    switch ((uint32_t)e->pop[SPKI_POP_MODEL]) {\n",
 "        SPKI_DISPATCH\n",
 "    default: break;\n",
 "    }\n",
+"#else\n",
+"    spki_set::update((uint32_t)e->pop[SPKI_POP_MODEL], e, run, block);\n",
+"#endif\n",
 "}\n",
 "SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint64_t *blocks,\n",
 "                        SPKI_GLOBAL const spki_elem *value, SPKI_GLOBAL const uint32_t *table,\n",
@@ -1558,7 +3959,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.amounts = amounts;\n",
 "    SPKI_GLOBAL const uint64_t *block = blocks + SPKI_GROUP_ID() * SPKI_BLOCK_SIZE;\n",
 "    e.pop = desc + block[SPKI_BLOCK_POP];\n",
-"    spki_update_block(&e, &run, block);\n",
+"    SPKI_WITH_SET(spki_update_block)(&e, &run, block);\n",
 "}\n",
 "SPKI_ENTRY(spki_tell)(SPKI_GLOBAL const uint32_t *lane, SPKI_GLOBAL uint32_t *history,\n",
 "                      uint64_t row, uint32_t first, uint32_t count)\n",
@@ -1983,7 +4384,7 @@ static const char *const spki_gpu_text_batch[] = {
 "        uint32_t most, uint32_t pos, uint32_t ring, uint32_t history_mask, uint32_t history_row, \\\n",
 "        uint32_t amounts, uint32_t at, uint32_t group, uint32_t groups, uint32_t tile_count, \\\n",
 "        uint32_t team, const uint32_t *pieces, uint32_t record_words, uint32_t records_room\n",
-"SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)\n",
+"SPKI_OF_SET SPKI_DEVICE void spki_run_batch(SPKI_BATCH_PARAMS, uint64_t *shared)\n",
 "{\n",
 "    spki_acc *const local = shared ? (spki_acc *)(shared + records_room) : (spki_acc *)0;\n",
 "    SPKI_SHARED uint32_t sum[32], starts[SPKI_BATCH_GROUPS + 1];\n",
@@ -2044,7 +4445,7 @@ static const char *const spki_gpu_text_batch[] = {
 "            const uint64_t *block = blocks + k * SPKI_BLOCK_SIZE;\n",
 "            e.pop = records_room ? shared + block[SPKI_BLOCK_PIECE] * record_words\n",
 "                                 : desc + block[SPKI_BLOCK_POP];\n",
-"            spki_update_block(&e, &run, block);\n",
+"            SPKI_WITH_SET(spki_update_block)(&e, &run, block);\n",
 "        }\n",
 "        SPKI_MEET();\n",
 "        for (uint32_t s = 0; s < run.steps; s++) {\n",
@@ -2084,12 +4485,12 @@ static const char *const spki_gpu_text_batch[] = {
 "        amounts, at, group, groups, tile_count, team, pieces, record_words, records_room\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_all)(SPKI_BATCH_PARAMS)\n",
 "{\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, (uint64_t *)0);\n",
+"    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, (uint64_t *)0);\n",
 "}\n",
 "SPKI_ENTRY_OF(SPKI_BATCH_ITEMS, spki_batch_own)(SPKI_BATCH_PARAMS)\n",
 "{\n",
 "    SPKI_SHARED_REST(uint64_t, shared);\n",
-"    spki_run_batch(SPKI_BATCH_ARGS, shared);\n",
+"    SPKI_WITH_SET(spki_run_batch)(SPKI_BATCH_ARGS, shared);\n",
 "}\n",
 0
 };
@@ -2120,6 +4521,10 @@ static const char *const spki_gpu_text_selftest[] = {
 "    r[11] = SPKI_F(spki_tanh)(small);\n",
 "    r[12] = SPKI_F(spki_pow)(size, SPKI_F(spki_min)(y, SPKI_C(3.0)));\n",
 "    r[13] = SPKI_F(spki_select)(x < y, SPKI_F(spki_flush)(x * SPKI_C(1e-30)), z);\n",
+"#if defined(SPKI_CODE)\n",
+"    const SPKI_R tiny = (size - size + SPKI_C(1.5e-38)) * SPKI_C(0.01);\n",
+"    r[13] = SPKI_F(spki_select)(tiny > zero, r[13], x / zero);\n",
+"#endif\n",
 "    for (uint32_t f = 0; f < SPKI_SELFTESTS; f++) {\n",
 "        SPKI_VSTORE(r[f], out, f * count + k);\n",
 "    }\n",
@@ -2140,7 +4545,9 @@ enum {
     SPKI_GPU_POP_GROUPS, /* of the whole population, and those with a shadow */
     SPKI_GPU_POP_SHADOWS,
     SPKI_GPU_POP_SHADOW,
-    SPKI_GPU_POP_CURRENT,
+    SPKI_GPU_POP_DT,     /* bits of a double; for code that nvcc compiled, which does not know it */
+    SPKI_GPU_POP_VARIED, /* four words, a bit a real: differs between neurons; for the same */
+    SPKI_GPU_POP_CURRENT = SPKI_GPU_POP_VARIED + 4,
     SPKI_GPU_POP_OFFSET,
     SPKI_GPU_POP_QUANTUM,
     SPKI_GPU_POP_AMOUNT = SPKI_GPU_POP_QUANTUM + 8,
@@ -2454,65 +4861,41 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
     spki_gpu_paste(s, spki_gpu_text_math);
 }
 
+/* What the kernels' text calls these numbers, as SPKI_NAME. */
+#define SPKI_GPU_NUMBERS(X)                                                                        \
+    X(POP_MODEL, SPKI_GPU_POP_MODEL) X(POP_TAG, SPKI_GPU_POP_TAG)                                  \
+    X(POP_GROUP, SPKI_GPU_POP_GROUP) X(POP_COUNT, SPKI_GPU_POP_COUNT)                              \
+    X(POP_PART, SPKI_GPU_POP_PART) X(POP_PARTS, SPKI_GPU_POP_PARTS)                                \
+    X(POP_GROUPS, SPKI_GPU_POP_GROUPS) X(POP_SHADOWS, SPKI_GPU_POP_SHADOWS)                        \
+    X(POP_SHADOW, SPKI_GPU_POP_SHADOW) X(POP_DT, SPKI_GPU_POP_DT)                                  \
+    X(POP_VARIED, SPKI_GPU_POP_VARIED) X(POP_CURRENT, SPKI_GPU_POP_CURRENT)                        \
+    X(POP_OFFSET, SPKI_GPU_POP_OFFSET) X(POP_QUANTUM, SPKI_GPU_POP_QUANTUM)                        \
+    X(POP_AMOUNT, SPKI_GPU_POP_AMOUNT) X(POP_STATE, SPKI_GPU_POP_LISTS)                            \
+    X(POP_REAL, SPKI_GPU_POP_LISTS) X(PART_KIND, SPKI_GPU_PART_KIND)                               \
+    X(PART_START, SPKI_GPU_PART_START) X(PART_STOP, SPKI_GPU_PART_STOP)                            \
+    X(PART_FIRST, SPKI_GPU_PART_FIRST) X(PART_COUNT, SPKI_GPU_PART_COUNT)                          \
+    X(PART_POS, SPKI_GPU_PART_POS) X(PART_NEG, SPKI_GPU_PART_NEG) X(PART_OWN, SPKI_GPU_PART_OWN)   \
+    X(PART_STREAM, SPKI_GPU_PART_STREAM) X(PART_VALUE, SPKI_GPU_PART_VALUE)                        \
+    X(PART_TABLE, SPKI_GPU_PART_TABLE) X(PART_NOISE, SPKI_GPU_PART_NOISE)                          \
+    X(PART_SD, SPKI_GPU_PART_SD) X(PART_SIZE, SPKI_GPU_PART_SIZE)                                  \
+    X(BLOCK_POP, SPKI_GPU_BLOCK_POP) X(BLOCK_FIRST, SPKI_GPU_BLOCK_FIRST)                          \
+    X(BLOCK_COUNT, SPKI_GPU_BLOCK_COUNT) X(BLOCK_ACC, SPKI_GPU_BLOCK_ACC)                          \
+    X(BLOCK_STRIDE, SPKI_GPU_BLOCK_STRIDE) X(BLOCK_TILE, SPKI_GPU_BLOCK_TILE)                      \
+    X(BLOCK_PIECE, SPKI_GPU_BLOCK_PIECE) X(BLOCK_SIZE, SPKI_GPU_BLOCK_SIZE)                        \
+    X(PIECE_RECORD, SPKI_GPU_PIECE_RECORD) X(PIECE_WORDS, SPKI_GPU_PIECE_WORDS)                    \
+    X(PIECE_FIRST, SPKI_GPU_PIECE_FIRST) X(PIECE_LANES, SPKI_GPU_PIECE_LANES)                      \
+    X(PIECE_STATES, SPKI_GPU_PIECE_STATES) X(PIECE_SIZE, SPKI_GPU_PIECE_SIZE)                      \
+    X(BLOCK_GROUPS, SPKI_GPU_BLOCK_GROUPS) X(SCAN_ITEMS, SPKI_GPU_SCAN_ITEMS)                      \
+    X(BATCH_ITEMS, SPKI_GPU_BATCH_ITEMS) X(BATCH_GROUPS, SPKI_GPU_BATCH_GROUPS)                    \
+    X(LIST_IDS, SPKI_GPU_LIST_IDS) X(TEAM, SPKI_GPU_TEAM)
+
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-    static const struct {
-        const char *name;
-        uint32_t value;
-    } number[] = {{"POP_MODEL", SPKI_GPU_POP_MODEL},
-                  {"POP_TAG", SPKI_GPU_POP_TAG},
-                  {"POP_GROUP", SPKI_GPU_POP_GROUP},
-                  {"POP_COUNT", SPKI_GPU_POP_COUNT},
-                  {"POP_PART", SPKI_GPU_POP_PART},
-                  {"POP_PARTS", SPKI_GPU_POP_PARTS},
-                  {"POP_GROUPS", SPKI_GPU_POP_GROUPS},
-                  {"POP_SHADOWS", SPKI_GPU_POP_SHADOWS},
-                  {"POP_SHADOW", SPKI_GPU_POP_SHADOW},
-                  {"POP_CURRENT", SPKI_GPU_POP_CURRENT},
-                  {"POP_OFFSET", SPKI_GPU_POP_OFFSET},
-                  {"POP_QUANTUM", SPKI_GPU_POP_QUANTUM},
-                  {"POP_AMOUNT", SPKI_GPU_POP_AMOUNT},
-                  {"POP_STATE", SPKI_GPU_POP_LISTS},
-                  {"POP_REAL", SPKI_GPU_POP_LISTS},
-                  {"PART_KIND", SPKI_GPU_PART_KIND},
-                  {"PART_START", SPKI_GPU_PART_START},
-                  {"PART_STOP", SPKI_GPU_PART_STOP},
-                  {"PART_FIRST", SPKI_GPU_PART_FIRST},
-                  {"PART_COUNT", SPKI_GPU_PART_COUNT},
-                  {"PART_POS", SPKI_GPU_PART_POS},
-                  {"PART_NEG", SPKI_GPU_PART_NEG},
-                  {"PART_OWN", SPKI_GPU_PART_OWN},
-                  {"PART_STREAM", SPKI_GPU_PART_STREAM},
-                  {"PART_VALUE", SPKI_GPU_PART_VALUE},
-                  {"PART_TABLE", SPKI_GPU_PART_TABLE},
-                  {"PART_NOISE", SPKI_GPU_PART_NOISE},
-                  {"PART_SD", SPKI_GPU_PART_SD},
-                  {"PART_SIZE", SPKI_GPU_PART_SIZE},
-                  {"BLOCK_POP", SPKI_GPU_BLOCK_POP},
-                  {"BLOCK_FIRST", SPKI_GPU_BLOCK_FIRST},
-                  {"BLOCK_COUNT", SPKI_GPU_BLOCK_COUNT},
-                  {"BLOCK_ACC", SPKI_GPU_BLOCK_ACC},
-                  {"BLOCK_STRIDE", SPKI_GPU_BLOCK_STRIDE},
-                  {"BLOCK_TILE", SPKI_GPU_BLOCK_TILE},
-                  {"BLOCK_PIECE", SPKI_GPU_BLOCK_PIECE},
-                  {"BLOCK_SIZE", SPKI_GPU_BLOCK_SIZE},
-                  {"PIECE_RECORD", SPKI_GPU_PIECE_RECORD},
-                  {"PIECE_WORDS", SPKI_GPU_PIECE_WORDS},
-                  {"PIECE_FIRST", SPKI_GPU_PIECE_FIRST},
-                  {"PIECE_LANES", SPKI_GPU_PIECE_LANES},
-                  {"PIECE_STATES", SPKI_GPU_PIECE_STATES},
-                  {"PIECE_SIZE", SPKI_GPU_PIECE_SIZE},
-                  {"BLOCK_GROUPS", SPKI_GPU_BLOCK_GROUPS},
-                  {"SCAN_ITEMS", SPKI_GPU_SCAN_ITEMS},
-                  {"BATCH_ITEMS", SPKI_GPU_BATCH_ITEMS},
-                  {"BATCH_GROUPS", SPKI_GPU_BATCH_GROUPS},
-                  {"LIST_IDS", SPKI_GPU_LIST_IDS},
-                  {"TEAM", SPKI_GPU_TEAM},
-                  {"STREAM_INPUT", SPKI_STREAM_INPUT},
-                  {"STREAM_STORAGE", SPKI_STREAM_STORAGE}};
-    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
-        spki_gpu_define(s, number[k].name, number[k].value);
-    }
+#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
+    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#undef SPKI_GPU_NUMBER
+    spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
+    spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }
 
 /* A name that a model uses and the language does not leave free. */
@@ -2708,6 +5091,7 @@ typedef struct spki_gpu_part {
     uint32_t segments;
     void *program;
     uint64_t program_hash;
+    bool held;                     /* the program was compiled with the host's code */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -3015,6 +5399,10 @@ SPKI_FN void spki_gpu_pop_record(spk_net *net, spki_gpu_part *part, uint32_t pop
     out[SPKI_GPU_POP_GROUPS] = pop->lanes / SPKI_GROUP;
     out[SPKI_GPU_POP_SHADOWS] = pop->shadows;
     out[SPKI_GPU_POP_SHADOW] = range->shadow - (uint64_t)range->slot * spki_shadow_words(pop);
+    memcpy(&out[SPKI_GPU_POP_DT], &net->desc.dt_ms, 8);
+    for (uint32_t k = 0; k < reals && k < SPKI_GPU_REALS; k++) {
+        out[SPKI_GPU_POP_VARIED + k / 64] |= (uint64_t)(pop->real_mask[k] != 0) << (k % 64);
+    }
     out[SPKI_GPU_POP_OFFSET] = spki_gpu_values(net, d, pop->state_offset, m->state_count);
     for (uint32_t r = 0; r < 8; r++) {
         out[SPKI_GPU_POP_QUANTUM + r] = spki_gpu_value(net, d, pop->quantum[r]);
@@ -3303,6 +5691,48 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
                      gpu->name, SPKI_MIN(size, 300), what);
 }
 
+SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
+{
+    if (part->program) {
+        part->gpu.api->release(&part->gpu, part->program);
+    }
+    part->program = program;
+    part->program_hash = hash;
+    part->held = held;
+}
+
+/* The program that was compiled with the host's code, if there is one: its models are those of the
+   network, so that only the choice may have changed. */
+SPKI_FN bool spki_gpu_hold_program(const spk_net *net, spki_gpu_part *part,
+                                   const spki_gpu_choice *c)
+{
+    spki_gpu *gpu = &part->gpu;
+    const uint64_t key[3] = {(uint64_t)net->desc.precision, c->wide, net->desc.weight_bits};
+    const uint64_t hash = spk_xxh64(key, sizeof key, 1);
+    if (part->program && part->held && part->program_hash == hash) {
+        return true;
+    }
+    void *program = gpu->api->held ? gpu->api->held(gpu, net, c) : NULL;
+    if (program) {
+        spki_gpu_take_program(part, program, hash, true);
+    }
+    return program != NULL;
+}
+
+/* The numbers of the models, as the program knows them. */
+SPKI_FN void spki_gpu_number_models(const spk_net *net, const spki_gpu_part *part,
+                                    spki_gpu_draft *d)
+{
+    const spki_gpu_variant *v = (const spki_gpu_variant *)(const void *)d->variant.data;
+    for (uint32_t p = 0; part->gpu.api->form && p < net->populations; p++) {
+        if (part->range[p].hi) {
+            uint64_t *out = (uint64_t *)(void *)d->desc.data + part->range[p].record;
+            const uint32_t k = (uint32_t)out[SPKI_GPU_POP_MODEL];
+            out[SPKI_GPU_POP_MODEL] = part->gpu.api->form(part->program, &v[k], k);
+        }
+    }
+}
+
 /* Compiles the program that the draft asks for, unless it is the one at hand. */
 SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
                                          const spki_gpu_draft *d)
@@ -3310,6 +5740,9 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
     spki_gpu *gpu = &part->gpu;
     const spki_gpu_choice c = spki_gpu_choose(net, gpu);
     spki_gpu_source s;
+    if (spki_gpu_hold_program(net, part, &c)) {
+        return SPK_OK;
+    }
     char *log = (char *)spki_alloc(&net->mem, 65536, 1);
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
@@ -3320,17 +5753,13 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
         result = spki_no_memory(net, "a program");
     }
     const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
-    if (result == SPK_OK && (!part->program || part->program_hash != hash)) {
+    if (result == SPK_OK && (!part->program || part->held || part->program_hash != hash)) {
         void *program = NULL;
         result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         } else {
-            if (part->program) {
-                gpu->api->release(gpu, part->program);
-            }
-            part->program = program;
-            part->program_hash = hash;
+            spki_gpu_take_program(part, program, hash, false);
         }
     }
     spki_gpu_source_free(&s);
@@ -3394,6 +5823,9 @@ SPKI_FN spk_result spki_gpu_push_records(spk_net *net, spki_gpu_part *part)
     }
     if (result == SPK_OK) {
         result = spki_gpu_make_program(net, part, &d);
+    }
+    if (result == SPK_OK) {
+        spki_gpu_number_models(net, part, &d);
     }
     if (result == SPK_OK) {
         result = spki_gpu_push_told(net, part, &d);
@@ -4902,6 +7334,7 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
     char *log = (char *)spki_alloc(&net->mem, room, 1);
     spki_gpu_source s;
     void *program = NULL;
+    bool held = false;
     spk_result result = SPK_OK;
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
@@ -4917,7 +7350,11 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         for (uint32_t k = 0; k < 3 * SPKI_GPU_TRIALS; k++) {
             spki_put_real(net, in, k, spki_gpu_trial(k));
         }
-        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log, room);
+        program = gpu->api->held ? gpu->api->held(gpu, net, &c) : NULL;
+        held = program != NULL;
+        result = held ? SPK_OK
+                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log,
+                                          room);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         }
@@ -4931,8 +7368,11 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         if (differs) {
             result = spki_fail(net, SPK_ERR_ARITHMETIC,
                                "%s \"%s\": %s of trial %u is not what the CPU computes, so its "
-                               "spikes would differ",
-                               gpu->api->name, gpu->name, differs, k);
+                               "spikes would differ%s",
+                               gpu->api->name, gpu->name, differs, k,
+                               held ? " (was the file compiled with --use_fast_math or --ftz=true? "
+                                      "They change kernels, and have to go)"
+                                    : "");
         }
     }
     if (program) {
@@ -5320,12 +7760,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
-                                            : "; accumulators in shared memory");
+                                            : "; accumulators in shared memory",
+                 part->held ? "; kernels compiled with the program" : "");
         spki_text_add(&text, line);
     }
     return text.length;
@@ -5381,6 +7822,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NEXT_WATCH
 #undef SPKI_GPU_NONE
+#undef SPKI_GPU_NUMBER
+#undef SPKI_GPU_NUMBERS
 #undef SPKI_GPU_PACK
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
@@ -5405,14 +7848,47 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #define SPKI_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define SPKI_MIN(a, b) ((a) < (b) ? (a) : (b))
 #endif
+#define SPKI_GPU_BATCH_GROUPS 1024u /* groups of items that may meet */
 #define SPKI_GPU_BATCH_ITEMS 512u
+#define SPKI_GPU_BLOCK_GROUPS 8u  /* groups of 64 neurons a block */
+#define SPKI_GPU_LIST_IDS 64u     /* words in front of the ids in a list: the starts of 32 steps */
 #define SPKI_GPU_MOST_PARTS 64u  /* devices of one network */
 #define SPKI_GPU_NONE(name)                                                                        \
     {                                                                                              \
         name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
             spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
     }
+#define SPKI_GPU_NUMBERS(X)                                                                        \
+    X(POP_MODEL, SPKI_GPU_POP_MODEL) X(POP_TAG, SPKI_GPU_POP_TAG)                                  \
+    X(POP_GROUP, SPKI_GPU_POP_GROUP) X(POP_COUNT, SPKI_GPU_POP_COUNT)                              \
+    X(POP_PART, SPKI_GPU_POP_PART) X(POP_PARTS, SPKI_GPU_POP_PARTS)                                \
+    X(POP_GROUPS, SPKI_GPU_POP_GROUPS) X(POP_SHADOWS, SPKI_GPU_POP_SHADOWS)                        \
+    X(POP_SHADOW, SPKI_GPU_POP_SHADOW) X(POP_DT, SPKI_GPU_POP_DT)                                  \
+    X(POP_VARIED, SPKI_GPU_POP_VARIED) X(POP_CURRENT, SPKI_GPU_POP_CURRENT)                        \
+    X(POP_OFFSET, SPKI_GPU_POP_OFFSET) X(POP_QUANTUM, SPKI_GPU_POP_QUANTUM)                        \
+    X(POP_AMOUNT, SPKI_GPU_POP_AMOUNT) X(POP_STATE, SPKI_GPU_POP_LISTS)                            \
+    X(POP_REAL, SPKI_GPU_POP_LISTS) X(PART_KIND, SPKI_GPU_PART_KIND)                               \
+    X(PART_START, SPKI_GPU_PART_START) X(PART_STOP, SPKI_GPU_PART_STOP)                            \
+    X(PART_FIRST, SPKI_GPU_PART_FIRST) X(PART_COUNT, SPKI_GPU_PART_COUNT)                          \
+    X(PART_POS, SPKI_GPU_PART_POS) X(PART_NEG, SPKI_GPU_PART_NEG) X(PART_OWN, SPKI_GPU_PART_OWN)   \
+    X(PART_STREAM, SPKI_GPU_PART_STREAM) X(PART_VALUE, SPKI_GPU_PART_VALUE)                        \
+    X(PART_TABLE, SPKI_GPU_PART_TABLE) X(PART_NOISE, SPKI_GPU_PART_NOISE)                          \
+    X(PART_SD, SPKI_GPU_PART_SD) X(PART_SIZE, SPKI_GPU_PART_SIZE)                                  \
+    X(BLOCK_POP, SPKI_GPU_BLOCK_POP) X(BLOCK_FIRST, SPKI_GPU_BLOCK_FIRST)                          \
+    X(BLOCK_COUNT, SPKI_GPU_BLOCK_COUNT) X(BLOCK_ACC, SPKI_GPU_BLOCK_ACC)                          \
+    X(BLOCK_STRIDE, SPKI_GPU_BLOCK_STRIDE) X(BLOCK_TILE, SPKI_GPU_BLOCK_TILE)                      \
+    X(BLOCK_PIECE, SPKI_GPU_BLOCK_PIECE) X(BLOCK_SIZE, SPKI_GPU_BLOCK_SIZE)                        \
+    X(PIECE_RECORD, SPKI_GPU_PIECE_RECORD) X(PIECE_WORDS, SPKI_GPU_PIECE_WORDS)                    \
+    X(PIECE_FIRST, SPKI_GPU_PIECE_FIRST) X(PIECE_LANES, SPKI_GPU_PIECE_LANES)                      \
+    X(PIECE_STATES, SPKI_GPU_PIECE_STATES) X(PIECE_SIZE, SPKI_GPU_PIECE_SIZE)                      \
+    X(BLOCK_GROUPS, SPKI_GPU_BLOCK_GROUPS) X(SCAN_ITEMS, SPKI_GPU_SCAN_ITEMS)                      \
+    X(BATCH_ITEMS, SPKI_GPU_BATCH_ITEMS) X(BATCH_GROUPS, SPKI_GPU_BATCH_GROUPS)                    \
+    X(LIST_IDS, SPKI_GPU_LIST_IDS) X(TEAM, SPKI_GPU_TEAM)
 #define SPKI_GPU_PATH 1024u
+#define SPKI_GPU_SCAN_ITEMS 256u
+#define SPKI_GPU_TEAM 32u         /* items that share a bucket */
+#define SPKI_STREAM_INPUT 0x40000000u
+#define SPKI_STREAM_STORAGE 0x50000000u
 /* ---- >>cuda-loader: the functions of the driver, of NVRTC and of NCCL ---- */
 
 #if !defined(_WIN32)
@@ -5936,11 +8412,13 @@ typedef struct spki_cuda_device {
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
     spki_cuda_handle comm; /* of NCCL */
     char identity[256];    /* of device and driver, for the cache */
+    char lacks[400];       /* why nothing that nvcc compiled serves the network */
     char cache[SPKI_GPU_PATH];
 } spki_cuda_device;
 
 typedef struct spki_cuda_program {
     spki_cuda_handle module, function[SPKI_GPU_MORE_ENTRIES];
+    const struct spki_cuda_holding *held; /* compiled by nvcc: there is no module */
     uint64_t shared[SPKI_GPU_MORE_ENTRIES]; /* what each has been allowed */
 } spki_cuda_program;
 
@@ -6328,7 +8806,8 @@ SPKI_FN spk_result spki_cuda_finish(spki_gpu *gpu)
 /* ---- >>cuda-compile: programs, from text by NVRTC ---- */
 
 static const char *const spki_cuda_prelude[] = {
-"#ifdef __CUDACC_RTC__\n",
+"#if defined(SPKI_CODE)\n",
+"#elif defined(__CUDACC_RTC__)\n",
 "typedef int int32_t;\n",
 "typedef unsigned int uint32_t;\n",
 "typedef long long int64_t;\n",
@@ -6337,15 +8816,24 @@ static const char *const spki_cuda_prelude[] = {
 "#else\n",
 "#include <stdint.h>\n",
 "#endif\n",
-"#ifdef __CUDACC__\n",
+"#if defined(__CUDACC__) && !defined(SPKI_CODE)\n",
 "#pragma nv_diag_suppress 177\n",
 "#pragma nv_diag_suppress 550\n",
 "#endif\n",
-"#define SPKI_ENTRY(name) extern \"C\" __global__ void name\n",
-"#define SPKI_ENTRY_OF(items, name) extern \"C\" __global__ void __launch_bounds__(items) name\n",
+"#if defined(SPKI_CODE)\n",
+"#define SPKI_ENTRY_KIND template <class spki_set> __global__ void\n",
+"#else\n",
+"#define SPKI_ENTRY_KIND extern \"C\" __global__ void\n",
+"#endif\n",
+"#define SPKI_ENTRY(name) SPKI_ENTRY_KIND name\n",
+"#define SPKI_ENTRY_OF(items, name) SPKI_ENTRY_KIND __launch_bounds__(items) name\n",
+"#if !defined(SPKI_CUDA_ON_CPU)\n",
 "#define SPKI_SHARED_REST(type, name) \\\n",
 "    extern __shared__ uint64_t spki_shared[]; \\\n",
 "    type *const name = (type *)spki_shared\n",
+"#else\n",
+"#define SPKI_SHARED_REST(type, name) type *const name = (type *)::spki_shared\n",
+"#endif\n",
 "#define SPKI_GLOBAL\n",
 "#define SPKI_LOCAL\n",
 "#define SPKI_SHARED __shared__\n",
@@ -6364,8 +8852,6 @@ static const char *const spki_cuda_prelude[] = {
 "#endif\n",
 "#define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))\n",
 "#define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)\n",
-"#define __builtin_sqrtf(x) __fsqrt_rn(x)\n",
-"#define __builtin_sqrt(x) __dsqrt_rn(x)\n",
 "SPKI_DEVICE uint32_t spki_group_id(void)\n",
 "{\n",
 "    return blockIdx.x;\n",
@@ -6396,16 +8882,19 @@ static const char *const spki_cuda_prelude[] = {
 "#define SPKI_NIL(type) ((type)(0))\n",
 "typedef uint32_t spki_words;\n",
 "typedef int32_t spki_ints;\n",
-"#if SPKI_IS_DOUBLE\n",
+"#if defined(SPKI_CODE)\n",
+"#elif SPKI_IS_DOUBLE\n",
 "typedef double spki_d1;\n",
 "typedef int64_t spki_id1;\n",
 "typedef int spki_md1;\n",
+"#define SPKI_ROOT(x) __dsqrt_rn(x)\n",
 "#define SPKI_AS_INT(x) ((int64_t)__double_as_longlong(x))\n",
 "#define SPKI_AS_REAL(x) __longlong_as_double((long long)(x))\n",
 "#else\n",
 "typedef float spki_f1;\n",
 "typedef int32_t spki_if1;\n",
 "typedef int spki_mf1;\n",
+"#define SPKI_ROOT(x) __fsqrt_rn(x)\n",
 "#define SPKI_AS_INT(x) ((int32_t)__float_as_int(x))\n",
 "#define SPKI_AS_REAL(x) __int_as_float(x)\n",
 "#endif\n",
@@ -6414,7 +8903,7 @@ static const char *const spki_cuda_prelude[] = {
 "#define SPKI_VLOAD(p, at) ((p)[at])\n",
 "#define SPKI_VSTORE(x, p, at) ((p)[at] = (x))\n",
 "#define SPKI_COUNT(mask) (mask)\n",
-"#define SPKI_ANY(mask) (mask)\n",
+"#define SPKI_ANY(mask) ((mask) ? 1 : 0)\n",
 "SPKI_DEVICE spki_words spki_multiply(spki_words a, uint32_t m, spki_words *low)\n",
 "{\n",
 "    *low = a * m;\n",
@@ -6535,7 +9024,8 @@ SPKI_FN spk_result spki_cuda_from_source(spki_gpu *gpu, const char *text, char *
     bool binary = true;
     if (!spki_cuda_load_nvrtc(d->desc, d->cu)) {
         snprintf(gpu->why, sizeof gpu->why,
-                 "there is no NVRTC (libnvrtc) to compile the network's kernels with");
+                 "there is no NVRTC (libnvrtc) to compile the network's kernels with%.400s",
+                 d->lacks);
         return SPK_ERR_DEVICE;
     }
     spk_result result = spki_cuda_nvrtc_check(
@@ -6634,6 +9124,290 @@ SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t siz
     return SPK_OK;
 }
 
+/* ---- >>cuda-held: programs that nvcc has compiled with the file ----
+   SPIKELIB_CUDA_KERNELS(X) names them. Each is a set of templates in the namespace of its choice of
+   bits (text/exact.cu and the texts behind it, which this header includes itself for); the runtime
+   that nvcc links gives the driver's handles of their functions. */
+
+#define SPKI_CUDA_MOST_MODELS 16u /* of one program */
+
+typedef struct spki_cuda_holding {
+    uint32_t state_bits, weight_bits, wide;
+    uint32_t (*models)(spk_model *out); /* how many; `out` may be NULL */
+    void (*entries)(const void **out);  /* by spki_gpu_entry: what the runtime knows them by */
+} spki_cuda_holding;
+
+#if (defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)) || defined(SPKI_CUDA_ON_CPU)
+#define SPKI_CUDA_HOLDS 1
+#else
+#define SPKI_CUDA_HOLDS 0
+#endif
+
+#if SPKI_CUDA_HOLDS && defined(SPIKELIB_CUDA_KERNELS)
+#define SPKI_CODE spki_code_16_8
+#define SPKI_CODE_STATES 16
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_16_16
+#define SPKI_CODE_STATES 16
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_16_32
+#define SPKI_CODE_STATES 16
+#define SPKI_CODE_WEIGHTS 32
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_16_8_wide
+#define SPKI_CODE_STATES 16
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_16_16_wide
+#define SPKI_CODE_STATES 16
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_32_8
+#define SPKI_CODE_STATES 32
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_32_16
+#define SPKI_CODE_STATES 32
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_32_32
+#define SPKI_CODE_STATES 32
+#define SPKI_CODE_WEIGHTS 32
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_32_8_wide
+#define SPKI_CODE_STATES 32
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_32_16_wide
+#define SPKI_CODE_STATES 32
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_64_8
+#define SPKI_CODE_STATES 64
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_64_16
+#define SPKI_CODE_STATES 64
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 0
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_64_32
+#define SPKI_CODE_STATES 64
+#define SPKI_CODE_WEIGHTS 32
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_64_8_wide
+#define SPKI_CODE_STATES 64
+#define SPKI_CODE_WEIGHTS 8
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+#define SPKI_CODE spki_code_64_16_wide
+#define SPKI_CODE_STATES 64
+#define SPKI_CODE_WEIGHTS 16
+#define SPKI_CODE_WIDE 1
+#include "spikelib_cuda.cuh"
+/* The classes of the models that an X names. */
+#define SPKI_EACH_1(a) spki_code_##a
+#define SPKI_EACH_2(a, ...) spki_code_##a, SPKI_EACH_1(__VA_ARGS__)
+#define SPKI_EACH_3(a, ...) spki_code_##a, SPKI_EACH_2(__VA_ARGS__)
+#define SPKI_EACH_4(a, ...) spki_code_##a, SPKI_EACH_3(__VA_ARGS__)
+#define SPKI_EACH_5(a, ...) spki_code_##a, SPKI_EACH_4(__VA_ARGS__)
+#define SPKI_EACH_6(a, ...) spki_code_##a, SPKI_EACH_5(__VA_ARGS__)
+#define SPKI_EACH_7(a, ...) spki_code_##a, SPKI_EACH_6(__VA_ARGS__)
+#define SPKI_EACH_8(a, ...) spki_code_##a, SPKI_EACH_7(__VA_ARGS__)
+#define SPKI_EACH_9(a, ...) spki_code_##a, SPKI_EACH_8(__VA_ARGS__)
+#define SPKI_EACH_10(a, ...) spki_code_##a, SPKI_EACH_9(__VA_ARGS__)
+#define SPKI_EACH_11(a, ...) spki_code_##a, SPKI_EACH_10(__VA_ARGS__)
+#define SPKI_EACH_12(a, ...) spki_code_##a, SPKI_EACH_11(__VA_ARGS__)
+#define SPKI_EACH_13(a, ...) spki_code_##a, SPKI_EACH_12(__VA_ARGS__)
+#define SPKI_EACH_14(a, ...) spki_code_##a, SPKI_EACH_13(__VA_ARGS__)
+#define SPKI_EACH_15(a, ...) spki_code_##a, SPKI_EACH_14(__VA_ARGS__)
+#define SPKI_EACH_16(a, ...) spki_code_##a, SPKI_EACH_15(__VA_ARGS__)
+#define SPKI_EACH_PICK(                                                                            \
+    a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, pick, ...) pick
+#define SPKI_EACH(...)                                                                             \
+    SPKI_EACH_PICK(__VA_ARGS__, SPKI_EACH_16, SPKI_EACH_15, SPKI_EACH_14, SPKI_EACH_13,            \
+    SPKI_EACH_12, SPKI_EACH_11, SPKI_EACH_10, SPKI_EACH_9, SPKI_EACH_8, SPKI_EACH_7,               \
+    SPKI_EACH_6, SPKI_EACH_5, SPKI_EACH_4, SPKI_EACH_3, SPKI_EACH_2, SPKI_EACH_1,                  \
+    0)(__VA_ARGS__)
+#define SPKI_HOLDING_OF(space, ...)                                                                \
+    {space::spki_state_bits, space::spki_weight_bits, space::spki_wide,                            \
+     &space::spki_set_of<__VA_ARGS__>::models,                                                     \
+     &space::spki_entries<space::spki_set_of<__VA_ARGS__>>},
+#define SPKI_HOLDING(states, weights, ...)                                                         \
+    SPKI_HOLDING_OF(spki_code_##states##_##weights, SPKI_EACH(__VA_ARGS__))
+static const spki_cuda_holding spki_cuda_holdings[] = {
+    SPIKELIB_CUDA_KERNELS(SPKI_HOLDING) {0, 0, 0, NULL, NULL}};
+#else
+static const spki_cuda_holding spki_cuda_holdings[] = {{0, 0, 0, NULL, NULL}};
+#endif
+
+/* Has the program all of the network's models? Then how many it has, else 0. */
+SPKI_FN uint32_t spki_cuda_serves(const spki_cuda_holding *h, const spk_net *net)
+{
+    spk_model model[SPKI_CUDA_MOST_MODELS];
+    const uint32_t n = h->models(model);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        uint32_t k = 0;
+        while (k < n && model[k] != net->population[p].model) {
+            k++;
+        }
+        if (k == n) {
+            return 0;
+        }
+    }
+    return n;
+}
+
+/* The program with the fewest models that does. */
+SPKI_FN const spki_cuda_holding *spki_cuda_choose_holding(const spk_net *net,
+                                                          const spki_gpu_choice *c)
+{
+    const uint32_t state_bits = c->half ? 16 : c->is_double ? 64 : 32;
+    const spki_cuda_holding *best = NULL;
+    uint32_t least = UINT32_MAX;
+    for (const spki_cuda_holding *h = spki_cuda_holdings; h->models; h++) {
+        const bool fits = h->state_bits == state_bits && h->weight_bits == net->desc.weight_bits &&
+                          h->wide == (uint32_t)c->wide;
+        const uint32_t n = fits ? spki_cuda_serves(h, net) : 0;
+        if (n && n < least) {
+            best = h;
+            least = n;
+        }
+    }
+    return best;
+}
+
+/* What to write so that nvcc compiles what the network needs. */
+SPKI_FN void spki_cuda_say_wanted(char *out, size_t size, const spk_net *net,
+                                  const spki_gpu_choice *c)
+{
+    spki_text text = {out, size, 0};
+    char piece[100];
+    const bool wide = c->wide && net->desc.weight_bits != 32;
+    snprintf(piece, sizeof piece,
+             "; or let nvcc do it: #define SPIKELIB_CUDA_KERNELS(X) X(%d, %u%s",
+             c->half ? 16 : c->is_double ? 64 : 32, net->desc.weight_bits, wide ? "_wide" : "");
+    spki_text_add(&text, piece);
+    for (uint32_t p = 0; p < net->populations; p++) {
+        uint32_t before = 0;
+        while (before < p && net->population[before].model != net->population[p].model) {
+            before++;
+        }
+        if (before == p) {
+            snprintf(piece, sizeof piece, ", %.80s", net->population[p].model->name);
+            spki_text_add(&text, piece);
+        }
+    }
+    spki_text_add(&text, ")");
+}
+
+typedef int (*spki_cuda_by_symbol)(spki_cuda_handle *function, const void *symbol);
+
+#if defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)
+SPKI_FN int spki_cuda_from_runtime(spki_cuda_handle *function, const void *symbol)
+{
+    cudaFunction_t found;
+    const int code = (int)cudaGetFuncBySymbol(&found, symbol);
+    *function = code ? NULL : (spki_cuda_handle)(void *)found;
+    return code;
+}
+#endif
+
+/* Who knows the driver's handle of a kernel that nvcc has compiled. */
+SPKI_FN spki_cuda_by_symbol spki_cuda_finder(const spk_cuda_desc *desc)
+{
+    spki_cuda_by_symbol find = NULL;
+    if (desc->symbol) {
+        (void)spki_cuda_bind((void *)&find, desc->symbol(desc->symbol_ctx, "cudaGetFuncBySymbol"));
+        return find;
+    }
+#if defined(__CUDACC__) && !defined(SPIKELIB_CUDA_NVRTC)
+    find = spki_cuda_from_runtime;
+#endif
+    return find;
+}
+
+/* The functions of a program, in the device's context. */
+SPKI_FN bool spki_cuda_take_functions(spki_gpu *gpu, spki_cuda_by_symbol find,
+                                      spki_cuda_program *p)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    const void *entry[SPKI_GPU_MORE_ENTRIES];
+    int code = 0;
+    if (spki_cuda_begin(gpu) != SPK_OK) {
+        return false;
+    }
+    p->held->entries(entry);
+    for (uint32_t k = 0; k < SPKI_GPU_MORE_ENTRIES && !code; k++) {
+        code = find(&p->function[k], entry[k]);
+    }
+    (void)spki_cuda_end(gpu, "", 0);
+    if (code) {
+        snprintf(d->lacks, sizeof d->lacks,
+                 "; what nvcc compiled cannot be used: cudaGetFuncBySymbol returned %d (it was "
+                 "compiled for other devices unless -arch allows sm_%u%u)",
+                 code, d->major, d->minor);
+    }
+    return code == 0;
+}
+
+SPKI_FN void *spki_cuda_held(spki_gpu *gpu, const spk_net *net, const spki_gpu_choice *c)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    const spki_cuda_holding *held = spki_cuda_choose_holding(net, c);
+    const spki_cuda_by_symbol find = spki_cuda_finder(d->desc);
+    d->lacks[0] = 0;
+    if (!held || !find) {
+        if (SPKI_CUDA_HOLDS) {
+            spki_cuda_say_wanted(d->lacks, sizeof d->lacks, net, c);
+        }
+        return NULL;
+    }
+    spki_cuda_program *p = (spki_cuda_program *)spki_alloc(gpu->mem, 1, sizeof *p);
+    if (!p) {
+        return NULL;
+    }
+    p->held = held;
+    if (!spki_cuda_take_functions(gpu, find, p)) {
+        spki_cuda_release(gpu, p);
+        return NULL;
+    }
+    return p;
+}
+
+/* Twice the place of the model, and one more where anything is each neuron's own. */
+SPKI_FN uint32_t spki_cuda_form(const void *program, const spki_gpu_variant *variant,
+                                uint32_t number)
+{
+    const spki_cuda_holding *held = ((const spki_cuda_program *)program)->held;
+    const uint64_t *varied = variant->varied;
+    spk_model model[SPKI_CUDA_MOST_MODELS];
+    if (!held) {
+        return number;
+    }
+    const uint32_t n = held->models(model);
+    for (uint32_t k = 0; k < n; k++) {
+        if (model[k] == variant->model) {
+            return 2 * k + ((varied[0] | varied[1] | varied[2] | varied[3]) ? 1u : 0u);
+        }
+    }
+    return UINT32_MAX; /* never: it serves the network */
+}
+
 /* ---- >>cuda-open: a device, opened and closed ---- */
 
 SPKI_FN void spki_cuda_close(spki_gpu *gpu)
@@ -6688,13 +9462,13 @@ static const spki_gpu_api spki_cuda_api = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, spki_cuda_share};
+    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form};
 /* The same, where spikes go from device to device through the host. */
 static const spki_gpu_api spki_cuda_api_by_host = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, NULL};
+    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form};
 
 /* A call that makes a handle, which is none where it fails. */
 SPKI_FN spk_result spki_cuda_made(spki_gpu *gpu, const char *call, spki_cuda_handle *handle,
@@ -7060,18 +9834,52 @@ SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
     return spk_cuda_backend(&d);
 }
 
+#undef SPKI_CODE
+#undef SPKI_CODE_STATES
+#undef SPKI_CODE_WEIGHTS
+#undef SPKI_CODE_WIDE
 #undef SPKI_CUDA_CALL
 #undef SPKI_CUDA_EXACT
 #undef SPKI_CUDA_FUNCTIONS
+#undef SPKI_CUDA_HOLDS
+#undef SPKI_CUDA_MOST_MODELS
 #undef SPKI_CUDA_MOST_PARTS
 #undef SPKI_CUDA_PARAMS
 #undef SPKI_CUDA_TICKETS
+#undef SPKI_EACH
+#undef SPKI_EACH_1
+#undef SPKI_EACH_10
+#undef SPKI_EACH_11
+#undef SPKI_EACH_12
+#undef SPKI_EACH_13
+#undef SPKI_EACH_14
+#undef SPKI_EACH_15
+#undef SPKI_EACH_16
+#undef SPKI_EACH_2
+#undef SPKI_EACH_3
+#undef SPKI_EACH_4
+#undef SPKI_EACH_5
+#undef SPKI_EACH_6
+#undef SPKI_EACH_7
+#undef SPKI_EACH_8
+#undef SPKI_EACH_9
+#undef SPKI_EACH_PICK
+#undef SPKI_GPU_BATCH_GROUPS
 #undef SPKI_GPU_BATCH_ITEMS
+#undef SPKI_GPU_BLOCK_GROUPS
+#undef SPKI_GPU_LIST_IDS
 #undef SPKI_GPU_MOST_PARTS
 #undef SPKI_GPU_NONE
+#undef SPKI_GPU_NUMBERS
 #undef SPKI_GPU_PATH
+#undef SPKI_GPU_SCAN_ITEMS
+#undef SPKI_GPU_TEAM
+#undef SPKI_HOLDING
+#undef SPKI_HOLDING_OF
 #undef SPKI_NCCL_FUNCTIONS
 #undef SPKI_NVRTC_FUNCTIONS
+#undef SPKI_STREAM_INPUT
+#undef SPKI_STREAM_STORAGE
 #ifndef SPIKELIB_MODELS
 #undef SPKI_FN
 #undef SPKI_MAX
@@ -7083,6 +9891,10 @@ SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
 #pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
+#endif
 
 #endif
 #endif
+#endif /* SPKI_CODE */

@@ -36,7 +36,6 @@ SPIKELIB_NEURON(own, OWN_PARAMS, OWN_DERIVED, OWN_STATE, OWN_INPUTS,
 #define SPIKELIB_CUDA_KERNELS(X)                                                                   \
     X(32, 16, hh, lif_cond, spike_list, lif_exp, izhikevich, adex)                                 \
     X(32, 16, lif_exp, lif_cond, spike_list)                                                       \
-    X(32, 8, spike_list, lif_cond, lif_exp)                                                        \
     X(32, 32, lif_exp, lif_cond, spike_list)                                                       \
     X(64, 16, lif_exp, lif_cond, spike_list)                                                       \
     X(16, 16, lif_exp, lif_cond, spike_list)                                                       \
@@ -97,18 +96,15 @@ TEST(so_it_does_in_64_bits_and_on_several_devices)
     compare(SPK_CUDA_AUTO, 2, SPK_FLOAT32);
 }
 
-TEST(so_it_does_with_states_of_16_bits_and_where_they_become_32_on_the_way)
+TEST(so_it_does_with_states_of_16_bits_that_become_32_on_the_way)
 {
-    compare(SPK_CUDA_OWN, 1, SPK_FLOAT16);
     life_shadow_v = 0.01;
     compare(SPK_CUDA_AUTO, 1, SPK_FLOAT16);
     life_shadow_v = 0.0;
 }
 
-TEST(so_it_does_with_weights_of_8_and_32_bits)
+TEST(so_it_does_with_weights_of_32_bits)
 {
-    life_weight_bits = 8;
-    compare(SPK_CUDA_OWN, 1, SPK_FLOAT32);
     life_weight_bits = 32;
     compare(SPK_CUDA_OWN, 1, SPK_FLOAT32);
     life_weight_bits = 0;
