@@ -4,11 +4,11 @@
 #include "spikelib.h"
 
 #include "budget.h"
+#include "disk.h"
 #include "stream.h"
 
 #if defined(__linux__)
 #include <signal.h>
-#include <sys/resource.h>
 #endif
 
 static const char *const endings[] = {"evt3", "evt2", "dat", "es", "bin", "aedat4",
@@ -155,17 +155,6 @@ TEST(every_writer_names_the_event_that_it_cannot_hold_and_writes_those_before)
 /* -- a full disk -- */
 
 #if defined(__linux__)
-static rlim_t allow(rlim_t bytes)
-{
-    struct rlimit limit;
-    rlim_t before;
-    getrlimit(RLIMIT_FSIZE, &limit);
-    before = limit.rlim_cur;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-    return before;
-}
-
 TEST(on_a_full_disk_every_writer_leaves_a_file_of_whole_events_and_says_how_many)
 {
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
@@ -178,7 +167,7 @@ TEST(on_a_full_disk_every_writer_leaves_a_file_of_whole_events_and_says_how_many
         spk_result result = SPK_OK;
         uint64_t written;
         /* spike files are small: three of their chunks do not fit */
-        rlim_t before = allow(strcmp(endings[w], "spk") == 0 ? 180000 : 300000);
+        rlim_t before = disk_holds(strcmp(endings[w], "spk") == 0 ? 180000 : 300000);
         for (size_t turn = 0; turn < 20 && result == SPK_OK; turn++) {
             for (size_t k = 0; k < MANY; k++) in[k].t_us += turn ? in[MANY - 1].t_us : 0;
             result = spk_event_writer_write(out, in, turn ? 1 : MANY);
@@ -192,7 +181,7 @@ TEST(on_a_full_disk_every_writer_leaves_a_file_of_whole_events_and_says_how_many
         CHECK_HAS(spk_event_writer_error(out), "File too large");
         CHECK(written > 10000 && written < MANY);
         spk_event_writer_close(out);
-        allow(before);
+        disk_holds(before);
         CHECK_EQ(read_back(path, &stats), written);
         CHECK(memcmp(in, back, (size_t)written * sizeof in[0]) == 0);
         CHECK_EQ(stats.bytes_skipped, 0);

@@ -6,12 +6,12 @@
 
 #include "check.h"
 #include "budget.h"
+#include "disk.h"
 #include "spikefile.h"
 
 #include <pthread.h>
 #if defined(__linux__)
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -247,17 +247,6 @@ TEST(appending_checks_that_the_file_is_of_that_kind)
 /* -- a full disk -- */
 
 #if defined(__linux__)
-static rlim_t allow(rlim_t bytes)
-{
-    struct rlimit limit;
-    rlim_t before;
-    getrlimit(RLIMIT_FSIZE, &limit);
-    before = limit.rlim_cur;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-    return before;
-}
-
 TEST(a_full_disk_loses_nothing_that_was_there_and_nothing_that_waits)
 {
     char path[512];
@@ -276,13 +265,13 @@ TEST(a_full_disk_loses_nothing_that_was_there_and_nothing_that_waits)
     for (rlim_t room = 5000; k < in.count; room += 1700) { /* grows only when it was full */
         spk_spikefile_info info;
         spk_result result = SPK_OK;
-        before = allow(room);
+        before = disk_holds(room);
         while (k < in.count && result == SPK_OK) {
             const size_t n = in.count - k < 300 ? in.count - k : 300;
             result = spk_spikefile_write_events(w, (const spk_event *)in.data + k, n);
             k = (size_t)spk_spikefile_writer_count(w);
         }
-        allow(before);
+        disk_holds(before);
         if (result == SPK_OK) break;
         refusals++;
         CHECK_EQ(result, SPK_ERR_IO);
