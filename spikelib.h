@@ -25221,13 +25221,29 @@ SPKI_FN bool spki_field(const uint8_t **at, const uint8_t *end, const uint8_t **
     return true;
 }
 
-/* Columns by a line of names. A unit in brackets parted by a blank belongs to the name before. */
-SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t n)
+/* The next name, where commas part them: blanks within belong to it ("X coordinate"). */
+SPKI_FN bool spki_name(const uint8_t **at, const uint8_t *end, const uint8_t **name, size_t *n)
+{
+    const uint8_t *p = *at, *q = p;
+    if (p == end) return false;
+    while (q < end && *q != ',' && *q != ';') q++;
+    *at = q < end ? q + 1 : q;
+    while (p < q && (*p == ' ' || *p == '\t' || *p == '"')) p++;
+    while (q > p && (q[-1] == ' ' || q[-1] == '\t' || q[-1] == '"')) q--;
+    *name = p;
+    *n = (size_t)(q - p);
+    return true;
+}
+
+/* Columns by a line of names; `commas`: parted by those alone. Otherwise a unit in brackets parted
+   by a blank belongs to the name before. */
+SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t n, bool commas)
 {
     const uint8_t *at = line, *end = line + n, *field;
     size_t m;
     c->count = 0;
-    while (c->count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+    while (c->count < SPKI_COLUMNS_MOST &&
+           (commas ? spki_name(&at, end, &field, &m) : spki_field(&at, end, &field, &m))) {
         if (m > 0 && (*field == '[' || *field == '(') && c->count > 0) {
             int32_t unit = spki_unit_power(field, m);
             if (c->role[c->count - 1] == SPKI_ROLE_T && unit != SPKI_POWER_UNKNOWN)
@@ -25306,7 +25322,7 @@ SPKI_FN bool spki_columns_by_desc(spk_decoder *d, spki_columns *c)
     int32_t unit = SPKI_POWER_UNKNOWN;
     if (!text) return false;
     c->power = SPKI_POWER_UNKNOWN;
-    spki_columns_by_names(c, (const uint8_t *)text, strlen(text));
+    spki_columns_by_names(c, (const uint8_t *)text, strlen(text), false);
     unit = powers[d->desc.time_unit];
     if (unit != SPKI_POWER_UNKNOWN) c->power = unit;
     if (!spki_columns_complete(c))
@@ -25410,7 +25426,8 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     if (comment || (!all && *rows == 0 && !s->names)) {
         spki_columns names = s->columns;
         names.power = SPKI_POWER_UNKNOWN;
-        spki_columns_by_names(&names, line + (comment ? 1 : 0), n - (comment ? 1u : 0u));
+        spki_columns_by_names(&names, line + (comment ? 1 : 0), n - (comment ? 1u : 0u),
+                              memchr(line, ',', n) || memchr(line, ';', n));
         if (!spki_columns_complete(&names)) return comment;
         s->columns = names;
         s->names = true;
@@ -25467,6 +25484,10 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         }
     }
     if (rows == 0) return s->names;
+    if (s->names && fields < s->columns.count) { /* the names are not those of the columns */
+        spki_columns found = s->columns;
+        if (spki_columns_by_looks(&found, looks, fields)) s->columns = found;
+    }
     if (!s->names) {
         /* Metavision's: x,y,p,t after the size of the sensor ("#geometry" is our own writer's). */
         if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel &&
@@ -25551,8 +25572,8 @@ SPKI_FN bool spki_text_polarity(const uint8_t *s, size_t n, uint64_t *on)
 {
     spki_decimal number;
     int64_t value;
-    if (spki_name_in(s, n, "true on")) *on = 1;
-    else if (spki_name_in(s, n, "false off")) *on = 0;
+    if (spki_name_in(s, n, "true on t")) *on = 1;
+    else if (spki_name_in(s, n, "false off f")) *on = 0;
     else {
         if (n == 0 || spki_decimal_read((const char *)s, n, &number) != n ||
             !spki_decimal_scale(&number, 0, &value))

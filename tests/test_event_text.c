@@ -100,6 +100,10 @@ TEST(comments_orders_and_cut_lines)
     CHECK(is(&out[0], 0, 9, 0, 1) && is(&out[2], 1000, 5, 1, 0)); /* not x y p t */
     text("%geometry:320,240\n0.000000 9 0 1\n0.000000 1 0 1\n", NULL);
     CHECK(is(&out[0], 0, 9, 0, 1));
+    text("Time stamp (ms),X coordinate,Y coordinate, Polarity\n5,1,2,t\n6,3,4,F\n", NULL);
+    CHECK(is(&out[0], 5000, 1, 2, 1) && is(&out[1], 6000, 3, 4, 0));
+    text("# t x y p of a camera\n5 1 2 1\n6 3 4 0\n", NULL); /* more names than columns */
+    CHECK(is(&out[0], 5, 1, 2, 1) && is(&out[1], 6, 3, 4, 0));
     CHECK_EQ(text("0.5 239 179 1\n0.6 238 178 0\n0.7 23", NULL).events, 2); /* it ends there */
     CHECK_EQ(text("0.5 239 179 1\n0.6 238 178 0\n0.7 23", NULL).skipped, 7);
     CHECK_EQ(text("t,x,y,p\n5,1,2,1\n6,", NULL).events, 1);

@@ -133,13 +133,29 @@ SPKI_FN bool spki_field(const uint8_t **at, const uint8_t *end, const uint8_t **
     return true;
 }
 
-/* Columns by a line of names. A unit in brackets parted by a blank belongs to the name before. */
-SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t n)
+/* The next name, where commas part them: blanks within belong to it ("X coordinate"). */
+SPKI_FN bool spki_name(const uint8_t **at, const uint8_t *end, const uint8_t **name, size_t *n)
+{
+    const uint8_t *p = *at, *q = p;
+    if (p == end) return false;
+    while (q < end && *q != ',' && *q != ';') q++;
+    *at = q < end ? q + 1 : q;
+    while (p < q && (*p == ' ' || *p == '\t' || *p == '"')) p++;
+    while (q > p && (q[-1] == ' ' || q[-1] == '\t' || q[-1] == '"')) q--;
+    *name = p;
+    *n = (size_t)(q - p);
+    return true;
+}
+
+/* Columns by a line of names; `commas`: parted by those alone. Otherwise a unit in brackets parted
+   by a blank belongs to the name before. */
+SPKI_FN void spki_columns_by_names(spki_columns *c, const uint8_t *line, size_t n, bool commas)
 {
     const uint8_t *at = line, *end = line + n, *field;
     size_t m;
     c->count = 0;
-    while (c->count < SPKI_COLUMNS_MOST && spki_field(&at, end, &field, &m)) {
+    while (c->count < SPKI_COLUMNS_MOST &&
+           (commas ? spki_name(&at, end, &field, &m) : spki_field(&at, end, &field, &m))) {
         if (m > 0 && (*field == '[' || *field == '(') && c->count > 0) {
             int32_t unit = spki_unit_power(field, m);
             if (c->role[c->count - 1] == SPKI_ROLE_T && unit != SPKI_POWER_UNKNOWN)
@@ -218,7 +234,7 @@ SPKI_FN bool spki_columns_by_desc(spk_decoder *d, spki_columns *c)
     int32_t unit = SPKI_POWER_UNKNOWN;
     if (!text) return false;
     c->power = SPKI_POWER_UNKNOWN;
-    spki_columns_by_names(c, (const uint8_t *)text, strlen(text));
+    spki_columns_by_names(c, (const uint8_t *)text, strlen(text), false);
     unit = powers[d->desc.time_unit];
     if (unit != SPKI_POWER_UNKNOWN) c->power = unit;
     if (!spki_columns_complete(c))

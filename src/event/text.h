@@ -87,7 +87,8 @@ SPKI_FN bool spki_text_look(spki_text_state *s, const uint8_t *line, size_t n, s
     if (comment || (!all && *rows == 0 && !s->names)) {
         spki_columns names = s->columns;
         names.power = SPKI_POWER_UNKNOWN;
-        spki_columns_by_names(&names, line + (comment ? 1 : 0), n - (comment ? 1u : 0u));
+        spki_columns_by_names(&names, line + (comment ? 1 : 0), n - (comment ? 1u : 0u),
+                              memchr(line, ',', n) || memchr(line, ';', n));
         if (!spki_columns_complete(&names)) return comment;
         s->columns = names;
         s->names = true;
@@ -144,6 +145,10 @@ SPKI_FN bool spki_text_study(spki_text_state *s, const uint8_t *p, size_t n, boo
         }
     }
     if (rows == 0) return s->names;
+    if (s->names && fields < s->columns.count) { /* the names are not those of the columns */
+        spki_columns found = s->columns;
+        if (spki_columns_by_looks(&found, looks, fields)) s->columns = found;
+    }
     if (!s->names) {
         /* Metavision's: x,y,p,t after the size of the sensor ("#geometry" is our own writer's). */
         if (s->geometry && fields == 4 && looks[2].sign && looks[0].pixel && looks[1].pixel &&
@@ -228,8 +233,8 @@ SPKI_FN bool spki_text_polarity(const uint8_t *s, size_t n, uint64_t *on)
 {
     spki_decimal number;
     int64_t value;
-    if (spki_name_in(s, n, "true on")) *on = 1;
-    else if (spki_name_in(s, n, "false off")) *on = 0;
+    if (spki_name_in(s, n, "true on t")) *on = 1;
+    else if (spki_name_in(s, n, "false off f")) *on = 0;
     else {
         if (n == 0 || spki_decimal_read((const char *)s, n, &number) != n ||
             !spki_decimal_scale(&number, 0, &value))
