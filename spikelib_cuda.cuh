@@ -557,22 +557,27 @@ SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
     const SPKI_R zero = SPKI_NIL(SPKI_R);
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
-SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
+SPKI_MATH SPKI_R SPKI_F(spki_scale)(SPKI_R x, SPKI_R n)
 {
-    const SPKI_R zero = SPKI_NIL(SPKI_R);
-#if SPKI_IS_DOUBLE
-    const SPKI_R magic = SPKI_C(6755399441055744.0);
-    const int shift = 52, bias = 1023;
+    const int shift = SPKI_IS_DOUBLE ? 52 : 23;
+#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+    const uint64_t up = (uint64_t)SPKI_F(spki_bits_of)(n) << shift;
+    return SPKI_F(spki_real_of)((SPKI_I)((uint64_t)SPKI_F(spki_bits_of)(x) + up));
+#elif SPKI_LANES == 1
+    const uint32_t up = (uint32_t)SPKI_F(spki_bits_of)(n) << shift;
+    return SPKI_F(spki_real_of)((SPKI_I)((uint32_t)SPKI_F(spki_bits_of)(x) + up));
 #else
-    const SPKI_R magic = SPKI_C(12582912.0);
-    const int shift = 23, bias = 127;
+    return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) + (SPKI_F(spki_bits_of)(n) << shift));
 #endif
-    const SPKI_I base = SPKI_F(spki_bits_of)(magic) - (SPKI_INT)bias;
-#if SPKI_LANES == 1
-    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) - base;
-    return SPKI_F(spki_real_of)((SPKI_I)((SPKI_IS_DOUBLE ? (uint64_t)k : (uint32_t)k) << shift));
+}
+SPKI_MATH SPKI_R SPKI_F(spki_less)(SPKI_R x, SPKI_R n, SPKI_R c)
+{
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_fnmadd_ps((__m512)n, (__m512)c, (__m512)x);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_fnmadd_pd((__m512d)n, (__m512d)c, (__m512d)x);
 #else
-    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(n + magic) - base) << shift);
+    return x - n * c;
 #endif
 }
 SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)
@@ -589,9 +594,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
+    const SPKI_R magic = SPKI_C(6755399441055744.0);
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
-    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
-    const SPKI_R r = (x - n * SPKI_C(0.6931471804855391)) - n * SPKI_C(7.440617110012397e-11);
+    const SPKI_R up = x * SPKI_C(1.4426950408889634) + magic, n = up - magic;
+    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.6931471804855391))
+                     - n * SPKI_C(7.440617110012397e-11);
     SPKI_R p = SPKI_C(1.0 / 6227020800.0);
     p = p * r + SPKI_C(1.0 / 479001600.0);
     p = p * r + SPKI_C(1.0 / 39916800.0);
@@ -605,16 +612,18 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
     p = p * r + SPKI_C(1.0 / 6.0);
     p = p * r + SPKI_C(0.5);
 #else
+    const SPKI_R magic = SPKI_C(12582912.0);
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(88.0)), SPKI_C(-87.0));
-    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.44269504));
-    const SPKI_R r = (x - n * SPKI_C(0.693115234375)) - n * SPKI_C(3.1946184945309415e-05);
+    const SPKI_R up = x * SPKI_C(1.44269504) + magic, n = up - magic;
+    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.693115234375))
+                     - n * SPKI_C(3.1946184945309415e-05);
     SPKI_R p = SPKI_C(0.00139506);
     p = p * r + SPKI_C(0.008368954);
     p = p * r + SPKI_C(0.041666206);
     p = p * r + SPKI_C(0.16666518);
     p = p * r + SPKI_C(0.5);
 #endif
-    return ((p * r) * r + r + SPKI_C(1.0)) * SPKI_F(spki_pow2)(n);
+    return SPKI_F(spki_scale)((p * r) * r + r + SPKI_C(1.0), up);
 }
 SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)
 {
@@ -3111,22 +3120,27 @@ static const char *const spki_gpu_text_math[] = {
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "    return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);\n",
 "}\n",
-"SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_scale)(SPKI_R x, SPKI_R n)\n",
 "{\n",
-"    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
-"#if SPKI_IS_DOUBLE\n",
-"    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
-"    const int shift = 52, bias = 1023;\n",
+"    const int shift = SPKI_IS_DOUBLE ? 52 : 23;\n",
+"#if SPKI_LANES == 1 && SPKI_IS_DOUBLE\n",
+"    const uint64_t up = (uint64_t)SPKI_F(spki_bits_of)(n) << shift;\n",
+"    return SPKI_F(spki_real_of)((SPKI_I)((uint64_t)SPKI_F(spki_bits_of)(x) + up));\n",
+"#elif SPKI_LANES == 1\n",
+"    const uint32_t up = (uint32_t)SPKI_F(spki_bits_of)(n) << shift;\n",
+"    return SPKI_F(spki_real_of)((SPKI_I)((uint32_t)SPKI_F(spki_bits_of)(x) + up));\n",
 "#else\n",
-"    const SPKI_R magic = SPKI_C(12582912.0);\n",
-"    const int shift = 23, bias = 127;\n",
+"    return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) + (SPKI_F(spki_bits_of)(n) << shift));\n",
 "#endif\n",
-"    const SPKI_I base = SPKI_F(spki_bits_of)(magic) - (SPKI_INT)bias;\n",
-"#if SPKI_LANES == 1\n",
-"    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) - base;\n",
-"    return SPKI_F(spki_real_of)((SPKI_I)((SPKI_IS_DOUBLE ? (uint64_t)k : (uint32_t)k) << shift));\n",
+"}\n",
+"SPKI_MATH SPKI_R SPKI_F(spki_less)(SPKI_R x, SPKI_R n, SPKI_R c)\n",
+"{\n",
+"#if SPKI_X86_VECTOR && SPKI_LANES == 16\n",
+"    return (SPKI_R)_mm512_fnmadd_ps((__m512)n, (__m512)c, (__m512)x);\n",
+"#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE\n",
+"    return (SPKI_R)_mm512_fnmadd_pd((__m512d)n, (__m512d)c, (__m512d)x);\n",
 "#else\n",
-"    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(n + magic) - base) << shift);\n",
+"    return x - n * c;\n",
 "#endif\n",
 "}\n",
 "SPKI_MATH SPKI_R SPKI_F(spki_round)(SPKI_R x)\n",
@@ -3143,9 +3157,11 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    const SPKI_R zero = SPKI_NIL(SPKI_R);\n",
 "#if SPKI_IS_DOUBLE\n",
+"    const SPKI_R magic = SPKI_C(6755399441055744.0);\n",
 "    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));\n",
-"    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));\n",
-"    const SPKI_R r = (x - n * SPKI_C(0.6931471804855391)) - n * SPKI_C(7.440617110012397e-11);\n",
+"    const SPKI_R up = x * SPKI_C(1.4426950408889634) + magic, n = up - magic;\n",
+"    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.6931471804855391))\n",
+"                     - n * SPKI_C(7.440617110012397e-11);\n",
 "    SPKI_R p = SPKI_C(1.0 / 6227020800.0);\n",
 "    p = p * r + SPKI_C(1.0 / 479001600.0);\n",
 "    p = p * r + SPKI_C(1.0 / 39916800.0);\n",
@@ -3159,16 +3175,18 @@ static const char *const spki_gpu_text_math[] = {
 "    p = p * r + SPKI_C(1.0 / 6.0);\n",
 "    p = p * r + SPKI_C(0.5);\n",
 "#else\n",
+"    const SPKI_R magic = SPKI_C(12582912.0);\n",
 "    x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(88.0)), SPKI_C(-87.0));\n",
-"    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.44269504));\n",
-"    const SPKI_R r = (x - n * SPKI_C(0.693115234375)) - n * SPKI_C(3.1946184945309415e-05);\n",
+"    const SPKI_R up = x * SPKI_C(1.44269504) + magic, n = up - magic;\n",
+"    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.693115234375))\n",
+"                     - n * SPKI_C(3.1946184945309415e-05);\n",
 "    SPKI_R p = SPKI_C(0.00139506);\n",
 "    p = p * r + SPKI_C(0.008368954);\n",
 "    p = p * r + SPKI_C(0.041666206);\n",
 "    p = p * r + SPKI_C(0.16666518);\n",
 "    p = p * r + SPKI_C(0.5);\n",
 "#endif\n",
-"    return ((p * r) * r + r + SPKI_C(1.0)) * SPKI_F(spki_pow2)(n);\n",
+"    return SPKI_F(spki_scale)((p * r) * r + r + SPKI_C(1.0), up);\n",
 "}\n",
 "SPKI_MATH SPKI_R SPKI_F(spki_exprel)(SPKI_R x)\n",
 "{\n",

@@ -165,23 +165,31 @@ SPKI_MATH SPKI_R SPKI_F(spki_flush)(SPKI_R x)
     return SPKI_F(spki_select)(SPKI_F(spki_abs)(x) < SPKI_C(1e-30), zero, x);
 }
 
-/* 2^n for whole n within the normal exponents, n given as a real. */
-SPKI_MATH SPKI_R SPKI_F(spki_pow2)(SPKI_R n)
+/* x 2^n, n whole, where x and the result are normal; n as a real plus 1.5 2^52 (float: 1.5 2^23),
+   whose low bits then hold n. */
+SPKI_MATH SPKI_R SPKI_F(spki_scale)(SPKI_R x, SPKI_R n)
 {
-    const SPKI_R zero = SPKI_NIL(SPKI_R);
-#if SPKI_IS_DOUBLE
-    const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 * 2^52: the low bits hold n */
-    const int shift = 52, bias = 1023;
+    const int shift = SPKI_IS_DOUBLE ? 52 : 23;
+#if SPKI_LANES == 1 && SPKI_IS_DOUBLE
+    const uint64_t up = (uint64_t)SPKI_F(spki_bits_of)(n) << shift;
+    return SPKI_F(spki_real_of)((SPKI_I)((uint64_t)SPKI_F(spki_bits_of)(x) + up));
+#elif SPKI_LANES == 1
+    const uint32_t up = (uint32_t)SPKI_F(spki_bits_of)(n) << shift;
+    return SPKI_F(spki_real_of)((SPKI_I)((uint32_t)SPKI_F(spki_bits_of)(x) + up));
 #else
-    const SPKI_R magic = SPKI_C(12582912.0); /* 1.5 * 2^23 */
-    const int shift = 23, bias = 127;
+    return SPKI_F(spki_real_of)(SPKI_F(spki_bits_of)(x) + (SPKI_F(spki_bits_of)(n) << shift));
 #endif
-    const SPKI_I base = SPKI_F(spki_bits_of)(magic) - (SPKI_INT)bias;
-#if SPKI_LANES == 1
-    const SPKI_I k = SPKI_F(spki_bits_of)(n + magic) - base;
-    return SPKI_F(spki_real_of)((SPKI_I)((SPKI_IS_DOUBLE ? (uint64_t)k : (uint32_t)k) << shift));
+}
+
+/* x - n c where n c is exact, so that one rounding is what two are. */
+SPKI_MATH SPKI_R SPKI_F(spki_less)(SPKI_R x, SPKI_R n, SPKI_R c)
+{
+#if SPKI_X86_VECTOR && SPKI_LANES == 16
+    return (SPKI_R)_mm512_fnmadd_ps((__m512)n, (__m512)c, (__m512)x);
+#elif SPKI_X86_VECTOR && SPKI_LANES == 8 && SPKI_IS_DOUBLE
+    return (SPKI_R)_mm512_fnmadd_pd((__m512d)n, (__m512d)c, (__m512d)x);
 #else
-    return SPKI_F(spki_real_of)((SPKI_F(spki_bits_of)(n + magic) - base) << shift);
+    return x - n * c;
 #endif
 }
 
@@ -202,9 +210,11 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
 {
     const SPKI_R zero = SPKI_NIL(SPKI_R);
 #if SPKI_IS_DOUBLE
+    const SPKI_R magic = SPKI_C(6755399441055744.0); /* 1.5 2^52 */
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(709.0)), SPKI_C(-708.0));
-    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.4426950408889634));
-    const SPKI_R r = (x - n * SPKI_C(0.6931471804855391)) - n * SPKI_C(7.440617110012397e-11);
+    const SPKI_R up = x * SPKI_C(1.4426950408889634) + magic, n = up - magic;
+    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.6931471804855391))
+                     - n * SPKI_C(7.440617110012397e-11);
     SPKI_R p = SPKI_C(1.0 / 6227020800.0);
     p = p * r + SPKI_C(1.0 / 479001600.0);
     p = p * r + SPKI_C(1.0 / 39916800.0);
@@ -218,16 +228,18 @@ SPKI_MATH SPKI_R SPKI_F(spki_exp)(SPKI_R x)
     p = p * r + SPKI_C(1.0 / 6.0);
     p = p * r + SPKI_C(0.5);
 #else
+    const SPKI_R magic = SPKI_C(12582912.0); /* 1.5 2^23 */
     x = SPKI_F(spki_max)(SPKI_F(spki_min)(x, SPKI_C(88.0)), SPKI_C(-87.0));
-    const SPKI_R n = SPKI_F(spki_round)(x * SPKI_C(1.44269504));
-    const SPKI_R r = (x - n * SPKI_C(0.693115234375)) - n * SPKI_C(3.1946184945309415e-05);
+    const SPKI_R up = x * SPKI_C(1.44269504) + magic, n = up - magic;
+    const SPKI_R r = SPKI_F(spki_less)(x, n, SPKI_C(0.693115234375))
+                     - n * SPKI_C(3.1946184945309415e-05);
     SPKI_R p = SPKI_C(0.00139506);
     p = p * r + SPKI_C(0.008368954);
     p = p * r + SPKI_C(0.041666206);
     p = p * r + SPKI_C(0.16666518);
     p = p * r + SPKI_C(0.5);
 #endif
-    return ((p * r) * r + r + SPKI_C(1.0)) * SPKI_F(spki_pow2)(n);
+    return SPKI_F(spki_scale)((p * r) * r + r + SPKI_C(1.0), up);
 }
 
 /* (e^x - 1) / x, 1 at 0: the factor without which rates and propagators are singular. */
