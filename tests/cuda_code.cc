@@ -148,7 +148,7 @@ static uint64_t digest_of_model(spk_backend *backend, spk_model model, spk_preci
         (void)spk_net_drive_poisson(net, all, &p);
     }
     if (takes(model, SPK_CURRENT, SPK_CURRENT)) {
-        current.amplitude = spk_constant(600);
+        current.amplitude = spk_constant(1000);
         current.noise_sd = 5.0;
         (void)spk_net_drive_current(net, b, &current);
     }
@@ -183,7 +183,10 @@ TEST(every_model_and_one_of_the_programs_own_give_the_cpus_digest_as_code)
         CHECK(rate == same_rate);
         CHECK_EQ(mock_leaks(), 0);
         CHECK_EQ(mock.misuse, 0);
-        CHECK(rate > 0.0 || k == SPK_MODEL_SPIKE_LIST);
+        if (!(rate > 0.0) && k != SPK_MODEL_SPIKE_LIST) {
+            printf("    %s is silent\n", model->name);
+            CHECK(rate > 0.0);
+        }
     }
 }
 
