@@ -35890,8 +35890,8 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event 
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
         spki_ev8 b;
         spki_ev8_load(&b, events + i);
-        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
-              spki_ev8_times(&b, grid.base, now))) {
+        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
+            !spki_ev8_times(&b, grid.base, now)) {
             out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
             grid = spki_map_grid(&r->map);
             continue;
@@ -36131,8 +36131,8 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_hot_avx2(spki_hot *h, spk_event *events, size_
         const uint32_t max = h->max_events;
         spki_ev8 b;
         spki_ev8_load(&b, events + i);
-        if (!(spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) &
-              spki_hot_same_window8(h, &b))) {
+        if (!spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) ||
+            !spki_hot_same_window8(h, &b)) {
             out = spki_hot_some(h, events, i, i + SPKI_EV8, out);
             continue;
         }
@@ -36768,8 +36768,8 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_background_avx2(spki_background *b, spk_event 
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
         spki_ev8 e;
         spki_ev8_load(&e, events + i);
-        if (!(spki_ev8_cells(&e, grid.stride, grid.width, grid.height, grid.plane, cell) &
-              spki_ev8_times(&e, grid.base, now))) {
+        if (!spki_ev8_cells(&e, grid.stride, grid.width, grid.height, grid.plane, cell) ||
+            !spki_ev8_times(&e, grid.base, now)) {
             out = spki_background_some(b, events, i, i + SPKI_EV8, out, true);
             grid = spki_map_grid(&b->map);
             continue;
@@ -38726,8 +38726,8 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e,
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
         spki_ev8 b;
         spki_ev8_load(&b, e + i);
-        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
-              spki_ev8_times(&b, grid.base, now))) {
+        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
+            !spki_ev8_times(&b, grid.base, now)) {
             spki_view_add_times(v, e + i, SPKI_EV8);
             grid = spki_map_grid(&v->map);
             continue;
@@ -38783,9 +38783,9 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_voxels_avx2(spk_view *v, const spk_event *e
         __m128i bins[2];
         spki_ev8 b;
         spki_ev8_load(&b, e + i);
-        if (!(spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
-                             split ? v->d.bins * plane : 0, pixel) &
-              spki_voxel_since8(v, &b, since) & v->begun)) {
+        if (!spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
+                            split ? v->d.bins * plane : 0, pixel) ||
+            !spki_voxel_since8(v, &b, since) || !v->begun) {
             spki_view_add_voxels(v, e + i, SPKI_EV8);
             continue;
         }

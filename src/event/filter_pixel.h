@@ -57,8 +57,8 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event 
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
         spki_ev8 b;
         spki_ev8_load(&b, events + i);
-        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
-              spki_ev8_times(&b, grid.base, now))) {
+        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
+            !spki_ev8_times(&b, grid.base, now)) {
             out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
             grid = spki_map_grid(&r->map);
             continue;
@@ -298,8 +298,8 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_hot_avx2(spki_hot *h, spk_event *events, size_
         const uint32_t max = h->max_events;
         spki_ev8 b;
         spki_ev8_load(&b, events + i);
-        if (!(spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) &
-              spki_hot_same_window8(h, &b))) {
+        if (!spki_ev8_cells(&b, map->stride / 2, map->width, map->height, 0, cell) ||
+            !spki_hot_same_window8(h, &b)) {
             out = spki_hot_some(h, events, i, i + SPKI_EV8, out);
             continue;
         }

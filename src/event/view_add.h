@@ -122,8 +122,8 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e,
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
         spki_ev8 b;
         spki_ev8_load(&b, e + i);
-        if (!(spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) &
-              spki_ev8_times(&b, grid.base, now))) {
+        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
+            !spki_ev8_times(&b, grid.base, now)) {
             spki_view_add_times(v, e + i, SPKI_EV8);
             grid = spki_map_grid(&v->map);
             continue;
@@ -179,9 +179,9 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_voxels_avx2(spk_view *v, const spk_event *e
         __m128i bins[2];
         spki_ev8 b;
         spki_ev8_load(&b, e + i);
-        if (!(spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
-                             split ? v->d.bins * plane : 0, pixel) &
-              spki_voxel_since8(v, &b, since) & v->begun)) {
+        if (!spki_ev8_cells(&b, v->d.width, v->d.width, v->d.height,
+                            split ? v->d.bins * plane : 0, pixel) ||
+            !spki_voxel_since8(v, &b, since) || !v->begun) {
             spki_view_add_voxels(v, e + i, SPKI_EV8);
             continue;
         }
