@@ -2399,7 +2399,8 @@ template <class spki_set> static void spki_entries(const void **entry)
    Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
    takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
    needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
-   nvcc the device's -arch. */
+   nvcc the device's -arch. This header includes itself for that, by its name: where it was given
+   another one, #define SPIKELIB_CUDA_HEADER "the_other.cuh". */
 
 /* One device as the driver describes it. `index` is its place in the driver's list, from 0. */
 typedef struct spk_cuda_device {
@@ -9162,81 +9163,84 @@ typedef struct spki_cuda_holding {
 #endif
 
 #if SPKI_CUDA_HOLDS && defined(SPIKELIB_CUDA_KERNELS)
+#if !defined(SPIKELIB_CUDA_HEADER)
+#define SPIKELIB_CUDA_HEADER "spikelib_cuda.cuh"
+#endif
 #define SPKI_CODE spki_code_16_8
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_16
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_32
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_8_wide
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_16_wide
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_8
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_16
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_32
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_8_wide
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_16_wide
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_8
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_16
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_32
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_8_wide
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_16_wide
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 /* The classes of the models that an X names. */
 #define SPKI_EACH_1(a) spki_code_##a
 #define SPKI_EACH_2(a, ...) spki_code_##a, SPKI_EACH_1(__VA_ARGS__)

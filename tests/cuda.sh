@@ -104,7 +104,13 @@ holds() { # holds ARCH: PTX of the example, warnings and all
         ok "a_cu_holds_its_kernels/sm_$1"
     fi
 }
+renamed() { # under another name and in another folder
+    mkdir -p "$D/renamed" && cp spikelib_cuda.cuh "$D/renamed/device.cuh" &&
+        sed 's,"\.\./spikelib_cuda\.cuh","renamed/device.cuh",; s,"\.\./spikelib,"spikelib,' "$EXAMPLE" >"$D/other.cu" &&
+        "$NVCC" -E -I. "-DSPIKELIB_CUDA_HEADER=\"device.cuh\"" "$D/other.cu" | grep -q '^namespace spki_code_32_16'
+}
 if [ -z "$NVCC" ]; then skip a_cu_holds_its_kernels "no nvcc"; else
+    check a_renamed_header_holds_kernels_too renamed
     for arch in $ARCHS; do
         "$NVCC" --list-gpu-code | grep -q "sm_$arch$" || continue
         job holds "$arch"

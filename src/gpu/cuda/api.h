@@ -13,7 +13,8 @@
    Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
    takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
    needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
-   nvcc the device's -arch. */
+   nvcc the device's -arch. This header includes itself for that, by its name: where it was given
+   another one, #define SPIKELIB_CUDA_HEADER "the_other.cuh". */
 #ifndef SPIKELIB_GPU_CUDA_API_H
 #define SPIKELIB_GPU_CUDA_API_H
 

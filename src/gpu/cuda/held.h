@@ -22,81 +22,84 @@ typedef struct spki_cuda_holding {
 #endif
 
 #if SPKI_CUDA_HOLDS && defined(SPIKELIB_CUDA_KERNELS)
+#if !defined(SPIKELIB_CUDA_HEADER)
+#define SPIKELIB_CUDA_HEADER "spikelib_cuda.cuh"
+#endif
 #define SPKI_CODE spki_code_16_8
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_16
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_32
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_8_wide
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_16_16_wide
 #define SPKI_CODE_STATES 16
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_8
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_16
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_32
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_8_wide
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_32_16_wide
 #define SPKI_CODE_STATES 32
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_8
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_16
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 0
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_32
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 32
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_8_wide
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 8
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 #define SPKI_CODE spki_code_64_16_wide
 #define SPKI_CODE_STATES 64
 #define SPKI_CODE_WEIGHTS 16
 #define SPKI_CODE_WIDE 1
-#include "spikelib_cuda.cuh"
+#include SPIKELIB_CUDA_HEADER
 /* The classes of the models that an X names. */
 #define SPKI_EACH_1(a) spki_code_##a
 #define SPKI_EACH_2(a, ...) spki_code_##a, SPKI_EACH_1(__VA_ARGS__)
