@@ -46,7 +46,8 @@ SPKI_FN spki_sniff spki_dat_sniff(const uint8_t *head, size_t size, bool whole)
     if (!h.lines || h.format != SPK_FORMAT_AUTO) return SPKI_SNIFF_NO;
     if (io.in_end - io.in < 2)
         return !whole ? SPKI_SNIFF_MORE : h.is_dat ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
-    return h.is_dat || spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES : SPKI_SNIFF_NO;
+    return (h.is_dat && h.system_id == 0) || spki_dat_known(io.in[0], io.in[1]) ? SPKI_SNIFF_YES
+                                                                               : SPKI_SNIFF_NO;
 }
 
 /* By name alone: no header, so that it must be records of eight bytes with times that go on. */
