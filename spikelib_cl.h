@@ -119,7 +119,7 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_CHANGED_PRECISION 32u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
-#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
+#define SPKI_GPU_NUMBER(name, value) {#name, value},
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
@@ -2510,9 +2510,15 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
 
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
-    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#define SPKI_GPU_NUMBER(name, value) {#name, value},
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } number[] = {SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)};
 #undef SPKI_GPU_NUMBER
+    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
+        spki_gpu_define(s, number[k].name, number[k].value);
+    }
     spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
     spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }

@@ -2397,7 +2397,7 @@ template <class spki_set> static void spki_entries(const void **entry)
    models by their names, those of SPIKELIB_NEURON included, which stand in front too. A network
    takes the program with the fewest models that has all of its own; then only the driver is needed.
    Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
-   takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
+   takes 7 s more for one model and an architecture, 52 s for all twelve in one X; no flag is
    needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
    nvcc the device's -arch. This header includes itself for that, by its name: where it was given
    another one, #define SPIKELIB_CUDA_HEADER "the_other.cuh". */
@@ -2519,7 +2519,7 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #define SPKI_CHANGED_PRECISION 32u
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
-#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
+#define SPKI_GPU_NUMBER(name, value) {#name, value},
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
@@ -4910,9 +4910,15 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
 
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
-    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#define SPKI_GPU_NUMBER(name, value) {#name, value},
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } number[] = {SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)};
 #undef SPKI_GPU_NUMBER
+    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
+        spki_gpu_define(s, number[k].name, number[k].value);
+    }
     spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
     spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }

@@ -11,7 +11,7 @@
    models by their names, those of SPIKELIB_NEURON included, which stand in front too. A network
    takes the program with the fewest models that has all of its own; then only the driver is needed.
    Where there is none, NVRTC is asked, and without it the error says which X to add. Cost: nvcc
-   takes about 5 s for each model and architecture (no model: 4 s for reading this); no flag is
+   takes 7 s more for one model and an architecture, 52 s for all twelve in one X; no flag is
    needed for exact arithmetic, but --use_fast_math and --ftz=true are refused when it runs. Give
    nvcc the device's -arch. This header includes itself for that, by its name: where it was given
    another one, #define SPIKELIB_CUDA_HEADER "the_other.cuh". */

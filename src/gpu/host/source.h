@@ -362,9 +362,15 @@ SPKI_FN void spki_gpu_head(spki_gpu_source *s, const spki_gpu_api *api, const sp
 
 SPKI_FN void spki_gpu_numbers(spki_gpu_source *s)
 {
-#define SPKI_GPU_NUMBER(name, value) spki_gpu_define(s, #name, value);
-    SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)
+#define SPKI_GPU_NUMBER(name, value) {#name, value},
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } number[] = {SPKI_GPU_NUMBERS(SPKI_GPU_NUMBER)};
 #undef SPKI_GPU_NUMBER
+    for (size_t k = 0; k < sizeof number / sizeof number[0]; k++) {
+        spki_gpu_define(s, number[k].name, number[k].value);
+    }
     spki_gpu_define(s, "STREAM_INPUT", SPKI_STREAM_INPUT);
     spki_gpu_define(s, "STREAM_STORAGE", SPKI_STREAM_STORAGE);
 }
