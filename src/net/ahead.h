@@ -5,6 +5,7 @@
 #ifndef SPIKELIB_NET_AHEAD_H
 #define SPIKELIB_NET_AHEAD_H
 
+#include "build.h"
 #include "update.h"
 
 /* Gives drives that can be drawn ahead their places, and tiles the room. Only threads that wait for
