@@ -7895,7 +7895,11 @@ struct spk_model_def {
 #define SPKI_ROW_AVX512(symbol) SPKI_NO_KERNELS
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__NVCC__) /* hands GCC's pragmas on, and warns that it does not know them */
+#define SPKI_QUIET_BEGIN                                                                          \
+    _Pragma("nv_diagnostic push") _Pragma("nv_diag_suppress 1675")
+#define SPKI_QUIET_END _Pragma("nv_diagnostic pop")
+#elif defined(__GNUC__) && !defined(__clang__)
 #define SPKI_QUIET_BEGIN                                                                          \
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
 #define SPKI_QUIET_END _Pragma("GCC diagnostic pop")
