@@ -179,13 +179,13 @@
    FLAGS (define before the #include; the file that has SPIKELIB_IMPLEMENTATION decides)
 
     flag                     default  what it does, and what it costs or saves (x86-64, gcc -O2)
-    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 900 kB
+    SPIKELIB_IMPLEMENTATION  off      compiles the library into this file: 916 kB
     SPIKELIB_STATIC          off      with it: every function is private to this file
     SPIKELIB_MODELS          off      makes SPIKELIB_NEURON known: a neuron model of your own
-    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -124 kB
-    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -240 kB
+    SPIKELIB_NO_AVX512       off      leaves out the AVX-512 kernels: -137 kB
+    SPIKELIB_NO_AVX2         off      leaves out the AVX2 and AVX-512 kernels: -255 kB
     SPIKELIB_NO_THREADS      off      starts no threads, needs no pthread (an executor works): -5 kB
-    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -471 kB
+    SPIKELIB_NO_NET          off      leaves out networks, models and pictures: -487 kB
     SPIKELIB_NO_PLOT         off      leaves out the pictures (>>plot): -26 kB
     SPIKELIB_NO_EVENTS       off      leaves out event files and streams (>>event): -356 kB
     SPIKELIB_NO_SPIKEFILE    off      leaves out spike files of our own (>>spikefile): -48 kB
@@ -7789,8 +7789,9 @@ struct spk_model_def {
 #define SPKI_ELEM_d4 double
 #define SPKI_ELEM_d8 double
 
-/* GCC does not unroll at -O2. What does not change within a group is then worked out once for four
-   vectors, a quarter of the instructions of a short text; long ones have nothing to gain. */
+/* GCC does not unroll at -O2. Where four vectors are a group (floats with AVX-512), what does not
+   change within it is then worked out once, a quarter of the instructions of a short text; long
+   ones have nothing to gain. Longer loops that hold a branch GCC leaves as they are. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define SPKI_UNROLL _Pragma("GCC unroll spki_unrolled")
 #else

@@ -160,8 +160,9 @@ struct spk_model_def {
 #define SPKI_ELEM_d4 double
 #define SPKI_ELEM_d8 double
 
-/* GCC does not unroll at -O2. What does not change within a group is then worked out once for four
-   vectors, a quarter of the instructions of a short text; long ones have nothing to gain. */
+/* GCC does not unroll at -O2. Where four vectors are a group (floats with AVX-512), what does not
+   change within it is then worked out once, a quarter of the instructions of a short text; long
+   ones have nothing to gain. Longer loops that hold a branch GCC leaves as they are. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define SPKI_UNROLL _Pragma("GCC unroll spki_unrolled")
 #else
