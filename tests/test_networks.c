@@ -1,5 +1,6 @@
 /* ---- >>test_networks: published networks give their published rates ----
-   check: networks alone */
+   check: networks alone
+   check: not under sanitizers, because they take minutes there, and test_engine runs that code */
 
 /* The networks are those of the examples and of spkbench; what they should give comes from
    independent double-precision simulations (windows over several seeds) and from NEST. */
