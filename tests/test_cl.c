@@ -189,7 +189,7 @@ TEST(the_devices_compiler_refuses_a_model_and_the_error_quotes_the_statement)
 
 #if !defined(_WIN32)
 static struct {
-    void *library;
+    void *opencl;
     long launches, fail_at;
     spki_cl_handle slow; /* the first queue that is used */
     bool sleeps;
@@ -214,7 +214,7 @@ static int32_t meddle_launch(spki_cl_handle q, spki_cl_handle k, uint32_t dim, c
 
 static void *meddle_symbol(void *ctx, const char *name)
 {
-    void *found = dlsym(meddle.library, name);
+    void *found = dlsym(meddle.opencl, name);
     (void)ctx;
     if (found && strcmp(name, "clEnqueueNDRangeKernel") == 0) {
         int32_t (*mine)(spki_cl_handle, spki_cl_handle, uint32_t, const size_t *, const size_t *,
@@ -231,7 +231,7 @@ static spk_cl_desc meddle_desc(void)
     spk_cl_desc d;
     memset(&d, 0, sizeof d);
     memset(&meddle, 0, sizeof meddle);
-    meddle.library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    meddle.opencl = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     d.symbol = meddle_symbol;
     d.or_cpu = true;
     return d;
