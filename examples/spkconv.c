@@ -226,6 +226,7 @@ typedef struct summary {
     spk_event_stats stats;
     sum t;
     uint64_t x, y, back; /* back: events before their predecessors */
+    unsigned x_max, y_max;
     int64_t back_us, last;
     spk_result result;
 } summary;
@@ -244,6 +245,8 @@ static spk_events *summarise(const options *o, summary *s)
             add(&s->t, buffer[k].t_us);
             s->x += buffer[k].x;
             s->y += buffer[k].y;
+            if (buffer[k].x > s->x_max) s->x_max = buffer[k].x;
+            if (buffer[k].y > s->y_max) s->y_max = buffer[k].y;
             if (buffer[k].t_us < s->last) {
                 s->back++;
                 if (s->last - buffer[k].t_us > s->back_us) s->back_us = s->last - buffer[k].t_us;
@@ -255,18 +258,31 @@ static spk_events *summarise(const options *o, summary *s)
     return in;
 }
 
+/* A number of a JSON object, null where it is not known. */
+static void print_known(const char *key, bool known, unsigned value)
+{
+    printf(", \"%s\": ", key);
+    if (known) printf("%u", value);
+    else printf("null");
+}
+
+/* The sensor's size is what the file says; most N-MNIST, text and DAT files say nothing. */
 static void print_json(const summary *s)
 {
     const spk_event_stats *t = &s->stats;
-    printf("{\"format\": \"%s\", \"width\": %u, \"height\": %u, \"events\": %" PRIu64
-           ", \"on\": %" PRIu64 ", \"off\": %" PRIu64 ", \"t_first_us\": %" PRId64
-           ", \"t_last_us\": %" PRId64 ", \"sum_t\": ",
-           spk_event_format_name(t->format), t->width, t->height, t->events, t->on, t->off,
-           t->t_first_us, t->t_last_us);
+    printf("{\"format\": \"%s\"", spk_event_format_name(t->format));
+    print_known("width", t->width != 0, t->width);
+    print_known("height", t->height != 0, t->height);
+    printf(", \"events\": %" PRIu64 ", \"on\": %" PRIu64 ", \"off\": %" PRIu64
+           ", \"t_first_us\": %" PRId64 ", \"t_last_us\": %" PRId64 ", \"sum_t\": ",
+           t->events, t->on, t->off, t->t_first_us, t->t_last_us);
     print_sum(s->t);
     printf(", \"sum_x\": %" PRIu64 ", \"sum_y\": %" PRIu64 ", \"triggers\": %" PRIu64
-           ", \"bytes_skipped\": %" PRIu64 "}\n",
+           ", \"bytes_skipped\": %" PRIu64,
            s->x, s->y, t->triggers, t->bytes_skipped);
+    print_known("x_max", t->events != 0, s->x_max);
+    print_known("y_max", t->events != 0, s->y_max);
+    printf("}\n");
 }
 
 static void print_text(const summary *s)
@@ -275,7 +291,9 @@ static void print_text(const summary *s)
     double seconds = (double)(t->t_last_us - t->t_first_us) * 1e-6;
     printf("format      %s\n", spk_event_format_name(t->format));
     if (t->width && t->height) printf("sensor      %u x %u\n", t->width, t->height);
-    else printf("sensor      not told\n");
+    else if (t->events)
+        printf("sensor      unknown (x to %u, y to %u occur)\n", s->x_max, s->y_max);
+    else printf("sensor      unknown\n");
     printf("events      %" PRIu64 " (%" PRIu64 " on, %" PRIu64 " off)\n", t->events, t->on, t->off);
     if (t->events) {
         printf("time        %" PRId64 " to %" PRId64 " us (%.6f s", t->t_first_us, t->t_last_us,
