@@ -126,12 +126,9 @@ static uint64_t digest_of_model(spk_backend *backend, spk_model model, spk_preci
                                 uint32_t weight_bits, double *rate)
 {
     static double x[400];
-    spk_net_desc d;
-    spk_poisson_desc p;
-    spk_current_desc current;
-    memset(&d, 0, sizeof d);
-    memset(&p, 0, sizeof p);
-    memset(&current, 0, sizeof current);
+    spk_net_desc d = {};
+    spk_poisson_desc p = {};
+    spk_current_desc current = {};
     d.seed = 3;
     d.precision = precision;
     d.weight_bits = weight_bits;
@@ -240,6 +237,75 @@ TEST(what_no_program_holds_is_compiled_by_nvrtc_where_it_is_found)
     const uint64_t narrow = digest_of_model(NULL, own, SPK_FLOAT32, 16, &rate);
     CHECK_EQ(digest_of_model(spk_cuda_backend(&d), own, SPK_FLOAT32, 16, &same_rate), narrow);
     CHECK(mock.builds > 0);
+}
+
+/* What --use_fast_math and --ftz=true make of kernels: subnormal results are zero. */
+#if defined(__x86_64__)
+static const unsigned flushes = 0x8040; /* FTZ, DAZ */
+static unsigned arithmetic(void)
+{
+    return __builtin_ia32_stmxcsr();
+}
+static void set_arithmetic(unsigned how)
+{
+    __builtin_ia32_ldmxcsr(how);
+}
+#elif defined(__aarch64__)
+static const uint64_t flushes = 1u << 24; /* FZ */
+static uint64_t arithmetic(void)
+{
+    uint64_t how;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(how));
+    return how;
+}
+static void set_arithmetic(uint64_t how)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"(how));
+}
+#else
+static const unsigned flushes = 0;
+static unsigned arithmetic(void)
+{
+    return 0;
+}
+static void set_arithmetic(unsigned how)
+{
+    (void)how;
+}
+#endif
+
+static void launch_flushing(const void *entry, unsigned groups, unsigned items, int together,
+                            void **param)
+{
+    const auto before = arithmetic();
+    set_arithmetic(before | flushes);
+    mock_launch(entry, groups, items, together, param);
+    set_arithmetic(before);
+}
+
+TEST(kernels_that_flush_subnormal_numbers_are_refused_and_the_flags_named)
+{
+    double rate, same_rate;
+    spk_cuda_desc d;
+    spk_net_desc n = {};
+    if (!flushes) SKIP("it is not known here how to flush subnormal numbers");
+    begin_mock(&d);
+    mock_launch_code = launch_flushing;
+    n.backend = spk_cuda_backend(&d);
+    spk_net *net = spk_net_create(&n);
+    (void)spk_net_add(net, "a", 70, SPK_LIF_EXP, NULL);
+    CHECK_EQ(spk_net_build(net), SPK_ERR_ARITHMETIC);
+    CHECK_HAS(spk_net_error(net), "was the file compiled with --use_fast_math or --ftz=true?");
+    CHECK_EQ(spk_net_run(net, 5.0), SPK_OK); /* on the CPU */
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    begin_mock(&d); /* the flags leave 64 bits as they are */
+    mock_launch_code = launch_flushing;
+    const spk_model model = spk_model_builtin(SPK_MODEL_LIF_EXP);
+    const uint64_t cpu = digest_of_model(NULL, model, SPK_FLOAT64, 16, &rate);
+    CHECK_EQ(digest_of_model(spk_cuda_backend(&d), model, SPK_FLOAT64, 16, &same_rate), cpu);
+    CHECK_EQ(mock.builds, 0);
 }
 
 TEST(every_call_may_fail_with_code_too)
