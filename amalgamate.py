@@ -89,8 +89,8 @@ IMPLEMENTATION = [
     "net/describe.h",
     "net/prepare.h",
     "net/shadow.h",
-    "net/synapses.h",
     "net/build.h",
+    "net/synapses.h",
     "net/rest.h",
     "net/update.h",
     "net/ahead.h",
@@ -213,6 +213,8 @@ GPU = [
     "gpu/host/pack.h",
     "gpu/host/layout.h",
     "gpu/host/state.h",
+    "gpu/host/tables.h",
+    "gpu/host/construct.h",
     "gpu/host/deal.h",
     "gpu/host/batch.h",
     "gpu/host/run.h",
@@ -250,6 +252,7 @@ QUOTED = [
     "gpu/text/kernels.cl",
     "gpu/text/batch.cl",
     "gpu/text/selftest.cl",
+    "gpu/text/rows.cl",
 ]
 
 # The same as code, for a file that nvcc compiles: the header includes itself for it, once for each
@@ -263,6 +266,7 @@ CODE = [
     "gpu/text/kernels.cl",
     "gpu/text/batch.cl",
     "gpu/text/selftest.cl",
+    "gpu/text/rows.cl",
     "gpu/text/held.cu",
 ]
 CODE_ONLY = [

@@ -134,6 +134,18 @@ typedef void (*spk_log_fn)(void *ctx, spk_result severity, const char *line);
 /* A compute device that runs the network: spikelib_cl.h makes one. */
 typedef struct spk_backend spk_backend;
 
+/* Where the connectivity of a network on a device is drawn: by rules, with weights and delays that
+   are constants or distributions, a device can do it; lists, arrays, functions, callbacks, fixed
+   numbers without multapses, 32-bit weights and recorded weights are the host's, who then draws all.
+   The synapses are the same. The host draws its own copy of what a device drew when it needs one:
+   when synapses are read or set, or the CPU goes on after an error. */
+typedef enum spk_construction {
+    SPK_CONSTRUCTION_AUTO = 0, /* GPUs draw 10 million synapses and more */
+    SPK_CONSTRUCTION_HOST,
+    SPK_CONSTRUCTION_DEVICE,   /* wherever it can; spk_net_describe says where it could not */
+    SPK_CONSTRUCTION_FORCE_32_BIT = 0x7fffffff
+} spk_construction;
+
 typedef struct spk_net_desc {
     uint32_t begin_sentinel;     /* leave 0 */
     uint32_t threads;            /* default: 1 */

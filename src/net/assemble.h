@@ -235,6 +235,9 @@ SPIKELIB_API spk_result spk_net_build(spk_net *net)
     if (net->built && net->backend) {
         result = spki_start_backend(net);
     }
+    if (net->built && result == SPK_OK) {
+        result = net->failed;
+    }
     net->build_s = spk_clock_seconds() - start;
     return result;
 }

@@ -21,6 +21,10 @@ struct spk_backend {
     bool or_cpu;      /* where the device cannot serve, the CPU does without an error */
     /* Targets are cut into this many tiles or a multiple. */
     uint32_t (*tiles)(const spk_backend *backend, const spk_net *net);
+    /* Measures the rows of a network that is being built, so that they need not be drawn by the
+       host: sets net->elsewhere where it does, and then all of a tile that drawing tells, and the
+       accumulators' bits. Errors: only of a device that cannot be used any more. */
+    spk_result (*construct)(spk_backend *backend, spk_net *net);
     /* Takes the built network. All or nothing. */
     spk_result (*build)(spk_backend *backend, spk_net *net);
     /* From net->slice to net->run_end, or until a recorder refuses (net->stop_result). */

@@ -656,10 +656,7 @@ SPKI_FN spk_result spki_draw_all(spk_net *net, spki_build_job *job)
     return result;
 }
 
-/* Largest in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses, or
-   8-bit weights and 256 times as many, a 32-bit sum cannot overflow, whatever the weights are set
-   to later. */
-SPKI_FN void spki_choose_accumulator(spk_net *net)
+SPKI_FN uint32_t spki_largest_indegree(const spk_net *net)
 {
     uint32_t largest = 0;
     for (uint32_t t = 0; t < net->tiles; t++) {
@@ -668,6 +665,14 @@ SPKI_FN void spki_choose_accumulator(spk_net *net)
             largest = SPKI_MAX(largest, tile->indegree[k]);
         }
     }
+    return largest;
+}
+
+/* `largest`: in-degree of any accumulator: with 16-bit weights and fewer than 65,536 synapses, or
+   8-bit weights and 256 times as many, a 32-bit sum cannot overflow, whatever the weights are set
+   to later. */
+SPKI_FN void spki_choose_accumulator(spk_net *net, uint32_t largest)
+{
     const uint32_t bits = net->desc.weight_bits;
     net->accumulator_bits = bits != 32 && largest < 1u << (32 - bits) ? 32 : 64;
 }
@@ -724,6 +729,84 @@ SPKI_FN spk_result spki_set_quanta(spk_net *net)
     return SPK_OK;
 }
 
+/* A tile as it was before its rows were drawn. */
+SPKI_FN void spki_forget_rows(spk_net *net, spki_tile *tile)
+{
+    spki_free(&net->mem, tile->words, tile->words_capacity, sizeof *tile->words);
+    spki_free(&net->mem, tile->row, net->neurons, sizeof *tile->row);
+    tile->words = NULL;
+    tile->row = NULL;
+    tile->words_used = tile->words_capacity = tile->device_words = 0;
+    tile->synapses = tile->narrow = tile->masked = tile->buckets = 0;
+    tile->min_delay = tile->max_delay = tile->count_bytes = 0;
+}
+
+/* Draws all rows with the network's threads; the rules have then served. */
+SPKI_FN spk_result spki_draw_here(spk_net *net)
+{
+    spki_build_job job;
+    job.net = net;
+    job.build = (spki_tile_build *)spki_alloc(&net->mem, net->tiles, sizeof *job.build);
+    if (!job.build) {
+        return spki_no_memory(net, "tiles");
+    }
+    const spk_result result = spki_draw_all(net, &job);
+    if (result == SPK_OK) {
+        spki_choose_accumulator(net, spki_largest_indegree(net));
+    }
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_end_tile(net, &job.build[t]);
+    }
+    spki_free(&net->mem, job.build, net->tiles, sizeof *job.build);
+    for (uint32_t k = 0; k < net->projections && result == SPK_OK; k++) {
+        const spk_rule rule = net->projection[k].proj.rule; /* lists and tables have served */
+        spki_proj_destroy(&net->mem, &net->projection[k].proj);
+        net->projection[k].proj.rule = rule;
+    }
+    return result;
+}
+
+/* Draws the rows that only a device has. All or nothing: without the memory for them they stay
+   where they are. */
+SPKI_FN spk_result spki_fetch_rows(spk_net *net)
+{
+    if (!net->elsewhere) {
+        return SPK_OK;
+    }
+    spki_tile *before = (spki_tile *)spki_alloc_raw(&net->mem, net->tiles, sizeof *before);
+    if (!before) {
+        return spki_no_memory(net, "rows");
+    }
+    memcpy(before, net->tile, net->tiles * sizeof *before);
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_forget_rows(net, &net->tile[t]);
+    }
+    const spk_result result = spki_draw_here(net);
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        if (result != SPK_OK) {
+            spki_forget_rows(net, &net->tile[t]);
+            net->tile[t] = before[t];
+        }
+        net->tile[t].device_words = before[t].device_words;
+    }
+    spki_free(&net->mem, before, net->tiles, sizeof *before);
+    net->elsewhere = result != SPK_OK;
+    return result;
+}
+
+/* Asks a backend to draw the rows. One that fails at it is dropped, and the host does; the error is
+   what spk_net_build will return (`failed`). */
+SPKI_FN void spki_draw_elsewhere(spk_net *net)
+{
+    net->built = true; /* what a device says of itself does not spoil the description */
+    net->failed = net->backend->construct(net->backend, net);
+    net->built = false;
+    if (net->failed != SPK_OK) {
+        net->failed = net->backend->or_cpu ? SPK_OK : net->failed;
+        spki_drop_backend(net);
+    }
+}
+
 SPKI_FN spk_result spki_build_synapses(spk_net *net)
 {
     char why[256] = "";
@@ -744,26 +827,10 @@ SPKI_FN spk_result spki_build_synapses(spk_net *net)
     if (fits != SPK_OK) {
         return fits;
     }
-    spki_build_job job;
-    job.net = net;
-    job.build = (spki_tile_build *)spki_alloc(&net->mem, net->tiles, sizeof *job.build);
-    if (!job.build) {
-        return spki_no_memory(net, "tiles");
+    if (net->backend) {
+        spki_draw_elsewhere(net);
     }
-    const spk_result result = spki_draw_all(net, &job);
-    if (result == SPK_OK) {
-        spki_choose_accumulator(net);
-    }
-    for (uint32_t t = 0; t < net->tiles; t++) {
-        spki_end_tile(net, &job.build[t]);
-    }
-    spki_free(&net->mem, job.build, net->tiles, sizeof *job.build);
-    for (uint32_t k = 0; k < net->projections; k++) { /* drawn: lists and tables have served */
-        const spk_rule rule = net->projection[k].proj.rule;
-        spki_proj_destroy(&net->mem, &net->projection[k].proj);
-        net->projection[k].proj.rule = rule;
-    }
-    return result;
+    return net->elsewhere ? SPK_OK : spki_draw_here(net);
 }
 
 #endif

@@ -141,7 +141,11 @@ SPKI_FN void spki_run_anywhere(spk_net *net)
             return;
         }
     }
-    if (net->pool) {
+    const spk_result here = spki_fetch_rows(net);
+    if (here != SPK_OK) {
+        net->stop_result = here;
+        net->next_slice = net->slice;
+    } else if (net->pool) {
         spki_pool_run(net->pool, spki_run_task, net);
     } else {
         spki_run_loops(net);

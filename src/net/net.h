@@ -267,6 +267,7 @@ struct spk_net {
     uint32_t recorders, recorder_capacity;
     spki_tile *tile;
     uint32_t tiles;
+    bool elsewhere; /* only a device has the rows: drawn here when they are wanted (>>build) */
     uint32_t accumulator_bits, min_delay, max_delay, ring, slice_max;
     uint64_t *history; /* spikes of the last `ring` steps, one bit a lane */
     spki_pool *pool;
@@ -281,6 +282,7 @@ struct spk_net {
     uint32_t threads;
     uint64_t step;
     spk_backend *backend; /* NULL: the CPU */
+    spk_result failed;    /* with what it was dropped while the network was built */
     uint32_t changed;     /* SPKI_CHANGED_ bits: what a backend has not seen yet */
     uint32_t batch_max;   /* steps for which tiles have room to note spikes */
     uint64_t synced_step; /* with a backend: where the host's states and history stand */

@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_NET_SYNAPSES_H
 #define SPIKELIB_NET_SYNAPSES_H
 
+#include "build.h"
 #include "prepare.h"
 #include "queue.h"
 
@@ -149,7 +150,7 @@ SPKI_FN spk_result spki_check_synapses(spk_net *net, spk_pop source, spk_pop tar
     }
     *pre = spki_check_view(net, source, "synapses");
     *post = *pre ? spki_check_view(net, target, "synapses") : NULL;
-    return *post ? SPK_OK : SPK_ERR_HANDLE;
+    return *post ? spki_fetch_rows(net) : SPK_ERR_HANDLE;
 }
 
 SPIKELIB_API spk_result spk_net_synapses(spk_net *net, spk_pop source, spk_pop target,
@@ -361,14 +362,15 @@ SPIKELIB_API spk_result spk_net_set_weights(spk_net *net, spk_pop source, spk_po
 SPKI_FN spk_result spki_rec_find_synapses(spk_net *net, spk_rec rec)
 {
     const spki_view *pre = &net->view[rec->view], *post = &net->view[rec->post];
-    for (uint32_t t = 0; t < net->tiles; t++) {
+    spk_result result = spki_fetch_rows(net);
+    for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
         if (net->tile[t].narrow) {
             spki_recall_spikes(net);
-            const spk_result result = spki_widen_tile(net, &net->tile[t]);
-            if (result != SPK_OK) {
-                return result;
-            }
+            result = spki_widen_tile(net, &net->tile[t]);
         }
+    }
+    if (result != SPK_OK) {
+        return result;
     }
     rec->width = spki_find_synapses(net, pre, post, NULL, 0);
     rec->synapse = (spki_synapse_at *)spki_alloc_raw(&net->mem, rec->width, sizeof *rec->synapse);

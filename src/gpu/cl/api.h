@@ -39,6 +39,7 @@ typedef struct spk_cl_desc {
     void *score_ctx;
     uint32_t sub_devices;      /* cut each into so many equal parts; default: whole devices */
     uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
+    spk_construction construction; /* where connectivity is drawn; it changes no synapse */
     uint64_t memory_budget;    /* bytes a device; default: all of its memory */
     const char *cache_dir;     /* of compiled programs; "": none; default: $SPIKELIB_CACHE,
                                   $XDG_CACHE_HOME/spikelib, ~/.cache/spikelib, or

@@ -132,6 +132,14 @@ SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
     return SPKI_MAX(tiles * (b->net.parts > 1 ? 4 : 1), 1u);
 }
 
+SPKI_FN spk_result spki_cl_construct(spk_backend *backend, spk_net *net)
+{
+    spki_cl_backend *b = (spki_cl_backend *)backend;
+    spki_cl_open_once(b);
+    return b->result == SPK_OK ? spki_gpu_construct(net, &b->net, b->desc.construction)
+                               : SPK_OK; /* entering says why */
+}
+
 SPKI_FN spk_result spki_cl_enter(spk_backend *backend, spk_net *net)
 {
     spki_cl_backend *b = (spki_cl_backend *)backend;
@@ -205,7 +213,8 @@ SPIKELIB_API spk_backend *spk_cl_backend(const spk_cl_desc *desc)
     const bool bad = (d.index_count && !d.indices) || (int)d.style < 0 ||
                      d.style > SPK_CL_TILES || !(d.time_limit_s >= 0.0) ||
                      d.index_count > SPKI_CL_MOST_PARTS || d.sub_devices > SPKI_CL_MOST_PARTS ||
-                     d.tiles > 65536u;
+                     d.tiles > 65536u || (int)d.construction < 0 ||
+                     d.construction > SPK_CONSTRUCTION_DEVICE;
     if (bad) {
         d.index_count = d.sub_devices = 0;
         d.indices = NULL;
@@ -220,6 +229,7 @@ SPIKELIB_API spk_backend *spk_cl_backend(const spk_cl_desc *desc)
     b->net.base.name = "opencl";
     b->net.base.or_cpu = d.or_cpu;
     b->net.base.tiles = spki_cl_tiles;
+    b->net.base.construct = spki_cl_construct;
     b->net.base.build = spki_cl_enter;
     b->net.base.run = spki_gpu_run_steps;
     b->net.base.pull = spki_gpu_pull;

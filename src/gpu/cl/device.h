@@ -246,7 +246,7 @@ SPKI_FN spk_result spki_cl_from_source(spki_gpu *gpu, const char *text, size_t s
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
+SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size, int kind,
                                    void **out, char *log, size_t log_size)
 {
     const spki_cl_device *d = spki_cl_of(gpu);
@@ -267,7 +267,7 @@ SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size,
     }
     for (uint32_t k = 0; k < SPKI_GPU_ALL_ENTRIES && result == SPK_OK; k++) {
         int32_t code = 0;
-        if ((k == SPKI_GPU_SELFTEST) == selftest) {
+        if ((int)spki_gpu_entry_kind(k) == kind) {
             p->kernel[k] =
                 d->cl->clCreateKernel(p->program, spki_gpu_entry_name((spki_gpu_entry)k), &code);
             result = spki_cl_check(gpu, "clCreateKernel", p->kernel[k] ? code : code ? code : -6);

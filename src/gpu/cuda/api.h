@@ -68,6 +68,7 @@ typedef struct spk_cuda_desc {
     void *begin_event;         /* a CUevent of it: what a run does on the device waits for it */
     void *end_event;           /* one that each run records in the stream behind its last work */
     uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
+    spk_construction construction; /* where connectivity is drawn; it changes no synapse */
     uint64_t memory_budget;    /* bytes a device; default: all of its memory */
     const char *cache_dir;     /* of compiled programs, as in spk_cl_desc; "": none */
     double time_limit_s;       /* for what one batch of steps may take; default: none */

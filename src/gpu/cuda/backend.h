@@ -124,6 +124,14 @@ SPKI_FN uint32_t spki_cuda_tiles(const spk_backend *backend, const spk_net *net)
     return may && d->cooperative ? units : 1;
 }
 
+SPKI_FN spk_result spki_cuda_construct(spk_backend *backend, spk_net *net)
+{
+    spki_cuda_backend *b = (spki_cuda_backend *)backend;
+    spki_cuda_open_once(b);
+    return b->result == SPK_OK ? spki_gpu_construct(net, &b->net, b->desc.construction)
+                               : SPK_OK; /* entering says why */
+}
+
 SPKI_FN spk_result spki_cuda_enter(spk_backend *backend, spk_net *net)
 {
     spki_cuda_backend *b = (spki_cuda_backend *)backend;
@@ -211,7 +219,8 @@ SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
     return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
            (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
            d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
-           d->tiles > 65536u || (d->context && d->index_count) ||
+           d->tiles > 65536u || (int)d->construction < 0 ||
+           d->construction > SPK_CONSTRUCTION_DEVICE || (d->context && d->index_count) ||
            (!d->context && (d->stream || d->copy_stream || d->begin_event || d->end_event)) ||
            (d->stream && d->stream == d->copy_stream);
 }
@@ -240,6 +249,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend(const spk_cuda_desc *desc)
     b->net.base.name = "cuda";
     b->net.base.or_cpu = d.or_cpu;
     b->net.base.tiles = spki_cuda_tiles;
+    b->net.base.construct = spki_cuda_construct;
     b->net.base.build = spki_cuda_enter;
     b->net.base.run = spki_cuda_run;
     b->net.base.pull = spki_gpu_pull;

@@ -128,7 +128,7 @@ SPKI_FN spk_result spki_cuda_from_source(spki_gpu *gpu, const char *text, char *
     return result;
 }
 
-SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool selftest,
+SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, int kind,
                                         spki_cuda_program *p)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
@@ -140,7 +140,7 @@ SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool s
     int code = d->cu->cuModuleLoadData(&p->module, image);
     p->module = code ? NULL : p->module;
     for (uint32_t k = 0; k < SPKI_GPU_MORE_ENTRIES && !code; k++) {
-        if ((k == SPKI_GPU_SELFTEST) == selftest) {
+        if ((int)spki_gpu_entry_kind(k) == kind) {
             call = "cuModuleGetFunction";
             code = d->cu->cuModuleGetFunction(&p->function[k], p->module,
                                               spki_gpu_entry_name((spki_gpu_entry)k));
@@ -150,7 +150,7 @@ SPKI_FN spk_result spki_cuda_load_image(spki_gpu *gpu, const char *image, bool s
 }
 
 /* A program from the cache; false: it is to be compiled. */
-SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], bool selftest,
+SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], int kind,
                               spki_cuda_program *p)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
@@ -160,7 +160,7 @@ SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], bool selftes
         return false;
     }
     const bool loaded =
-        image[size - 1] == 0 && spki_cuda_load_image(gpu, (char *)image, selftest, p) == SPK_OK;
+        image[size - 1] == 0 && spki_cuda_load_image(gpu, (char *)image, kind, p) == SPK_OK;
     spki_free(gpu->mem, image, size, 1);
     if (!loaded && p->module && spki_cuda_begin(gpu) == SPK_OK) {
         (void)spki_cuda_end(gpu, "cuModuleUnload", d->cu->cuModuleUnload(p->module));
@@ -171,7 +171,7 @@ SPKI_FN bool spki_cuda_recall(spki_gpu *gpu, const uint64_t key[2], bool selftes
     return loaded;
 }
 
-SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
+SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t size, int kind,
                                      void **out, char *log, size_t log_size)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
@@ -186,13 +186,13 @@ SPKI_FN spk_result spki_cuda_compile(spki_gpu *gpu, const char *text, size_t siz
     for (uint32_t k = 0; k < 2; k++) {
         key[k] = spk_xxh64(text, size, k + spk_xxh64(d->identity, strlen(d->identity), k));
     }
-    if (spki_cuda_recall(gpu, key, selftest, p)) {
+    if (spki_cuda_recall(gpu, key, kind, p)) {
         *out = p;
         return SPK_OK;
     }
     spk_result result = spki_cuda_from_source(gpu, text, &image, &bytes, log, log_size);
     if (result == SPK_OK) {
-        result = spki_cuda_load_image(gpu, image, selftest, p);
+        result = spki_cuda_load_image(gpu, image, kind, p);
         if (result == SPK_OK) { /* with the end of a PTX text */
             spki_gpu_cache_write(d->cache, key, (const unsigned char *)image, bytes + 1);
         }

@@ -50,6 +50,10 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_SAMPLE,
     SPKI_GPU_ENTRIES,
     SPKI_GPU_SELFTEST = SPKI_GPU_ENTRIES,
+    SPKI_GPU_ROWS, /* >>gpu-construct */
+    SPKI_GPU_ROWS_SCAN,
+    SPKI_GPU_ROWS_COLLECT,
+    SPKI_GPU_ROWS_SORT,
     SPKI_GPU_ALL_ENTRIES,
     SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
     SPKI_GPU_BATCH_OWN,
@@ -102,8 +106,8 @@ typedef struct spki_gpu_api {
     const char *const *prelude; /* lines, NULL at the end */
     const char *const *keywords; /* names that models may use and the language may not */
     /* A program from `text`; `log` gets the compiler's words. */
-    spk_result (*compile)(spki_gpu *gpu, const char *text, size_t size, bool selftest,
-                          void **program, char *log, size_t log_size);
+    spk_result (*compile)(spki_gpu *gpu, const char *text, size_t size, int kind, void **program,
+                          char *log, size_t log_size); /* kind: spki_gpu_kind */
     void (*release)(spki_gpu *gpu, void *program);
     spk_result (*alloc)(spki_gpu *gpu, uint64_t bytes, spki_gpu_mem *mem);
     void (*free)(spki_gpu *gpu, spki_gpu_mem mem);
@@ -141,8 +145,24 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
     static const char *const name[] = {"spki_update",  "spki_tell",    "spki_count",
                                        "spki_scan",    "spki_compact", "spki_deliver",
                                        "spki_sample",  "spki_selftest",
+                                       "spki_rows",    "spki_rows_scan",
+                                       "spki_rows_collect", "spki_rows_sort",
                                        "spki_batch_all", "spki_batch_own"};
     return name[entry];
+}
+
+/* What a text is for, and so which entries it has. */
+typedef enum spki_gpu_kind {
+    SPKI_GPU_OF_NETWORK,
+    SPKI_GPU_OF_TEST,
+    SPKI_GPU_OF_ROWS
+} spki_gpu_kind;
+
+SPKI_FN spki_gpu_kind spki_gpu_entry_kind(uint32_t entry)
+{
+    return entry < SPKI_GPU_ENTRIES || entry >= SPKI_GPU_ALL_ENTRIES ? SPKI_GPU_OF_NETWORK
+           : entry == SPKI_GPU_SELFTEST                             ? SPKI_GPU_OF_TEST
+                                                                    : SPKI_GPU_OF_ROWS;
 }
 
 /* -- memory on the device: a pool with a budget. What is given back waits for somebody whom it

@@ -39,6 +39,10 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
     spki_free(mem, part->read_state, part->read_state_bytes, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
+    if (part->drawing) {
+        spki_gpu_drawing_free(net, gpu, part->drawing);
+        part->drawing = NULL;
+    }
     part->segment = NULL;
     part->read_list[0] = part->read_list[1] = NULL;
     part->read_state = NULL;
@@ -184,6 +188,9 @@ SPKI_FN spk_result spki_gpu_make_exchange(spk_net *net, spki_gpu_net *g)
 /* How many synapses each source has. */
 SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
 {
+    if (g->outdegree) {
+        return SPK_OK; /* from the device that measured the rows */
+    }
     g->outdegree = (uint32_t *)spki_alloc(&net->mem, net->neurons, sizeof *g->outdegree);
     if (!g->outdegree) {
         return spki_no_memory(net, "out-degrees");
@@ -266,7 +273,9 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              gpu->api->name, gpu->name);
         }
     }
-    spki_gpu_measure(net);
+    if (!net->elsewhere) {
+        spki_gpu_measure(net);
+    }
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);
     result = spki_gpu_fit(net, g, true);
@@ -379,13 +388,18 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
                                             : "; accumulators in shared memory",
-                 part->held ? "; kernels compiled with the program" : "");
+                 part->held ? "; kernels compiled with the program" : "",
+                 g->drawn ? "; rows drawn there" : "");
+        spki_text_add(&text, line);
+    }
+    if (g->host_draws[0]) {
+        snprintf(line, sizeof line, "rows drawn by the host: %.150s\n", g->host_draws);
         spki_text_add(&text, line);
     }
     return text.length;
@@ -420,7 +434,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #define SPKI_GPU_NONE(name)                                                                        \
     {                                                                                              \
         name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
-            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+            spki_gpu_no_memory, spki_gpu_no_memory, spki_gpu_describe_none,                        \
+            spki_gpu_leave_none                                                                    \
     }
 
 #endif

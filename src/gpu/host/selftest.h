@@ -128,8 +128,8 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         program = gpu->api->held ? gpu->api->held(gpu, net, &c) : NULL;
         held = program != NULL;
         result = held ? SPK_OK
-                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log,
-                                          room);
+                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, SPKI_GPU_OF_TEST,
+                                          &program, log, room);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         }

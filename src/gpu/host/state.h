@@ -11,6 +11,8 @@ typedef struct spki_gpu_net {
     spki_gpu_part *part;
     uint32_t parts;
     uint32_t *outdegree; /* synapses of each source */
+    bool drawn;             /* devices drew the rows */
+    char host_draws[200];   /* why no device draws the rows though one was to; "": it may */
     uint32_t *merged;       /* several devices: the list of a slice, from all */
     uint64_t merged_words;
     spki_gpu_block *exchange; /* and on each device */
@@ -143,7 +145,8 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
     const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
     if (result == SPK_OK && (!part->program || part->held || part->program_hash != hash)) {
         void *program = NULL;
-        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
+        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, SPKI_GPU_OF_NETWORK,
+                                    &program, log, 65536);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         } else {
@@ -350,25 +353,6 @@ SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_
     if (packed) {
         spki_free(&net->mem, made, words, 4);
         spki_free(&net->mem, row, net->neurons, 4);
-    }
-    return result;
-}
-
-SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
-{
-    spki_gpu *gpu = &part->gpu;
-    spk_result result =
-        spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
-    result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
-        spki_gpu_segment *segment = &part->segment[k];
-        uint64_t at = 0;
-        result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-        for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
-            result = spki_gpu_push_tile(net, part, segment->tile + t, segment, at);
-            at += (uint64_t)net->tile[part->tile + segment->tile + t].device_words * 4;
-        }
     }
     return result;
 }

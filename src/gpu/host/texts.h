@@ -23,4 +23,8 @@ static const char *const spki_gpu_text_selftest[] = {
 #include "../text/selftest.cl"
 };
 
+static const char *const spki_gpu_text_rows[] = {
+#include "../text/rows.cl"
+};
+
 #endif

@@ -40,6 +40,9 @@ typedef unsigned short uint16_t;
 #define SPKI_ITEMS() spki_item_count()
 #define SPKI_MEET() __syncthreads()
 #define SPKI_GLOBAL_OR(p, x) atomicOr(p, x)
+#define SPKI_ADD32(p, x) atomicAdd(p, x)
+#define SPKI_MIN32(p, x) (void)atomicMin(p, x)
+#define SPKI_MAX32(p, x) (void)atomicMax(p, x)
 #if SPKI_WIDE
 #define SPKI_GLOBAL_ADD(p, x)                                                                      \
     atomicAdd((unsigned long long *)(p), (unsigned long long)(int64_t)(x))

@@ -26,6 +26,9 @@ typedef ushort uint16_t;
 #define SPKI_MEET_GLOBAL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define SPKI_LOCAL_OR(p, x) atomic_or(p, x)
 #define SPKI_GLOBAL_OR(p, x) atomic_or(p, x)
+#define SPKI_ADD32(p, x) atomic_add(p, x)
+#define SPKI_MIN32(p, x) (void)atomic_min(p, x)
+#define SPKI_MAX32(p, x) (void)atomic_max(p, x)
 #if SPKI_WIDE
 #define SPKI_GLOBAL_ADD(p, x) atom_add(p, x)
 #define SPKI_LOCAL_ADD(p, x) (void)atom_add(p, x)
