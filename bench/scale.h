@@ -58,6 +58,7 @@ static void scale_report(report *r, const options *o, const spk_net *net,
     report_integer(r, "neurons", a.neurons);
     report_integer(r, "synapses", a.synapses);
     report_number(r, "build_s", a.build_s);
+    report_number(r, "construct_s", a.construct_s);
     report_number(r, "bytes_per_synapse", (double)a.bytes_now / (double)a.synapses);
     report_number(r, "peak_mb", (double)a.bytes_peak / 1e6);
     report_number(r, "sim_s", sim_s);

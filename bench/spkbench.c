@@ -69,6 +69,7 @@ static void report_build(report *r, const spk_net_info *built)
     report_integer(r, "synapses", built->synapses);
     report_integer(r, "weight_bits", built->weight_bits);
     report_number(r, "build_s", built->build_s);
+    report_number(r, "construct_s", built->construct_s);
     report_number(r, "bytes_per_synapse", (double)built->bytes_now / synapses);
 }
 

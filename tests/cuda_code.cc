@@ -46,6 +46,7 @@ SPIKELIB_NEURON(own, OWN_PARAMS, OWN_DERIVED, OWN_STATE, OWN_INPUTS,
 #include "spikelib_cuda.cuh"
 
 #include "check.h"
+#include "construct.h"
 #include "life.h"
 #include "mock_cuda.h"
 
@@ -108,6 +109,28 @@ TEST(so_it_does_with_weights_of_32_bits)
     life_weight_bits = 32;
     compare(SPK_CUDA_OWN, 1, SPK_FLOAT32);
     life_weight_bits = 0;
+}
+
+static spk_backend *drawing(spk_construction where, uint32_t tiles, uint32_t devices)
+{
+    static const uint32_t index[2] = {0, 1};
+    spk_cuda_desc d;
+    begin_mock(&d);
+    mock.devices = (int)devices;
+    d.construction = where;
+    d.tiles = tiles;
+    d.indices = index;
+    d.index_count = devices;
+    return spk_cuda_backend(&d);
+}
+
+TEST(code_draws_the_hosts_rows)
+{
+    construct_compare(drawing, 0, 16, 3, 1);
+    construct_compare(drawing, 3, 16, 4, 2);
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    CHECK_EQ(mock.builds, 0);
 }
 
 static bool takes(spk_model model, int least, int most)

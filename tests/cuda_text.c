@@ -49,8 +49,9 @@ static int write_all(const char *dir)
                {"half-and-shadow-8-bit-weights", false, true, false, false, true}};
     spki_mem mem;
     spki_mem_init(&mem, NULL, 0);
-    for (size_t k = 0; k < sizeof way / sizeof way[0] + 2; k++) {
-        const bool test = k >= sizeof way / sizeof way[0];
+    const size_t ways = sizeof way / sizeof way[0];
+    for (size_t k = 0; k < ways + 3; k++) {
+        const bool test = k >= ways, rows = k == ways + 2;
         spki_gpu_choice c;
         spki_gpu_source s;
         memset(&c, 0, sizeof c);
@@ -65,7 +66,9 @@ static int write_all(const char *dir)
         c.byte_weights = !test && way[k].byte_weights;
         const uint32_t n = variants(variant, k ? (uint32_t)(k - 1) % 3 : 0, k ? 3 : 1);
         bool made = true;
-        if (test) {
+        if (rows) {
+            spki_gpu_rows_text(&s, &spki_cuda_api);
+        } else if (test) {
             spki_gpu_head(&s, &spki_cuda_api, &c);
             spki_gpu_define(&s, "SELFTESTS", SPKI_GPU_SELFTESTS);
             spki_gpu_paste(&s, spki_gpu_text_selftest);
@@ -75,6 +78,7 @@ static int write_all(const char *dir)
         }
         made = made && write_text(dir,
                                   !test         ? way[k].name
+                                  : rows        ? "rows"
                                   : c.is_double ? "selftest-double"
                                                 : "selftest-float", &s);
         spki_gpu_source_free(&s);

@@ -100,6 +100,8 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
                    : strstr(golden_backend, "-tiles") ? SPK_CL_TILES
                                                       : SPK_CL_AUTO;
         cl.tiles = cl.style == SPK_CL_TILES ? 3 : 0;
+        cl.construction = /* the ways of GPUs also draw the rows there */
+            cl.style == SPK_CL_ITEMS ? SPK_CONSTRUCTION_DEVICE : SPK_CONSTRUCTION_HOST;
         if (strncmp(golden_backend, "oclgrind", 8) == 0) {
             cl.cache_dir = "";
             cl.symbol = oclgrind_symbol;
@@ -116,6 +118,9 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
         for (int k = 0; k < 4; k++) {
             cuda.style = strcmp(golden_backend, style[k]) == 0 ? (spk_cuda_style)k : cuda.style;
         }
+        cuda.construction = cuda.style == SPK_CUDA_AUTO || cuda.style == SPK_CUDA_OWN
+                                ? SPK_CONSTRUCTION_DEVICE
+                                : SPK_CONSTRUCTION_HOST;
 #ifdef GOLDEN_CUDA_MOCK
         mock_reset();
         mock.execute = 1;

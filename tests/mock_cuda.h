@@ -49,6 +49,7 @@ static struct mock {
     mock_later later[MOCK_LATER];
     int laters;
     long calls, fail_at, allocs, fail_alloc, misuse; /* fail_..: this one and all later ones */
+    int fail_once; /* fail_alloc: that one alone */
     long launches, trap_at, builds;
     long retained[MOCK_DEVICES];
     long together, kernel_seq[MOCK_DEVICES], seq, broadcasts, peers;
@@ -420,7 +421,8 @@ static int mock_memory(spki_cuda_ptr *out, size_t size)
 {
     spki_cuda_handle made;
     mock.allocs++;
-    if (mock.fail_alloc && mock.allocs >= mock.fail_alloc) {
+    if (mock.fail_alloc && (mock.fail_once ? mock.allocs == mock.fail_alloc
+                                           : mock.allocs >= mock.fail_alloc)) {
         mock.calls++;
         return SPKI_CUDA_OUT_OF_MEMORY;
     }
@@ -494,7 +496,8 @@ static int mock_cuMemHostAlloc(void **out, size_t size, uint32_t flags)
     spki_cuda_handle made;
     (void)flags;
     mock.allocs++;
-    if (mock.fail_alloc && mock.allocs >= mock.fail_alloc) {
+    if (mock.fail_alloc && (mock.fail_once ? mock.allocs == mock.fail_alloc
+                                           : mock.allocs >= mock.fail_alloc)) {
         mock.calls++;
         return SPKI_CUDA_OUT_OF_MEMORY;
     }
@@ -653,9 +656,12 @@ static int mock_compile(const char *text, char *path, size_t size)
     static const char *const entries[] = {"spki_update", "spki_tell", "spki_count", "spki_scan",
                                           "spki_compact", "spki_deliver", "spki_sample",
                                           "spki_batch_all", "spki_batch_own"};
+    static const char *const rows[] = {"spki_rows", "spki_rows_scan", "spki_rows_collect",
+                                       "spki_rows_sort"};
     char source[600], made[700], command[4000];
     struct stat there;
     const int selftest = strstr(text, "SPKI_ENTRY(spki_selftest)") != NULL;
+    const int of_rows = strstr(text, "SPKI_ENTRY(spki_rows)") != NULL;
     mock_path(text, ".so", path, size);
     if (stat(path, &there) == 0) {
         return 1;
@@ -668,8 +674,11 @@ static int mock_compile(const char *text, char *path, size_t size)
     }
     fprintf(file, "#include \"mock_cuda_kernel.h\"\n#line 1 \"spikelib.cu\"\n%s\n", text);
     fprintf(file, "const mock_entry mock_entries[] = {\n");
-    for (int k = 0; k < 9 && !selftest; k++) {
+    for (int k = 0; k < 9 && !selftest && !of_rows; k++) {
         fprintf(file, "MOCK_ENTRY(%s)\n", entries[k]);
+    }
+    for (int k = 0; k < 4 && of_rows; k++) {
+        fprintf(file, "MOCK_ENTRY(%s)\n", rows[k]);
     }
     fprintf(file, "%s{0, 0, 0}};\n", selftest ? "MOCK_ENTRY(spki_selftest)\n" : "");
     fclose(file);

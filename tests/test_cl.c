@@ -8,6 +8,7 @@
 #include "spikelib_cl.h"
 
 #include "check.h"
+#include "construct.h"
 #include "life.h"
 
 #if !defined(_WIN32)
@@ -53,6 +54,26 @@ TEST(so_it_does_the_way_gpus_work)
 {
     if (*absent()) SKIP(absent());
     compare(SPK_CL_ITEMS, 0, 3, SPK_FLOAT32);
+}
+
+static spk_backend *drawing(spk_construction where, uint32_t tiles, uint32_t devices)
+{
+    spk_cl_desc d;
+    memset(&d, 0, sizeof d);
+    d.style = SPK_CL_ITEMS;
+    d.construction = where;
+    d.tiles = tiles;
+    d.sub_devices = devices;
+    return spk_cl_backend(&d);
+}
+
+TEST(a_device_draws_the_hosts_rows_by_every_rule)
+{
+    if (*absent()) SKIP(absent());
+    for (int which = 0; which < CONSTRUCT_NETS; which++) {
+        construct_compare(drawing, which, which % 3 ? 16 : 8, (uint32_t)which % 3 + 1, 0);
+    }
+    construct_compare(drawing, 0, 16, 4, 2);
 }
 
 TEST(and_where_groups_add_up_a_tiles_arrivals_in_local_memory)

@@ -455,6 +455,7 @@ typedef struct spk_net_info {
     uint64_t neurons, synapses, steps, spikes, events; /* events: synapses delivered */
     uint64_t bytes_now, bytes_peak, bytes_synapses;    /* through the allocator */
     double build_s, run_s;                             /* wall time of builds and runs so far */
+    double construct_s; /* of build_s: drawing the connectivity; kernels being compiled not counted */
     /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they
        arrive, delivering them, inputs and drives, the models, recorders, waiting for others. */
     double file_s, deliver_s, input_s, update_s, record_s, wait_s;

@@ -326,6 +326,7 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
     info->bytes_now = net->mem.now;
     info->bytes_peak = net->mem.peak;
     info->build_s = net->build_s;
+    info->construct_s = net->construct_s;
     info->run_s = net->run_s;
     info->threads = net->threads;
     info->tiles = net->tiles;

@@ -750,7 +750,9 @@ SPKI_FN spk_result spki_draw_here(spk_net *net)
     if (!job.build) {
         return spki_no_memory(net, "tiles");
     }
+    const double start = spk_clock_seconds();
     const spk_result result = spki_draw_all(net, &job);
+    net->construct_s += spk_clock_seconds() - start;
     if (result == SPK_OK) {
         spki_choose_accumulator(net, spki_largest_indegree(net));
     }

@@ -290,7 +290,7 @@ struct spk_net {
     uint64_t windows, widened_step;
     double shadow_rate, shadow_v; /* largest distances so far */
     bool profile;
-    double build_s, run_s, carry_ms;
+    double build_s, construct_s, run_s, carry_ms;
     void *retina; /* what >>inject keeps, and how to free it; NULL: nothing */
     void (*retina_free)(spk_net *net);
 };

@@ -29,6 +29,21 @@ typedef struct spki_gpu_drawing {
 
 /* -- the program -- */
 
+SPKI_FN void spki_gpu_rows_text(spki_gpu_source *s, const spki_gpu_api *api)
+{
+    spki_gpu_choice c;
+    memset(&c, 0, sizeof c);
+    c.lanes = 1; /* there are only integers in it */
+    s->line = 1;
+    spki_gpu_head(s, api, &c);
+    spki_gpu_numbers(s);
+#define SPKI_GPU_ROWS_DEFINE(name, value) spki_gpu_define(s, #name, (uint32_t)(value));
+    SPKI_GPU_ROWS_NUMBERS(SPKI_GPU_ROWS_DEFINE)
+#undef SPKI_GPU_ROWS_DEFINE
+    spki_gpu_paste(s, spki_gpu_text_rows);
+    spki_gpu_put(s, "", 1);
+}
+
 SPKI_FN spk_result spki_gpu_rows_program(spk_net *net, spki_gpu *gpu, void **program)
 {
     spki_gpu_choice c = spki_gpu_choose(net, gpu);
@@ -41,18 +56,9 @@ SPKI_FN spk_result spki_gpu_rows_program(spk_net *net, spki_gpu *gpu, void **pro
     if (*program) {
         return SPK_OK;
     }
-    c.wide = false;
-    c.lanes = 1;
     memset(&s, 0, sizeof s);
     s.text.mem = s.lines.mem = &net->mem;
-    s.line = 1;
-    spki_gpu_head(&s, gpu->api, &c);
-    spki_gpu_numbers(&s);
-#define SPKI_GPU_ROWS_DEFINE(name, value) spki_gpu_define(&s, #name, (uint32_t)(value));
-    SPKI_GPU_ROWS_NUMBERS(SPKI_GPU_ROWS_DEFINE)
-#undef SPKI_GPU_ROWS_DEFINE
-    spki_gpu_paste(&s, spki_gpu_text_rows);
-    spki_gpu_put(&s, "", 1);
+    spki_gpu_rows_text(&s, gpu->api);
     char *log = (char *)spki_alloc(&net->mem, 65536, 1);
     spk_result result = SPK_ERR_OUT_OF_MEMORY;
     if (log && !s.text.failed) {
@@ -217,7 +223,9 @@ SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t t
         return SPK_ERR_UNSUPPORTED;
     }
     d->delays = d->t.longest - d->t.shortest + 1;
+    const double start = spk_clock_seconds();
     const spk_result result = spki_gpu_rows_program(net, gpu, &d->program);
+    net->construct_s -= spk_clock_seconds() - start;
     if (result != SPK_OK) {
         d->t.not_ = "there are no kernels: ";
         return SPK_ERR_UNSUPPORTED;
@@ -570,8 +578,8 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
          (gpu->lanes > 1 || !(spki_gpu_promised(net, &within) >= SPKI_GPU_DRAW_FROM)))) {
         return SPK_OK;
     }
-    spk_result result =
-        spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
+    const double start = spk_clock_seconds();
+    spk_result result = spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
     result = result == SPK_OK ? spki_gpu_measure_rows(net, g, gpu, part->drawing) : result;
     if (result == SPK_OK) {
         result = spki_gpu_count_drawn(net, gpu);
@@ -592,6 +600,7 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         spki_gpu_unmeasure(net, g);
         return g->host_draws[0] ? SPK_OK : result;
     }
+    net->construct_s += spk_clock_seconds() - start;
     net->elsewhere = g->drawn = true;
     return SPK_OK;
 }
@@ -649,6 +658,7 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
     spki_gpu_drawing *d = part->drawing;
+    const double start = spk_clock_seconds();
     spk_result result = SPK_OK;
     part->drawing = NULL;
     if (d && (d->tile != part->tile || d->tiles != part->tiles)) {
@@ -663,6 +673,7 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     if (d) {
         spki_gpu_drawing_free(net, gpu, d);
     }
+    net->construct_s += spk_clock_seconds() - start;
     return result;
 }
 

@@ -39,10 +39,6 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
     spki_free(mem, part->read_list[1], (size_t)part->list_words, 4);
     spki_free(mem, part->read_state, part->read_state_bytes, 1);
     spki_free(mem, part->read_history, spki_gpu_history_bytes(net), 1);
-    if (part->drawing) {
-        spki_gpu_drawing_free(net, gpu, part->drawing);
-        part->drawing = NULL;
-    }
     part->segment = NULL;
     part->read_list[0] = part->read_list[1] = NULL;
     part->read_state = NULL;
@@ -243,6 +239,10 @@ SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
     spki_gpu_clear(net, g);
     for (uint32_t k = 0; k < g->parts; k++) {
         spki_gpu_part *part = &g->part[k];
+        if (part->drawing) {
+            spki_gpu_drawing_free(net, &part->gpu, part->drawing);
+            part->drawing = NULL;
+        }
         if (part->program) {
             part->gpu.api->release(&part->gpu, part->program);
             part->program = NULL;
