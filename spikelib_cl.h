@@ -51,6 +51,7 @@ typedef struct spk_cl_desc {
     void *score_ctx;
     uint32_t sub_devices;      /* cut each into so many equal parts; default: whole devices */
     uint32_t tiles;            /* targets are cut into a multiple of it; default: by the device */
+    spk_construction construction; /* where connectivity is drawn; it changes no synapse */
     uint64_t memory_budget;    /* bytes a device; default: all of its memory */
     const char *cache_dir;     /* of compiled programs; "": none; default: $SPIKELIB_CACHE,
                                   $XDG_CACHE_HOME/spikelib, ~/.cache/spikelib, or
@@ -120,7 +121,10 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_CHANGED_STATES 2u
 #define SPKI_CHANGED_WEIGHTS 4u
 #define SPKI_GPU_NUMBER(name, value) {#name, value},
+#define SPKI_GPU_ROWS_DEFINE(name, value) spki_gpu_define(s, #name, (uint32_t)(value));
+#define SPKI_GPU_ROWS_NUMBER(name, value) SPKI_GPU_##name = (int)(value),
 #define SPKI_MAX_SLICE 32u                 /* steps between two meetings of the threads */
+#define SPKI_MOST_WORDS 0x7fffffffu /* of a tile's rows */
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
 #define SPKI_STREAM_STORAGE 0x50000000u
@@ -172,6 +176,10 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_SAMPLE,
     SPKI_GPU_ENTRIES,
     SPKI_GPU_SELFTEST = SPKI_GPU_ENTRIES,
+    SPKI_GPU_ROWS, /* >>gpu-construct */
+    SPKI_GPU_ROWS_SCAN,
+    SPKI_GPU_ROWS_COLLECT,
+    SPKI_GPU_ROWS_SORT,
     SPKI_GPU_ALL_ENTRIES,
     SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
     SPKI_GPU_BATCH_OWN,
@@ -224,8 +232,8 @@ typedef struct spki_gpu_api {
     const char *const *prelude; /* lines, NULL at the end */
     const char *const *keywords; /* names that models may use and the language may not */
     /* A program from `text`; `log` gets the compiler's words. */
-    spk_result (*compile)(spki_gpu *gpu, const char *text, size_t size, bool selftest,
-                          void **program, char *log, size_t log_size);
+    spk_result (*compile)(spki_gpu *gpu, const char *text, size_t size, int kind, void **program,
+                          char *log, size_t log_size); /* kind: spki_gpu_kind */
     void (*release)(spki_gpu *gpu, void *program);
     spk_result (*alloc)(spki_gpu *gpu, uint64_t bytes, spki_gpu_mem *mem);
     void (*free)(spki_gpu *gpu, spki_gpu_mem mem);
@@ -263,8 +271,24 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
     static const char *const name[] = {"spki_update",  "spki_tell",    "spki_count",
                                        "spki_scan",    "spki_compact", "spki_deliver",
                                        "spki_sample",  "spki_selftest",
+                                       "spki_rows",    "spki_rows_scan",
+                                       "spki_rows_collect", "spki_rows_sort",
                                        "spki_batch_all", "spki_batch_own"};
     return name[entry];
+}
+
+/* What a text is for, and so which entries it has. */
+typedef enum spki_gpu_kind {
+    SPKI_GPU_OF_NETWORK,
+    SPKI_GPU_OF_TEST,
+    SPKI_GPU_OF_ROWS
+} spki_gpu_kind;
+
+SPKI_FN spki_gpu_kind spki_gpu_entry_kind(uint32_t entry)
+{
+    return entry < SPKI_GPU_ENTRIES || entry >= SPKI_GPU_ALL_ENTRIES ? SPKI_GPU_OF_NETWORK
+           : entry == SPKI_GPU_SELFTEST                             ? SPKI_GPU_OF_TEST
+                                                                    : SPKI_GPU_OF_ROWS;
 }
 
 /* -- memory on the device: a pool with a budget. What is given back waits for somebody whom it
@@ -2151,6 +2175,690 @@ static const char *const spki_gpu_text_selftest[] = {
 0
 };
 
+static const char *const spki_gpu_text_rows[] = {
+"#define SPKI_ROWS_NONE 0xffffffffu\n",
+"#define SPKI_ROWS_MIN(a, b) ((a) < (b) ? (a) : (b))\n",
+"typedef struct spki_drawn_words {\n",
+"    uint32_t k0, k1, c0, c1, c2, c3, at;\n",
+"    uint32_t word[4];\n",
+"} spki_drawn_words;\n",
+"SPKI_DEVICE void spki_drawn_philox(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_t c2,\n",
+"                                 uint32_t c3, uint32_t out[4])\n",
+"{\n",
+"    for (int round = 0; round < 10; round++) {\n",
+"        const uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;\n",
+"        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;\n",
+"        c1 = (uint32_t)p1;\n",
+"        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;\n",
+"        c3 = (uint32_t)p0;\n",
+"        k0 += 0x9E3779B9u;\n",
+"        k1 += 0xBB67AE85u;\n",
+"    }\n",
+"    out[0] = c0;\n",
+"    out[1] = c1;\n",
+"    out[2] = c2;\n",
+"    out[3] = c3;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_at(uint32_t what, uint32_t place)\n",
+"{\n",
+"    return (what << 28) | place;\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_open(spki_drawn_words *w, uint32_t k0, uint32_t k1, uint32_t c0,\n",
+"                               uint32_t c1, uint32_t c2, uint32_t c3)\n",
+"{\n",
+"    w->k0 = k0;\n",
+"    w->k1 = k1;\n",
+"    w->c0 = c0;\n",
+"    w->c1 = c1;\n",
+"    w->c2 = c2;\n",
+"    w->c3 = c3;\n",
+"    w->at = 4;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_next(spki_drawn_words *w)\n",
+"{\n",
+"    if (w->at == 4) {\n",
+"        spki_drawn_philox(w->k0, w->k1, w->c0, w->c1, w->c2, w->c3, w->word);\n",
+"        w->c0++;\n",
+"        w->at = 0;\n",
+"    }\n",
+"    return w->word[w->at++];\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_below(spki_drawn_words *w, uint32_t n, uint32_t refuse)\n",
+"{\n",
+"    uint64_t x;\n",
+"    do {\n",
+"        x = (uint64_t)spki_drawn_next(w) * n;\n",
+"    } while ((uint32_t)x < refuse);\n",
+"    return (uint32_t)(x >> 32);\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_refuse(uint32_t n)\n",
+"{\n",
+"    return (0u - n) % n;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_steps(SPKI_GLOBAL const uint32_t *t, uint32_t word)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *guide = t + 2, *upto = t + 2 + 4097;\n",
+"    uint32_t low = guide[word >> 20], high = guide[(word >> 20) + 1];\n",
+"    while (low < high) {\n",
+"        const uint32_t mid = (low + high) / 2;\n",
+"        if (word > upto[mid]) {\n",
+"            low = mid + 1;\n",
+"        } else {\n",
+"            high = mid;\n",
+"        }\n",
+"    }\n",
+"    return t[0] + low;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_counts(SPKI_GLOBAL const uint32_t *t, uint64_t word)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *guide = t + 2, *upto = t + 2 + 257;\n",
+"    const uint32_t cell = (uint32_t)(word >> 56);\n",
+"    uint32_t low = guide[cell], high = guide[cell + 1];\n",
+"    while (low < high) {\n",
+"        const uint32_t mid = (low + high) / 2;\n",
+"        if (word > ((uint64_t)upto[2 * mid] << 32 | upto[2 * mid + 1])) {\n",
+"            low = mid + 1;\n",
+"        } else {\n",
+"            high = mid;\n",
+"        }\n",
+"    }\n",
+"    return t[0] + low;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_draw_count(SPKI_GLOBAL const uint32_t *t, spki_drawn_words *w)\n",
+"{\n",
+"    const uint64_t high = (uint64_t)spki_drawn_next(w) << 32;\n",
+"    return spki_drawn_counts(t, high | spki_drawn_next(w));\n",
+"}\n",
+"SPKI_DEVICE uint64_t spki_drawn_coins(SPKI_GLOBAL const uint32_t *coins, spki_drawn_words *w,\n",
+"                                    uint64_t n)\n",
+"{\n",
+"    uint64_t heads = 0;\n",
+"    for (; n >= 1024; n -= 1024) {\n",
+"        heads += spki_drawn_draw_count(coins, w);\n",
+"    }\n",
+"    for (; n >= 32; n -= 32) {\n",
+"        heads += SPKI_POPCOUNT((uint64_t)spki_drawn_next(w));\n",
+"    }\n",
+"    if (n) {\n",
+"        heads += SPKI_POPCOUNT((uint64_t)(spki_drawn_next(w) >> (32 - (uint32_t)n)));\n",
+"    }\n",
+"    return heads;\n",
+"}\n",
+"SPKI_DEVICE uint64_t spki_drawn_binomial(SPKI_GLOBAL const uint32_t *coins, spki_drawn_words *w,\n",
+"                                       uint64_t n, uint64_t num, uint64_t den)\n",
+"{\n",
+"    uint64_t below = 0;\n",
+"    if (num >= den) {\n",
+"        return n;\n",
+"    }\n",
+"    while (n > 0 && num > 0) {\n",
+"        const uint64_t zeros = spki_drawn_coins(coins, w, n);\n",
+"        num *= 2;\n",
+"        if (num >= den) {\n",
+"            num -= den;\n",
+"            below += zeros;\n",
+"            n -= zeros;\n",
+"        } else {\n",
+"            n = zeros;\n",
+"        }\n",
+"    }\n",
+"    return below;\n",
+"}\n",
+"typedef struct spki_drawn {\n",
+"    SPKI_GLOBAL const uint32_t *proj, *table, *slot;\n",
+"    SPKI_GLOBAL uint32_t *count, *place, *begin;\n",
+"    SPKI_GLOBAL uint32_t *indegree;\n",
+"    SPKI_GLOBAL uint32_t *words;\n",
+"    uint32_t stride, shortest, tally, write, packed, most;\n",
+"    uint32_t k0, k1, source, t0, t1, self, n;\n",
+"} spki_drawn;\n",
+"SPKI_DEVICE uint32_t spki_drawn_packed(uint32_t count)\n",
+"{\n",
+"    return count / 4 * 3 + count % 4;\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_pack(SPKI_GLOBAL uint32_t *bucket, uint32_t most, uint32_t k,\n",
+"                               uint32_t all, uint32_t slot, uint32_t weight)\n",
+"{\n",
+"    const uint32_t entry = k / most, within = k % most, group = within / 4, j = within % 4;\n",
+"    const uint32_t left = all - entry * most, count = left < most ? left : most;\n",
+"    SPKI_GLOBAL uint32_t *to = bucket + entry * spki_drawn_packed(most) + group * 3;\n",
+"    if (group == count / 4) {\n",
+"        to[j] = slot | weight << 16;\n",
+"        return;\n",
+"    }\n",
+"    if (j == 0) {\n",
+"        to[0] = to[1] = to[2] = 0;\n",
+"    }\n",
+"    to[j / 2] |= slot << (j % 2 * 16);\n",
+"    to[2] |= (weight & 0xffu) << (8 * j);\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_put(spki_drawn *r, uint32_t t, uint32_t weight_word,\n",
+"                                uint32_t delay_word)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    uint32_t d, w, slot;\n",
+"    if (t - r->t0 >= r->t1 - r->t0) {\n",
+"        return;\n",
+"    }\n",
+"    d = p[SPKI_ROWS_DELAY_AT] == SPKI_ROWS_NONE\n",
+"            ? p[SPKI_ROWS_DELAY]\n",
+"            : spki_drawn_steps(r->table + p[SPKI_ROWS_DELAY_AT], delay_word);\n",
+"    d = (d - r->shortest) * r->stride;\n",
+"    if (!r->write) {\n",
+"        r->count[d]++;\n",
+"        r->n++;\n",
+"        if (!r->tally) {\n",
+"            return;\n",
+"        }\n",
+"    }\n",
+"    w = p[SPKI_ROWS_WEIGHT_AT] == SPKI_ROWS_NONE\n",
+"            ? p[SPKI_ROWS_WEIGHT]\n",
+"            : spki_drawn_steps(r->table + p[SPKI_ROWS_WEIGHT_AT], weight_word);\n",
+"    slot = r->slot[t - r->t0];\n",
+"    slot = (w & 0x80000000u) ? slot >> 16 : slot & 0xffffu;\n",
+"    if (!r->write) {\n",
+"        (void)SPKI_ADD32(r->indegree + slot, 1u);\n",
+"        return;\n",
+"    }\n",
+"    if ((w & 0x80000000u) && p[SPKI_ROWS_MAGNITUDE]) {\n",
+"        w = 0u - w;\n",
+"    }\n",
+"    if (r->packed) {\n",
+"        spki_drawn_pack(r->words + r->begin[d], r->most, r->place[d]++, r->count[d], slot, w);\n",
+"    } else {\n",
+"        r->words[r->place[d]++] = slot | w << 16;\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_four(spki_drawn *r, const uint32_t t[4], uint32_t count, uint32_t c2,\n",
+"                               uint32_t cw, uint32_t cd)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    const uint32_t span = r->t1 - r->t0;\n",
+"    uint32_t weight[4], delay[4], any = 0, k;\n",
+"    for (k = 0; k < 4; k++) {\n",
+"        weight[k] = delay[k] = 0;\n",
+"        any |= k < count && t[k] - r->t0 < span ? 1u : 0u;\n",
+"    }\n",
+"    if (!any) {\n",
+"        return;\n",
+"    }\n",
+"    if (p[SPKI_ROWS_WEIGHT_AT] != SPKI_ROWS_NONE && (r->write | r->tally)) {\n",
+"        spki_drawn_philox(r->k0, r->k1, cw, r->source, c2, p[SPKI_ROWS_STREAM], weight);\n",
+"    }\n",
+"    if (p[SPKI_ROWS_DELAY_AT] != SPKI_ROWS_NONE) {\n",
+"        spki_drawn_philox(r->k0, r->k1, cd, r->source, c2, p[SPKI_ROWS_STREAM], delay);\n",
+"    }\n",
+"    for (k = 0; k < count; k++) {\n",
+"        spki_drawn_put(r, t[k], weight[k], delay[k]);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_listed(spki_drawn *r, const uint32_t t[4], uint32_t j, uint32_t count,\n",
+"                                 uint32_t all, uint32_t place)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    const uint32_t weights = p[SPKI_ROWS_WEIGHT_WORDS];\n",
+"    const uint32_t chunk = j / 128, left = all - chunk * 128;\n",
+"    const uint32_t here = ((left < 128 ? left : 128u) + 3) / 4;\n",
+"    const uint32_t c = chunk * 32 * (weights + p[SPKI_ROWS_DELAY_WORDS]) + j % 128 / 4;\n",
+"    spki_drawn_four(r, t, count, spki_drawn_at(SPKI_ROWS_AT_VALUES, place), c, c + here * weights);\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_same(spki_drawn *r)\n",
+"{\n",
+"    const uint32_t t[4] = {r->source, 0, 0, 0};\n",
+"    if (r->self != r->source) {\n",
+"        spki_drawn_listed(r, t, 0, 1, 1, 0);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_all(spki_drawn *r)\n",
+"{\n",
+"    const uint32_t n = r->proj[SPKI_ROWS_TARGETS];\n",
+"    for (uint32_t first = r->t0 / 4 * 4; first < r->t1; first += 4) {\n",
+"        const uint32_t block = first / 4096, begin = block * 4096, left = n - begin;\n",
+"        uint32_t t[4];\n",
+"        for (uint32_t k = 0; k < 4; k++) {\n",
+"            t[k] = first + k == r->self ? SPKI_ROWS_NONE : first + k;\n",
+"        }\n",
+"        spki_drawn_listed(r, t, first - begin, n - first < 4 ? n - first : 4u,\n",
+"                        left < 4096 ? left : 4096u, block);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_subset(spki_drawn_words *w, uint32_t bits[128], uint32_t n, uint32_t m)\n",
+"{\n",
+"    const uint32_t refuse = spki_drawn_refuse(n), others = m > n - m ? 1u : 0u;\n",
+"    uint32_t left = others ? n - m : m, k;\n",
+"    for (k = 0; k < 128; k++) {\n",
+"        bits[k] = 0;\n",
+"    }\n",
+"    while (left) {\n",
+"        const uint32_t t = spki_drawn_below(w, n, refuse), bit = 1u << (t & 31);\n",
+"        left -= (bits[t >> 5] & bit) ? 0u : 1u;\n",
+"        bits[t >> 5] |= bit;\n",
+"    }\n",
+"    for (k = 0; others && k < 128; k++) {\n",
+"        const uint32_t end = n - SPKI_ROWS_MIN(n, k * 32);\n",
+"        bits[k] = ~bits[k] & (end < 32 ? (1u << end) - 1 : 0xffffffffu);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_bits(spki_drawn *r, const uint32_t bits[128], uint32_t m,\n",
+"                                 uint32_t block)\n",
+"{\n",
+"    const uint32_t base = block * 4096;\n",
+"    uint32_t j = 0, k, t[4] = {0, 0, 0, 0};\n",
+"    for (k = 0; k < 128 && j < m && base + k * 32 < r->t1; k++) {\n",
+"        uint32_t now = bits[k];\n",
+"        while (now) {\n",
+"            const uint32_t at = base + k * 32 + SPKI_POPCOUNT((uint64_t)((now & (0u - now)) - 1));\n",
+"            now &= now - 1;\n",
+"            t[j % 4] = at == r->self ? SPKI_ROWS_NONE : at;\n",
+"            j++;\n",
+"            if (j % 4 == 0) {\n",
+"                spki_drawn_listed(r, t, j - 4, 4, m, block);\n",
+"            }\n",
+"        }\n",
+"    }\n",
+"    if (j % 4) {\n",
+"        spki_drawn_listed(r, t, j / 4 * 4, j % 4, m, block);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_bernoulli(spki_drawn *r)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    const uint32_t n = p[SPKI_ROWS_TARGETS], end = (n - 1) / 4096, last = (r->t1 - 1) / 4096;\n",
+"    for (uint32_t b = r->t0 / 4096; b <= last; b++) {\n",
+"        const uint32_t size = b < end ? 4096u : n - b * 4096;\n",
+"        uint32_t bits[128];\n",
+"        spki_drawn_words w;\n",
+"        spki_drawn_open(&w, r->k0, r->k1, 0, r->source, spki_drawn_at(SPKI_ROWS_AT_BLOCK, b),\n",
+"                      p[SPKI_ROWS_STREAM]);\n",
+"        const uint32_t m = spki_drawn_draw_count(\n",
+"            r->table + (b < end ? p[SPKI_ROWS_BLOCK_AT] : p[SPKI_ROWS_REST_AT]), &w);\n",
+"        if (m) {\n",
+"            spki_drawn_subset(&w, bits, size, m);\n",
+"            spki_drawn_bits(r, bits, m, b);\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_leaf(spki_drawn *r, uint32_t leaf, uint32_t m)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    const uint32_t weights = p[SPKI_ROWS_WEIGHT_WORDS], values = 1 + weights +\n",
+"                                                                 p[SPKI_ROWS_DELAY_WORDS];\n",
+"    const uint32_t base = leaf * p[SPKI_ROWS_LEAF], rest = p[SPKI_ROWS_TARGETS] - base;\n",
+"    const uint32_t whole = SPKI_ROWS_MIN(p[SPKI_ROWS_LEAF], rest);\n",
+"    const uint32_t skip = r->self - base < whole ? 1u : 0u, size = whole - skip;\n",
+"    const uint32_t refuse = spki_drawn_refuse(size), c2 = spki_drawn_at(SPKI_ROWS_AT_LEAF, leaf);\n",
+"    for (uint32_t j = 0; j < m; j += 4) {\n",
+"        const uint32_t chunk = j / 128, left = m - chunk * 128;\n",
+"        const uint32_t here = ((left < 128 ? left : 128u) + 3) / 4;\n",
+"        const uint32_t c = chunk * 32 * values + j % 128 / 4, count = m - j < 4 ? m - j : 4u;\n",
+"        uint32_t word[4], t[4];\n",
+"        spki_drawn_philox(r->k0, r->k1, c, r->source, c2, p[SPKI_ROWS_STREAM], word);\n",
+"        for (uint32_t k = 0; k < count; k++) {\n",
+"            const uint64_t x = (uint64_t)word[k] * size;\n",
+"            t[k] = base + (uint32_t)(x >> 32);\n",
+"            if ((uint32_t)x < refuse) {\n",
+"                spki_drawn_words w;\n",
+"                spki_drawn_open(&w, r->k0, r->k1, j + k, r->source,\n",
+"                              spki_drawn_at(SPKI_ROWS_AT_REDRAW, leaf), p[SPKI_ROWS_STREAM]);\n",
+"                t[k] = base + spki_drawn_below(&w, size, refuse);\n",
+"            }\n",
+"            t[k] += skip && t[k] >= r->self ? 1u : 0u;\n",
+"        }\n",
+"        spki_drawn_four(r, t, count, c2, c + here, c + here * (1 + weights));\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE uint64_t spki_drawn_span(const spki_drawn *r, uint32_t l0, uint32_t l1)\n",
+"{\n",
+"    const uint64_t leaf = r->proj[SPKI_ROWS_LEAF], n = r->proj[SPKI_ROWS_TARGETS];\n",
+"    const uint64_t a = l0 * leaf, end = l1 * leaf, b = end < n ? end : n;\n",
+"    return b - a - (r->self >= a && r->self < b ? 1u : 0u);\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_tree(spki_drawn *r, uint32_t m)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    const uint64_t leaf = p[SPKI_ROWS_LEAF];\n",
+"    uint32_t low[32], high[32], size[32], level[32], top = 1;\n",
+"    low[0] = 0;\n",
+"    high[0] = (uint32_t)((p[SPKI_ROWS_TARGETS] + leaf - 1) / leaf);\n",
+"    size[0] = m;\n",
+"    level[0] = 0;\n",
+"    while (top) {\n",
+"        const uint32_t at = --top, l0 = low[at], l1 = high[at], deep = level[at];\n",
+"        const uint32_t all = size[at];\n",
+"        uint32_t left = 1;\n",
+"        spki_drawn_words w;\n",
+"        if (!all || l0 * leaf >= r->t1 || l1 * leaf <= r->t0) {\n",
+"            continue;\n",
+"        }\n",
+"        if (l1 - l0 == 1) {\n",
+"            spki_drawn_leaf(r, l0, all);\n",
+"            continue;\n",
+"        }\n",
+"        while (left < l1 - l0 - left) {\n",
+"            left *= 2;\n",
+"        }\n",
+"        spki_drawn_open(&w, r->k0, r->k1, deep << 24, r->source,\n",
+"                      spki_drawn_at(SPKI_ROWS_AT_NODE, l0), p[SPKI_ROWS_STREAM]);\n",
+"        const uint32_t here = (uint32_t)spki_drawn_binomial(\n",
+"            r->table + SPKI_ROWS_HALF, &w, all, spki_drawn_span(r, l0, l0 + left),\n",
+"            spki_drawn_span(r, l0, l1));\n",
+"        low[top] = l0 + left;\n",
+"        high[top] = l1;\n",
+"        size[top] = all - here;\n",
+"        level[top] = deep + 1;\n",
+"        top++;\n",
+"        low[top] = l0;\n",
+"        high[top] = l0 + left;\n",
+"        size[top] = here;\n",
+"        level[top] = deep + 1;\n",
+"        top++;\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_indexed(spki_drawn *r, SPKI_GLOBAL const uint32_t *entry, uint32_t from,\n",
+"                                  uint32_t to)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = r->proj;\n",
+"    for (uint32_t i = from; i < to; i++) {\n",
+"        const uint32_t t = r->t0 + (entry[i] >> 16);\n",
+"        uint32_t w[4] = {0, 0, 0, 0};\n",
+"        if (p[SPKI_ROWS_WEIGHT_WORDS] + p[SPKI_ROWS_DELAY_WORDS]) {\n",
+"            spki_drawn_philox(r->k0, r->k1, entry[i] & 0xffffu, t,\n",
+"                            spki_drawn_at(SPKI_ROWS_AT_INVALUES, 0), p[SPKI_ROWS_STREAM], w);\n",
+"        }\n",
+"        spki_drawn_put(r, t, w[0], w[1]);\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_find(SPKI_GLOBAL const uint32_t *range, uint32_t ranges,\n",
+"                                     uint32_t id)\n",
+"{\n",
+"    for (uint32_t k = 0; k < ranges; k++) {\n",
+"        if (id - range[3 * k] < range[3 * k + 1]) {\n",
+"            return range[3 * k + 2] + (id - range[3 * k]);\n",
+"        }\n",
+"    }\n",
+"    return SPKI_ROWS_NONE;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_self(SPKI_GLOBAL const uint32_t *table, uint32_t kind, uint32_t at,\n",
+"                                   uint32_t k)\n",
+"{\n",
+"    return kind == 0 ? SPKI_ROWS_NONE : kind == 1 ? k : table[at + k];\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_draw(spki_drawn *r, SPKI_GLOBAL const uint32_t *plan,\n",
+"                               SPKI_GLOBAL const uint32_t *feed, SPKI_GLOBAL const uint32_t *slot,\n",
+"                               SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL const uint32_t *entry,\n",
+"                               uint32_t projections, uint32_t id)\n",
+"{\n",
+"    for (uint32_t k = 0; k < projections; k++, feed += SPKI_ROWS_FEED_SIZE) {\n",
+"        SPKI_GLOBAL const uint32_t *p = plan + k * SPKI_ROWS_SIZE;\n",
+"        const uint32_t rule = p[SPKI_ROWS_RULE];\n",
+"        const uint32_t s =\n",
+"            spki_drawn_find(r->table + p[SPKI_ROWS_RANGE_AT], p[SPKI_ROWS_RANGES], id);\n",
+"        r->t0 = feed[SPKI_ROWS_FEED_T0];\n",
+"        r->t1 = feed[SPKI_ROWS_FEED_T1];\n",
+"        if (s == SPKI_ROWS_NONE || r->t0 >= r->t1) {\n",
+"            continue;\n",
+"        }\n",
+"        r->proj = p;\n",
+"        r->source = s;\n",
+"        r->slot = slot + feed[SPKI_ROWS_FEED_SLOT];\n",
+"        r->self = spki_drawn_self(r->table, p[SPKI_ROWS_SELF], p[SPKI_ROWS_SELF_AT], s);\n",
+"        if (rule == SPKI_ROWS_ONE_TO_ONE) {\n",
+"            spki_drawn_same(r);\n",
+"        } else if (rule == SPKI_ROWS_ALL_TO_ALL) {\n",
+"            spki_drawn_all(r);\n",
+"        } else if (rule == SPKI_ROWS_BERNOULLI) {\n",
+"            spki_drawn_bernoulli(r);\n",
+"        } else if (rule == SPKI_ROWS_FIXED_INDEGREE) {\n",
+"            const uint32_t at = feed[SPKI_ROWS_FEED_FROM] + s;\n",
+"            spki_drawn_indexed(r, entry, s ? from[at - 1] : feed[SPKI_ROWS_FEED_ENTRY], from[at]);\n",
+"        } else {\n",
+"            spki_drawn_tree(r, p[SPKI_ROWS_COUNT_AT] == SPKI_ROWS_NONE\n",
+"                                 ? p[SPKI_ROWS_K]\n",
+"                                 : r->table[p[SPKI_ROWS_COUNT_AT] + s]);\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_entries(const spki_drawn *r, uint32_t delays, uint32_t bytes,\n",
+"                                      SPKI_GLOBAL uint32_t *out, uint32_t at, uint32_t *words)\n",
+"{\n",
+"    const uint32_t most = bytes == 1 ? 255u : 65535u;\n",
+"    uint32_t entries = 0, before = 0, begun = 0;\n",
+"    for (uint32_t k = 0; k < delays; k++) {\n",
+"        const uint32_t all = r->count[k * r->stride], d = r->shortest + k;\n",
+"        if (out) {\n",
+"            r->place[k * r->stride] = r->packed ? 0 : at;\n",
+"            if (r->packed) {\n",
+"                r->begin[k * r->stride] = at;\n",
+"            }\n",
+"        }\n",
+"        for (uint32_t left = all; left; entries++) {\n",
+"            const uint32_t step = SPKI_ROWS_MIN(d - before, most);\n",
+"            const uint32_t n = before + step == d ? SPKI_ROWS_MIN(left, most) : 0u;\n",
+"            before += step;\n",
+"            left -= n;\n",
+"            at += r->packed ? spki_drawn_packed(n) : n;\n",
+"            begun |= bytes == 1 ? (step | n << 8) << (entries % 2 * 16) : step | n << 16;\n",
+"            if (out && (bytes == 2 || entries % 2)) {\n",
+"                *out++ = begun;\n",
+"            }\n",
+"            begun = bytes == 2 || entries % 2 ? 0 : begun;\n",
+"        }\n",
+"    }\n",
+"    if (out && bytes == 1 && entries % 2) {\n",
+"        *out = begun;\n",
+"    }\n",
+"    *words = at;\n",
+"    return entries;\n",
+"}\n",
+"SPKI_DEVICE uint32_t spki_drawn_head(uint32_t entries, uint32_t bytes)\n",
+"{\n",
+"    return 1 + (entries * bytes * 2 + 3) / 4;\n",
+"}\n",
+"SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,\n",
+"                      SPKI_GLOBAL const uint32_t *tiles, SPKI_GLOBAL const uint32_t *slot,\n",
+"                      SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL const uint32_t *entry,\n",
+"                      SPKI_GLOBAL uint32_t *scratch, SPKI_GLOBAL uint32_t *rows,\n",
+"                      SPKI_GLOBAL uint32_t *out, SPKI_GLOBAL uint32_t *stats,\n",
+"                      SPKI_GLOBAL uint32_t *indegree, SPKI_GLOBAL uint32_t *outdegree,\n",
+"                      uint64_t first, uint32_t items, uint32_t neurons,\n",
+"                      uint32_t projections, uint32_t shortest, uint32_t delays, uint32_t k0,\n",
+"                      uint32_t k1, uint32_t packed, uint32_t mode)\n",
+"{\n",
+"    const uint32_t i = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();\n",
+"    const uint32_t each = mode == SPKI_ROWS_LOOK ? SPKI_ROWS_LOOKS : neurons;\n",
+"    if (i >= items) {\n",
+"        return;\n",
+"    }\n",
+"    const uint32_t t = (uint32_t)((first + i) / each), k = (uint32_t)((first + i) % each);\n",
+"    const uint32_t id =\n",
+"        mode == SPKI_ROWS_LOOK ? (uint32_t)((uint64_t)neurons * k / SPKI_ROWS_LOOKS) : k;\n",
+"    SPKI_GLOBAL const uint32_t *own =\n",
+"        tiles + (uint64_t)t * (SPKI_ROWS_TILE_SIZE + projections * SPKI_ROWS_FEED_SIZE);\n",
+"    const uint32_t bytes = own[SPKI_ROWS_TILE_BYTES];\n",
+"    const uint64_t at = (uint64_t)t * neurons + id;\n",
+"    uint32_t words, entries;\n",
+"    spki_drawn r;\n",
+"    r.table = table;\n",
+"    r.stride = items;\n",
+"    r.count = scratch + i;\n",
+"    r.place = r.count + (uint64_t)delays * items;\n",
+"    r.begin = r.place + (uint64_t)delays * items;\n",
+"    r.indegree = indegree + own[SPKI_ROWS_TILE_SLOT];\n",
+"    r.words = out;\n",
+"    r.shortest = shortest;\n",
+"    r.tally = mode == SPKI_ROWS_MEASURE ? 1u : 0u;\n",
+"    r.packed = packed;\n",
+"    r.most = bytes == 1 ? 255u : 65535u;\n",
+"    r.k0 = k0;\n",
+"    r.k1 = k1;\n",
+"    r.write = r.n = 0;\n",
+"    for (uint32_t d = 0; d < delays; d++) {\n",
+"        r.count[(uint64_t)d * items] = 0;\n",
+"    }\n",
+"    spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);\n",
+"    if (mode == SPKI_ROWS_LOOK) {\n",
+"        out[2 * (first + i)] = spki_drawn_entries(&r, delays, 1, 0, 0, &words);\n",
+"        out[2 * (first + i) + 1] = spki_drawn_entries(&r, delays, 2, 0, 0, &words);\n",
+"        return;\n",
+"    }\n",
+"    if (mode == SPKI_ROWS_MEASURE) {\n",
+"        SPKI_GLOBAL uint32_t *s = stats + t * SPKI_ROWS_STATS;\n",
+"        entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);\n",
+"        rows[at] = r.n ? words + spki_drawn_head(entries, bytes) : 0;\n",
+"        if (r.n) {\n",
+"            uint32_t low = 0, high = delays - 1;\n",
+"            while (!r.count[(uint64_t)low * items]) {\n",
+"                low++;\n",
+"            }\n",
+"            while (!r.count[(uint64_t)high * items]) {\n",
+"                high--;\n",
+"            }\n",
+"            SPKI_MIN32(s + SPKI_ROWS_SHORTEST, shortest + low);\n",
+"            SPKI_MAX32(s + SPKI_ROWS_LONGEST, shortest + high);\n",
+"            (void)SPKI_ADD32(s + SPKI_ROWS_SYNAPSES, r.n);\n",
+"            (void)SPKI_ADD32(s + SPKI_ROWS_BUCKETS, entries);\n",
+"            (void)SPKI_ADD32(outdegree + id, r.n);\n",
+"        }\n",
+"        return;\n",
+"    }\n",
+"    r.words = out + ((uint64_t)own[SPKI_ROWS_TILE_WORD] |\n",
+"                     (uint64_t)own[SPKI_ROWS_TILE_WORD + 1] << 32);\n",
+"    if (id == 0) {\n",
+"        r.words[0] = 0;\n",
+"    }\n",
+"    if (r.n) {\n",
+"        const uint32_t start = rows[at];\n",
+"        entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);\n",
+"        const uint32_t head = spki_drawn_head(entries, bytes);\n",
+"        r.words[start] = entries;\n",
+"        (void)spki_drawn_entries(&r, delays, bytes, r.words + start + 1, start + head, &words);\n",
+"        r.write = 1;\n",
+"        spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL uint32_t *x, SPKI_GLOBAL const uint32_t *segment,\n",
+"                           SPKI_GLOBAL uint32_t *sum, uint32_t keep)\n",
+"{\n",
+"    SPKI_SHARED uint64_t part[SPKI_SCAN_ITEMS];\n",
+"    const uint32_t g = SPKI_GROUP_ID(), item = SPKI_ITEM();\n",
+"    const uint64_t at = (uint64_t)segment[4 * g] | (uint64_t)segment[4 * g + 1] << 32;\n",
+"    const uint32_t n = segment[4 * g + 2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;\n",
+"    const uint32_t begin = SPKI_ROWS_MIN(n, item * each), end = SPKI_ROWS_MIN(n, begin + each);\n",
+"    uint64_t own = 0;\n",
+"    for (uint32_t k = begin; k < end; k++) {\n",
+"        own += x[at + k];\n",
+"    }\n",
+"    part[item] = own;\n",
+"    SPKI_MEET();\n",
+"    if (item == 0) {\n",
+"        uint64_t before = segment[4 * g + 3];\n",
+"        for (uint32_t k = 0; k < SPKI_SCAN_ITEMS; k++) {\n",
+"            const uint64_t here = part[k];\n",
+"            part[k] = before;\n",
+"            before += here;\n",
+"        }\n",
+"        sum[2 * g] = (uint32_t)before;\n",
+"        sum[2 * g + 1] = (uint32_t)(before >> 32);\n",
+"    }\n",
+"    SPKI_MEET();\n",
+"    own = part[item];\n",
+"    for (uint32_t k = begin; k < end; k++) {\n",
+"        const uint32_t here = x[at + k];\n",
+"        x[at + k] = keep && !here ? 0 : (uint32_t)own;\n",
+"        own += here;\n",
+"    }\n",
+"}\n",
+"SPKI_ENTRY(spki_rows_collect)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,\n",
+"                              SPKI_GLOBAL const uint32_t *tiles, SPKI_GLOBAL uint32_t *from,\n",
+"                              SPKI_GLOBAL uint32_t *entry, uint32_t which, uint32_t projections,\n",
+"                              uint32_t tile, uint32_t count, uint32_t k0, uint32_t k1,\n",
+"                              uint32_t put)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *p = plan + which * SPKI_ROWS_SIZE;\n",
+"    const uint64_t size = SPKI_ROWS_TILE_SIZE + projections * SPKI_ROWS_FEED_SIZE;\n",
+"    SPKI_GLOBAL const uint32_t *feed =\n",
+"        tiles + SPKI_ROWS_TILE_SIZE + which * SPKI_ROWS_FEED_SIZE;\n",
+"    const uint32_t i = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();\n",
+"    const uint32_t t = feed[tile * size + SPKI_ROWS_FEED_T0] + i;\n",
+"    uint32_t low = tile, high = tile + count - 1;\n",
+"    if (t >= feed[high * size + SPKI_ROWS_FEED_T1]) {\n",
+"        return;\n",
+"    }\n",
+"    while (low < high) {\n",
+"        const uint32_t mid = (low + high) / 2;\n",
+"        if (t >= feed[mid * size + SPKI_ROWS_FEED_T1]) {\n",
+"            low = mid + 1;\n",
+"        } else {\n",
+"            high = mid;\n",
+"        }\n",
+"    }\n",
+"    feed += low * size;\n",
+"    const uint32_t n = p[SPKI_ROWS_SOURCES], refuse = spki_drawn_refuse(n), k = p[SPKI_ROWS_K];\n",
+"    const uint32_t self = spki_drawn_self(table, p[SPKI_ROWS_SELF], p[SPKI_ROWS_SELF_SOURCE_AT], t);\n",
+"    spki_drawn_words w, again;\n",
+"    spki_drawn_open(&w, k0, k1, 0, t, spki_drawn_at(SPKI_ROWS_AT_INDEGREE, 0), p[SPKI_ROWS_STREAM]);\n",
+"    spki_drawn_open(&again, k0, k1, 0, t, spki_drawn_at(SPKI_ROWS_AT_INREDRAW, 0),\n",
+"                  p[SPKI_ROWS_STREAM]);\n",
+"    for (uint32_t j = 0; j < k; j++) {\n",
+"        const uint64_t x = (uint64_t)spki_drawn_next(&w) * n;\n",
+"        uint32_t s = (uint32_t)(x >> 32);\n",
+"        if ((uint32_t)x < refuse) {\n",
+"            s = spki_drawn_below(&again, n, refuse);\n",
+"        }\n",
+"        while (s == self) {\n",
+"            s = spki_drawn_below(&again, n, refuse);\n",
+"        }\n",
+"        const uint32_t at = SPKI_ADD32(from + feed[SPKI_ROWS_FEED_FROM] + s, 1u);\n",
+"        if (put) {\n",
+"            entry[at] = (t - feed[SPKI_ROWS_FEED_T0]) << 16 | j;\n",
+"        }\n",
+"    }\n",
+"}\n",
+"SPKI_DEVICE void spki_drawn_sift(SPKI_GLOBAL uint32_t *x, uint32_t root, uint32_t n)\n",
+"{\n",
+"    const uint32_t own = x[root];\n",
+"    for (uint32_t child = 2 * root + 1; child < n; child = 2 * root + 1) {\n",
+"        child += child + 1 < n && x[child + 1] > x[child] ? 1u : 0u;\n",
+"        if (x[child] <= own) {\n",
+"            break;\n",
+"        }\n",
+"        x[root] = x[child];\n",
+"        root = child;\n",
+"    }\n",
+"    x[root] = own;\n",
+"}\n",
+"SPKI_ENTRY(spki_rows_sort)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *tiles,\n",
+"                           SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL uint32_t *entry,\n",
+"                           uint32_t which, uint32_t projections, uint32_t tile, uint32_t count)\n",
+"{\n",
+"    const uint32_t n = plan[which * SPKI_ROWS_SIZE + SPKI_ROWS_SOURCES];\n",
+"    const uint32_t i = SPKI_GROUP_ID() * SPKI_ITEMS() + SPKI_ITEM();\n",
+"    if (i >= n) {\n",
+"        return;\n",
+"    }\n",
+"    for (uint32_t t = tile; t < tile + count; t++) {\n",
+"        SPKI_GLOBAL const uint32_t *feed =\n",
+"            tiles + (uint64_t)t * (SPKI_ROWS_TILE_SIZE + projections * SPKI_ROWS_FEED_SIZE) +\n",
+"            SPKI_ROWS_TILE_SIZE + which * SPKI_ROWS_FEED_SIZE;\n",
+"        const uint32_t at = feed[SPKI_ROWS_FEED_FROM] + i;\n",
+"        const uint32_t begin = i ? from[at - 1] : feed[SPKI_ROWS_FEED_ENTRY];\n",
+"        const uint32_t all =\n",
+"            feed[SPKI_ROWS_FEED_T0] < feed[SPKI_ROWS_FEED_T1] ? from[at] - begin : 0;\n",
+"        SPKI_GLOBAL uint32_t *x = entry + begin;\n",
+"        for (uint32_t k = all / 2; k > 0; k--) {\n",
+"            spki_drawn_sift(x, k - 1, all);\n",
+"        }\n",
+"        for (uint32_t k = all; k > 1; k--) {\n",
+"            const uint32_t last = x[k - 1];\n",
+"            x[k - 1] = x[0];\n",
+"            x[0] = last;\n",
+"            spki_drawn_sift(x, 0, k - 1);\n",
+"        }\n",
+"    }\n",
+"}\n",
+0
+};
+
 /* ---- >>gpu-source: the program of a network, from the statements of its models ---- */
 
 /* Words of the records that kernels read; the numbers go into the text as macros. */
@@ -2717,6 +3425,7 @@ typedef struct spki_gpu_part {
     void *program;
     uint64_t program_hash;
     bool held;                     /* the program was compiled with the host's code */
+    struct spki_gpu_drawing *drawing; /* >>gpu-construct: rows that are measured, not written */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -3248,6 +3957,8 @@ typedef struct spki_gpu_net {
     spki_gpu_part *part;
     uint32_t parts;
     uint32_t *outdegree; /* synapses of each source */
+    bool drawn;             /* devices drew the rows */
+    char host_draws[200];   /* why no device draws the rows though one was to; "": it may */
     uint32_t *merged;       /* several devices: the list of a slice, from all */
     uint64_t merged_words;
     spki_gpu_block *exchange; /* and on each device */
@@ -3380,7 +4091,8 @@ SPKI_FN spk_result spki_gpu_make_program(spk_net *net, spki_gpu_part *part,
     const uint64_t hash = result == SPK_OK ? spk_xxh64(s.text.data, s.text.used, 0) : 0;
     if (result == SPK_OK && (!part->program || part->held || part->program_hash != hash)) {
         void *program = NULL;
-        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, false, &program, log, 65536);
+        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, SPKI_GPU_OF_NETWORK,
+                                    &program, log, 65536);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         } else {
@@ -3591,25 +4303,6 @@ SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_
     return result;
 }
 
-SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
-{
-    spki_gpu *gpu = &part->gpu;
-    spk_result result =
-        spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
-    result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
-        spki_gpu_segment *segment = &part->segment[k];
-        uint64_t at = 0;
-        result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
-        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
-        for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
-            result = spki_gpu_push_tile(net, part, segment->tile + t, segment, at);
-            at += (uint64_t)net->tile[part->tile + segment->tile + t].device_words * 4;
-        }
-    }
-    return result;
-}
-
 /* When profiling: waits for what is under way, and says since when it was. */
 SPKI_FN spk_result spki_gpu_lap(spk_net *net, spki_gpu *gpu, double *since, double *sum)
 {
@@ -3741,6 +4434,1150 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
         spki_gpu_free(gpu, &block);
     }
     spki_free(&net->mem, list, words, 4);
+    return result;
+}
+
+/* ---- >>gpu-tables: projections as tables of integers, for kernels that draw their rows ----
+   A distribution of weights becomes what one of delays is already: thresholds of random words, one
+   for each weight in quanta. So a device draws without floating-point numbers, and draws what
+   >>connect draws. */
+
+/* What text/rows.cl calls these numbers, as SPKI_NAME: records of projections, of tiles, of a
+   projection on a tile, statistics of a tile; modes; rules; places of random words. */
+#define SPKI_GPU_ROWS_NUMBERS(X)                                                                   \
+    X(ROWS_RULE, 0) X(ROWS_SOURCES, 1) X(ROWS_TARGETS, 2) X(ROWS_K, 3) X(ROWS_LEAF, 4)             \
+    X(ROWS_STREAM, 5) X(ROWS_SELF, 6) X(ROWS_SELF_AT, 7) X(ROWS_SELF_SOURCE_AT, 8)                 \
+    X(ROWS_COUNT_AT, 9) X(ROWS_RANGES, 10) X(ROWS_RANGE_AT, 11) X(ROWS_WEIGHT, 12)                 \
+    X(ROWS_WEIGHT_AT, 13) X(ROWS_WEIGHT_WORDS, 14) X(ROWS_DELAY, 15) X(ROWS_DELAY_AT, 16)          \
+    X(ROWS_DELAY_WORDS, 17) X(ROWS_BLOCK_AT, 18) X(ROWS_REST_AT, 19) X(ROWS_MAGNITUDE, 20)         \
+    X(ROWS_SIZE, 21) X(ROWS_HALF, 0)                                                               \
+    X(ROWS_TILE_BYTES, 0) X(ROWS_TILE_SLOT, 1) X(ROWS_TILE_WORD, 2) X(ROWS_TILE_SIZE, 4)           \
+    X(ROWS_FEED_T0, 0) X(ROWS_FEED_T1, 1) X(ROWS_FEED_SLOT, 2) X(ROWS_FEED_FROM, 3)                \
+    X(ROWS_FEED_ENTRY, 4) X(ROWS_FEED_SIZE, 5)                                                     \
+    X(ROWS_SHORTEST, 0) X(ROWS_LONGEST, 1) X(ROWS_SYNAPSES, 2) X(ROWS_BUCKETS, 3) X(ROWS_STATS, 4) \
+    X(ROWS_LOOK, 0) X(ROWS_MEASURE, 1) X(ROWS_WRITE, 2) X(ROWS_LOOKS, 64)                          \
+    X(ROWS_ONE_TO_ONE, SPK_ONE_TO_ONE) X(ROWS_ALL_TO_ALL, SPK_ALL_TO_ALL)                          \
+    X(ROWS_BERNOULLI, SPK_BERNOULLI) X(ROWS_FIXED_INDEGREE, SPK_FIXED_INDEGREE)                    \
+    X(ROWS_AT_NODE, SPKI_AT_NODE) X(ROWS_AT_LEAF, SPKI_AT_LEAF)                                    \
+    X(ROWS_AT_REDRAW, SPKI_AT_REDRAW) X(ROWS_AT_BLOCK, SPKI_AT_BLOCK)                              \
+    X(ROWS_AT_VALUES, SPKI_AT_VALUES) X(ROWS_AT_INDEGREE, SPKI_AT_INDEGREE)                        \
+    X(ROWS_AT_INREDRAW, SPKI_AT_INREDRAW) X(ROWS_AT_INVALUES, SPKI_AT_INVALUES)
+
+#define SPKI_GPU_ROWS_NUMBER(name, value) SPKI_GPU_##name = (int)(value),
+enum { SPKI_GPU_ROWS_NUMBERS(SPKI_GPU_ROWS_NUMBER) SPKI_GPU_ROWS_LAST };
+#undef SPKI_GPU_ROWS_NUMBER
+
+#define SPKI_GPU_ROWS_NONE UINT32_MAX
+#define SPKI_GPU_STEPS_GUIDE 4097u
+#define SPKI_GPU_COUNTS_GUIDE 257u
+
+/* A table that grows, and how many words it has. */
+SPKI_FN uint32_t spki_gpu_table_end(const spki_gpu_bytes *b)
+{
+    return (uint32_t)(b->used / 4);
+}
+
+SPKI_FN void spki_gpu_table_put(spki_gpu_bytes *b, const uint32_t *x, size_t n)
+{
+    void *to = n ? spki_gpu_more(b, n * 4) : NULL;
+    if (to) {
+        memcpy(to, x, n * 4);
+    }
+}
+
+/* Appends [first, count, guide, upto]. `upto` ascends to UINT32_MAX. */
+SPKI_FN uint32_t spki_gpu_steps_table(spki_gpu_bytes *b, uint32_t first, uint32_t count,
+                                      const uint32_t *upto)
+{
+    const uint32_t at = spki_gpu_table_end(b);
+    uint32_t *to = (uint32_t *)spki_gpu_more(b, (2 + SPKI_GPU_STEPS_GUIDE + (size_t)count) * 4);
+    if (to) {
+        uint32_t i = 0;
+        to[0] = first;
+        to[1] = count;
+        for (uint32_t cell = 0; cell + 1 < SPKI_GPU_STEPS_GUIDE; cell++) {
+            while ((cell << 20) > upto[i]) {
+                i++;
+            }
+            to[2 + cell] = i;
+        }
+        to[1 + SPKI_GPU_STEPS_GUIDE] = count - 1;
+        memcpy(to + 2 + SPKI_GPU_STEPS_GUIDE, upto, (size_t)count * 4);
+    }
+    return at;
+}
+
+/* The same of counts: thresholds of 64 bits, upper halves first. */
+SPKI_FN uint32_t spki_gpu_counts_table(spki_gpu_bytes *b, const spki_counts *c)
+{
+    const uint32_t at = spki_gpu_table_end(b);
+    uint32_t *to =
+        (uint32_t *)spki_gpu_more(b, (2 + SPKI_GPU_COUNTS_GUIDE + 2 * (size_t)c->count) * 4);
+    if (to) {
+        to[0] = c->first;
+        to[1] = c->count;
+        for (uint32_t cell = 0; cell + 1 < SPKI_GPU_COUNTS_GUIDE; cell++) {
+            to[2 + cell] = c->guide[cell];
+        }
+        to[1 + SPKI_GPU_COUNTS_GUIDE] = c->count - 1;
+        to += 2 + SPKI_GPU_COUNTS_GUIDE;
+        for (uint32_t k = 0; k < c->count; k++) {
+            to[2 * k] = (uint32_t)(c->upto[k] >> 32);
+            to[2 * k + 1] = (uint32_t)c->upto[k];
+        }
+    }
+    return at;
+}
+
+/* -- weights -- */
+
+/* The weight in quanta that a random word gives. */
+SPKI_FN int32_t spki_gpu_weight_of(const spki_proj *p, uint32_t word)
+{
+    return p->weight_kind == SPKI_WEIGHT_UNIFORM
+               ? spki_quanta(p, p->weight_a + p->weight_width * ((double)word + 0.5))
+               : spki_quanta(p, spki_weight_from_word(p, word));
+}
+
+/* Weights ascend with the word, but for rounding, which may exchange words nearer to each other
+   than 4 where a step of words moves the weight by less than it rounds. It does not where the
+   spread is wide enough: a word moves it by at least 2.5 * spread / 2^32 quanta (the density of a
+   normal distribution is at most 0.4), and 2^-44 of a weight of 2^15 quanta, more than its double
+   is wrong by, is 2e-9. */
+SPKI_FN bool spki_gpu_weights_ascend(const spki_proj *p)
+{
+    const double q = p->per_quantum;
+    if (p->weight_kind == SPKI_WEIGHT_UNIFORM) {
+        return p->weight_width * 4294967296.0 * q >= 8.0;
+    }
+    if (p->weight_quantile.kind == SPK_VALUE_LOGNORMAL) {
+        return p->weight_quantile.b >= 1e-3;
+    }
+    return p->weight_quantile.kind == SPK_VALUE_NORMAL &&
+           p->weight_quantile.b * p->weight_quantile.width * q >= 2.0 &&
+           p->weight_quantile.width >= 1e-3;
+}
+
+/* The last word whose weight is at most `most`, between two of which the first's is and the last's
+   is not. */
+SPKI_FN uint32_t spki_gpu_last_word(const spki_proj *p, uint32_t low, uint32_t high, int32_t most)
+{
+    while (high - low > 1) {
+        const uint32_t mid = low + (high - low) / 2;
+        if (spki_gpu_weight_of(p, mid) <= most) {
+            low = mid;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* Thresholds of weights first .. last, the words' ends included: halves that hold one weight need
+   no further look. */
+SPKI_FN void spki_gpu_find_words(const spki_proj *p, int32_t first, int32_t last, uint32_t low,
+                                 uint32_t high, uint32_t *upto)
+{
+    while (first < last) {
+        const int32_t mid = first + (last - first) / 2;
+        const uint32_t at = spki_gpu_last_word(p, low, high, mid);
+        upto[mid - first] = at;
+        spki_gpu_find_words(p, first, mid, low, at + 1, upto);
+        upto += mid + 1 - first;
+        first = mid + 1;
+        low = at;
+    }
+}
+
+/* Are the words around each threshold on the right side of it? */
+SPKI_FN bool spki_gpu_words_agree(const spki_proj *p, int32_t first, uint32_t count,
+                                  const uint32_t *upto)
+{
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        for (uint32_t k = 0; k < 4; k++) {
+            if ((upto[i] >= k && spki_gpu_weight_of(p, upto[i] - k) > first + (int32_t)i) ||
+                (upto[i] < UINT32_MAX - k &&
+                 spki_gpu_weight_of(p, upto[i] + 1 + k) <= first + (int32_t)i)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Appends the table of a distribution of weights; SPKI_GPU_ROWS_NONE: it has none that is certain
+   to agree with every word. */
+SPKI_FN uint32_t spki_gpu_weights_table(spki_gpu_bytes *b, const spki_proj *p)
+{
+    const int32_t first = spki_gpu_weight_of(p, 0), last = spki_gpu_weight_of(p, UINT32_MAX);
+    uint32_t at = SPKI_GPU_ROWS_NONE;
+    if (!spki_gpu_weights_ascend(p) || last - first < 1 || last - first > 65535) {
+        return at;
+    }
+    const uint32_t count = (uint32_t)(last - first) + 1;
+    uint32_t *upto = (uint32_t *)spki_alloc(b->mem, count, 4);
+    if (!upto) {
+        b->failed = true;
+        return at;
+    }
+    spki_gpu_find_words(p, first, last, 0, UINT32_MAX, upto);
+    upto[count - 1] = UINT32_MAX;
+    if (spki_gpu_words_agree(p, first, count, upto)) {
+        at = spki_gpu_steps_table(b, (uint32_t)first, count, upto);
+    }
+    spki_free(b->mem, upto, count, 4);
+    return at;
+}
+
+SPKI_FN bool spki_gpu_same_weights(const spki_proj *a, const spki_proj *b)
+{
+    return a->weight_kind == b->weight_kind && a->per_quantum == b->per_quantum &&
+           a->weight_max == b->weight_max && a->weight_a == b->weight_a &&
+           a->weight_width == b->weight_width &&
+           a->weight_quantile.kind == b->weight_quantile.kind &&
+           a->weight_quantile.a == b->weight_quantile.a &&
+           a->weight_quantile.b == b->weight_quantile.b &&
+           a->weight_quantile.lo == b->weight_quantile.lo &&
+           a->weight_quantile.hi == b->weight_quantile.hi;
+}
+
+/* -- which networks -- */
+
+SPKI_FN bool spki_gpu_draws(const spki_proj *p)
+{
+    const bool weights = p->weight_kind == SPKI_WEIGHT_CONSTANT ||
+                         p->weight_kind == SPKI_WEIGHT_UNIFORM ||
+                         p->weight_kind == SPKI_WEIGHT_TABLE;
+    const bool delays =
+        p->delay_kind == SPKI_DELAY_CONSTANT || p->delay_kind == SPKI_DELAY_STEPS;
+    switch (p->rule) {
+    case SPK_ONE_TO_ONE:
+    case SPK_ALL_TO_ALL:
+    case SPK_BERNOULLI: return weights && delays;
+    case SPK_FIXED_INDEGREE:
+    case SPK_FIXED_OUTDEGREE:
+    case SPK_FIXED_TOTAL: return weights && delays && !p->no_multapses && !p->wide;
+    case SPK_COO:
+    case SPK_CSR:
+    case SPK_CALLBACK:
+    case SPK_RULE_FORCE_32_BIT: break;
+    }
+    return false;
+}
+
+/* Why the rows of a network cannot be drawn by a device; NULL: they can. */
+SPKI_FN const char *spki_gpu_draws_not(const spk_net *net)
+{
+    if (net->projections == 0) {
+        return "there is nothing to draw";
+    }
+    if (net->desc.weight_bits == 32) {
+        return "weights have 32 bits";
+    }
+    for (uint32_t r = 0; r < net->recorders; r++) {
+        if (net->recorder[r]->kind == SPK_REC_WEIGHTS) {
+            return "weights are recorded";
+        }
+    }
+    for (uint32_t k = 0; k < net->projections; k++) {
+        if (!spki_gpu_draws(&net->projection[k].proj)) {
+            return "a projection comes from a list, an array, a function or a callback, or has a "
+                   "fixed number without multapses";
+        }
+    }
+    return NULL;
+}
+
+/* -- records -- */
+
+typedef struct spki_gpu_tables {
+    spki_gpu_bytes plan, table, tiles, slot;
+    uint32_t shortest, longest;
+    bool indexed;    /* a fixed in-degree is among them */
+    const char *not_; /* why there are none; NULL: no memory, where they failed */
+} spki_gpu_tables;
+
+SPKI_FN void spki_gpu_tables_free(spki_gpu_tables *t)
+{
+    spki_gpu_forget(&t->plan);
+    spki_gpu_forget(&t->table);
+    spki_gpu_forget(&t->tiles);
+    spki_gpu_forget(&t->slot);
+}
+
+SPKI_FN bool spki_gpu_tables_failed(const spki_gpu_tables *t)
+{
+    return t->plan.failed || t->table.failed || t->tiles.failed || t->slot.failed || t->not_;
+}
+
+/* Weights of projection k, whose record is `out`; an earlier one may have the same. */
+SPKI_FN void spki_gpu_put_weights(const spk_net *net, spki_gpu_tables *t, uint32_t k,
+                                  uint32_t *out)
+{
+    const spki_proj *p = &net->projection[k].proj;
+    out[SPKI_GPU_ROWS_WEIGHT] = (uint32_t)p->weight_constant;
+    out[SPKI_GPU_ROWS_WEIGHT_AT] = SPKI_GPU_ROWS_NONE;
+    out[SPKI_GPU_ROWS_WEIGHT_WORDS] = spki_weight_words(p);
+    if (p->weight_kind == SPKI_WEIGHT_CONSTANT) {
+        return;
+    }
+    for (uint32_t j = 0; j < k; j++) {
+        if (spki_gpu_same_weights(&net->projection[j].proj, p)) {
+            const uint32_t *as = (const uint32_t *)(const void *)t->plan.data;
+            out[SPKI_GPU_ROWS_WEIGHT_AT] =
+                as[(size_t)j * SPKI_GPU_ROWS_SIZE + SPKI_GPU_ROWS_WEIGHT_AT];
+            return;
+        }
+    }
+    out[SPKI_GPU_ROWS_WEIGHT_AT] = spki_gpu_weights_table(&t->table, p);
+    if (out[SPKI_GPU_ROWS_WEIGHT_AT] == SPKI_GPU_ROWS_NONE) {
+        t->not_ = "weights are spread too little to be drawn by thresholds";
+    }
+}
+
+SPKI_FN void spki_gpu_put_delays(const spki_proj *p, spki_gpu_tables *t, uint32_t *out)
+{
+    const bool spread = p->delay_kind == SPKI_DELAY_STEPS;
+    const uint32_t first = spread ? p->steps.first : p->delay_constant;
+    out[SPKI_GPU_ROWS_DELAY] = p->delay_constant;
+    out[SPKI_GPU_ROWS_DELAY_WORDS] = spki_delay_words(p);
+    out[SPKI_GPU_ROWS_DELAY_AT] =
+        spread ? spki_gpu_steps_table(&t->table, p->steps.first, p->steps.count, p->steps.upto)
+               : SPKI_GPU_ROWS_NONE;
+    t->shortest = SPKI_MIN(t->shortest, first);
+    t->longest = SPKI_MAX(t->longest, spread ? first + p->steps.count - 1 : first);
+}
+
+SPKI_FN uint32_t spki_gpu_put_ranges(const spki_view *view, spki_gpu_bytes *b)
+{
+    const uint32_t at = spki_gpu_table_end(b);
+    uint32_t index = 0;
+    for (uint32_t r = 0; r < view->ranges; r++) {
+        const uint32_t x[3] = {view->range[r].first, view->range[r].count, index};
+        spki_gpu_table_put(b, x, 3);
+        index += view->range[r].count;
+    }
+    return at;
+}
+
+SPKI_FN void spki_gpu_put_projection(const spk_net *net, spki_gpu_tables *t, uint32_t k)
+{
+    const spki_projection *projection = &net->projection[k];
+    const spki_proj *p = &projection->proj;
+    const spki_view *source = &net->view[projection->source];
+    uint32_t out[SPKI_GPU_ROWS_SIZE];
+    memset(out, 0, sizeof out);
+    out[SPKI_GPU_ROWS_RULE] = (uint32_t)p->rule;
+    out[SPKI_GPU_ROWS_SOURCES] = p->n_source;
+    out[SPKI_GPU_ROWS_TARGETS] = p->n_target;
+    out[SPKI_GPU_ROWS_K] = p->k;
+    out[SPKI_GPU_ROWS_LEAF] = p->leaf;
+    out[SPKI_GPU_ROWS_STREAM] = p->stream;
+    out[SPKI_GPU_ROWS_MAGNITUDE] = projection->magnitude;
+    out[SPKI_GPU_ROWS_RANGES] = source->ranges;
+    out[SPKI_GPU_ROWS_RANGE_AT] = spki_gpu_put_ranges(source, &t->table);
+    out[SPKI_GPU_ROWS_SELF] = !p->no_autapses ? 0 : p->self ? 2 : p->same_view ? 1 : 0;
+    if (p->self) {
+        out[SPKI_GPU_ROWS_SELF_AT] = spki_gpu_table_end(&t->table);
+        spki_gpu_table_put(&t->table, p->self, p->n_source);
+        out[SPKI_GPU_ROWS_SELF_SOURCE_AT] = spki_gpu_table_end(&t->table);
+        spki_gpu_table_put(&t->table, p->self_source, p->n_target);
+    }
+    out[SPKI_GPU_ROWS_COUNT_AT] = SPKI_GPU_ROWS_NONE;
+    if (p->row_count) {
+        out[SPKI_GPU_ROWS_COUNT_AT] = spki_gpu_table_end(&t->table);
+        spki_gpu_table_put(&t->table, p->row_count, p->n_source);
+    }
+    if (p->rule == SPK_BERNOULLI && p->n_target) {
+        out[SPKI_GPU_ROWS_BLOCK_AT] = spki_gpu_counts_table(&t->table, &p->block);
+        out[SPKI_GPU_ROWS_REST_AT] = spki_gpu_counts_table(&t->table, &p->rest);
+    }
+    spki_gpu_put_weights(net, t, k, out);
+    spki_gpu_put_delays(p, t, out);
+    spki_gpu_table_put(&t->plan, out, SPKI_GPU_ROWS_SIZE);
+    t->indexed = t->indexed || p->rule == SPK_FIXED_INDEGREE;
+}
+
+/* The slots of a projection's targets in a tile: those for weights >= 0 in the lower half. A
+   projection onto the same targets has the same. */
+SPKI_FN void spki_gpu_put_feed(spk_net *net, spki_gpu_tables *t, const spki_tile *tile, uint32_t k,
+                               uint32_t *feeds)
+{
+    const spki_projection *p = &net->projection[k];
+    uint32_t *out = feeds + (size_t)k * SPKI_GPU_ROWS_FEED_SIZE;
+    for (uint32_t j = 0; j < k; j++) {
+        const spki_projection *q = &net->projection[j];
+        const bool same = p->receptor && q->receptor ? strcmp(p->receptor, q->receptor) == 0
+                                                     : p->receptor == q->receptor;
+        if (same && p->target == q->target) {
+            memcpy(out, feeds + (size_t)j * SPKI_GPU_ROWS_FEED_SIZE,
+                   SPKI_GPU_ROWS_FEED_SIZE * sizeof *out);
+            return;
+        }
+    }
+    spki_feed feed;
+    memset(&feed, 0, sizeof feed);
+    feed.projection = p;
+    t->slot.failed = !spki_feed_slots(net, tile, &feed) || t->slot.failed;
+    const uint32_t n = feed.t1 - feed.t0;
+    out[SPKI_GPU_ROWS_FEED_T0] = feed.t0;
+    out[SPKI_GPU_ROWS_FEED_T1] = feed.t1;
+    out[SPKI_GPU_ROWS_FEED_SLOT] = spki_gpu_table_end(&t->slot);
+    uint32_t *slot = n ? (uint32_t *)spki_gpu_more(&t->slot, (size_t)n * 4) : NULL;
+    for (uint32_t i = 0; slot && i < n; i++) {
+        slot[i] = feed.slot[0][i] | (uint32_t)feed.slot[1][i] << 16;
+    }
+    spki_free(&net->mem, feed.slot[0], n, sizeof(uint16_t));
+    spki_free(&net->mem, feed.slot[1], n, sizeof(uint16_t));
+}
+
+/* Words of a tile's record and its feeds. */
+SPKI_FN size_t spki_gpu_tile_words(const spk_net *net)
+{
+    return SPKI_GPU_ROWS_TILE_SIZE + (size_t)net->projections * SPKI_GPU_ROWS_FEED_SIZE;
+}
+
+SPKI_FN void spki_gpu_put_tile(spk_net *net, spki_gpu_tables *t, const spki_tile *tile,
+                               uint64_t slots)
+{
+    uint32_t *out = (uint32_t *)spki_gpu_more(&t->tiles, spki_gpu_tile_words(net) * 4);
+    if (!out) {
+        return;
+    }
+    out[SPKI_GPU_ROWS_TILE_BYTES] = tile->count_bytes;
+    out[SPKI_GPU_ROWS_TILE_SLOT] = (uint32_t)slots;
+    for (uint32_t k = 0; k < net->projections; k++) {
+        spki_gpu_put_feed(net, t, tile, k, out + SPKI_GPU_ROWS_TILE_SIZE);
+    }
+}
+
+/* All that drawing the rows of `tiles` tiles needs. False: what `not_` says, or no memory. */
+SPKI_FN bool spki_gpu_tables_make(spk_net *net, spki_gpu_tables *t, uint32_t tile, uint32_t tiles)
+{
+    uint64_t slots = 0;
+    memset(t, 0, sizeof *t);
+    t->plan.mem = t->table.mem = t->tiles.mem = t->slot.mem = &net->mem;
+    t->shortest = UINT32_MAX;
+    t->not_ = spki_gpu_draws_not(net);
+    if (!t->not_) {
+        (void)spki_gpu_counts_table(&t->table, &net->projection[0].proj.half);
+    }
+    for (uint32_t k = 0; k < net->projections && !spki_gpu_tables_failed(t); k++) {
+        spki_gpu_put_projection(net, t, k);
+    }
+    for (uint32_t k = tile; k < tile + tiles && !spki_gpu_tables_failed(t); k++) {
+        spki_gpu_put_tile(net, t, &net->tile[k], slots);
+        slots += spki_gpu_tile_slots(&net->tile[k]);
+        if (slots > UINT32_MAX || t->slot.used / 4 > UINT32_MAX) {
+            t->not_ = "there are more than 2^32 accumulators";
+        }
+    }
+    (void)spki_gpu_more(&t->slot, 4);
+    return !spki_gpu_tables_failed(t);
+}
+
+/* ---- >>gpu-construct: connectivity drawn on the device ----
+   While a network is built, one device measures its rows: how many words each tile takes, delays,
+   in-degrees, all that the host learns by drawing them. The rows stay undrawn here (net->elsewhere)
+   until somebody wants them: the CPU, which goes on where a device fails, or who reads synapses.
+   When the network enters its devices, each writes the rows of its tiles, with the same tables. */
+
+#define SPKI_GPU_DRAW_ITEMS 128u
+#define SPKI_GPU_DRAW_SCRATCH ((uint64_t)256 << 20) /* bytes of counts by delay, at most */
+#define SPKI_GPU_DRAW_FROM 10000000.0               /* synapses from which it is worth a program */
+
+/* Drawing the rows of one device's tiles. */
+typedef struct spki_gpu_drawing {
+    uint32_t tile, tiles;
+    spki_gpu_tables t;
+    uint32_t delays, at_once; /* items of a launch */
+    uint32_t *batch;          /* tiles whose indices are there together begin here */
+    uint32_t batches, indexed_batch; /* the one that is there */
+    uint64_t from_words, entry_words;
+    uint64_t slots;
+    spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
+        outdegree, segment, sum;
+    void *program;
+    bool tiles_changed; /* the records, since they were uploaded */
+} spki_gpu_drawing;
+
+/* -- the program -- */
+
+SPKI_FN void spki_gpu_rows_text(spki_gpu_source *s, const spki_gpu_api *api)
+{
+    spki_gpu_choice c;
+    memset(&c, 0, sizeof c);
+    c.lanes = 1; /* there are only integers in it */
+    s->line = 1;
+    spki_gpu_head(s, api, &c);
+    spki_gpu_numbers(s);
+#define SPKI_GPU_ROWS_DEFINE(name, value) spki_gpu_define(s, #name, (uint32_t)(value));
+    SPKI_GPU_ROWS_NUMBERS(SPKI_GPU_ROWS_DEFINE)
+#undef SPKI_GPU_ROWS_DEFINE
+    spki_gpu_paste(s, spki_gpu_text_rows);
+    spki_gpu_put(s, "", 1);
+}
+
+SPKI_FN spk_result spki_gpu_rows_program(spk_net *net, spki_gpu *gpu, void **program)
+{
+    spki_gpu_choice c = spki_gpu_choose(net, gpu);
+    spki_gpu_source s;
+    *program = NULL;
+    for (uint32_t wide = 0; wide < 2 && gpu->api->held && !*program; wide++) {
+        c.wide = wide != 0;
+        *program = gpu->api->held(gpu, net, &c);
+    }
+    if (*program) {
+        return SPK_OK;
+    }
+    memset(&s, 0, sizeof s);
+    s.text.mem = s.lines.mem = &net->mem;
+    spki_gpu_rows_text(&s, gpu->api);
+    char *log = (char *)spki_alloc(&net->mem, 65536, 1);
+    spk_result result = SPK_ERR_OUT_OF_MEMORY;
+    if (log && !s.text.failed) {
+        result = gpu->api->compile(gpu, s.text.data, s.text.used - 1, SPKI_GPU_OF_ROWS, program,
+                                   log, 65536);
+    }
+    if (result == SPK_ERR_COMPILE) {
+        snprintf(gpu->why, sizeof gpu->why, "%.*s", (int)SPKI_MIN(strlen(log), (size_t)400), log);
+    }
+    spki_free(&net->mem, log, 65536, 1);
+    spki_gpu_source_free(&s);
+    return result;
+}
+
+/* -- buffers -- */
+
+SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    spki_gpu_block *const block[] = {&d->plan,    &d->table,    &d->tiles_at,  &d->slot,
+                                     &d->from,    &d->entry,    &d->scratch,   &d->rows,
+                                     &d->stats,   &d->indegree, &d->outdegree, &d->segment,
+                                     &d->sum};
+    for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
+        spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
+    }
+    if (d->program) {
+        gpu->api->release(gpu, d->program);
+    }
+    spki_gpu_tables_free(&d->t);
+    spki_free(&net->mem, d->batch, (size_t)d->tiles + 1, 4);
+    spki_free(&net->mem, d, 1, sizeof *d);
+}
+
+SPKI_FN uint32_t *spki_gpu_record_of(const spk_net *net, const spki_gpu_drawing *d, uint32_t t)
+{
+    return (uint32_t *)(void *)d->t.tiles.data + t * spki_gpu_tile_words(net);
+}
+
+SPKI_FN uint32_t *spki_gpu_feed_of(const spk_net *net, const spki_gpu_drawing *d, uint32_t t,
+                                   uint32_t projection)
+{
+    return spki_gpu_record_of(net, d, t) + SPKI_GPU_ROWS_TILE_SIZE +
+           (size_t)projection * SPKI_GPU_ROWS_FEED_SIZE;
+}
+
+/* What the indices of a tile take: counters of sources and entries. */
+SPKI_FN void spki_gpu_index_words(const spk_net *net, const spki_gpu_drawing *d, uint32_t t,
+                                  uint64_t *from, uint64_t *entry)
+{
+    *from = *entry = 0;
+    for (uint32_t k = 0; k < net->projections; k++) {
+        const spki_proj *p = &net->projection[k].proj;
+        const uint32_t *feed = spki_gpu_feed_of(net, d, t, k);
+        if (p->rule == SPK_FIXED_INDEGREE) {
+            *from += p->n_source;
+            *entry += (uint64_t)(feed[SPKI_GPU_ROWS_FEED_T1] - feed[SPKI_GPU_ROWS_FEED_T0]) * p->k;
+        }
+    }
+}
+
+/* Cuts the tiles into batches whose indices fit into a quarter of the memory, and places them. */
+SPKI_FN bool spki_gpu_cut_indices(spk_net *net, const spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    const uint64_t most = SPKI_MIN(gpu->memory / 16, (uint64_t)INT32_MAX); /* words */
+    uint64_t from = 0, entry = 0;
+    d->batch = (uint32_t *)spki_alloc(&net->mem, (size_t)d->tiles + 1, 4);
+    if (!d->batch) {
+        d->t.not_ = "there is no memory";
+        return false;
+    }
+    for (uint32_t t = 0; t < d->tiles; t++) {
+        uint64_t more_from, more_entry;
+        spki_gpu_index_words(net, d, t, &more_from, &more_entry);
+        if (more_from + more_entry > most) {
+            d->t.not_ = "the index of a tile's fixed in-degrees is too large";
+            return false;
+        }
+        if (t == 0 || from + more_from + entry + more_entry > most) {
+            d->batch[d->batches++] = t;
+            from = entry = 0;
+        }
+        for (uint32_t k = 0; k < net->projections; k++) {
+            const spki_proj *p = &net->projection[k].proj;
+            uint32_t *feed = spki_gpu_feed_of(net, d, t, k);
+            if (p->rule == SPK_FIXED_INDEGREE) {
+                feed[SPKI_GPU_ROWS_FEED_FROM] = (uint32_t)from;
+                feed[SPKI_GPU_ROWS_FEED_ENTRY] = (uint32_t)entry;
+                from += p->n_source;
+                entry += (uint64_t)(feed[SPKI_GPU_ROWS_FEED_T1] - feed[SPKI_GPU_ROWS_FEED_T0]) *
+                         p->k;
+            }
+        }
+        d->from_words = SPKI_MAX(d->from_words, from);
+        d->entry_words = SPKI_MAX(d->entry_words, entry);
+    }
+    d->batch[d->batches] = d->tiles;
+    return true;
+}
+
+SPKI_FN spk_result spki_gpu_upload(spki_gpu *gpu, spki_gpu_block *block, const spki_gpu_bytes *data)
+{
+    const spk_result result = spki_gpu_reserve(gpu, data->used, block);
+    return result == SPK_OK ? gpu->api->write(gpu, block->mem, 0, data->data, data->used) : result;
+}
+
+SPKI_FN spk_result spki_gpu_zeroed(spki_gpu *gpu, spki_gpu_block *block, uint64_t bytes)
+{
+    const spk_result result = spki_gpu_reserve(gpu, bytes, block);
+    return result == SPK_OK ? gpu->api->zero(gpu, block->mem, 0, block->bytes) : result;
+}
+
+SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    const uint64_t lists = net->desc.weight_bits == 8 ? 3 : 2, each = d->delays * lists * 4;
+    const uint64_t room = SPKI_MIN(SPKI_GPU_DRAW_SCRATCH, gpu->memory / 16);
+    const uint64_t rows = (uint64_t)d->tiles * net->neurons;
+    const struct {
+        spki_gpu_block *block;
+        uint64_t words;
+    } want[] = {{&d->from, d->from_words},
+                {&d->entry, d->entry_words},
+                {&d->rows, rows},
+                {&d->stats, (uint64_t)d->tiles * SPKI_GPU_ROWS_STATS},
+                {&d->indegree, d->slots},
+                {&d->outdegree, net->neurons},
+                {&d->segment, 4 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))},
+                {&d->sum, 2 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))}};
+    d->at_once = (uint32_t)SPKI_MIN(SPKI_MAX(room / each, (uint64_t)SPKI_GPU_DRAW_ITEMS),
+                                    (uint64_t)1 << 22);
+    d->at_once = (uint32_t)SPKI_MIN((uint64_t)d->at_once, rows);
+    spk_result result = spki_gpu_upload(gpu, &d->plan, &d->t.plan);
+    result = result == SPK_OK ? spki_gpu_upload(gpu, &d->table, &d->t.table) : result;
+    result = result == SPK_OK ? spki_gpu_upload(gpu, &d->slot, &d->t.slot) : result;
+    result = result == SPK_OK ? spki_gpu_reserve(gpu, d->at_once * each, &d->scratch) : result;
+    for (uint32_t k = 0; k < sizeof want / sizeof want[0] && result == SPK_OK; k++) {
+        result = spki_gpu_zeroed(gpu, want[k].block, want[k].words * 4);
+    }
+    return result;
+}
+
+/* Everything that drawing `tiles` tiles needs. SPK_ERR_UNSUPPORTED: the host has to, for what
+   (*out)->t.not_ says. */
+SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t tile,
+                                         uint32_t tiles, spki_gpu_drawing **out)
+{
+    spki_gpu_drawing *d = (spki_gpu_drawing *)spki_alloc(&net->mem, 1, sizeof *d);
+    *out = d;
+    if (!d) {
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    d->tile = tile;
+    d->tiles = tiles;
+    d->indexed_batch = UINT32_MAX;
+    d->tiles_changed = true;
+    for (uint32_t t = tile; t < tile + tiles; t++) {
+        d->slots += spki_gpu_tile_slots(&net->tile[t]);
+    }
+    if (!spki_gpu_tables_make(net, &d->t, tile, tiles)) {
+        return d->t.not_ ? SPK_ERR_UNSUPPORTED : SPK_ERR_OUT_OF_MEMORY;
+    }
+    if (!spki_gpu_cut_indices(net, gpu, d)) {
+        return SPK_ERR_UNSUPPORTED;
+    }
+    d->delays = d->t.longest - d->t.shortest + 1;
+    const double start = spk_clock_seconds();
+    const spk_result result = spki_gpu_rows_program(net, gpu, &d->program);
+    net->construct_s -= spk_clock_seconds() - start;
+    if (result != SPK_OK) {
+        d->t.not_ = "there are no kernels: ";
+        return SPK_ERR_UNSUPPORTED;
+    }
+    return spki_gpu_drawing_buffers(net, gpu, d);
+}
+
+/* -- launches -- */
+
+SPKI_FN uint32_t spki_gpu_draw_groups(uint64_t items)
+{
+    return (uint32_t)((items + SPKI_GPU_DRAW_ITEMS - 1) / SPKI_GPU_DRAW_ITEMS);
+}
+
+/* Sums of what stands before, in each of the segments (of four words). */
+SPKI_FN spk_result spki_gpu_scan_rows(spki_gpu *gpu, spki_gpu_drawing *d, spki_gpu_block *x,
+                                      const spki_gpu_bytes *segments, uint32_t keep)
+{
+    const uint32_t n = (uint32_t)(segments->used / 16);
+    if (segments->failed) {
+        return SPK_ERR_OUT_OF_MEMORY;
+    }
+    spk_result result = n ? gpu->api->write(gpu, d->segment.mem, 0, segments->data, segments->used)
+                          : SPK_OK;
+    if (result == SPK_OK && n) {
+        const spki_gpu_arg arg[] = {spki_gpu_memory(x), spki_gpu_memory(&d->segment),
+                                    spki_gpu_memory(&d->sum), spki_gpu_u32(keep)};
+        result = gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS_SCAN, n, SPKI_GPU_SCAN_ITEMS, arg,
+                                  4);
+    }
+    return result;
+}
+
+SPKI_FN void spki_gpu_add_segment(spki_gpu_bytes *b, uint64_t at, uint32_t n, uint32_t begin)
+{
+    uint32_t *to = (uint32_t *)spki_gpu_more(b, 16);
+    if (to) {
+        to[0] = (uint32_t)at;
+        to[1] = (uint32_t)(at >> 32);
+        to[2] = n;
+        to[3] = begin;
+    }
+}
+
+SPKI_FN spk_result spki_gpu_collect(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d, uint32_t k,
+                                    uint32_t tile, uint32_t tiles, uint32_t put)
+{
+    const uint32_t first = spki_gpu_feed_of(net, d, tile, k)[SPKI_GPU_ROWS_FEED_T0];
+    const uint32_t end = spki_gpu_feed_of(net, d, tile + tiles - 1, k)[SPKI_GPU_ROWS_FEED_T1];
+    const spki_proj *p = &net->projection[k].proj;
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&d->plan),     spki_gpu_memory(&d->table),
+                                spki_gpu_memory(&d->tiles_at), spki_gpu_memory(&d->from),
+                                spki_gpu_memory(&d->entry),    spki_gpu_u32(k),
+                                spki_gpu_u32(net->projections), spki_gpu_u32(tile),
+                                spki_gpu_u32(tiles),           spki_gpu_u32(p->key[0]),
+                                spki_gpu_u32(p->key[1]),       spki_gpu_u32(put)};
+    return p->n_source && p->k && end > first
+               ? gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS_COLLECT,
+                                  spki_gpu_draw_groups(end - first), SPKI_GPU_DRAW_ITEMS, arg, 12)
+               : SPK_OK;
+}
+
+SPKI_FN spk_result spki_gpu_sort(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d, uint32_t k,
+                                 uint32_t tile, uint32_t tiles)
+{
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&d->plan), spki_gpu_memory(&d->tiles_at),
+                                spki_gpu_memory(&d->from), spki_gpu_memory(&d->entry),
+                                spki_gpu_u32(k),           spki_gpu_u32(net->projections),
+                                spki_gpu_u32(tile),        spki_gpu_u32(tiles)};
+    return gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS_SORT,
+                            spki_gpu_draw_groups(net->projection[k].proj.n_source),
+                            SPKI_GPU_DRAW_ITEMS, arg, 8);
+}
+
+/* The indices of a batch of tiles: sources counted, entries put behind those of each, in order. */
+SPKI_FN spk_result spki_gpu_index_batch(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d,
+                                        uint32_t batch)
+{
+    const uint32_t tile = d->batch[batch], tiles = d->batch[batch + 1] - tile;
+    spki_gpu_bytes segments;
+    if (!d->t.indexed || batch == d->indexed_batch) {
+        return SPK_OK;
+    }
+    memset(&segments, 0, sizeof segments);
+    segments.mem = &net->mem;
+    spk_result result = gpu->api->zero(gpu, d->from.mem, 0, d->from.bytes);
+    for (uint32_t k = 0; k < net->projections && result == SPK_OK; k++) {
+        if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
+            result = spki_gpu_collect(net, gpu, d, k, tile, tiles, 0);
+        }
+    }
+    for (uint32_t k = 0; k < net->projections; k++) {
+        for (uint32_t t = tile; t < tile + tiles; t++) {
+            const uint32_t *feed = spki_gpu_feed_of(net, d, t, k);
+            if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
+                spki_gpu_add_segment(&segments, feed[SPKI_GPU_ROWS_FEED_FROM],
+                                     net->projection[k].proj.n_source,
+                                     feed[SPKI_GPU_ROWS_FEED_ENTRY]);
+            }
+        }
+    }
+    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->from, &segments, 0) : result;
+    for (uint32_t k = 0; k < net->projections && result == SPK_OK; k++) {
+        if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
+            result = spki_gpu_collect(net, gpu, d, k, tile, tiles, 1);
+            result = result == SPK_OK ? spki_gpu_sort(net, gpu, d, k, tile, tiles) : result;
+        }
+    }
+    d->indexed_batch = result == SPK_OK ? batch : UINT32_MAX;
+    spki_gpu_forget(&segments);
+    return result;
+}
+
+/* The rows of tiles [tile, end), in one of the modes. */
+SPKI_FN spk_result spki_gpu_draw_tiles(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d,
+                                       uint32_t mode, uint32_t tile, uint32_t end,
+                                       const spki_gpu_block *out)
+{
+    const uint64_t each = mode == SPKI_GPU_ROWS_LOOK ? SPKI_GPU_ROWS_LOOKS : net->neurons;
+    const uint32_t *key = net->projection[0].proj.key;
+    spk_result result = SPK_OK;
+    for (uint64_t first = tile * each; first < end * each && result == SPK_OK;
+         first += d->at_once) {
+        const uint32_t items = (uint32_t)SPKI_MIN(end * each - first, (uint64_t)d->at_once);
+        const spki_gpu_arg arg[] = {
+            spki_gpu_memory(&d->plan),      spki_gpu_memory(&d->table),
+            spki_gpu_memory(&d->tiles_at),  spki_gpu_memory(&d->slot),
+            spki_gpu_memory(&d->from),      spki_gpu_memory(&d->entry),
+            spki_gpu_memory(&d->scratch),   spki_gpu_memory(&d->rows),
+            spki_gpu_memory(out),           spki_gpu_memory(&d->stats),
+            spki_gpu_memory(&d->indegree),  spki_gpu_memory(&d->outdegree),
+            spki_gpu_u64(first),            spki_gpu_u32(items),
+            spki_gpu_u32(net->neurons),     spki_gpu_u32(net->projections),
+            spki_gpu_u32(d->t.shortest),    spki_gpu_u32(d->delays),
+            spki_gpu_u32(key[0]),           spki_gpu_u32(key[1]),
+            spki_gpu_u32(net->desc.weight_bits == 8), spki_gpu_u32(mode)};
+        result = gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS, spki_gpu_draw_groups(items),
+                                  SPKI_GPU_DRAW_ITEMS, arg, sizeof arg / sizeof arg[0]);
+    }
+    return result;
+}
+
+/* All tiles in one of the modes, batch by batch. */
+SPKI_FN spk_result spki_gpu_draw_all(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d,
+                                     uint32_t mode, const spki_gpu_block *out)
+{
+    spk_result result = d->tiles_changed ? spki_gpu_upload(gpu, &d->tiles_at, &d->t.tiles) : SPK_OK;
+    d->tiles_changed = false;
+    for (uint32_t b = 0; b < d->batches && result == SPK_OK; b++) {
+        result = spki_gpu_index_batch(net, gpu, d, b);
+        if (result == SPK_OK) {
+            result = spki_gpu_draw_tiles(net, gpu, d, mode, d->batch[b], d->batch[b + 1], out);
+        }
+    }
+    return result;
+}
+
+/* -- measuring -- */
+
+/* How wide the counts of each tile's rows are: as spki_choose_layout has it. */
+SPKI_FN spk_result spki_gpu_choose_bytes(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    const uint32_t looks = SPKI_MIN(net->neurons, (uint32_t)SPKI_GPU_ROWS_LOOKS);
+    const size_t words = (size_t)d->tiles * SPKI_GPU_ROWS_LOOKS * 2;
+    uint32_t *seen = (uint32_t *)spki_alloc(&net->mem, words, 4);
+    spki_gpu_block out = {NULL, 0};
+    spk_result result = seen ? spki_gpu_zeroed(gpu, &out, words * 4) : SPK_ERR_OUT_OF_MEMORY;
+    if (result == SPK_OK) {
+        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_LOOK, &out);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, out.mem, 0, seen, words * 4, NULL);
+    }
+    for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
+        const uint32_t *x = seen + (size_t)t * SPKI_GPU_ROWS_LOOKS * 2;
+        uint64_t bytes = 0, pairs = 0;
+        for (uint32_t k = 0; k < SPKI_GPU_ROWS_LOOKS; k++) {
+            /* fewer neurons than looks: the kernel has seen some twice */
+            const bool again = k * (uint64_t)looks / SPKI_GPU_ROWS_LOOKS ==
+                               (k + 1) * (uint64_t)looks / SPKI_GPU_ROWS_LOOKS;
+            bytes += again ? 0 : x[2 * k];
+            pairs += again ? 0 : x[2 * k + 1];
+        }
+        net->tile[d->tile + t].count_bytes = bytes < 2 * pairs ? 1 : 2;
+        spki_gpu_record_of(net, d, t)[SPKI_GPU_ROWS_TILE_BYTES] =
+            net->tile[d->tile + t].count_bytes;
+    }
+    d->tiles_changed = true;
+    spki_gpu_free(gpu, &out);
+    spki_free(&net->mem, seen, words, 4);
+    return result;
+}
+
+/* Measures all rows and says where each begins in its tile. */
+SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    spki_gpu_bytes segments, none;
+    memset(&segments, 0, sizeof segments);
+    segments.mem = &net->mem;
+    none = segments;
+    for (uint32_t t = 0; t < d->tiles; t++) {
+        uint32_t *stats = (uint32_t *)spki_gpu_more(&none, SPKI_GPU_ROWS_STATS * 4);
+        if (stats) {
+            stats[SPKI_GPU_ROWS_SHORTEST] = UINT32_MAX; /* of a tile without rows */
+        }
+        spki_gpu_add_segment(&segments, (uint64_t)t * net->neurons, net->neurons, 1);
+    }
+    spk_result result = none.failed ? SPK_ERR_OUT_OF_MEMORY
+                                    : spki_gpu_upload(gpu, &d->stats, &none);
+    if (result == SPK_OK) {
+        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_MEASURE, &d->sum);
+    }
+    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->rows, &segments, 1) : result;
+    spki_gpu_forget(&segments);
+    spki_gpu_forget(&none);
+    return result;
+}
+
+/* What the host would know of its tiles if it had drawn them. */
+SPKI_FN spk_result spki_gpu_take_measures(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    const size_t room = (size_t)d->tiles * (2 + SPKI_GPU_ROWS_STATS);
+    uint32_t *sum = (uint32_t *)spki_alloc(&net->mem, room, 4), *stats = sum + 2 * (size_t)d->tiles;
+    spk_result result = sum ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, d->sum.mem, 0, sum, (size_t)d->tiles * 8, NULL);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, d->stats.mem, 0, stats,
+                                (size_t)d->tiles * SPKI_GPU_ROWS_STATS * 4, NULL);
+    }
+    for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
+        spki_tile *tile = &net->tile[d->tile + t];
+        const uint32_t *s = stats + (size_t)t * SPKI_GPU_ROWS_STATS;
+        const uint64_t words = (uint64_t)sum[2 * t] | (uint64_t)sum[2 * t + 1] << 32;
+        if (words > SPKI_MOST_WORDS) {
+            d->t.not_ = "a tile has more than 2^31 words of synapses";
+            result = SPK_ERR_UNSUPPORTED; /* the host says it */
+        }
+        tile->device_words = tile->words_used = (size_t)words;
+        tile->min_delay = s[SPKI_GPU_ROWS_SHORTEST];
+        tile->max_delay = s[SPKI_GPU_ROWS_LONGEST];
+        tile->synapses = s[SPKI_GPU_ROWS_SYNAPSES];
+        tile->buckets = s[SPKI_GPU_ROWS_BUCKETS];
+    }
+    spki_free(&net->mem, sum, room, 4);
+    return result;
+}
+
+/* Synapses that the rules promise, and by how many there may be more or fewer: ten standard
+   deviations where each is drawn by itself. */
+SPKI_FN double spki_gpu_promised(const spk_net *net, double *within)
+{
+    double all = 0.0, variance = 0.0;
+    for (uint32_t k = 0; k < net->projections; k++) {
+        const spki_proj *p = &net->projection[k].proj;
+        const double pairs = (double)spki_pairs(p, 0, p->n_source);
+        switch (p->rule) {
+        case SPK_ONE_TO_ONE:
+            all += pairs < (double)p->n_source * p->n_target && p->same_view ? 0.0 : p->n_source;
+            variance += p->self ? (double)p->n_source * p->n_source : 0.0; /* some are left out */
+            break;
+        case SPK_ALL_TO_ALL: all += pairs; break;
+        case SPK_FIXED_INDEGREE: all += p->n_source ? (double)p->k * p->n_target : 0.0; break;
+        case SPK_FIXED_OUTDEGREE: all += p->n_target ? (double)p->k * p->n_source : 0.0; break;
+        case SPK_FIXED_TOTAL: all += (double)p->total; break;
+        case SPK_BERNOULLI:
+            all += pairs * p->p;
+            variance += pairs * p->p * (1.0 - p->p);
+            break;
+        case SPK_COO:
+        case SPK_CSR:
+        case SPK_CALLBACK:
+        case SPK_RULE_FORCE_32_BIT: break;
+        }
+    }
+    *within = 10.0 * __builtin_sqrt(variance) + (variance > 0.0 ? 10.0 : 0.0);
+    return all;
+}
+
+/* In-degrees, for the width of accumulators, and out-degrees, for counting events. */
+SPKI_FN spk_result spki_gpu_take_degrees(spk_net *net, spki_gpu_net *g, spki_gpu *gpu,
+                                         spki_gpu_drawing *d)
+{
+    uint32_t *degree = (uint32_t *)spki_alloc(&net->mem, (size_t)d->slots, 4), largest = 0;
+    g->outdegree = (uint32_t *)spki_alloc(&net->mem, net->neurons, sizeof *g->outdegree);
+    spk_result result = degree && g->outdegree ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
+    if (result == SPK_OK && d->slots) {
+        result = gpu->api->read(gpu, d->indegree.mem, 0, degree, (size_t)d->slots * 4, NULL);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, d->outdegree.mem, 0, g->outdegree, (size_t)net->neurons * 4,
+                                NULL);
+    }
+    for (uint64_t k = 0; k < d->slots && result == SPK_OK; k++) {
+        largest = SPKI_MAX(largest, degree[k]);
+    }
+    spki_free(&net->mem, degree, (size_t)d->slots, 4);
+    if (result == SPK_OK) {
+        spki_choose_accumulator(net, largest);
+    }
+    return result;
+}
+
+/* Do as many synapses arrive as the rules promise? */
+SPKI_FN spk_result spki_gpu_count_drawn(spk_net *net, const spki_gpu *gpu)
+{
+    double drawn = 0.0, within;
+    const double promised = spki_gpu_promised(net, &within);
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        drawn += (double)net->tile[t].synapses;
+    }
+    if (drawn >= promised - within && drawn <= promised + within) {
+        return SPK_OK;
+    }
+    return spki_fail(net, SPK_ERR_ARITHMETIC,
+                     "%s \"%s\": the device drew %.0f synapses where the rules say %.0f",
+                     gpu->api->name, gpu->name, drawn, promised);
+}
+
+SPKI_FN spk_result spki_gpu_measure_rows(spk_net *net, spki_gpu_net *g, spki_gpu *gpu,
+                                         spki_gpu_drawing *d)
+{
+    spk_result result = spki_gpu_choose_bytes(net, gpu, d);
+    result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
+    result = result == SPK_OK ? spki_gpu_take_measures(net, gpu, d) : result;
+    return result == SPK_OK ? spki_gpu_take_degrees(net, g, gpu, d) : result;
+}
+
+/* The tiles as before anything was measured. */
+SPKI_FN void spki_gpu_unmeasure(spk_net *net, spki_gpu_net *g)
+{
+    for (uint32_t t = 0; t < net->tiles; t++) {
+        spki_forget_rows(net, &net->tile[t]);
+    }
+    spki_free(&net->mem, g->outdegree, net->neurons, sizeof *g->outdegree);
+    g->outdegree = NULL;
+}
+
+/* Measures the rows of a network that is being built, so that the host need not draw them; leaves
+   it to the host where a device cannot (net->elsewhere says whether). Errors: the device's. */
+SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_construction where)
+{
+    spki_gpu_part *part = &g->part[0];
+    spki_gpu *gpu = &part->gpu;
+    double within;
+    g->host_draws[0] = gpu->why[0] = 0;
+    if (where == SPK_CONSTRUCTION_HOST ||
+        (where == SPK_CONSTRUCTION_AUTO &&
+         (gpu->lanes > 1 || !(spki_gpu_promised(net, &within) >= SPKI_GPU_DRAW_FROM)))) {
+        return SPK_OK;
+    }
+    const double start = spk_clock_seconds();
+    spk_result result = spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
+    result = result == SPK_OK ? spki_gpu_measure_rows(net, g, gpu, part->drawing) : result;
+    if (result == SPK_OK) {
+        result = spki_gpu_count_drawn(net, gpu);
+    } else if (result == SPK_ERR_UNSUPPORTED || result == SPK_ERR_OUT_OF_MEMORY) {
+        const char *not_ = part->drawing ? part->drawing->t.not_ : NULL;
+        snprintf(g->host_draws, sizeof g->host_draws, "%s%.140s",
+                 not_ ? not_ : "there is no memory for it", gpu->why);
+    } else {
+        result = spki_gpu_failed(net, gpu, result);
+    }
+    if (result != SPK_OK || g->parts > 1) {
+        if (part->drawing) {
+            spki_gpu_drawing_free(net, gpu, part->drawing);
+            part->drawing = NULL;
+        }
+    }
+    if (result != SPK_OK) {
+        spki_gpu_unmeasure(net, g);
+        return g->host_draws[0] ? SPK_OK : result;
+    }
+    net->construct_s += spk_clock_seconds() - start;
+    net->elsewhere = g->drawn = true;
+    return SPK_OK;
+}
+
+/* -- writing -- */
+
+/* Where each tile's words lie in the block of its segment. */
+SPKI_FN void spki_gpu_place_words(spk_net *net, const spki_gpu_part *part, spki_gpu_drawing *d)
+{
+    for (uint32_t k = 0; k < part->segments; k++) {
+        uint64_t words = 0;
+        for (uint32_t t = 0; t < part->segment[k].tiles; t++) {
+            const uint32_t own = part->segment[k].tile + t;
+            uint32_t *record = spki_gpu_record_of(net, d, own);
+            record[SPKI_GPU_ROWS_TILE_WORD] = (uint32_t)words;
+            record[SPKI_GPU_ROWS_TILE_WORD + 1] = (uint32_t)(words >> 32);
+            words += net->tile[part->tile + own].device_words;
+        }
+    }
+    d->tiles_changed = true;
+}
+
+SPKI_FN spk_result spki_gpu_write_drawn(spk_net *net, spki_gpu_part *part, spki_gpu_drawing *d)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_place_words(net, part, d);
+    spk_result result = spki_gpu_upload(gpu, &d->tiles_at, &d->t.tiles);
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        result = spki_gpu_reserve(gpu, part->segment[k].words * 4, &part->segment[k].block);
+    }
+    for (uint32_t b = 0; b < d->batches && result == SPK_OK; b++) {
+        result = spki_gpu_index_batch(net, gpu, d, b);
+        for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+            const spki_gpu_segment *s = &part->segment[k];
+            const uint32_t tile = SPKI_MAX(d->batch[b], s->tile);
+            const uint32_t end = SPKI_MIN(d->batch[b + 1], s->tile + s->tiles);
+            if (tile < end) {
+                result = spki_gpu_draw_tiles(net, gpu, d, SPKI_GPU_ROWS_WRITE, tile, end,
+                                             &s->block);
+            }
+        }
+    }
+    result = result == SPK_OK ? gpu->api->finish(gpu) : result;
+    if (result == SPK_OK) { /* the rows' places are what the kernels of the network read */
+        spki_gpu_free(gpu, &part->rows);
+        part->rows = d->rows;
+        d->rows.mem = NULL;
+        d->rows.bytes = 0;
+    }
+    return result;
+}
+
+/* Draws the rows of a part's tiles into its memory. */
+SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    spki_gpu_drawing *d = part->drawing;
+    const double start = spk_clock_seconds();
+    spk_result result = SPK_OK;
+    part->drawing = NULL;
+    if (d && (d->tile != part->tile || d->tiles != part->tiles)) {
+        spki_gpu_drawing_free(net, gpu, d);
+        d = NULL;
+    }
+    if (!d) {
+        result = spki_gpu_drawing_make(net, gpu, part->tile, part->tiles, &d);
+        result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
+    }
+    result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;
+    if (d) {
+        spki_gpu_drawing_free(net, gpu, d);
+    }
+    net->construct_s += spk_clock_seconds() - start;
+    return result;
+}
+
+/* The rows of a part's tiles: drawn there, or from the host's copy. */
+SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
+{
+    spki_gpu *gpu = &part->gpu;
+    if (net->elsewhere) {
+        const spk_result drawn = spki_gpu_write_rows(net, part);
+        if (drawn == SPK_OK || (drawn != SPK_ERR_OUT_OF_MEMORY && drawn != SPK_ERR_UNSUPPORTED)) {
+            return drawn == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, drawn);
+        }
+    }
+    spk_result result = spki_fetch_rows(net);
+    if (result != SPK_OK) {
+        return result;
+    }
+    result =
+        spki_gpu_reserve(gpu, (uint64_t)part->tiles * net->neurons * 4, &part->rows);
+    result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+    for (uint32_t k = 0; k < part->segments && result == SPK_OK; k++) {
+        spki_gpu_segment *segment = &part->segment[k];
+        uint64_t at = 0;
+        result = spki_gpu_reserve(gpu, segment->words * 4, &segment->block);
+        result = result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+        for (uint32_t t = 0; t < segment->tiles && result == SPK_OK; t++) {
+            result = spki_gpu_push_tile(net, part, segment->tile + t, segment, at);
+            at += (uint64_t)net->tile[part->tile + segment->tile + t].device_words * 4;
+        }
+    }
     return result;
 }
 
@@ -4978,8 +6815,8 @@ SPKI_FN spk_result spki_gpu_selftest(spk_net *net, spki_gpu *gpu)
         program = gpu->api->held ? gpu->api->held(gpu, net, &c) : NULL;
         held = program != NULL;
         result = held ? SPK_OK
-                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, true, &program, log,
-                                          room);
+                      : gpu->api->compile(gpu, s.text.data, s.text.used - 1, SPKI_GPU_OF_TEST,
+                                          &program, log, room);
         if (result != SPK_OK) {
             result = spki_gpu_blame(net, gpu, &s, result, log);
         }
@@ -5190,6 +7027,9 @@ SPKI_FN spk_result spki_gpu_make_exchange(spk_net *net, spki_gpu_net *g)
 /* How many synapses each source has. */
 SPKI_FN spk_result spki_gpu_count_rows(spk_net *net, spki_gpu_net *g)
 {
+    if (g->outdegree) {
+        return SPK_OK; /* from the device that measured the rows */
+    }
     g->outdegree = (uint32_t *)spki_alloc(&net->mem, net->neurons, sizeof *g->outdegree);
     if (!g->outdegree) {
         return spki_no_memory(net, "out-degrees");
@@ -5242,6 +7082,10 @@ SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
     spki_gpu_clear(net, g);
     for (uint32_t k = 0; k < g->parts; k++) {
         spki_gpu_part *part = &g->part[k];
+        if (part->drawing) {
+            spki_gpu_drawing_free(net, &part->gpu, part->drawing);
+            part->drawing = NULL;
+        }
         if (part->program) {
             part->gpu.api->release(&part->gpu, part->program);
             part->program = NULL;
@@ -5272,7 +7116,9 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
                              gpu->api->name, gpu->name);
         }
     }
-    spki_gpu_measure(net);
+    if (!net->elsewhere) {
+        spki_gpu_measure(net);
+    }
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);
     result = spki_gpu_fit(net, g, true);
@@ -5385,13 +7231,18 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
                                             : "; accumulators in shared memory",
-                 part->held ? "; kernels compiled with the program" : "");
+                 part->held ? "; kernels compiled with the program" : "",
+                 g->drawn ? "; rows drawn there" : "");
+        spki_text_add(&text, line);
+    }
+    if (g->host_draws[0]) {
+        snprintf(line, sizeof line, "rows drawn by the host: %.150s\n", g->host_draws);
         spki_text_add(&text, line);
     }
     return text.length;
@@ -5426,7 +7277,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #define SPKI_GPU_NONE(name)                                                                        \
     {                                                                                              \
         name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
-            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+            spki_gpu_no_memory, spki_gpu_no_memory, spki_gpu_describe_none,                        \
+            spki_gpu_leave_none                                                                    \
     }
 
 #undef SPKI_CHANGED_CURRENTS
@@ -5439,7 +7291,11 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_BATCH_ITEMS
 #undef SPKI_GPU_BLOCK_GROUPS
 #undef SPKI_GPU_CACHE_MAGIC
+#undef SPKI_GPU_COUNTS_GUIDE
 #undef SPKI_GPU_DELIVER_ITEMS
+#undef SPKI_GPU_DRAW_FROM
+#undef SPKI_GPU_DRAW_ITEMS
+#undef SPKI_GPU_DRAW_SCRATCH
 #undef SPKI_GPU_EXPECT
 #undef SPKI_GPU_FIRST_WATCH
 #undef SPKI_GPU_LAST_WATCH
@@ -5452,11 +7308,17 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #undef SPKI_GPU_PACK
 #undef SPKI_GPU_PATH
 #undef SPKI_GPU_REALS
+#undef SPKI_GPU_ROWS_DEFINE
+#undef SPKI_GPU_ROWS_NONE
+#undef SPKI_GPU_ROWS_NUMBER
+#undef SPKI_GPU_ROWS_NUMBERS
 #undef SPKI_GPU_SCAN_ITEMS
 #undef SPKI_GPU_SPARES
+#undef SPKI_GPU_STEPS_GUIDE
 #undef SPKI_GPU_TEAM
 #undef SPKI_GPU_WATCH_SLICES
 #undef SPKI_MAX_SLICE
+#undef SPKI_MOST_WORDS
 #undef SPKI_STREAM_DRIVE
 #undef SPKI_STREAM_INPUT
 #undef SPKI_STREAM_STORAGE
@@ -5476,7 +7338,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #define SPKI_GPU_NONE(name)                                                                        \
     {                                                                                              \
         name, false, spki_gpu_no_tiles, spki_gpu_no_memory, spki_gpu_no_memory,                    \
-            spki_gpu_no_memory, spki_gpu_describe_none, spki_gpu_leave_none                        \
+            spki_gpu_no_memory, spki_gpu_no_memory, spki_gpu_describe_none,                        \
+            spki_gpu_leave_none                                                                    \
     }
 #define SPKI_GPU_PATH 1024u
 #define SPKI_GPU_SCAN_ITEMS 256u
@@ -6007,6 +7870,9 @@ static const char *const spki_cl_prelude[] = {
 "#define SPKI_MEET_GLOBAL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)\n",
 "#define SPKI_LOCAL_OR(p, x) atomic_or(p, x)\n",
 "#define SPKI_GLOBAL_OR(p, x) atomic_or(p, x)\n",
+"#define SPKI_ADD32(p, x) atomic_add(p, x)\n",
+"#define SPKI_MIN32(p, x) (void)atomic_min(p, x)\n",
+"#define SPKI_MAX32(p, x) (void)atomic_max(p, x)\n",
 "#if SPKI_WIDE\n",
 "#define SPKI_GLOBAL_ADD(p, x) atom_add(p, x)\n",
 "#define SPKI_LOCAL_ADD(p, x) (void)atom_add(p, x)\n",
@@ -6368,7 +8234,7 @@ SPKI_FN spk_result spki_cl_from_source(spki_gpu *gpu, const char *text, size_t s
     return SPK_OK;
 }
 
-SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size, bool selftest,
+SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size, int kind,
                                    void **out, char *log, size_t log_size)
 {
     const spki_cl_device *d = spki_cl_of(gpu);
@@ -6389,7 +8255,7 @@ SPKI_FN spk_result spki_cl_compile(spki_gpu *gpu, const char *text, size_t size,
     }
     for (uint32_t k = 0; k < SPKI_GPU_ALL_ENTRIES && result == SPK_OK; k++) {
         int32_t code = 0;
-        if ((k == SPKI_GPU_SELFTEST) == selftest) {
+        if ((int)spki_gpu_entry_kind(k) == kind) {
             p->kernel[k] =
                 d->cl->clCreateKernel(p->program, spki_gpu_entry_name((spki_gpu_entry)k), &code);
             result = spki_cl_check(gpu, "clCreateKernel", p->kernel[k] ? code : code ? code : -6);
@@ -6650,6 +8516,14 @@ SPKI_FN uint32_t spki_cl_tiles(const spk_backend *backend, const spk_net *net)
     return SPKI_MAX(tiles * (b->net.parts > 1 ? 4 : 1), 1u);
 }
 
+SPKI_FN spk_result spki_cl_construct(spk_backend *backend, spk_net *net)
+{
+    spki_cl_backend *b = (spki_cl_backend *)backend;
+    spki_cl_open_once(b);
+    return b->result == SPK_OK ? spki_gpu_construct(net, &b->net, b->desc.construction)
+                               : SPK_OK; /* entering says why */
+}
+
 SPKI_FN spk_result spki_cl_enter(spk_backend *backend, spk_net *net)
 {
     spki_cl_backend *b = (spki_cl_backend *)backend;
@@ -6723,7 +8597,8 @@ SPIKELIB_API spk_backend *spk_cl_backend(const spk_cl_desc *desc)
     const bool bad = (d.index_count && !d.indices) || (int)d.style < 0 ||
                      d.style > SPK_CL_TILES || !(d.time_limit_s >= 0.0) ||
                      d.index_count > SPKI_CL_MOST_PARTS || d.sub_devices > SPKI_CL_MOST_PARTS ||
-                     d.tiles > 65536u;
+                     d.tiles > 65536u || (int)d.construction < 0 ||
+                     d.construction > SPK_CONSTRUCTION_DEVICE;
     if (bad) {
         d.index_count = d.sub_devices = 0;
         d.indices = NULL;
@@ -6738,6 +8613,7 @@ SPIKELIB_API spk_backend *spk_cl_backend(const spk_cl_desc *desc)
     b->net.base.name = "opencl";
     b->net.base.or_cpu = d.or_cpu;
     b->net.base.tiles = spki_cl_tiles;
+    b->net.base.construct = spki_cl_construct;
     b->net.base.build = spki_cl_enter;
     b->net.base.run = spki_gpu_run_steps;
     b->net.base.pull = spki_gpu_pull;

@@ -100,8 +100,6 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
                    : strstr(golden_backend, "-tiles") ? SPK_CL_TILES
                                                       : SPK_CL_AUTO;
         cl.tiles = cl.style == SPK_CL_TILES ? 3 : 0;
-        cl.construction = /* the ways of GPUs also draw the rows there */
-            cl.style == SPK_CL_ITEMS ? SPK_CONSTRUCTION_DEVICE : SPK_CONSTRUCTION_HOST;
         if (strncmp(golden_backend, "oclgrind", 8) == 0) {
             cl.cache_dir = "";
             cl.symbol = oclgrind_symbol;

@@ -132,14 +132,16 @@ template <class T, class U> static inline T atomicOr(T *p, U x)
 static inline unsigned atomicMin(unsigned *p, unsigned x)
 {
     unsigned was = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    while (x < was && !__atomic_compare_exchange_n(p, &was, x, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    while (x < was && !__atomic_compare_exchange_n(p, &was, x, false, __ATOMIC_SEQ_CST,
+                                                   __ATOMIC_SEQ_CST)) {
     }
     return was;
 }
 static inline unsigned atomicMax(unsigned *p, unsigned x)
 {
     unsigned was = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    while (x > was && !__atomic_compare_exchange_n(p, &was, x, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    while (x > was && !__atomic_compare_exchange_n(p, &was, x, false, __ATOMIC_SEQ_CST,
+                                                   __ATOMIC_SEQ_CST)) {
     }
     return was;
 }

@@ -104,7 +104,7 @@ typedef struct outcome {
     char why[600];
 } outcome;
 
-/* Runs STEPS steps, after an error those that are left; new weights half-way where they are wanted. */
+/* Runs STEPS steps, after an error those that are left; half-way new weights, if wanted. */
 static outcome outcome_of(spk_backend *backend, bool new_weights)
 {
     static double weight[40000];

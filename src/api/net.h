@@ -134,11 +134,11 @@ typedef void (*spk_log_fn)(void *ctx, spk_result severity, const char *line);
 /* A compute device that runs the network: spikelib_cl.h makes one. */
 typedef struct spk_backend spk_backend;
 
-/* Where the connectivity of a network on a device is drawn: by rules, with weights and delays that
-   are constants or distributions, a device can do it; lists, arrays, functions, callbacks, fixed
-   numbers without multapses, 32-bit weights and recorded weights are the host's, who then draws all.
-   The synapses are the same. The host draws its own copy of what a device drew when it needs one:
-   when synapses are read or set, or the CPU goes on after an error. */
+/* Where the connectivity of a network on a device is drawn. A device can do it where projections
+   follow rules and their weights and delays are constants or distributions. With a list, an array,
+   a function, a callback, a fixed number without multapses, 32-bit weights or a recorder of weights
+   the host draws all. The synapses are the same. Of what a device drew the host draws a copy when
+   it needs one: when synapses are read or set, or the CPU goes on after an error. */
 typedef enum spk_construction {
     SPK_CONSTRUCTION_AUTO = 0, /* GPUs draw 10 million synapses and more */
     SPK_CONSTRUCTION_HOST,
@@ -455,7 +455,7 @@ typedef struct spk_net_info {
     uint64_t neurons, synapses, steps, spikes, events; /* events: synapses delivered */
     uint64_t bytes_now, bytes_peak, bytes_synapses;    /* through the allocator */
     double build_s, run_s;                             /* wall time of builds and runs so far */
-    double construct_s; /* of build_s: drawing the connectivity; kernels being compiled not counted */
+    double construct_s; /* drawing connectivity, part of build_s; without compiling kernels */
     /* Sums over the threads, 0 unless profiling: filing spikes under the steps in which they
        arrive, delivering them, inputs and drives, the models, recorders, waiting for others. */
     double file_s, deliver_s, input_s, update_s, record_s, wait_s;

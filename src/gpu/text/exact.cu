@@ -23,7 +23,10 @@ enum { spki_state_bits = SPKI_CODE_STATES, spki_weight_bits = SPKI_CODE_WEIGHTS,
 #define K(x) (spki_elem)(x)
 
 #define SPKI_NUMBER(name, value) SPKI_##name = value,
-enum : uint32_t { SPKI_GPU_NUMBERS(SPKI_NUMBER) SPKI_GPU_ROWS_NUMBERS(SPKI_NUMBER) SPKI_SELFTESTS = SPKI_GPU_SELFTESTS };
+enum : uint32_t {
+    SPKI_GPU_NUMBERS(SPKI_NUMBER) SPKI_GPU_ROWS_NUMBERS(SPKI_NUMBER)
+    SPKI_SELFTESTS = SPKI_GPU_SELFTESTS
+};
 
 #if SPKI_IS_DOUBLE
 #define SPKI_S d1
