@@ -8328,7 +8328,7 @@ SPKI_FN spk_result spki_gpu_draw_tiles(spk_net *net, spki_gpu *gpu, spki_gpu_dra
                                        uint32_t mode, uint32_t tile, uint32_t end,
                                        const spki_gpu_block *out)
 {
-    const uint64_t each = mode == SPKI_GPU_ROWS_LOOK ? SPKI_GPU_ROWS_LOOKS : net->neurons;
+    const uint64_t each = mode == SPKI_GPU_ROWS_LOOK ? (uint64_t)SPKI_GPU_ROWS_LOOKS : net->neurons;
     const uint32_t *key = net->projection[0].proj.key;
     spk_result result = SPK_OK;
     for (uint64_t first = tile * each; first < end * each && result == SPK_OK;
