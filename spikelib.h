@@ -202,7 +202,7 @@
                                       the digests are the same: -0.6 kB
 
     spikelib_cl.h            -        included after spikelib.h, adds OpenCL: +151 kB
-    spikelib_cuda.cuh        -        included after spikelib.h, adds CUDA: +167 kB
+    spikelib_cuda.cuh        -        included after spikelib.h, adds CUDA: +170 kB
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
     SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,

@@ -183,6 +183,7 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_ALL_ENTRIES,
     SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
     SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_BEGIN, /* of a replay */
     SPKI_GPU_MORE_ENTRIES
 } spki_gpu_entry;
 
@@ -218,6 +219,7 @@ typedef struct spki_gpu {
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
+    bool replays;     /* runs of slices are recorded once and replayed */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
@@ -264,6 +266,12 @@ typedef struct spki_gpu_api {
        variants as they come. */
     void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
     uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
+    /* NULL where kernels have no `origin` (>>gpu-replay). Launches after `record` are recorded
+       instead of run, until `recorded`, which has to be called even if one of them fails. */
+    spk_result (*record)(spki_gpu *gpu);
+    spk_result (*recorded)(spki_gpu *gpu, void **recording);
+    spk_result (*replay)(spki_gpu *gpu, void *recording);
+    void (*forget)(spki_gpu *gpu, void *recording);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
@@ -273,7 +281,7 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
                                        "spki_sample",  "spki_selftest",
                                        "spki_rows",    "spki_rows_scan",
                                        "spki_rows_collect", "spki_rows_sort",
-                                       "spki_batch_all", "spki_batch_own"};
+                                       "spki_batch_all", "spki_batch_own", "spki_begin"};
     return name[entry];
 }
 
@@ -1557,6 +1565,17 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_OF_SET\n",
 "#define SPKI_WITH_SET(name) name\n",
 "#endif\n",
+"#if defined(SPKI_REPLAYED)\n",
+"#define SPKI_ORIGIN_PARAM , const uint64_t *origin\n",
+"#define SPKI_FROM_ORIGIN(k) (origin ? origin[k] : 0)\n",
+"#define SPKI_ORIGIN_POS(pos, ring) (origin ? ((pos) + (uint32_t)origin[1]) % (ring) : (pos))\n",
+"#define SPKI_ORIGIN_LIST(list) (origin ? (uint32_t *)origin[3] : (list))\n",
+"#else\n",
+"#define SPKI_ORIGIN_PARAM\n",
+"#define SPKI_FROM_ORIGIN(k) 0\n",
+"#define SPKI_ORIGIN_POS(pos, ring) (pos)\n",
+"#define SPKI_ORIGIN_LIST(list) (list)\n",
+"#endif\n",
 "SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
 "                                               SPKI_GLOBAL const uint64_t *block)\n",
 "{\n",
@@ -1575,7 +1594,8 @@ static const char *const spki_gpu_text_kernels[] = {
 "                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,\n",
 "                        SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,\n",
 "                        uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,\n",
-"                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)\n",
+"                        uint32_t history_mask, uint32_t history_row,\n",
+"                        uint32_t amounts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
 "    spki_env e;\n",
@@ -1591,11 +1611,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.history = history;\n",
 "    run.arrived = arrived;\n",
 "    run.bits = bits;\n",
-"    run.first = first;\n",
+"    run.first = first + SPKI_FROM_ORIGIN(0);\n",
 "    run.slots = slots;\n",
 "    run.acc_first = 0;\n",
 "    run.steps = steps;\n",
-"    run.pos = pos;\n",
+"    run.pos = SPKI_ORIGIN_POS(pos, ring);\n",
 "    run.ring = ring;\n",
 "    run.mask = history_mask;\n",
 "    run.row = history_row;\n",
@@ -1654,12 +1674,13 @@ static const char *const spki_gpu_text_kernels[] = {
 "#endif\n",
 "SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,\n",
 "                       uint64_t first, uint32_t history_mask, uint32_t history_row,\n",
-"                       uint32_t group_first, uint32_t groups, uint32_t parts)\n",
+"                       uint32_t group_first, uint32_t groups, uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
 "    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
+"    first += SPKI_FROM_ORIGIN(0);\n",
 "    SPKI_GLOBAL const uint64_t *row =\n",
 "        history + ((first + s) & history_mask) * history_row + group_first;\n",
 "    uint32_t n = 0, all;\n",
@@ -1672,9 +1693,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "    }\n",
 "}\n",
 "SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,\n",
-"                      uint32_t steps, uint32_t parts)\n",
+"                      uint32_t steps, uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
 "    uint32_t total = list[at];\n",
 "    for (uint32_t s = 0; s < steps; s++) {\n",
 "        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {\n",
@@ -1696,9 +1719,12 @@ static const char *const spki_gpu_text_kernels[] = {
 "                         SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,\n",
 "                         uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,\n",
 "                         uint32_t history_row, uint32_t group_first, uint32_t groups,\n",
-"                         uint32_t parts)\n",
+"                         uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    first += SPKI_FROM_ORIGIN(0);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
 "    const uint32_t part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
@@ -1846,8 +1872,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
 "                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,\n",
 "                         uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,\n",
-"                         uint32_t first_tile, uint32_t tile_count)\n",
+"                         uint32_t first_tile, uint32_t tile_count SPKI_ORIGIN_PARAM)\n",
 "{\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
+"    pos = SPKI_ORIGIN_POS(pos, ring);\n",
 "#if SPKI_OWNED\n",
 "    arrived += (first_tile + SPKI_GROUP_ID()) * ring;\n",
 "    for (uint32_t s = 0; age == 0 && s < steps; s++) {\n",
@@ -1893,6 +1922,17 @@ static const char *const spki_gpu_text_kernels[] = {
 "        out[to + k] = state[index[from + k]];\n",
 "    }\n",
 "}\n",
+"#if defined(SPKI_REPLAYED)\n",
+"SPKI_ENTRY(spki_begin)(uint64_t *origin, uint32_t *list, uint64_t step, uint32_t pos, uint32_t at)\n",
+"{\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        origin[0] = step;\n",
+"        origin[1] = pos;\n",
+"        origin[2] = at;\n",
+"        origin[3] = (uint64_t)list;\n",
+"    }\n",
+"}\n",
+"#endif\n",
 0
 };
 
@@ -3432,6 +3472,10 @@ typedef struct spki_gpu_part {
     bool own;                    /* each with a tile's accumulators in shared memory */
     uint32_t record_words, records_room; /* and states there: words of a record, and of all */
     spki_gpu_block share, pieces, found, meet;
+    spki_gpu_block origin;         /* >>gpu-replay */
+    void *recording[SPKI_MAX_SLICE + 1]; /* by its steps; NULL: none */
+    uint64_t recorded_with, seen;  /* a digest of what recordings hold; bits: lengths met once */
+    bool recording_now;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -3890,7 +3934,9 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
-    if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
+    if (part->gpu.replays) {
+        spki_gpu_charge(&bill, 64);
+    } else if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
         const uint64_t most = SPKI_MIN(SPKI_MAX(part->tiles, part->gpu.units),
                                        SPKI_GPU_BATCH_GROUPS);
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
@@ -3946,6 +3992,58 @@ SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_
     }
     return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
                      gpu->api->name, gpu->name);
+}
+
+/* ---- >>gpu-origin: what recorded launches count from ----
+   A run of slices is the same launches again and again but for four numbers: the step at which it
+   begins, that step's place in the ring of accumulators, where the list goes on, and which of the
+   two lists it is. Where a device can record launches and replay them, its kernels find these in
+   memory (`origin`), a small kernel in front of each replay puts them there, and all other
+   arguments stay what they were when they were recorded. */
+
+/* The last argument of the kernels of a slice: while they are recorded the origin, else 0. */
+SPKI_FN spki_gpu_arg spki_gpu_origin(const spki_gpu_part *part)
+{
+    const spki_gpu_block none = {NULL, 0};
+    return spki_gpu_memory(part->recording_now ? &part->origin : &none);
+}
+
+/* Kernels of an API without recordings do not have it. */
+SPKI_FN uint32_t spki_gpu_args(const spki_gpu *gpu, size_t args)
+{
+    return (uint32_t)args - (gpu->api->record ? 0 : 1);
+}
+
+SPKI_FN void spki_gpu_forget_recordings(spki_gpu_part *part)
+{
+    for (uint32_t k = 0; k <= SPKI_MAX_SLICE; k++) {
+        if (part->recording[k]) {
+            part->gpu.api->forget(&part->gpu, part->recording[k]);
+        }
+        part->recording[k] = NULL;
+    }
+    part->seen = 0;
+}
+
+/* Other recordings are needed where memory or the program are others. */
+SPKI_FN uint64_t spki_gpu_recorded_with(const spki_gpu_part *part)
+{
+    const spki_gpu_block *const block[] = {
+        &part->desc,    &part->block,    &part->value,   &part->table,  &part->told,
+        &part->state,   &part->acc,      &part->arrived, &part->history, &part->group_id,
+        &part->counts,  &part->rows,     &part->tile_at, &part->list[0], &part->list[1],
+        &part->origin};
+    uintptr_t what[sizeof block / sizeof block[0] + 1];
+    uint64_t hash = 0;
+    for (size_t k = 0; k < sizeof block / sizeof block[0]; k++) {
+        what[k] = (uintptr_t)block[k]->mem;
+    }
+    what[sizeof block / sizeof block[0]] = (uintptr_t)part->program;
+    hash = spk_xxh64(what, sizeof what, part->program_hash);
+    for (uint32_t k = 0; k < part->segments; k++) {
+        hash = spk_xxh64(&part->segment[k].block.mem, sizeof part->segment[k].block.mem, hash);
+    }
+    return hash;
 }
 
 /* ---- >>gpu-state: moving states, parameters, weights and what the host injects ---- */
@@ -4029,6 +4127,7 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
 
 SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
 {
+    spki_gpu_forget_recordings(part);
     if (part->program) {
         part->gpu.api->release(&part->gpu, part->program);
     }
@@ -4360,12 +4459,13 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(part->ring),
                                     spki_gpu_u32(age),
                                     spki_gpu_u32(segment->tile),
-                                    spki_gpu_u32(segment->tiles)};
+                                    spki_gpu_u32(segment->tiles),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
                                   c.owned || (c.span && !age) ? segment->tiles
                                                               : SPKI_MAX(gpu->units, 1u) * 8,
                                   c.owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);
@@ -5866,13 +5966,15 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
     return result;
 }
 
-/* How many steps from `first` on, before `end`, can go in one launch; 0: a slice as ever. */
+/* How many steps from `first` on, before `end`, can go in one launch or be replayed; 0: a slice as
+   ever. */
 SPKI_FN uint32_t spki_gpu_batch_steps(const spk_net *net, const spki_gpu_net *g, uint64_t first,
                                       uint64_t end)
 {
     const spki_gpu_part *part = &g->part[0];
     const uint64_t told = g->told_next < g->told ? g->told_step[g->told_next] : end;
-    if (g->parts != 1 || !part->together || net->profile || told <= first) {
+    if (g->parts != 1 || !(part->together || part->gpu.replays) || net->profile ||
+        told <= first) {
         return 0;
     }
     return (uint32_t)(SPKI_MIN(end, told) - first);
@@ -6253,12 +6355,13 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_u32(part->ring),
                                 spki_gpu_u32(net->ring - 1),
                                 spki_gpu_u32(net->lanes / SPKI_GROUP),
-                                spki_gpu_u32(amounts)};
+                                spki_gpu_u32(amounts),
+                                spki_gpu_origin(part)};
     double since = 0.0;
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     if (result == SPK_OK) {
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
@@ -6306,13 +6409,15 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
     spk_result result = SPK_OK;
     if (parts > 1) {
         const spki_gpu_arg count[] = {history, counts, spki_gpu_u64(first), spki_gpu_u32(mask),
-                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts)};
+                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts),
+                                      spki_gpu_origin(part)};
         const spki_gpu_arg scan[] = {counts, to, spki_gpu_u32(at), spki_gpu_u32(steps),
-                                     spki_gpu_u32(parts)};
+                                     spki_gpu_u32(parts), spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COUNT, parts * steps, items, count,
-                                  8);
+                                  spki_gpu_args(gpu, 9));
         if (result == SPK_OK) {
-            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan, 5);
+            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan,
+                                      spki_gpu_args(gpu, 6));
         }
     }
     if (result == SPK_OK) {
@@ -6327,9 +6432,11 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(row),
                                     group,
                                     groups,
-                                    spki_gpu_u32(parts)};
+                                    spki_gpu_u32(parts),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
-                                  parts > 1 ? parts * steps : together, items, arg, 12);
+                                  parts > 1 ? parts * steps : together, items, arg,
+                                  spki_gpu_args(gpu, 13));
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -6484,36 +6591,6 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
     return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
                                                (uint32_t)(first % g->part->ring), 0)
                             : result;
-}
-
-/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
-SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
-                                        bool amounts)
-{
-    const uint64_t end = batch->first + batch->steps;
-    spk_result result = SPK_OK;
-    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
-        const uint64_t sample = spki_gpu_next_sample(net, first, end);
-        const uint32_t at = (uint32_t)(first - batch->first);
-        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
-        const uint32_t steps =
-            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
-        if (many) {
-            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
-                                           many, at, amounts);
-        } else {
-            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
-        }
-        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
-        }
-        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
-            g->told_next++;
-        }
-        first += steps;
-        amounts = false;
-    }
-    return result;
 }
 
 /* Asks for what the batch will have found. */
@@ -6685,6 +6762,115 @@ SPKI_FN spk_result spki_gpu_settle(spk_net *net, spki_gpu_net *g)
         if (result == SPK_OK) {
             spki_mark_synced(net);
         }
+    }
+    return result;
+}
+
+/* ---- >>gpu-replay: the slices of a batch, launched one by one, recorded, or replayed ----
+   Between two steps that are sampled, or in which the host tells spikes, a batch is a run of
+   slices. Where a device replays (>>gpu-origin), there is one recording for each length of such a
+   run, made when the length comes a second time: ends of runs may never come again, and by then
+   the driver has loaded every kernel. A slice that injected input acts in is launched as ever, as
+   all are while a network is profiled or split over devices. */
+
+/* Some slices, which nothing interrupts, from `first` on. */
+SPKI_FN spk_result spki_gpu_slices(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                   uint32_t steps, uint32_t at)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t done = 0; done < steps && result == SPK_OK; done += net->slice_max) {
+        const uint32_t some = SPKI_MIN(net->slice_max, steps - done);
+        result = spki_gpu_slice(net, g, parity, first + done, some, at + done, false);
+    }
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_record(spk_net *net, spki_gpu_net *g, uint32_t steps)
+{
+    spki_gpu_part *part = g->part;
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = gpu->api->record(gpu);
+    if (result != SPK_OK) {
+        return spki_gpu_failed(net, gpu, result);
+    }
+    part->recording_now = true;
+    result = spki_gpu_slices(net, g, 0, 0, steps, 0);
+    part->recording_now = false;
+    const spk_result ended = gpu->api->recorded(gpu, &part->recording[steps]);
+    return result != SPK_OK || ended == SPK_OK ? result : spki_gpu_failed(net, gpu, ended);
+}
+
+SPKI_FN spk_result spki_gpu_replay(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                   uint32_t steps, uint32_t at)
+{
+    spki_gpu_part *part = g->part;
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = SPK_OK;
+    if (!part->origin.mem) {
+        result = spki_gpu_blank(net, gpu, &part->origin, 64);
+    }
+    const uint64_t with = result == SPK_OK ? spki_gpu_recorded_with(part) : 0;
+    if (result == SPK_OK && with != part->recorded_with) {
+        spki_gpu_forget_recordings(part);
+        part->recorded_with = with;
+    }
+    if (result == SPK_OK && !(part->seen >> steps & 1)) {
+        part->seen |= (uint64_t)1 << steps;
+        return spki_gpu_slices(net, g, parity, first, steps, at);
+    }
+    if (result == SPK_OK && !part->recording[steps]) {
+        result = spki_gpu_record(net, g, steps);
+    }
+    if (result != SPK_OK) {
+        return result;
+    }
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&part->origin),
+                                spki_gpu_memory(&part->list[parity]),
+                                spki_gpu_u64(first),
+                                spki_gpu_u32((uint32_t)(first % part->ring)),
+                                spki_gpu_u32(at)};
+    result = gpu->api->launch(gpu, part->program, SPKI_GPU_BEGIN, 1, 32, arg, 5);
+    if (result == SPK_OK) {
+        result = gpu->api->replay(gpu, part->recording[steps]);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* The steps from `first` on, before `end`, in the way of the device; *steps: how many those are. */
+SPKI_FN spk_result spki_gpu_some_steps(spk_net *net, spki_gpu_net *g, uint32_t parity,
+                                       uint64_t first, uint64_t end, uint32_t at, bool amounts,
+                                       uint32_t *steps)
+{
+    const bool replays = g->part->gpu.replays;
+    const uint32_t many = replays && amounts ? 0 : spki_gpu_batch_steps(net, g, first, end);
+    *steps = many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, end - first);
+    if (!many) {
+        return spki_gpu_slice(net, g, parity, first, *steps, at, amounts);
+    }
+    return replays ? spki_gpu_replay(net, g, parity, first, many, at)
+                   : spki_gpu_launch_batch(net, g->part, &g->part->list[parity], first, many, at,
+                                           amounts);
+}
+
+/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
+SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
+                                        bool amounts)
+{
+    const uint64_t end = batch->first + batch->steps;
+    spk_result result = SPK_OK;
+    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
+        uint32_t steps = 0;
+        result = spki_gpu_some_steps(net, g, batch->parity, first,
+                                     spki_gpu_next_sample(net, first, end) + 1,
+                                     (uint32_t)(first - batch->first), amounts, &steps);
+        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
+        }
+        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
+            g->told_next++;
+        }
+        first += steps;
+        amounts = false;
     }
     return result;
 }
@@ -6863,8 +7049,9 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
                                      &part->share,   &part->pieces,   &part->found,
-                                     &part->meet};
+                                     &part->meet,    &part->origin};
     (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
+    spki_gpu_forget_recordings(part);
     for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
@@ -7231,12 +7418,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
                                             : "; accumulators in shared memory",
+                 part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
                  g->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);
@@ -8332,7 +8520,8 @@ static const spki_gpu_api spki_cl_api = {
     "opencl",      spki_cl_prelude, spki_cl_keywords, spki_cl_compile, spki_cl_release,
     spki_cl_alloc, spki_cl_free,    spki_cl_write,    spki_cl_zero,    spki_cl_read,
     spki_cl_wait,  spki_cl_launch,  spki_cl_flush,    spki_cl_finish,  spki_cl_close,
-    NULL,          NULL,            NULL,             NULL,            NULL};
+    NULL,          NULL,            NULL,             NULL,            NULL,
+    NULL,          NULL,            NULL,             NULL};
 
 /* Opens a device into `gpu`, which is zero before and closed by spki_cl_close. `sub`: it is a part
    of a device, and released with it even when this fails. */

@@ -62,6 +62,8 @@
 #undef SPKI_F
 #pragma push_macro("SPKI_FROM_BEFORE")
 #undef SPKI_FROM_BEFORE
+#pragma push_macro("SPKI_FROM_ORIGIN")
+#undef SPKI_FROM_ORIGIN
 #pragma push_macro("SPKI_GLOBAL")
 #undef SPKI_GLOBAL
 #pragma push_macro("SPKI_GLOBAL_ADD")
@@ -118,6 +120,12 @@
 #undef SPKI_OF_SET
 #pragma push_macro("SPKI_ON_DEVICE")
 #undef SPKI_ON_DEVICE
+#pragma push_macro("SPKI_ORIGIN_LIST")
+#undef SPKI_ORIGIN_LIST
+#pragma push_macro("SPKI_ORIGIN_PARAM")
+#undef SPKI_ORIGIN_PARAM
+#pragma push_macro("SPKI_ORIGIN_POS")
+#undef SPKI_ORIGIN_POS
 #pragma push_macro("SPKI_OVERLOAD_1")
 #undef SPKI_OVERLOAD_1
 #pragma push_macro("SPKI_OVERLOAD_2")
@@ -128,6 +136,8 @@
 #undef SPKI_POPCOUNT
 #pragma push_macro("SPKI_R")
 #undef SPKI_R
+#pragma push_macro("SPKI_REPLAYED")
+#undef SPKI_REPLAYED
 #pragma push_macro("SPKI_RN")
 #undef SPKI_RN
 #pragma push_macro("SPKI_ROOT")
@@ -353,6 +363,7 @@ typedef unsigned short uint16_t;
 #else
 #define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))
 #endif
+#define SPKI_REPLAYED 1
 #define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))
 #define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)
 SPKI_DEVICE uint32_t spki_group_id(void)
@@ -1565,6 +1576,17 @@ template <class spki_m, class... spki_more> struct spki_set_of<spki_m, spki_more
 #define SPKI_OF_SET
 #define SPKI_WITH_SET(name) name
 #endif
+#if defined(SPKI_REPLAYED)
+#define SPKI_ORIGIN_PARAM , const uint64_t *origin
+#define SPKI_FROM_ORIGIN(k) (origin ? origin[k] : 0)
+#define SPKI_ORIGIN_POS(pos, ring) (origin ? ((pos) + (uint32_t)origin[1]) % (ring) : (pos))
+#define SPKI_ORIGIN_LIST(list) (origin ? (uint32_t *)origin[3] : (list))
+#else
+#define SPKI_ORIGIN_PARAM
+#define SPKI_FROM_ORIGIN(k) 0
+#define SPKI_ORIGIN_POS(pos, ring) (pos)
+#define SPKI_ORIGIN_LIST(list) (list)
+#endif
 SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
                                                SPKI_GLOBAL const uint64_t *block)
 {
@@ -1583,7 +1605,8 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,
                         SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,
                         uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,
-                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)
+                        uint32_t history_mask, uint32_t history_row,
+                        uint32_t amounts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];
     spki_env e;
@@ -1599,11 +1622,11 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     run.history = history;
     run.arrived = arrived;
     run.bits = bits;
-    run.first = first;
+    run.first = first + SPKI_FROM_ORIGIN(0);
     run.slots = slots;
     run.acc_first = 0;
     run.steps = steps;
-    run.pos = pos;
+    run.pos = SPKI_ORIGIN_POS(pos, ring);
     run.ring = ring;
     run.mask = history_mask;
     run.row = history_row;
@@ -1662,12 +1685,13 @@ SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32
 #endif
 SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,
                        uint64_t first, uint32_t history_mask, uint32_t history_row,
-                       uint32_t group_first, uint32_t groups, uint32_t parts)
+                       uint32_t group_first, uint32_t groups, uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
     const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    first += SPKI_FROM_ORIGIN(0);
     SPKI_GLOBAL const uint64_t *row =
         history + ((first + s) & history_mask) * history_row + group_first;
     uint32_t n = 0, all;
@@ -1680,9 +1704,11 @@ SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t
     }
 }
 SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,
-                      uint32_t steps, uint32_t parts)
+                      uint32_t steps, uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    list = SPKI_ORIGIN_LIST(list);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
     uint32_t total = list[at];
     for (uint32_t s = 0; s < steps; s++) {
         for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {
@@ -1704,9 +1730,12 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
                          SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,
                          uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,
                          uint32_t history_row, uint32_t group_first, uint32_t groups,
-                         uint32_t parts)
+                         uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    list = SPKI_ORIGIN_LIST(list);
+    first += SPKI_FROM_ORIGIN(0);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
     const uint32_t part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
@@ -1854,8 +1883,11 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
                          SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
                          SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,
                          uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,
-                         uint32_t first_tile, uint32_t tile_count)
+                         uint32_t first_tile, uint32_t tile_count SPKI_ORIGIN_PARAM)
 {
+    list = SPKI_ORIGIN_LIST(list);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
+    pos = SPKI_ORIGIN_POS(pos, ring);
 #if SPKI_OWNED
     arrived += (first_tile + SPKI_GROUP_ID()) * ring;
     for (uint32_t s = 0; age == 0 && s < steps; s++) {
@@ -1901,6 +1933,17 @@ SPKI_ENTRY(spki_sample)(SPKI_GLOBAL const uint32_t *index, SPKI_GLOBAL const spk
         out[to + k] = state[index[from + k]];
     }
 }
+#if defined(SPKI_REPLAYED)
+SPKI_ENTRY(spki_begin)(uint64_t *origin, uint32_t *list, uint64_t step, uint32_t pos, uint32_t at)
+{
+    if (SPKI_ITEM() == 0) {
+        origin[0] = step;
+        origin[1] = pos;
+        origin[2] = at;
+        origin[3] = (uint64_t)list;
+    }
+}
+#endif
 typedef struct spki_batch {
     const uint64_t *tiles;
     const uint32_t *rows, *words, *share, *group_id;
@@ -2873,6 +2916,7 @@ template <class spki_set> static void spki_entries(const void **entry)
     entry[SPKI_GPU_ROWS_SORT] = SPKI_ENTRY_AT(spki_rows_sort<void>);
     entry[SPKI_GPU_BATCH_ALL] = SPKI_ENTRY_AT(spki_batch_all<spki_set>);
     entry[SPKI_GPU_BATCH_OWN] = SPKI_ENTRY_AT(spki_batch_own<spki_set>);
+    entry[SPKI_GPU_BEGIN] = SPKI_ENTRY_AT(spki_begin<void>);
 }
 }
 #ifdef __NVCC__
@@ -2936,6 +2980,8 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_F")
 #undef SPKI_FROM_BEFORE
 #pragma pop_macro("SPKI_FROM_BEFORE")
+#undef SPKI_FROM_ORIGIN
+#pragma pop_macro("SPKI_FROM_ORIGIN")
 #undef SPKI_GLOBAL
 #pragma pop_macro("SPKI_GLOBAL")
 #undef SPKI_GLOBAL_ADD
@@ -2992,6 +3038,12 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_OF_SET")
 #undef SPKI_ON_DEVICE
 #pragma pop_macro("SPKI_ON_DEVICE")
+#undef SPKI_ORIGIN_LIST
+#pragma pop_macro("SPKI_ORIGIN_LIST")
+#undef SPKI_ORIGIN_PARAM
+#pragma pop_macro("SPKI_ORIGIN_PARAM")
+#undef SPKI_ORIGIN_POS
+#pragma pop_macro("SPKI_ORIGIN_POS")
 #undef SPKI_OVERLOAD_1
 #pragma pop_macro("SPKI_OVERLOAD_1")
 #undef SPKI_OVERLOAD_2
@@ -3002,6 +3054,8 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_POPCOUNT")
 #undef SPKI_R
 #pragma pop_macro("SPKI_R")
+#undef SPKI_REPLAYED
+#pragma pop_macro("SPKI_REPLAYED")
 #undef SPKI_RN
 #pragma pop_macro("SPKI_RN")
 #undef SPKI_ROOT
@@ -3134,6 +3188,8 @@ typedef enum spk_cuda_style {
     SPK_CUDA_OWN,      /* a batch a launch, each group of threads with the targets of a tile */
     SPK_CUDA_ALL,      /* a batch a launch, all groups deliver to all targets */
     SPK_CUDA_SLICES,   /* some launches a slice of steps */
+    SPK_CUDA_GRAPH,    /* these launches, captured as graphs and replayed: only where it is asked
+                          for; CUDA 11.4 or later; several devices: as SPK_CUDA_SLICES */
     SPK_CUDA_STYLE_FORCE_32_BIT = 0x7fffffff
 } spk_cuda_style;
 
@@ -3293,6 +3349,7 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_ALL_ENTRIES,
     SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
     SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_BEGIN, /* of a replay */
     SPKI_GPU_MORE_ENTRIES
 } spki_gpu_entry;
 
@@ -3328,6 +3385,7 @@ typedef struct spki_gpu {
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
+    bool replays;     /* runs of slices are recorded once and replayed */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
@@ -3374,6 +3432,12 @@ typedef struct spki_gpu_api {
        variants as they come. */
     void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
     uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
+    /* NULL where kernels have no `origin` (>>gpu-replay). Launches after `record` are recorded
+       instead of run, until `recorded`, which has to be called even if one of them fails. */
+    spk_result (*record)(spki_gpu *gpu);
+    spk_result (*recorded)(spki_gpu *gpu, void **recording);
+    spk_result (*replay)(spki_gpu *gpu, void *recording);
+    void (*forget)(spki_gpu *gpu, void *recording);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
@@ -3383,7 +3447,7 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
                                        "spki_sample",  "spki_selftest",
                                        "spki_rows",    "spki_rows_scan",
                                        "spki_rows_collect", "spki_rows_sort",
-                                       "spki_batch_all", "spki_batch_own"};
+                                       "spki_batch_all", "spki_batch_own", "spki_begin"};
     return name[entry];
 }
 
@@ -4667,6 +4731,17 @@ static const char *const spki_gpu_text_kernels[] = {
 "#define SPKI_OF_SET\n",
 "#define SPKI_WITH_SET(name) name\n",
 "#endif\n",
+"#if defined(SPKI_REPLAYED)\n",
+"#define SPKI_ORIGIN_PARAM , const uint64_t *origin\n",
+"#define SPKI_FROM_ORIGIN(k) (origin ? origin[k] : 0)\n",
+"#define SPKI_ORIGIN_POS(pos, ring) (origin ? ((pos) + (uint32_t)origin[1]) % (ring) : (pos))\n",
+"#define SPKI_ORIGIN_LIST(list) (origin ? (uint32_t *)origin[3] : (list))\n",
+"#else\n",
+"#define SPKI_ORIGIN_PARAM\n",
+"#define SPKI_FROM_ORIGIN(k) 0\n",
+"#define SPKI_ORIGIN_POS(pos, ring) (pos)\n",
+"#define SPKI_ORIGIN_LIST(list) (list)\n",
+"#endif\n",
 "SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,\n",
 "                                               SPKI_GLOBAL const uint64_t *block)\n",
 "{\n",
@@ -4685,7 +4760,8 @@ static const char *const spki_gpu_text_kernels[] = {
 "                        SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,\n",
 "                        SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,\n",
 "                        uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,\n",
-"                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)\n",
+"                        uint32_t history_mask, uint32_t history_row,\n",
+"                        uint32_t amounts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];\n",
 "    spki_env e;\n",
@@ -4701,11 +4777,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "    run.history = history;\n",
 "    run.arrived = arrived;\n",
 "    run.bits = bits;\n",
-"    run.first = first;\n",
+"    run.first = first + SPKI_FROM_ORIGIN(0);\n",
 "    run.slots = slots;\n",
 "    run.acc_first = 0;\n",
 "    run.steps = steps;\n",
-"    run.pos = pos;\n",
+"    run.pos = SPKI_ORIGIN_POS(pos, ring);\n",
 "    run.ring = ring;\n",
 "    run.mask = history_mask;\n",
 "    run.row = history_row;\n",
@@ -4764,12 +4840,13 @@ static const char *const spki_gpu_text_kernels[] = {
 "#endif\n",
 "SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,\n",
 "                       uint64_t first, uint32_t history_mask, uint32_t history_row,\n",
-"                       uint32_t group_first, uint32_t groups, uint32_t parts)\n",
+"                       uint32_t group_first, uint32_t groups, uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
 "    const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
+"    first += SPKI_FROM_ORIGIN(0);\n",
 "    SPKI_GLOBAL const uint64_t *row =\n",
 "        history + ((first + s) & history_mask) * history_row + group_first;\n",
 "    uint32_t n = 0, all;\n",
@@ -4782,9 +4859,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "    }\n",
 "}\n",
 "SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,\n",
-"                      uint32_t steps, uint32_t parts)\n",
+"                      uint32_t steps, uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
 "    uint32_t total = list[at];\n",
 "    for (uint32_t s = 0; s < steps; s++) {\n",
 "        for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {\n",
@@ -4806,9 +4885,12 @@ static const char *const spki_gpu_text_kernels[] = {
 "                         SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,\n",
 "                         uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,\n",
 "                         uint32_t history_row, uint32_t group_first, uint32_t groups,\n",
-"                         uint32_t parts)\n",
+"                         uint32_t parts SPKI_ORIGIN_PARAM)\n",
 "{\n",
 "    SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    first += SPKI_FROM_ORIGIN(0);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
 "    const uint32_t part = SPKI_GROUP_ID() % parts;\n",
 "    const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);\n",
 "    const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);\n",
@@ -4956,8 +5038,11 @@ static const char *const spki_gpu_text_kernels[] = {
 "                         SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,\n",
 "                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,\n",
 "                         uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,\n",
-"                         uint32_t first_tile, uint32_t tile_count)\n",
+"                         uint32_t first_tile, uint32_t tile_count SPKI_ORIGIN_PARAM)\n",
 "{\n",
+"    list = SPKI_ORIGIN_LIST(list);\n",
+"    at += (uint32_t)SPKI_FROM_ORIGIN(2);\n",
+"    pos = SPKI_ORIGIN_POS(pos, ring);\n",
 "#if SPKI_OWNED\n",
 "    arrived += (first_tile + SPKI_GROUP_ID()) * ring;\n",
 "    for (uint32_t s = 0; age == 0 && s < steps; s++) {\n",
@@ -5003,6 +5088,17 @@ static const char *const spki_gpu_text_kernels[] = {
 "        out[to + k] = state[index[from + k]];\n",
 "    }\n",
 "}\n",
+"#if defined(SPKI_REPLAYED)\n",
+"SPKI_ENTRY(spki_begin)(uint64_t *origin, uint32_t *list, uint64_t step, uint32_t pos, uint32_t at)\n",
+"{\n",
+"    if (SPKI_ITEM() == 0) {\n",
+"        origin[0] = step;\n",
+"        origin[1] = pos;\n",
+"        origin[2] = at;\n",
+"        origin[3] = (uint64_t)list;\n",
+"    }\n",
+"}\n",
+"#endif\n",
 0
 };
 
@@ -6542,6 +6638,10 @@ typedef struct spki_gpu_part {
     bool own;                    /* each with a tile's accumulators in shared memory */
     uint32_t record_words, records_room; /* and states there: words of a record, and of all */
     spki_gpu_block share, pieces, found, meet;
+    spki_gpu_block origin;         /* >>gpu-replay */
+    void *recording[SPKI_MAX_SLICE + 1]; /* by its steps; NULL: none */
+    uint64_t recorded_with, seen;  /* a digest of what recordings hold; bits: lengths met once */
+    bool recording_now;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -7000,7 +7100,9 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
-    if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
+    if (part->gpu.replays) {
+        spki_gpu_charge(&bill, 64);
+    } else if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
         const uint64_t most = SPKI_MIN(SPKI_MAX(part->tiles, part->gpu.units),
                                        SPKI_GPU_BATCH_GROUPS);
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;
@@ -7056,6 +7158,58 @@ SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_
     }
     return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
                      gpu->api->name, gpu->name);
+}
+
+/* ---- >>gpu-origin: what recorded launches count from ----
+   A run of slices is the same launches again and again but for four numbers: the step at which it
+   begins, that step's place in the ring of accumulators, where the list goes on, and which of the
+   two lists it is. Where a device can record launches and replay them, its kernels find these in
+   memory (`origin`), a small kernel in front of each replay puts them there, and all other
+   arguments stay what they were when they were recorded. */
+
+/* The last argument of the kernels of a slice: while they are recorded the origin, else 0. */
+SPKI_FN spki_gpu_arg spki_gpu_origin(const spki_gpu_part *part)
+{
+    const spki_gpu_block none = {NULL, 0};
+    return spki_gpu_memory(part->recording_now ? &part->origin : &none);
+}
+
+/* Kernels of an API without recordings do not have it. */
+SPKI_FN uint32_t spki_gpu_args(const spki_gpu *gpu, size_t args)
+{
+    return (uint32_t)args - (gpu->api->record ? 0 : 1);
+}
+
+SPKI_FN void spki_gpu_forget_recordings(spki_gpu_part *part)
+{
+    for (uint32_t k = 0; k <= SPKI_MAX_SLICE; k++) {
+        if (part->recording[k]) {
+            part->gpu.api->forget(&part->gpu, part->recording[k]);
+        }
+        part->recording[k] = NULL;
+    }
+    part->seen = 0;
+}
+
+/* Other recordings are needed where memory or the program are others. */
+SPKI_FN uint64_t spki_gpu_recorded_with(const spki_gpu_part *part)
+{
+    const spki_gpu_block *const block[] = {
+        &part->desc,    &part->block,    &part->value,   &part->table,  &part->told,
+        &part->state,   &part->acc,      &part->arrived, &part->history, &part->group_id,
+        &part->counts,  &part->rows,     &part->tile_at, &part->list[0], &part->list[1],
+        &part->origin};
+    uintptr_t what[sizeof block / sizeof block[0] + 1];
+    uint64_t hash = 0;
+    for (size_t k = 0; k < sizeof block / sizeof block[0]; k++) {
+        what[k] = (uintptr_t)block[k]->mem;
+    }
+    what[sizeof block / sizeof block[0]] = (uintptr_t)part->program;
+    hash = spk_xxh64(what, sizeof what, part->program_hash);
+    for (uint32_t k = 0; k < part->segments; k++) {
+        hash = spk_xxh64(&part->segment[k].block.mem, sizeof part->segment[k].block.mem, hash);
+    }
+    return hash;
 }
 
 /* ---- >>gpu-state: moving states, parameters, weights and what the host injects ---- */
@@ -7139,6 +7293,7 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
 
 SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
 {
+    spki_gpu_forget_recordings(part);
     if (part->program) {
         part->gpu.api->release(&part->gpu, part->program);
     }
@@ -7470,12 +7625,13 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(part->ring),
                                     spki_gpu_u32(age),
                                     spki_gpu_u32(segment->tile),
-                                    spki_gpu_u32(segment->tiles)};
+                                    spki_gpu_u32(segment->tiles),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
                                   c.owned || (c.span && !age) ? segment->tiles
                                                               : SPKI_MAX(gpu->units, 1u) * 8,
                                   c.owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);
@@ -8976,13 +9132,15 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
     return result;
 }
 
-/* How many steps from `first` on, before `end`, can go in one launch; 0: a slice as ever. */
+/* How many steps from `first` on, before `end`, can go in one launch or be replayed; 0: a slice as
+   ever. */
 SPKI_FN uint32_t spki_gpu_batch_steps(const spk_net *net, const spki_gpu_net *g, uint64_t first,
                                       uint64_t end)
 {
     const spki_gpu_part *part = &g->part[0];
     const uint64_t told = g->told_next < g->told ? g->told_step[g->told_next] : end;
-    if (g->parts != 1 || !part->together || net->profile || told <= first) {
+    if (g->parts != 1 || !(part->together || part->gpu.replays) || net->profile ||
+        told <= first) {
         return 0;
     }
     return (uint32_t)(SPKI_MIN(end, told) - first);
@@ -9363,12 +9521,13 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_u32(part->ring),
                                 spki_gpu_u32(net->ring - 1),
                                 spki_gpu_u32(net->lanes / SPKI_GROUP),
-                                spki_gpu_u32(amounts)};
+                                spki_gpu_u32(amounts),
+                                spki_gpu_origin(part)};
     double since = 0.0;
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     if (result == SPK_OK) {
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
@@ -9416,13 +9575,15 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
     spk_result result = SPK_OK;
     if (parts > 1) {
         const spki_gpu_arg count[] = {history, counts, spki_gpu_u64(first), spki_gpu_u32(mask),
-                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts)};
+                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts),
+                                      spki_gpu_origin(part)};
         const spki_gpu_arg scan[] = {counts, to, spki_gpu_u32(at), spki_gpu_u32(steps),
-                                     spki_gpu_u32(parts)};
+                                     spki_gpu_u32(parts), spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COUNT, parts * steps, items, count,
-                                  8);
+                                  spki_gpu_args(gpu, 9));
         if (result == SPK_OK) {
-            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan, 5);
+            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan,
+                                      spki_gpu_args(gpu, 6));
         }
     }
     if (result == SPK_OK) {
@@ -9437,9 +9598,11 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(row),
                                     group,
                                     groups,
-                                    spki_gpu_u32(parts)};
+                                    spki_gpu_u32(parts),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
-                                  parts > 1 ? parts * steps : together, items, arg, 12);
+                                  parts > 1 ? parts * steps : together, items, arg,
+                                  spki_gpu_args(gpu, 13));
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -9594,36 +9757,6 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
     return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
                                                (uint32_t)(first % g->part->ring), 0)
                             : result;
-}
-
-/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
-SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
-                                        bool amounts)
-{
-    const uint64_t end = batch->first + batch->steps;
-    spk_result result = SPK_OK;
-    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
-        const uint64_t sample = spki_gpu_next_sample(net, first, end);
-        const uint32_t at = (uint32_t)(first - batch->first);
-        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
-        const uint32_t steps =
-            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
-        if (many) {
-            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
-                                           many, at, amounts);
-        } else {
-            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
-        }
-        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
-        }
-        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
-            g->told_next++;
-        }
-        first += steps;
-        amounts = false;
-    }
-    return result;
 }
 
 /* Asks for what the batch will have found. */
@@ -9795,6 +9928,115 @@ SPKI_FN spk_result spki_gpu_settle(spk_net *net, spki_gpu_net *g)
         if (result == SPK_OK) {
             spki_mark_synced(net);
         }
+    }
+    return result;
+}
+
+/* ---- >>gpu-replay: the slices of a batch, launched one by one, recorded, or replayed ----
+   Between two steps that are sampled, or in which the host tells spikes, a batch is a run of
+   slices. Where a device replays (>>gpu-origin), there is one recording for each length of such a
+   run, made when the length comes a second time: ends of runs may never come again, and by then
+   the driver has loaded every kernel. A slice that injected input acts in is launched as ever, as
+   all are while a network is profiled or split over devices. */
+
+/* Some slices, which nothing interrupts, from `first` on. */
+SPKI_FN spk_result spki_gpu_slices(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                   uint32_t steps, uint32_t at)
+{
+    spk_result result = SPK_OK;
+    for (uint32_t done = 0; done < steps && result == SPK_OK; done += net->slice_max) {
+        const uint32_t some = SPKI_MIN(net->slice_max, steps - done);
+        result = spki_gpu_slice(net, g, parity, first + done, some, at + done, false);
+    }
+    return result;
+}
+
+SPKI_FN spk_result spki_gpu_record(spk_net *net, spki_gpu_net *g, uint32_t steps)
+{
+    spki_gpu_part *part = g->part;
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = gpu->api->record(gpu);
+    if (result != SPK_OK) {
+        return spki_gpu_failed(net, gpu, result);
+    }
+    part->recording_now = true;
+    result = spki_gpu_slices(net, g, 0, 0, steps, 0);
+    part->recording_now = false;
+    const spk_result ended = gpu->api->recorded(gpu, &part->recording[steps]);
+    return result != SPK_OK || ended == SPK_OK ? result : spki_gpu_failed(net, gpu, ended);
+}
+
+SPKI_FN spk_result spki_gpu_replay(spk_net *net, spki_gpu_net *g, uint32_t parity, uint64_t first,
+                                   uint32_t steps, uint32_t at)
+{
+    spki_gpu_part *part = g->part;
+    spki_gpu *gpu = &part->gpu;
+    spk_result result = SPK_OK;
+    if (!part->origin.mem) {
+        result = spki_gpu_blank(net, gpu, &part->origin, 64);
+    }
+    const uint64_t with = result == SPK_OK ? spki_gpu_recorded_with(part) : 0;
+    if (result == SPK_OK && with != part->recorded_with) {
+        spki_gpu_forget_recordings(part);
+        part->recorded_with = with;
+    }
+    if (result == SPK_OK && !(part->seen >> steps & 1)) {
+        part->seen |= (uint64_t)1 << steps;
+        return spki_gpu_slices(net, g, parity, first, steps, at);
+    }
+    if (result == SPK_OK && !part->recording[steps]) {
+        result = spki_gpu_record(net, g, steps);
+    }
+    if (result != SPK_OK) {
+        return result;
+    }
+    const spki_gpu_arg arg[] = {spki_gpu_memory(&part->origin),
+                                spki_gpu_memory(&part->list[parity]),
+                                spki_gpu_u64(first),
+                                spki_gpu_u32((uint32_t)(first % part->ring)),
+                                spki_gpu_u32(at)};
+    result = gpu->api->launch(gpu, part->program, SPKI_GPU_BEGIN, 1, 32, arg, 5);
+    if (result == SPK_OK) {
+        result = gpu->api->replay(gpu, part->recording[steps]);
+    }
+    return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
+}
+
+/* The steps from `first` on, before `end`, in the way of the device; *steps: how many those are. */
+SPKI_FN spk_result spki_gpu_some_steps(spk_net *net, spki_gpu_net *g, uint32_t parity,
+                                       uint64_t first, uint64_t end, uint32_t at, bool amounts,
+                                       uint32_t *steps)
+{
+    const bool replays = g->part->gpu.replays;
+    const uint32_t many = replays && amounts ? 0 : spki_gpu_batch_steps(net, g, first, end);
+    *steps = many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, end - first);
+    if (!many) {
+        return spki_gpu_slice(net, g, parity, first, *steps, at, amounts);
+    }
+    return replays ? spki_gpu_replay(net, g, parity, first, many, at)
+                   : spki_gpu_launch_batch(net, g->part, &g->part->list[parity], first, many, at,
+                                           amounts);
+}
+
+/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
+SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
+                                        bool amounts)
+{
+    const uint64_t end = batch->first + batch->steps;
+    spk_result result = SPK_OK;
+    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
+        uint32_t steps = 0;
+        result = spki_gpu_some_steps(net, g, batch->parity, first,
+                                     spki_gpu_next_sample(net, first, end) + 1,
+                                     (uint32_t)(first - batch->first), amounts, &steps);
+        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
+            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
+        }
+        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
+            g->told_next++;
+        }
+        first += steps;
+        amounts = false;
     }
     return result;
 }
@@ -9973,8 +10215,9 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
                                      &part->share,   &part->pieces,   &part->found,
-                                     &part->meet};
+                                     &part->meet,    &part->origin};
     (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
+    spki_gpu_forget_recordings(part);
     for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
@@ -10341,12 +10584,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
                                             : "; accumulators in shared memory",
+                 part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
                  g->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);
@@ -10586,6 +10830,15 @@ typedef struct spki_cuda_pool_desc {
     X(cuLaunchCooperativeKernel, int,                                                             \
       (spki_cuda_handle, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,    \
        spki_cuda_handle, void **))
+/* For >>cuda-graph alone: CUDA 11.4. */
+#define SPKI_CUDA_GRAPH_FUNCTIONS(X)                                                              \
+    X(cuStreamBeginCapture_v2, int, (spki_cuda_handle, int))                                      \
+    X(cuStreamEndCapture, int, (spki_cuda_handle, spki_cuda_handle *))                            \
+    X(cuGraphInstantiateWithFlags, int,                                                           \
+      (spki_cuda_handle *, spki_cuda_handle, unsigned long long))                                 \
+    X(cuGraphDestroy, int, (spki_cuda_handle))                                                    \
+    X(cuGraphLaunch, int, (spki_cuda_handle, spki_cuda_handle))                                   \
+    X(cuGraphExecDestroy, int, (spki_cuda_handle))
 #define SPKI_NVRTC_FUNCTIONS(X)                                                                   \
     X(nvrtcVersion, int, (int *, int *))                                                          \
     X(nvrtcGetErrorString, const char *, (int))                                                   \
@@ -10612,6 +10865,7 @@ typedef struct spki_cuda_pool_desc {
 typedef struct spki_cuda_calls {
 #define SPKI_CUDA_MEMBER(name, result, args) result(SPKI_CUDA_CALL *name) args;
     SPKI_CUDA_FUNCTIONS(SPKI_CUDA_MEMBER)
+    SPKI_CUDA_GRAPH_FUNCTIONS(SPKI_CUDA_MEMBER)
     SPKI_NVRTC_FUNCTIONS(SPKI_CUDA_MEMBER)
     SPKI_NCCL_FUNCTIONS(SPKI_CUDA_MEMBER)
 #undef SPKI_CUDA_MEMBER
@@ -10638,7 +10892,8 @@ enum {
     SPKI_CUDA_POOL_KEEPS = 4, /* of a pool: bytes that it does not give back when idle */
     SPKI_CUDA_SHARED_BYTES = 8, /* of a function: dynamic shared memory it may have */
     SPKI_CUDA_NON_BLOCKING = 1, /* a stream that does not wait for the default one */
-    SPKI_CUDA_NO_TIMING = 2     /* an event */
+    SPKI_CUDA_NO_TIMING = 2,    /* an event */
+    SPKI_CUDA_OF_THREAD = 1     /* capture: only what this thread does has to keep to its rules */
 };
 
 typedef struct spki_cuda_library {
@@ -10748,6 +11003,15 @@ SPKI_FN bool spki_cuda_load_driver(const spk_cuda_desc *desc, spki_cuda_calls *c
         missing = missing ? missing : #name;                                                      \
     }
     SPKI_CUDA_FUNCTIONS(SPKI_CUDA_BIND)
+    if (!missing && desc->style == SPK_CUDA_GRAPH) {
+        SPKI_CUDA_GRAPH_FUNCTIONS(SPKI_CUDA_BIND)
+        if (missing) {
+            (void)spki_because(SPK_ERR_DEVICE, why, why_size,
+                               "cuda: the driver has no %s (SPK_CUDA_GRAPH needs CUDA 11.4 or "
+                               "later)", missing);
+            return false;
+        }
+    }
 #undef SPKI_CUDA_BIND
     if (missing && strcmp(missing, "cuInit") == 0) {
         (void)spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: there is no driver");
@@ -11023,6 +11287,8 @@ typedef struct spki_cuda_device {
     int device;
     uint32_t major, minor;
     spki_cuda_handle context, stream, copies, pool, clock; /* clock: an event */
+    spki_cuda_handle recorder; /* the stream of >>cuda-graph */
+    bool recording;            /* launches go there */
     bool own_context, own_stream, own_copies, pools, cooperative;
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
@@ -11298,8 +11564,9 @@ SPKI_FN spk_result spki_cuda_launch(spki_gpu *gpu, void *program, spki_gpu_entry
     }
     (void)spki_cuda_params(arg, args, param);
     return spki_cuda_end(gpu, spki_gpu_entry_name(entry),
-                         d->cu->cuLaunchKernel(function, groups, 1, 1, items, 1, 1, 0, d->stream,
-                                               param, NULL));
+                         d->cu->cuLaunchKernel(function, groups, 1, 1, items, 1, 1, 0,
+                                               d->recording ? d->recorder : d->stream, param,
+                                               NULL));
 }
 
 /* Lets a function have so much shared memory. In the context. */
@@ -11419,6 +11686,66 @@ SPKI_FN spk_result spki_cuda_finish(spki_gpu *gpu)
     return result;
 }
 
+/* ---- >>cuda-graph: launches captured as a graph and replayed ----
+   What >>gpu-replay wants of a device. A stream of our own is captured, which may be done whatever
+   the caller's is used for; the graph is launched where kernels go else. */
+
+SPKI_FN spk_result spki_cuda_record(spki_gpu *gpu)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    spk_result result = spki_cuda_begin(gpu);
+    if (result == SPK_OK) {
+        result = spki_cuda_end(gpu, "cuStreamBeginCapture",
+                               d->cu->cuStreamBeginCapture_v2(d->recorder, SPKI_CUDA_OF_THREAD));
+    }
+    d->recording = result == SPK_OK;
+    return result;
+}
+
+/* The stream is no longer captured, whatever this returns. */
+SPKI_FN spk_result spki_cuda_recorded(spki_gpu *gpu, void **recording)
+{
+    spki_cuda_device *d = spki_cuda_of(gpu);
+    spki_cuda_handle graph = NULL, made = NULL;
+    const char *call = "cuStreamEndCapture";
+    const spk_result result = spki_cuda_begin(gpu);
+    d->recording = false;
+    *recording = NULL;
+    if (result != SPK_OK) {
+        return result;
+    }
+    int code = d->cu->cuStreamEndCapture(d->recorder, &graph);
+    if (!code) {
+        call = "cuGraphInstantiate";
+        code = d->cu->cuGraphInstantiateWithFlags(&made, graph, 0);
+        *recording = code ? NULL : made;
+    }
+    if (graph) { /* what has been made of it does not need it */
+        (void)d->cu->cuGraphDestroy(graph);
+    }
+    return spki_cuda_end(gpu, call, code);
+}
+
+SPKI_FN spk_result spki_cuda_replay(spki_gpu *gpu, void *recording)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    const spk_result result = spki_cuda_begin(gpu);
+    return result == SPK_OK
+               ? spki_cuda_end(gpu, "cuGraphLaunch",
+                               d->cu->cuGraphLaunch((spki_cuda_handle)recording, d->stream))
+               : result;
+}
+
+/* One that is still running ends first. */
+SPKI_FN void spki_cuda_forget(spki_gpu *gpu, void *recording)
+{
+    const spki_cuda_device *d = spki_cuda_of(gpu);
+    if (spki_cuda_begin(gpu) == SPK_OK) {
+        (void)spki_cuda_end(gpu, "cuGraphExecDestroy",
+                            d->cu->cuGraphExecDestroy((spki_cuda_handle)recording));
+    }
+}
+
 /* ---- >>cuda-compile: programs, from text by NVRTC ---- */
 
 static const char *const spki_cuda_prelude[] = {
@@ -11469,6 +11796,7 @@ static const char *const spki_cuda_prelude[] = {
 "#else\n",
 "#define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))\n",
 "#endif\n",
+"#define SPKI_REPLAYED 1\n",
 "#define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))\n",
 "#define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)\n",
 "SPKI_DEVICE uint32_t spki_group_id(void)\n",
@@ -12062,6 +12390,9 @@ SPKI_FN void spki_cuda_close(spki_gpu *gpu)
         if (d->clock) {
             (void)cu->cuEventDestroy_v2(d->clock);
         }
+        if (d->recorder) {
+            (void)cu->cuStreamDestroy_v2(d->recorder);
+        }
         if (d->copies && d->own_copies) {
             (void)cu->cuStreamDestroy_v2(d->copies);
         }
@@ -12084,13 +12415,15 @@ static const spki_gpu_api spki_cuda_api = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form};
+    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form,
+    spki_cuda_record, spki_cuda_recorded, spki_cuda_replay, spki_cuda_forget};
 /* The same, where spikes go from device to device through the host. */
 static const spki_gpu_api spki_cuda_api_by_host = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form};
+    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form,
+    spki_cuda_record, spki_cuda_recorded, spki_cuda_replay, spki_cuda_forget};
 
 /* A call that makes a handle, which is none where it fails. */
 SPKI_FN spk_result spki_cuda_made(spki_gpu *gpu, const char *call, spki_cuda_handle *handle,
@@ -12123,6 +12456,10 @@ SPKI_FN spk_result spki_cuda_equip(spki_gpu *gpu)
     if (result == SPK_OK && d->own_copies) {
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->copies,
                                 cu->cuStreamCreate(&d->copies, SPKI_CUDA_NON_BLOCKING));
+    }
+    if (result == SPK_OK && gpu->replays) {
+        result = spki_cuda_made(gpu, "cuStreamCreate", &d->recorder,
+                                cu->cuStreamCreate(&d->recorder, SPKI_CUDA_NON_BLOCKING));
     }
     if (result == SPK_OK) {
         result = spki_cuda_made(gpu, "cuEventCreate", &d->clock,
@@ -12166,6 +12503,7 @@ SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls 
                                       : found->memory_bytes;
     gpu->largest = gpu->memory;
     gpu->has_double = gpu->has_wide_atomics = true;
+    gpu->replays = desc->style == SPK_CUDA_GRAPH;
     gpu->lanes = 1;
     gpu->speed = (double)gpu->units;
     spk_result result =
@@ -12403,7 +12741,7 @@ SPKI_FN bool spki_cuda_copy(spki_cuda_backend *b)
 SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
 {
     return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
-           (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
+           (int)d->style < 0 || d->style > SPK_CUDA_GRAPH || (int)d->exchange < 0 ||
            d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
            d->tiles > 65536u || (int)d->construction < 0 ||
            d->construction > SPK_CONSTRUCTION_DEVICE || (d->context && d->index_count) ||
@@ -12473,6 +12811,7 @@ SPIKELIB_API spk_backend *spk_cuda_backend_auto(void)
 #undef SPKI_CUDA_CALL
 #undef SPKI_CUDA_EXACT
 #undef SPKI_CUDA_FUNCTIONS
+#undef SPKI_CUDA_GRAPH_FUNCTIONS
 #undef SPKI_CUDA_HOLDS
 #undef SPKI_CUDA_MOST_MODELS
 #undef SPKI_CUDA_MOST_PARTS

@@ -68,6 +68,7 @@ static spk_backend *options_backend(const options *o)
     cuda.style = !strcmp(o->backend, "cuda-own")      ? SPK_CUDA_OWN
                  : !strcmp(o->backend, "cuda-all")    ? SPK_CUDA_ALL
                  : !strcmp(o->backend, "cuda-slices") ? SPK_CUDA_SLICES
+                 : !strcmp(o->backend, "cuda-graph")  ? SPK_CUDA_GRAPH
                                                       : SPK_CUDA_AUTO;
     return !strcmp(o->backend, "cl")           ? spk_cl_backend(&cl)
            : !strncmp(o->backend, "cuda", 4) ? spk_cuda_backend(&cuda)
@@ -105,7 +106,7 @@ static const option_def option_defs[] = {
     {"--isa", IN_ALL, OPTION_TEXT, AT(isa_text), 0, 0, "auto scalar sse2 avx2 avx512 neon generic",
      "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
     {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(backend), 0, 0,
-     "cpu cl cuda cuda-own cuda-all cuda-slices",
+     "cpu cl cuda cuda-own cuda-all cuda-slices cuda-graph",
      "cpu (default), cl (OpenCL) or cuda (or one of its ways of working)"},
     {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(device), 0, 0,
      NULL, "a part of the name of the device (default: the best)"},

@@ -55,6 +55,7 @@ static void begin_mock(spk_cuda_desc *d)
     memset(d, 0, sizeof *d);
     mock_reset();
     mock_launch_code = mock_launch;
+    mock_bytes_code = mock_param_size;
     mock.execute = 1;
     mock.no_nvrtc = 1;
     d->symbol = mock_symbol;
@@ -89,6 +90,12 @@ TEST(so_it_does_where_all_deliver_to_all_and_slice_by_slice)
 {
     compare(SPK_CUDA_ALL, 1, SPK_FLOAT32);
     compare(SPK_CUDA_SLICES, 1, SPK_FLOAT32);
+}
+
+TEST(so_it_does_where_slices_are_recorded_and_replayed)
+{
+    compare(SPK_CUDA_GRAPH, 1, SPK_FLOAT32);
+    CHECK(mock.replays > 10);
 }
 
 TEST(so_it_does_in_64_bits_and_on_several_devices)

@@ -43,7 +43,7 @@ SPIKELIB_NEURON(strange, STRANGE_PARAMS, STRANGE_DERIVED, STRANGE_STATE, STRANGE
 #include "../spikelib_cl.h"
 #include "oclgrind.h"
 #endif
-#ifdef GOLDEN_CUDA /* with CUDA: --backend cuda, cuda-own, cuda-all, cuda-slices */
+#ifdef GOLDEN_CUDA /* with CUDA: --backend cuda, cuda-own, cuda-all, cuda-slices, cuda-graph */
 #ifdef GOLDEN_CUDA_CODE /* compiled by nvcc, the kernels too */
 #define GOLDEN_MODELS                                                                             \
     lif_exp, lif_exp2, lif_alpha, lif_delta, lif_cond, lif_adapt, adex, izhikevich, hh, poisson,  \
@@ -111,9 +111,10 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
 #endif
 #ifdef GOLDEN_CUDA
     if (strncmp(golden_backend, "cuda", 4) == 0) {
-        static const char *const style[] = {"cuda", "cuda-own", "cuda-all", "cuda-slices"};
+        static const char *const style[] = {"cuda", "cuda-own", "cuda-all", "cuda-slices",
+                                            "cuda-graph"};
         ZERO(spk_cuda_desc, cuda);
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 5; k++) {
             cuda.style = strcmp(golden_backend, style[k]) == 0 ? (spk_cuda_style)k : cuda.style;
         }
         cuda.construction = cuda.style == SPK_CUDA_AUTO || cuda.style == SPK_CUDA_OWN
@@ -176,6 +177,11 @@ static void finish(golden *g, uint64_t least, bool state)
     if (count < least) {
         complain(g, "spikes too little", count);
     }
+#ifdef GOLDEN_CUDA_MOCK
+    if (strcmp(golden_backend, "cuda-graph") == 0 && mock.replays == 0) {
+        complain(g, "replayed nothing", 0);
+    }
+#endif
     if (golden_verbose) {
         ZERO(spk_net_info, info);
         (void)spk_net_get_info(g->net, &info);

@@ -95,8 +95,8 @@ row_cuda() {
     build "$@" -DGOLDEN_CUDA -DGOLDEN_CUDA_MOCK
     [ -e "$D/$row.exe" ] || return
     have g++ || { echo "no g++" >"$D/$row.skip"; return; }
-    echo "tiles of their own, all to all" >"$D/$row.isas"
-    for backend in cuda-own cuda-all; do
+    echo "tiles of their own, all to all, graphs" >"$D/$row.isas"
+    for backend in cuda-own cuda-all cuda-graph; do
         out=$(timeout 900 "$D/$row.exe" --backend $backend </dev/null 2>>"$D/$row.log")
         [ -n "$out" ] || out="run failed-with-$backend"
         printf '%s\n' "$out" | sed "s/^/$backend 1 /"

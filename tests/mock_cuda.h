@@ -19,7 +19,7 @@
 #endif
 
 enum { MOCK_STREAM = 1, MOCK_EVENT, MOCK_POOL, MOCK_MEMORY, MOCK_PINNED, MOCK_MODULE, MOCK_FUNCTION,
-       MOCK_PROGRAM, MOCK_COMM, MOCK_CONTEXT, MOCK_KINDS };
+       MOCK_PROGRAM, MOCK_COMM, MOCK_CONTEXT, MOCK_GRAPH, MOCK_EXEC, MOCK_KINDS };
 enum { MOCK_WALL = 256, MOCK_OBJECTS = 2048, MOCK_DEVICES = 3, MOCK_LATER = 64 };
 
 typedef struct mock_object {
@@ -31,7 +31,9 @@ typedef struct mock_object {
     unsigned params;
     void *library;      /* of a module */
     char *text;         /* of a program */
-    struct mock_object *stream, *owner; /* of an event; of a function: the module */
+    struct mock_object *stream, *owner; /* of an event; of a function: the module; of a stream: the
+                                           graph that it is captured as */
+    long born;          /* a number of its own */
     long seq;           /* event: what it waits for; stream: work that it has */
     long seen;          /* stream: work of others that it waits for */
 } mock_object;
@@ -54,8 +56,12 @@ static struct mock {
     long retained[MOCK_DEVICES];
     long together, kernel_seq[MOCK_DEVICES], seq, broadcasts, peers;
     spki_cuda_handle fail_record; /* an event that cannot be recorded */
+    const char *fail_name; /* a call of >>mock-cuda-graph, or a kernel there, that fails once */
     long must_see; /* of another stream's work: no kernel may begin before */
     int fail_code, trapped, code_of_trap;
+    const mock_object *captured; /* a stream */
+    int in_capture;              /* a call that may be made then */
+    long born, graphs, replays;
     char *source; /* with `keep`: the last program's text */
     int keep, execute, stuck, wrong, old_arch, no_cooperative, no_pools, no_nccl, no_nvrtc;
     int no_code;            /* what nvcc compiled is for another device */
@@ -71,6 +77,7 @@ static mock_object mock_contexts[MOCK_DEVICES];
 
 /* In a unit that holds kernels as code: runs one of them, and says how many parameters it has. */
 static void (*mock_launch_code)(const void *, unsigned, unsigned, int, void **);
+static unsigned (*mock_bytes_code)(const void *, unsigned);
 
 static void mock_misused(const char *what)
 {
@@ -124,6 +131,10 @@ static void mock_reset(void)
 static int mock_call(void)
 {
     mock.calls++;
+    if (mock.captured && !mock.in_capture) {
+        mock_misused("a call while a stream is captured");
+        return 900;
+    }
     if (mock.trapped) {
         return mock.code_of_trap;
     }
@@ -152,6 +163,7 @@ static mock_object *mock_new(int kind, size_t size)
     o->kind = kind;
     o->alive = 1;
     o->size = size;
+    o->born = ++mock.born;
     mock.live[kind]++;
     return o;
 }
@@ -170,6 +182,9 @@ static mock_object *mock_at(spki_cuda_handle handle, int kind)
 
 static int mock_release(mock_object *o)
 {
+    if (mock.captured && o->kind != MOCK_GRAPH) {
+        mock_misused("something released while a stream is captured");
+    }
     if (o->alive) {
         mock.live[o->kind]--;
         mock_forget(o);
@@ -655,7 +670,7 @@ static int mock_compile(const char *text, char *path, size_t size)
 {
     static const char *const entries[] = {"spki_update", "spki_tell", "spki_count", "spki_scan",
                                           "spki_compact", "spki_deliver", "spki_sample",
-                                          "spki_batch_all", "spki_batch_own"};
+                                          "spki_batch_all", "spki_batch_own", "spki_begin"};
     static const char *const rows[] = {"spki_rows", "spki_rows_scan", "spki_rows_collect",
                                        "spki_rows_sort"};
     char source[600], made[700], command[4000];
@@ -674,13 +689,13 @@ static int mock_compile(const char *text, char *path, size_t size)
     }
     fprintf(file, "#include \"mock_cuda_kernel.h\"\n#line 1 \"spikelib.cu\"\n%s\n", text);
     fprintf(file, "const mock_entry mock_entries[] = {\n");
-    for (int k = 0; k < 9 && !selftest && !of_rows; k++) {
+    for (int k = 0; k < 10 && !selftest && !of_rows; k++) {
         fprintf(file, "MOCK_ENTRY(%s)\n", entries[k]);
     }
     for (int k = 0; k < 4 && of_rows; k++) {
         fprintf(file, "MOCK_ENTRY(%s)\n", rows[k]);
     }
-    fprintf(file, "%s{0, 0, 0}};\n", selftest ? "MOCK_ENTRY(spki_selftest)\n" : "");
+    fprintf(file, "%s{0, 0, 0, 0}};\n", selftest ? "MOCK_ENTRY(spki_selftest)\n" : "");
     fclose(file);
     snprintf(command, sizeof command,
              "g++ -std=c++17 -O1 -w -U_FORTIFY_SOURCE -ffp-contract=off -fno-strict-aliasing "
@@ -872,35 +887,50 @@ static void mock_selftest(void **param)
     }
 }
 
-static int mock_work(spki_cuda_handle f, uint32_t groups, uint32_t items, spki_cuda_handle s,
-                     void **param, int together)
+/* Runs a kernel, unless the call that wants it has failed. */
+static void mock_launch_node(const mock_object *function, uint32_t groups, uint32_t items,
+                             spki_cuda_handle s, void **param, int together)
 {
-    const mock_object *function = mock_at(f, MOCK_FUNCTION);
     mock_object *stream = mock_stream(s);
-    const int code = mock_call();
-    if (function->device != stream->device || groups == 0 || items == 0 || items > 1024) {
-        mock_misused("a launch");
-    }
     mock.launches++;
     mock.together += together;
     if (stream->seen < mock.must_see) {
         mock_misused("a kernel that does not wait for the caller's event");
     }
     stream->seq = mock.kernel_seq[stream->device] = ++mock.seq;
-    if (!code && mock.trap_at && mock.launches >= mock.trap_at) {
+    if (mock.trapped || (mock.trap_at && mock.launches >= mock.trap_at)) {
         mock.trapped = 1; /* noticed by whatever comes next */
         mock.code_of_trap = 719;
-        return 0;
+        return;
     }
-    if (!code && function->entry) {
+    if (function->entry) {
         void (*launch)(const void *, unsigned, unsigned, int, void **) = mock_launch_code;
         if (function->owner) {
             void *symbol = dlsym(function->owner->library, "mock_launch");
             memcpy(&launch, &symbol, sizeof launch);
         }
         launch(function->entry, groups, items, together, param);
-    } else if (!code && strcmp(function->name, "spki_selftest") == 0) {
+    } else if (strcmp(function->name, "spki_selftest") == 0) {
         mock_selftest(param);
+    }
+}
+
+#include "mock_cuda_graph.h"
+
+static int mock_work(spki_cuda_handle f, uint32_t groups, uint32_t items, spki_cuda_handle s,
+                     void **param, int together)
+{
+    const mock_object *function = mock_at(f, MOCK_FUNCTION);
+    mock_object *stream = mock_stream(s);
+    if (stream == mock.captured) {
+        return mock_add_node(f, groups, items, stream, param);
+    }
+    const int code = mock_call();
+    if (function->device != stream->device || groups == 0 || items == 0 || items > 1024) {
+        mock_misused("a launch");
+    }
+    if (!code) {
+        mock_launch_node(function, groups, items, s, param, together);
     }
     return code;
 }
@@ -920,7 +950,7 @@ static int mock_cuLaunchCooperativeKernel(spki_cuda_handle f, uint32_t x, uint32
                                           spki_cuda_handle s, void **param)
 {
     if (y != 1 || z != 1 || j != 1 || k != 1 || x > (uint32_t)mock.units ||
-        shared > mock_at(f, MOCK_FUNCTION)->size || mock.no_cooperative) {
+        shared > mock_at(f, MOCK_FUNCTION)->size || mock.no_cooperative || mock.captured) {
         mock_misused("a cooperative launch that cannot be");
     }
     return mock_work(f, x, i, s, param, 1);
@@ -1059,6 +1089,12 @@ static void *mock_symbol(void *ctx, const char *name)
     MOCK_FIND(cuOccupancyMaxActiveBlocksPerMultiprocessor)
     MOCK_FIND(cuLaunchKernel)
     MOCK_FIND(cuLaunchCooperativeKernel)
+    MOCK_FIND(cuStreamBeginCapture_v2)
+    MOCK_FIND(cuStreamEndCapture)
+    MOCK_FIND(cuGraphInstantiateWithFlags)
+    MOCK_FIND(cuGraphDestroy)
+    MOCK_FIND(cuGraphLaunch)
+    MOCK_FIND(cuGraphExecDestroy)
     MOCK_FIND(nvrtcVersion)
     MOCK_FIND(nvrtcGetErrorString)
     MOCK_FIND(nvrtcCreateProgram)
@@ -1091,7 +1127,7 @@ static void *mock_symbol(void *ctx, const char *name)
 /* Objects that were never released, contexts that are still held or current. */
 static int mock_leaks(void)
 {
-    int n = mock.depth;
+    int n = mock.depth + (mock.captured != NULL);
     for (int k = 0; k < MOCK_KINDS; k++) {
         n += mock.live[k];
     }

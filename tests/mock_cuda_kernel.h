@@ -274,19 +274,35 @@ template <class... A> static unsigned mock_count(void (*)(A...))
     return sizeof...(A);
 }
 
+/* Bytes of parameter k; 0: there are no more. */
+template <class... A> static unsigned mock_size(void (*)(A...), unsigned k)
+{
+    static const unsigned size[] = {sizeof(A)..., 0};
+    return k < sizeof...(A) ? size[k] : 0;
+}
+
 struct mock_entry {
     const char *name;
     void (*run)(void **);
     unsigned params;
+    unsigned (*size)(unsigned);
 };
 extern const mock_entry mock_entries[];
-#define MOCK_ENTRY(name) {#name, [](void **p) { mock_call(name, p); }, mock_count(name)},
+#define MOCK_ENTRY(name)                                                                           \
+    {#name, [](void **p) { mock_call(name, p); }, mock_count(name),                                \
+     [](unsigned k) { return mock_size(name, k); }},
 
 /* Of a unit that holds kernels as code. */
 template <auto f> static const void *mock_entry_at(void)
 {
-    static const mock_entry entry = {"", [](void **p) { mock_call(f, p); }, mock_count(f)};
+    static const mock_entry entry = {"", [](void **p) { mock_call(f, p); }, mock_count(f),
+                                     [](unsigned k) { return mock_size(f, k); }};
     return &entry;
+}
+
+extern "C" unsigned mock_param_size(const void *entry, unsigned k)
+{
+    return ((const mock_entry *)entry)->size(k);
 }
 
 extern "C" const void *mock_find(const char *name, unsigned *params)

@@ -72,6 +72,63 @@ TEST(and_slice_by_slice)
     CHECK_EQ(mock.together, 0);
 }
 
+TEST(and_with_slices_recorded_once_and_replayed)
+{
+    if (*absent()) SKIP(absent());
+    compare(SPK_CUDA_GRAPH, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
+    CHECK_EQ(mock.together, 0);
+    printf("    %ld recordings, %ld replays, %ld launches\n", mock.graphs, mock.replays,
+           mock.launches);
+    CHECK(mock.replays > 40);
+    CHECK(mock.graphs > 1 && mock.graphs < mock.replays / 2);
+    CHECK_HAS(described, "; slices replayed");
+}
+
+/* So many neurons that the spikes of a step are counted in parts before they are listed. */
+static uint64_t digest_of_many(spk_backend *backend)
+{
+    spk_net_desc d;
+    memset(&d, 0, sizeof d);
+    d.backend = backend;
+    spk_net *net = spk_net_create(&d);
+    const uint32_t n = 8192 * 64, who[6] = {n - 1, 70000, 262143, 3, 262144, 70000};
+    const double when[6] = {0.4, 0.5, 0.5, 0.5, 1.3, 2.2};
+    const spk_pop list = spk_net_add(net, "list", n, SPK_SPIKE_LIST, NULL);
+    const spk_pop cells = spk_net_add(net, "cells", 200, SPK_LIF_EXP,
+                                      SPK_SET({"i_dc", spk_uniform(3000, 6000)}));
+    (void)spk_net_spike_list(net, list, who, when, 6);
+    connect_fixed(net, spk_net_slice(net, list, 69990, 20), cells, 8, spk_constant(4000),
+                  spk_uniform(0.1, 0.4));
+    connect_fixed(net, cells, cells, 5, spk_constant(900), spk_uniform(0.1, 0.7));
+    const spk_rec spikes = spk_net_record_spikes(net, spk_net_union(net, list, cells));
+    for (int k = 0; k < 4; k++) {
+        CHECK_EQ(spk_net_run_steps(net, 6), SPK_OK);
+    }
+    CHECK(spk_rec_count(spikes) > 150);
+    const uint64_t digest = spk_rec_digest(spikes) ^ spk_net_state_digest(net);
+    spk_net_destroy(net);
+    return digest;
+}
+
+TEST(and_where_there_are_so_many_neurons_that_spikes_are_counted_first)
+{
+    if (*absent()) SKIP(absent());
+    const uint64_t want = digest_of_many(NULL);
+    for (int style = SPK_CUDA_SLICES; style <= SPK_CUDA_GRAPH; style++) {
+        spk_cuda_desc d;
+        memset(&d, 0, sizeof d);
+        mock_reset();
+        mock.execute = 1;
+        d.symbol = mock_symbol;
+        d.cache_dir = "";
+        d.style = (spk_cuda_style)style;
+        CHECK_EQ(digest_of_many(spk_cuda_backend(&d)), want);
+        CHECK(style == SPK_CUDA_SLICES || mock.replays > 1);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+    }
+}
+
 TEST(and_with_states_of_16_bits)
 {
     if (*absent()) SKIP(absent());

@@ -56,6 +56,156 @@ TEST(a_kernel_that_traps_is_an_error_and_the_cpu_goes_on)
     }
 }
 
+/* -- slices that are recorded and replayed -- */
+
+static spk_cuda_desc graph_desc(void)
+{
+    mock_reset();
+    host_blocks = 0;
+    spk_cuda_desc d = mock_desc();
+    d.style = SPK_CUDA_GRAPH;
+    return d;
+}
+
+static void nothing_is_left(void)
+{
+    CHECK_EQ(mock_leaks(), 0);
+    CHECK_EQ(mock.misuse, 0);
+    CHECK_EQ(host_blocks, 0);
+}
+
+TEST(with_slices_replayed_whatever_call_launch_or_buffer_fails_is_an_error_and_the_cpu_goes_on)
+{
+    char why[600];
+    spk_cuda_desc d = graph_desc();
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK(mock.graphs > 0 && mock.replays > 4);
+    nothing_is_left();
+    const long calls = run_calls, launches = mock.launches, buffers = mock.allocs;
+    for (long k = 1; k <= calls; k++) {
+        d = graph_desc();
+        mock.fail_at = k;
+        mock.fail_code = DEVICE_LOST;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK(strlen(why) > 20);
+        nothing_is_left();
+    }
+    for (long k = 1; k <= launches; k++) { /* those of a graph among them */
+        d = graph_desc();
+        mock.trap_at = k;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        CHECK_HAS(why, "CUDA_ERROR_LAUNCH_FAILED");
+        nothing_is_left();
+    }
+    for (long k = 1; k <= buffers; k++) {
+        d = graph_desc();
+        mock.fail_alloc = k;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+        nothing_is_left();
+    }
+}
+
+/* Each call that graphs need fails once, and the next would work again. */
+TEST(a_recording_that_fails_names_its_call_and_ends_the_capture)
+{
+    static const char *const call[] = {"cuStreamBeginCapture", "spki_update", "cuStreamEndCapture",
+                                       "cuGraphInstantiate", "cuGraphLaunch"};
+    char why[600];
+    for (size_t k = 0; k < sizeof call / sizeof call[0]; k++) {
+        spk_cuda_desc d = graph_desc();
+        mock.fail_name = call[k];
+        mock.fail_code = 2;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+        CHECK_HAS(why, call[k]);
+        CHECK_HAS(why, "CUDA_ERROR_OUT_OF_MEMORY");
+        CHECK(mock.fail_name == NULL);
+        nothing_is_left();
+    }
+}
+
+TEST(a_driver_without_graphs_is_an_error_only_where_they_are_asked_for)
+{
+    static const char *const call[] = {
+        "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags",
+        "cuGraphDestroy", "cuGraphLaunch", "cuGraphExecDestroy"};
+    char why[600], said[200];
+    for (size_t k = 0; k < sizeof call / sizeof call[0]; k++) {
+        spk_cuda_desc d = graph_desc();
+        mock.missing = call[k];
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
+        snprintf(said, sizeof said, "has no %s (SPK_CUDA_GRAPH needs CUDA 11.4", call[k]);
+        CHECK_HAS(why, said);
+        d.style = SPK_CUDA_SLICES;
+        CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+        nothing_is_left();
+    }
+}
+
+TEST(several_devices_replay_nothing_and_a_profiled_network_neither)
+{
+    char why[600];
+    const uint32_t both[2] = {0, 1};
+    spk_pop pop;
+    spk_rec rec;
+    spk_cuda_desc d = graph_desc();
+    mock.devices = 2;
+    d.indices = both;
+    d.index_count = 2;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    CHECK_EQ(mock.graphs, 0);
+    nothing_is_left();
+    d = graph_desc();
+    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    (void)spk_net_profile(net, true);
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_EQ(mock.graphs, 0);
+    (void)spk_net_profile(net, false);
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK(mock.graphs > 0);
+    spk_net_destroy(net);
+    nothing_is_left();
+}
+
+/* What the tests above rely on. */
+TEST(the_mock_driver_records_without_running_and_refuses_all_else_meanwhile)
+{
+    spki_cuda_handle stream, other, graph, made, function;
+    uint32_t x = 1;
+    void *param[1] = {&x};
+    mock_reset();
+    mock.misuse = 5; /* of which it says no more */
+    CHECK_EQ(mock_cuCtxPushCurrent_v2((spki_cuda_handle)(void *)&mock_contexts[0]), 0);
+    CHECK_EQ(mock_cuStreamCreate(&stream, 0), 0);
+    CHECK_EQ(mock_cuStreamCreate(&other, 0), 0);
+    mock_object *f = mock_new(MOCK_FUNCTION, 0);
+    function = (spki_cuda_handle)(void *)f;
+    CHECK_EQ(mock_cuStreamBeginCapture_v2(stream, 1), 0);
+    for (int k = 0; k < 3; k++) {
+        CHECK_EQ(mock_cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, stream, param, NULL), 0);
+    }
+    CHECK_EQ(mock.launches, 0);
+    CHECK_EQ(mock.misuse, 5);
+    CHECK_EQ(mock_cuStreamSynchronize(stream), 900);
+    CHECK_EQ(mock_cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, other, param, NULL), 900);
+    CHECK_EQ(mock_cuStreamCreate(&made, 0), 900);
+    CHECK_EQ(mock.misuse, 8);
+    CHECK_EQ(mock_leaks(), 6); /* context, streams, function, what is captured, and that it is */
+    CHECK_EQ(mock_cuStreamEndCapture(stream, &graph), 0);
+    CHECK_EQ(mock_cuGraphInstantiateWithFlags(&made, graph, 0), 0);
+    CHECK_EQ(mock_cuGraphDestroy(graph), 0);
+    CHECK_EQ(mock.launches, 0);
+    CHECK_EQ(mock_cuGraphLaunch(made, other), 0);
+    CHECK_EQ(mock_cuGraphLaunch(made, other), 0);
+    CHECK_EQ(mock.launches, 6);
+    CHECK_EQ(mock.misuse, 8);
+    CHECK_EQ(mock_release(f), 0);
+    CHECK_EQ(mock_cuGraphLaunch(made, other), 400);
+    CHECK_EQ(mock.misuse, 9);
+    CHECK_EQ(mock_cuStreamEndCapture(stream, &graph), 401);
+    CHECK_EQ(mock_leaks(), 4); /* the context, two streams, what was made */
+}
+
 TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
 {
     char why[600];
@@ -97,12 +247,14 @@ TEST(what_a_network_is_said_to_need_is_what_it_takes)
 {
     char text[4000];
     unsigned long long need = 0, held = 0;
-    for (int k = 0; k < 2; k++) { /* first with too little, which says how much it would be */
+    for (int n = 0; n < 4; n++) { /* first with too little, which says how much it would be */
+        const int k = n % 2;
         spk_pop pop;
         spk_rec rec;
         mock_reset();
         spk_cuda_desc d = mock_desc();
         d.memory_budget = k ? need : 10000;
+        d.style = n < 2 ? SPK_CUDA_AUTO : SPK_CUDA_GRAPH;
         spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
         (void)spk_net_add(net, "more", 20000, SPK_LIF_EXP, NULL);
         CHECK_EQ(spk_net_build(net), k ? SPK_OK : SPK_ERR_OUT_OF_MEMORY);
@@ -318,12 +470,13 @@ static void other_work(const callers *c)
     mock.must_see = mock.seq;
 }
 
-TEST(a_run_waits_for_the_callers_event_and_records_the_callers_event_behind_its_work)
+static void run_between_events(spk_cuda_style style)
 {
     callers c;
     spk_pop pop;
     spk_rec rec;
-    const spk_cuda_desc d = desc_of(&c);
+    spk_cuda_desc d = desc_of(&c);
+    d.style = style;
     spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
     CHECK_EQ(spk_net_build(net), SPK_OK);
     CHECK_EQ(mock_at(c.end, MOCK_EVENT)->seq, 0);
@@ -334,6 +487,7 @@ TEST(a_run_waits_for_the_callers_event_and_records_the_callers_event_behind_its_
         CHECK(mock.launches > launches);
         CHECK(mock_at(c.end, MOCK_EVENT)->stream == mock_at(c.stream, MOCK_STREAM));
         CHECK(mock_at(c.end, MOCK_EVENT)->seq >= mock_at(c.stream, MOCK_STREAM)->seq);
+        CHECK_EQ(mock_at(c.stream, MOCK_STREAM)->seq, mock.kernel_seq[1]); /* all kernels */
         CHECK(mock_at(c.copies, MOCK_STREAM)->seen >= mock.must_see); /* lists came through it */
     }
     mock.must_see = 0;
@@ -344,6 +498,14 @@ TEST(a_run_waits_for_the_callers_event_and_records_the_callers_event_behind_its_
     CHECK_EQ(mock.live[MOCK_EVENT], 2);
     CHECK_EQ(mock.misuse, 0);
     CHECK_EQ(host_blocks, 0);
+}
+
+TEST(a_run_waits_for_the_callers_event_and_records_the_callers_event_behind_its_work)
+{
+    run_between_events(SPK_CUDA_AUTO);
+    CHECK_EQ(mock.replays, 0);
+    run_between_events(SPK_CUDA_GRAPH); /* captured elsewhere, launched in the caller's stream */
+    CHECK(mock.replays > 10);
 }
 
 TEST(with_the_callers_streams_a_device_lost_at_any_call_is_an_error_too)

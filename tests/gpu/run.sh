@@ -39,7 +39,7 @@ device=$(head -n 1 "$D/quickstart.out")
     echo
 } >"$OUT"
 
-for way in cuda cuda-own cuda-all cuda-slices; do
+for way in cuda cuda-own cuda-all cuda-slices cuda-graph; do
     timeout 900 "$D/golden" --backend $way >"$D/$way.txt" 2>"$D/$way.err"
     if diff -q tests/golden.txt "$D/$way.txt" >/dev/null; then
         ok "gpu/golden_digests/$way"
@@ -52,7 +52,7 @@ for way in cuda cuda-own cuda-all cuda-slices; do
 done
 
 if [ -z "$NVCC" ]; then skip gpu/golden_digests/nvcc "no nvcc"; elif [ -e "$D/golden-nvcc" ]; then
-    for way in cuda cuda-own cuda-all cuda-slices; do
+    for way in cuda cuda-own cuda-all cuda-slices cuda-graph; do
         timeout 900 "$D/golden-nvcc" --backend $way >"$D/nvcc-$way.txt" 2>"$D/nvcc-$way.err"
         if diff -q tests/golden.txt "$D/nvcc-$way.txt" >/dev/null && [ ! -s "$D/nvcc-$way.err" ]; then
             ok "gpu/golden_digests/nvcc-$way"
@@ -99,7 +99,7 @@ time_row() { # time_row WHAT BAR KEYS BACKEND ARGUMENTS...: a line of the table,
     echo "| what | bar | command | result |"
     echo "| --- | --- | --- | --- |"
 } >>"$OUT"
-for backend in cuda cuda-own cuda-all cuda-slices; do
+for backend in cuda cuda-own cuda-all cuda-slices cuda-graph; do
     time_row "microcircuit, full density" "rtf <= 0.10" "rtf construct_s build_s bytes_per_synapse" $backend \
         microcircuit --scale 1 --ms 1000
 done

@@ -344,7 +344,8 @@ static const spki_gpu_api spki_cl_api = {
     "opencl",      spki_cl_prelude, spki_cl_keywords, spki_cl_compile, spki_cl_release,
     spki_cl_alloc, spki_cl_free,    spki_cl_write,    spki_cl_zero,    spki_cl_read,
     spki_cl_wait,  spki_cl_launch,  spki_cl_flush,    spki_cl_finish,  spki_cl_close,
-    NULL,          NULL,            NULL,             NULL,            NULL};
+    NULL,          NULL,            NULL,             NULL,            NULL,
+    NULL,          NULL,            NULL,             NULL};
 
 /* Opens a device into `gpu`, which is zero before and closed by spki_cl_close. `sub`: it is a part
    of a device, and released with it even when this fails. */

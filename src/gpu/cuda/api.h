@@ -40,6 +40,8 @@ typedef enum spk_cuda_style {
     SPK_CUDA_OWN,      /* a batch a launch, each group of threads with the targets of a tile */
     SPK_CUDA_ALL,      /* a batch a launch, all groups deliver to all targets */
     SPK_CUDA_SLICES,   /* some launches a slice of steps */
+    SPK_CUDA_GRAPH,    /* these launches, captured as graphs and replayed: only where it is asked
+                          for; CUDA 11.4 or later; several devices: as SPK_CUDA_SLICES */
     SPK_CUDA_STYLE_FORCE_32_BIT = 0x7fffffff
 } spk_cuda_style;
 

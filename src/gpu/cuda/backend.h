@@ -217,7 +217,7 @@ SPKI_FN bool spki_cuda_copy(spki_cuda_backend *b)
 SPKI_FN bool spki_cuda_bad(const spk_cuda_desc *d)
 {
     return (d->index_count && !d->indices) || d->index_count > SPKI_CUDA_MOST_PARTS ||
-           (int)d->style < 0 || d->style > SPK_CUDA_SLICES || (int)d->exchange < 0 ||
+           (int)d->style < 0 || d->style > SPK_CUDA_GRAPH || (int)d->exchange < 0 ||
            d->exchange > SPK_CUDA_EXCHANGE_HOST || !(d->time_limit_s >= 0.0) ||
            d->tiles > 65536u || (int)d->construction < 0 ||
            d->construction > SPK_CONSTRUCTION_DEVICE || (d->context && d->index_count) ||

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_CUDA_COMPILE_H
 #define SPIKELIB_GPU_CUDA_COMPILE_H
 
-#include "device.h"
+#include "graph.h"
 
 static const char *const spki_cuda_prelude[] = {
 #include "../text/cuda.cu"

@@ -21,6 +21,8 @@ typedef struct spki_cuda_device {
     int device;
     uint32_t major, minor;
     spki_cuda_handle context, stream, copies, pool, clock; /* clock: an event */
+    spki_cuda_handle recorder; /* the stream of >>cuda-graph */
+    bool recording;            /* launches go there */
     bool own_context, own_stream, own_copies, pools, cooperative;
     uint64_t shared_bytes;
     spki_cuda_ticket ticket[SPKI_CUDA_TICKETS];
@@ -296,8 +298,9 @@ SPKI_FN spk_result spki_cuda_launch(spki_gpu *gpu, void *program, spki_gpu_entry
     }
     (void)spki_cuda_params(arg, args, param);
     return spki_cuda_end(gpu, spki_gpu_entry_name(entry),
-                         d->cu->cuLaunchKernel(function, groups, 1, 1, items, 1, 1, 0, d->stream,
-                                               param, NULL));
+                         d->cu->cuLaunchKernel(function, groups, 1, 1, items, 1, 1, 0,
+                                               d->recording ? d->recorder : d->stream, param,
+                                               NULL));
 }
 
 /* Lets a function have so much shared memory. In the context. */

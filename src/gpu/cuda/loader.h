@@ -84,6 +84,15 @@ typedef struct spki_cuda_pool_desc {
     X(cuLaunchCooperativeKernel, int,                                                             \
       (spki_cuda_handle, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,    \
        spki_cuda_handle, void **))
+/* For >>cuda-graph alone: CUDA 11.4. */
+#define SPKI_CUDA_GRAPH_FUNCTIONS(X)                                                              \
+    X(cuStreamBeginCapture_v2, int, (spki_cuda_handle, int))                                      \
+    X(cuStreamEndCapture, int, (spki_cuda_handle, spki_cuda_handle *))                            \
+    X(cuGraphInstantiateWithFlags, int,                                                           \
+      (spki_cuda_handle *, spki_cuda_handle, unsigned long long))                                 \
+    X(cuGraphDestroy, int, (spki_cuda_handle))                                                    \
+    X(cuGraphLaunch, int, (spki_cuda_handle, spki_cuda_handle))                                   \
+    X(cuGraphExecDestroy, int, (spki_cuda_handle))
 #define SPKI_NVRTC_FUNCTIONS(X)                                                                   \
     X(nvrtcVersion, int, (int *, int *))                                                          \
     X(nvrtcGetErrorString, const char *, (int))                                                   \
@@ -110,6 +119,7 @@ typedef struct spki_cuda_pool_desc {
 typedef struct spki_cuda_calls {
 #define SPKI_CUDA_MEMBER(name, result, args) result(SPKI_CUDA_CALL *name) args;
     SPKI_CUDA_FUNCTIONS(SPKI_CUDA_MEMBER)
+    SPKI_CUDA_GRAPH_FUNCTIONS(SPKI_CUDA_MEMBER)
     SPKI_NVRTC_FUNCTIONS(SPKI_CUDA_MEMBER)
     SPKI_NCCL_FUNCTIONS(SPKI_CUDA_MEMBER)
 #undef SPKI_CUDA_MEMBER
@@ -136,7 +146,8 @@ enum {
     SPKI_CUDA_POOL_KEEPS = 4, /* of a pool: bytes that it does not give back when idle */
     SPKI_CUDA_SHARED_BYTES = 8, /* of a function: dynamic shared memory it may have */
     SPKI_CUDA_NON_BLOCKING = 1, /* a stream that does not wait for the default one */
-    SPKI_CUDA_NO_TIMING = 2     /* an event */
+    SPKI_CUDA_NO_TIMING = 2,    /* an event */
+    SPKI_CUDA_OF_THREAD = 1     /* capture: only what this thread does has to keep to its rules */
 };
 
 typedef struct spki_cuda_library {
@@ -246,6 +257,15 @@ SPKI_FN bool spki_cuda_load_driver(const spk_cuda_desc *desc, spki_cuda_calls *c
         missing = missing ? missing : #name;                                                      \
     }
     SPKI_CUDA_FUNCTIONS(SPKI_CUDA_BIND)
+    if (!missing && desc->style == SPK_CUDA_GRAPH) {
+        SPKI_CUDA_GRAPH_FUNCTIONS(SPKI_CUDA_BIND)
+        if (missing) {
+            (void)spki_because(SPK_ERR_DEVICE, why, why_size,
+                               "cuda: the driver has no %s (SPK_CUDA_GRAPH needs CUDA 11.4 or "
+                               "later)", missing);
+            return false;
+        }
+    }
 #undef SPKI_CUDA_BIND
     if (missing && strcmp(missing, "cuInit") == 0) {
         (void)spki_because(SPK_ERR_DEVICE, why, why_size, "cuda: there is no driver");

@@ -34,6 +34,9 @@ SPKI_FN void spki_cuda_close(spki_gpu *gpu)
         if (d->clock) {
             (void)cu->cuEventDestroy_v2(d->clock);
         }
+        if (d->recorder) {
+            (void)cu->cuStreamDestroy_v2(d->recorder);
+        }
         if (d->copies && d->own_copies) {
             (void)cu->cuStreamDestroy_v2(d->copies);
         }
@@ -56,13 +59,15 @@ static const spki_gpu_api spki_cuda_api = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form};
+    spki_cuda_together, spki_cuda_room, spki_cuda_share, spki_cuda_held, spki_cuda_form,
+    spki_cuda_record, spki_cuda_recorded, spki_cuda_replay, spki_cuda_forget};
 /* The same, where spikes go from device to device through the host. */
 static const spki_gpu_api spki_cuda_api_by_host = {
     "cuda",          spki_cuda_prelude, spki_cuda_keywords, spki_cuda_compile, spki_cuda_release,
     spki_cuda_alloc, spki_cuda_free,    spki_cuda_write,    spki_cuda_zero,    spki_cuda_read,
     spki_cuda_wait,  spki_cuda_launch,  spki_cuda_flush,    spki_cuda_finish,  spki_cuda_close,
-    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form};
+    spki_cuda_together, spki_cuda_room, NULL, spki_cuda_held, spki_cuda_form,
+    spki_cuda_record, spki_cuda_recorded, spki_cuda_replay, spki_cuda_forget};
 
 /* A call that makes a handle, which is none where it fails. */
 SPKI_FN spk_result spki_cuda_made(spki_gpu *gpu, const char *call, spki_cuda_handle *handle,
@@ -95,6 +100,10 @@ SPKI_FN spk_result spki_cuda_equip(spki_gpu *gpu)
     if (result == SPK_OK && d->own_copies) {
         result = spki_cuda_made(gpu, "cuStreamCreate", &d->copies,
                                 cu->cuStreamCreate(&d->copies, SPKI_CUDA_NON_BLOCKING));
+    }
+    if (result == SPK_OK && gpu->replays) {
+        result = spki_cuda_made(gpu, "cuStreamCreate", &d->recorder,
+                                cu->cuStreamCreate(&d->recorder, SPKI_CUDA_NON_BLOCKING));
     }
     if (result == SPK_OK) {
         result = spki_cuda_made(gpu, "cuEventCreate", &d->clock,
@@ -138,6 +147,7 @@ SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls 
                                       : found->memory_bytes;
     gpu->largest = gpu->memory;
     gpu->has_double = gpu->has_wide_atomics = true;
+    gpu->replays = desc->style == SPK_CUDA_GRAPH;
     gpu->lanes = 1;
     gpu->speed = (double)gpu->units;
     spk_result result =

@@ -174,13 +174,15 @@ SPKI_FN spk_result spki_gpu_plan_batches(spk_net *net, spki_gpu_part *part)
     return result;
 }
 
-/* How many steps from `first` on, before `end`, can go in one launch; 0: a slice as ever. */
+/* How many steps from `first` on, before `end`, can go in one launch or be replayed; 0: a slice as
+   ever. */
 SPKI_FN uint32_t spki_gpu_batch_steps(const spk_net *net, const spki_gpu_net *g, uint64_t first,
                                       uint64_t end)
 {
     const spki_gpu_part *part = &g->part[0];
     const uint64_t told = g->told_next < g->told ? g->told_step[g->told_next] : end;
-    if (g->parts != 1 || !part->together || net->profile || told <= first) {
+    if (g->parts != 1 || !(part->together || part->gpu.replays) || net->profile ||
+        told <= first) {
         return 0;
     }
     return (uint32_t)(SPKI_MIN(end, told) - first);

@@ -57,6 +57,7 @@ typedef enum spki_gpu_entry {
     SPKI_GPU_ALL_ENTRIES,
     SPKI_GPU_BATCH_ALL = SPKI_GPU_ALL_ENTRIES, /* where groups of items can meet */
     SPKI_GPU_BATCH_OWN,
+    SPKI_GPU_BEGIN, /* of a replay */
     SPKI_GPU_MORE_ENTRIES
 } spki_gpu_entry;
 
@@ -92,6 +93,7 @@ typedef struct spki_gpu {
     uint32_t lanes;   /* 16: vectors of 16 floats or 8 doubles; 1: scalars */
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
+    bool replays;     /* runs of slices are recorded once and replayed */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
@@ -138,6 +140,12 @@ typedef struct spki_gpu_api {
        variants as they come. */
     void *(*held)(spki_gpu *gpu, const spk_net *net, const struct spki_gpu_choice *choice);
     uint32_t (*form)(const void *program, const struct spki_gpu_variant *variant, uint32_t number);
+    /* NULL where kernels have no `origin` (>>gpu-replay). Launches after `record` are recorded
+       instead of run, until `recorded`, which has to be called even if one of them fails. */
+    spk_result (*record)(spki_gpu *gpu);
+    spk_result (*recorded)(spki_gpu *gpu, void **recording);
+    spk_result (*replay)(spki_gpu *gpu, void *recording);
+    void (*forget)(spki_gpu *gpu, void *recording);
 } spki_gpu_api;
 
 SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
@@ -147,7 +155,7 @@ SPKI_FN const char *spki_gpu_entry_name(spki_gpu_entry entry)
                                        "spki_sample",  "spki_selftest",
                                        "spki_rows",    "spki_rows_scan",
                                        "spki_rows_collect", "spki_rows_sort",
-                                       "spki_batch_all", "spki_batch_own"};
+                                       "spki_batch_all", "spki_batch_own", "spki_begin"};
     return name[entry];
 }
 

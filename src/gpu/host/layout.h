@@ -49,6 +49,10 @@ typedef struct spki_gpu_part {
     bool own;                    /* each with a tile's accumulators in shared memory */
     uint32_t record_words, records_room; /* and states there: words of a record, and of all */
     spki_gpu_block share, pieces, found, meet;
+    spki_gpu_block origin;         /* >>gpu-replay */
+    void *recording[SPKI_MAX_SLICE + 1]; /* by its steps; NULL: none */
+    uint64_t recorded_with, seen;  /* a digest of what recordings hold; bits: lengths met once */
+    bool recording_now;
     uint32_t *read_list[2];        /* where lists arrive */
     uint64_t list_words, asked[2], last_spikes; /* words of a list: room, and what was read */
     spki_gpu_ticket ticket[2], sampled[2];
@@ -507,7 +511,9 @@ SPKI_FN spki_gpu_bill spki_gpu_need(const spk_net *net, const spki_gpu_part *par
     if (parts > 1) {
         spki_gpu_charge(&bill, (SPKI_GPU_LIST_IDS + (uint64_t)net->neurons * net->slice_max) * 4);
     }
-    if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
+    if (part->gpu.replays) {
+        spki_gpu_charge(&bill, 64);
+    } else if (part->gpu.api->together) { /* >>gpu-batch: a group of items a tile, or a unit */
         const uint64_t most = SPKI_MIN(SPKI_MAX(part->tiles, part->gpu.units),
                                        SPKI_GPU_BATCH_GROUPS);
         const uint64_t places = (uint64_t)part->groups * SPKI_GROUP * net->slice_max;

@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_HOST_NET_H
 #define SPIKELIB_GPU_HOST_NET_H
 
-#include "run.h"
+#include "replay.h"
 #include "selftest.h"
 #include "deal.h"
 
@@ -20,8 +20,9 @@ SPKI_FN void spki_gpu_clear_part(spk_net *net, spki_gpu_net *g, spki_gpu_part *p
                                      &part->list[0], &part->list[1],  &part->lanes,
                                      &part->index,   &part->sample[0], &part->sample[1],
                                      &part->share,   &part->pieces,   &part->found,
-                                     &part->meet};
+                                     &part->meet,    &part->origin};
     (void)gpu->api->finish(gpu); /* nothing may still be arriving, whatever has failed */
+    spki_gpu_forget_recordings(part);
     for (uint32_t k = 0; k < 2; k++) {
         (void)gpu->api->wait(gpu, &part->ticket[k]);
         (void)gpu->api->wait(gpu, &part->sampled[k]);
@@ -388,12 +389,13 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
     }
     for (uint32_t k = 0; k < g->parts; k++) {
         const spki_gpu_part *part = &g->part[k];
-        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s\n",
+        snprintf(line, sizeof line, "%s \"%.60s\": tiles %u .. %u, %llu bytes%s%s%s%s\n",
                  backend->name, part->gpu.name, part->tile, part->tile + part->tiles,
                  (spki_llu)part->gpu.used,
                  !part->own || g->parts > 1 ? ""
                  : part->records_room       ? "; states and accumulators in shared memory"
                                             : "; accumulators in shared memory",
+                 part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
                  g->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);

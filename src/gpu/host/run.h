@@ -329,12 +329,13 @@ SPKI_FN spk_result spki_gpu_update(spk_net *net, spki_gpu_part *part, uint64_t f
                                 spki_gpu_u32(part->ring),
                                 spki_gpu_u32(net->ring - 1),
                                 spki_gpu_u32(net->lanes / SPKI_GROUP),
-                                spki_gpu_u32(amounts)};
+                                spki_gpu_u32(amounts),
+                                spki_gpu_origin(part)};
     double since = 0.0;
     spk_result result = spki_gpu_lap(net, gpu, &since, NULL);
     if (result == SPK_OK) {
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_UPDATE, part->blocks, items, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].update_s);
@@ -382,13 +383,15 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
     spk_result result = SPK_OK;
     if (parts > 1) {
         const spki_gpu_arg count[] = {history, counts, spki_gpu_u64(first), spki_gpu_u32(mask),
-                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts)};
+                                      spki_gpu_u32(row), group, groups, spki_gpu_u32(parts),
+                                      spki_gpu_origin(part)};
         const spki_gpu_arg scan[] = {counts, to, spki_gpu_u32(at), spki_gpu_u32(steps),
-                                     spki_gpu_u32(parts)};
+                                     spki_gpu_u32(parts), spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COUNT, parts * steps, items, count,
-                                  8);
+                                  spki_gpu_args(gpu, 9));
         if (result == SPK_OK) {
-            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan, 5);
+            result = gpu->api->launch(gpu, part->program, SPKI_GPU_SCAN, 1, items, scan,
+                                      spki_gpu_args(gpu, 6));
         }
     }
     if (result == SPK_OK) {
@@ -403,9 +406,11 @@ SPKI_FN spk_result spki_gpu_compact(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(row),
                                     group,
                                     groups,
-                                    spki_gpu_u32(parts)};
+                                    spki_gpu_u32(parts),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_COMPACT,
-                                  parts > 1 ? parts * steps : together, items, arg, 12);
+                                  parts > 1 ? parts * steps : together, items, arg,
+                                  spki_gpu_args(gpu, 13));
     }
     return result == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, result);
 }
@@ -560,36 +565,6 @@ SPKI_FN spk_result spki_gpu_slice(spk_net *net, spki_gpu_net *g, uint32_t parity
     return result == SPK_OK ? spki_gpu_deliver(net, g->part, &g->part->list[parity], at, steps,
                                                (uint32_t)(first % g->part->ring), 0)
                             : result;
-}
-
-/* Puts all slices of a batch under way. The first start in a list is 0 from when it was made. */
-SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spki_slice *batch,
-                                        bool amounts)
-{
-    const uint64_t end = batch->first + batch->steps;
-    spk_result result = SPK_OK;
-    for (uint64_t first = batch->first; first < end && result == SPK_OK;) {
-        const uint64_t sample = spki_gpu_next_sample(net, first, end);
-        const uint32_t at = (uint32_t)(first - batch->first);
-        const uint32_t many = spki_gpu_batch_steps(net, g, first, sample + 1);
-        const uint32_t steps =
-            many ? many : (uint32_t)SPKI_MIN((uint64_t)net->slice_max, sample + 1 - first);
-        if (many) {
-            result = spki_gpu_launch_batch(net, g->part, &g->part->list[batch->parity], first,
-                                           many, at, amounts);
-        } else {
-            result = spki_gpu_slice(net, g, batch->parity, first, steps, at, amounts);
-        }
-        for (uint32_t k = 0; k < g->parts && result == SPK_OK; k++) {
-            result = spki_gpu_sample_step(net, g, &g->part[k], batch, first + steps - 1);
-        }
-        while (g->told_next < g->told && g->told_step[g->told_next] < first + steps) {
-            g->told_next++;
-        }
-        first += steps;
-        amounts = false;
-    }
-    return result;
 }
 
 /* Asks for what the batch will have found. */

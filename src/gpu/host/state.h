@@ -2,7 +2,7 @@
 #ifndef SPIKELIB_GPU_HOST_STATE_H
 #define SPIKELIB_GPU_HOST_STATE_H
 
-#include "layout.h"
+#include "origin.h"
 
 /* A network on its devices. */
 typedef struct spki_gpu_net {
@@ -83,6 +83,7 @@ SPKI_FN spk_result spki_gpu_blame(spk_net *net, const spki_gpu *gpu, const spki_
 
 SPKI_FN void spki_gpu_take_program(spki_gpu_part *part, void *program, uint64_t hash, bool held)
 {
+    spki_gpu_forget_recordings(part);
     if (part->program) {
         part->gpu.api->release(&part->gpu, part->program);
     }
@@ -414,12 +415,13 @@ SPKI_FN spk_result spki_gpu_deliver(spk_net *net, spki_gpu_part *part, const spk
                                     spki_gpu_u32(part->ring),
                                     spki_gpu_u32(age),
                                     spki_gpu_u32(segment->tile),
-                                    spki_gpu_u32(segment->tiles)};
+                                    spki_gpu_u32(segment->tiles),
+                                    spki_gpu_origin(part)};
         result = gpu->api->launch(gpu, part->program, SPKI_GPU_DELIVER,
                                   c.owned || (c.span && !age) ? segment->tiles
                                                               : SPKI_MAX(gpu->units, 1u) * 8,
                                   c.owned ? 1 : SPKI_GPU_DELIVER_ITEMS, arg,
-                                  sizeof arg / sizeof arg[0]);
+                                  spki_gpu_args(gpu, sizeof arg / sizeof arg[0]));
     }
     if (result == SPK_OK) {
         result = spki_gpu_lap(net, gpu, &since, &net->scratch[0].deliver_s);

@@ -49,6 +49,7 @@ typedef unsigned short uint16_t;
 #else
 #define SPKI_GLOBAL_ADD(p, x) atomicAdd((int *)(p), (int)(x))
 #endif
+#define SPKI_REPLAYED 1 /* kernels may be recorded and run again for other steps */
 #define SPKI_POPCOUNT(x) ((uint32_t)__popcll(x))
 #define SPKI_LOWEST(x) ((uint32_t)__ffsll((long long)(x)) - 1u)
 

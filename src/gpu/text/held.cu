@@ -23,4 +23,5 @@ template <class spki_set> static void spki_entries(const void **entry)
     entry[SPKI_GPU_ROWS_SORT] = SPKI_ENTRY_AT(spki_rows_sort<void>);
     entry[SPKI_GPU_BATCH_ALL] = SPKI_ENTRY_AT(spki_batch_all<spki_set>);
     entry[SPKI_GPU_BATCH_OWN] = SPKI_ENTRY_AT(spki_batch_own<spki_set>);
+    entry[SPKI_GPU_BEGIN] = SPKI_ENTRY_AT(spki_begin<void>);
 }

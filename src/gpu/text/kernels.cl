@@ -5,6 +5,21 @@
 #define SPKI_WITH_SET(name) name
 #endif
 
+/* Kernels that are recorded and run again (>>gpu-replay) find in memory what has changed since:
+   the step that their own steps count from, its place in the ring, where it begins in the list,
+   and the list. Elsewhere there is no such argument, or it is 0. */
+#if defined(SPKI_REPLAYED)
+#define SPKI_ORIGIN_PARAM , const uint64_t *origin
+#define SPKI_FROM_ORIGIN(k) (origin ? origin[k] : 0)
+#define SPKI_ORIGIN_POS(pos, ring) (origin ? ((pos) + (uint32_t)origin[1]) % (ring) : (pos))
+#define SPKI_ORIGIN_LIST(list) (origin ? (uint32_t *)origin[3] : (list))
+#else
+#define SPKI_ORIGIN_PARAM
+#define SPKI_FROM_ORIGIN(k) 0
+#define SPKI_ORIGIN_POS(pos, ring) (pos)
+#define SPKI_ORIGIN_LIST(list) (list)
+#endif
+
 /* The steps of a slice for one block of neurons, of the population whose record is e->pop. */
 SPKI_OF_SET SPKI_DEVICE void spki_update_block(spki_env *e, const spki_run *run,
                                                SPKI_GLOBAL const uint64_t *block)
@@ -26,7 +41,8 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
                         SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL const uint32_t *arrived,
                         SPKI_GLOBAL uint64_t *history, uint64_t seed, uint64_t first,
                         uint64_t slots, uint32_t steps, uint32_t pos, uint32_t ring,
-                        uint32_t history_mask, uint32_t history_row, uint32_t amounts)
+                        uint32_t history_mask, uint32_t history_row,
+                        uint32_t amounts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t bits[2 * SPKI_BLOCK_GROUPS];
     spki_env e;
@@ -42,11 +58,11 @@ SPKI_ENTRY(spki_update)(SPKI_GLOBAL const uint64_t *desc, SPKI_GLOBAL const uint
     run.history = history;
     run.arrived = arrived;
     run.bits = bits;
-    run.first = first;
+    run.first = first + SPKI_FROM_ORIGIN(0);
     run.slots = slots;
     run.acc_first = 0;
     run.steps = steps;
-    run.pos = pos;
+    run.pos = SPKI_ORIGIN_POS(pos, ring);
     run.ring = ring;
     run.mask = history_mask;
     run.row = history_row;
@@ -112,12 +128,13 @@ SPKI_DEVICE uint32_t spki_before(SPKI_LOCAL uint32_t *sum, uint32_t mine, uint32
 
 SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t *counts,
                        uint64_t first, uint32_t history_mask, uint32_t history_row,
-                       uint32_t group_first, uint32_t groups, uint32_t parts)
+                       uint32_t group_first, uint32_t groups, uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
     const uint32_t s = SPKI_GROUP_ID() / parts, part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
+    first += SPKI_FROM_ORIGIN(0);
     SPKI_GLOBAL const uint64_t *row =
         history + ((first + s) & history_mask) * history_row + group_first;
     uint32_t n = 0, all;
@@ -132,9 +149,11 @@ SPKI_ENTRY(spki_count)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL uint32_t
 
 /* Turns the counts of `steps` x `parts` into starts behind start[at], one group of items. */
 SPKI_ENTRY(spki_scan)(SPKI_GLOBAL uint32_t *counts, SPKI_GLOBAL uint32_t *list, uint32_t at,
-                      uint32_t steps, uint32_t parts)
+                      uint32_t steps, uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    list = SPKI_ORIGIN_LIST(list);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
     uint32_t total = list[at];
     for (uint32_t s = 0; s < steps; s++) {
         for (uint32_t k = 0; k < parts; k += SPKI_ITEMS()) {
@@ -159,9 +178,12 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
                          SPKI_GLOBAL const uint32_t *group_id, SPKI_GLOBAL uint32_t *list,
                          uint64_t first, uint32_t at, uint32_t steps, uint32_t history_mask,
                          uint32_t history_row, uint32_t group_first, uint32_t groups,
-                         uint32_t parts)
+                         uint32_t parts SPKI_ORIGIN_PARAM)
 {
     SPKI_SHARED uint32_t sum[SPKI_SCAN_ITEMS];
+    list = SPKI_ORIGIN_LIST(list);
+    first += SPKI_FROM_ORIGIN(0);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
     const uint32_t part = SPKI_GROUP_ID() % parts;
     const uint32_t from = (uint32_t)((uint64_t)groups * part / parts);
     const uint32_t to = (uint32_t)((uint64_t)groups * (part + 1) / parts);
@@ -327,8 +349,11 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
                          SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
                          SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,
                          uint32_t at, uint32_t steps, uint32_t pos, uint32_t ring, uint32_t age,
-                         uint32_t first_tile, uint32_t tile_count)
+                         uint32_t first_tile, uint32_t tile_count SPKI_ORIGIN_PARAM)
 {
+    list = SPKI_ORIGIN_LIST(list);
+    at += (uint32_t)SPKI_FROM_ORIGIN(2);
+    pos = SPKI_ORIGIN_POS(pos, ring);
 #if SPKI_OWNED
     arrived += (first_tile + SPKI_GROUP_ID()) * ring;
     for (uint32_t s = 0; age == 0 && s < steps; s++) { /* the neurons have taken what was there */
@@ -376,3 +401,16 @@ SPKI_ENTRY(spki_sample)(SPKI_GLOBAL const uint32_t *index, SPKI_GLOBAL const spk
         out[to + k] = state[index[from + k]];
     }
 }
+
+#if defined(SPKI_REPLAYED)
+/* One item, in front of a replay: what it is to begin with. */
+SPKI_ENTRY(spki_begin)(uint64_t *origin, uint32_t *list, uint64_t step, uint32_t pos, uint32_t at)
+{
+    if (SPKI_ITEM() == 0) {
+        origin[0] = step;
+        origin[1] = pos;
+        origin[2] = at;
+        origin[3] = (uint64_t)list;
+    }
+}
+#endif
