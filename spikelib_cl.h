@@ -220,6 +220,7 @@ typedef struct spki_gpu {
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
     bool replays;     /* runs of slices are recorded once and replayed */
+    bool patient;     /* the limit is one of batches: what is at hand is none */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
@@ -3466,6 +3467,8 @@ typedef struct spki_gpu_part {
     uint64_t program_hash;
     bool held;                     /* the program was compiled with the host's code */
     struct spki_gpu_drawing *drawing; /* >>gpu-construct: rows that are measured, not written */
+    void *rows_program;            /* that draws them; NULL: not wanted yet */
+    bool drawn;                    /* the device drew its rows */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -4055,7 +4058,6 @@ typedef struct spki_gpu_net {
     spki_gpu_part *part;
     uint32_t parts;
     uint32_t *outdegree; /* synapses of each source */
-    bool drawn;             /* devices drew the rows */
     char host_draws[200];   /* why no device draws the rows though one was to; "": it may */
     uint32_t *merged;       /* several devices: the list of a slice, from all */
     uint64_t merged_words;
@@ -4997,7 +4999,7 @@ typedef struct spki_gpu_drawing {
     uint64_t slots;
     spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
         outdegree, segment, sum;
-    void *program;
+    void *program; /* the part's */
     bool tiles_changed; /* the records, since they were uploaded */
 } spki_gpu_drawing;
 
@@ -5057,9 +5059,6 @@ SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing
                                      &d->sum};
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
-    }
-    if (d->program) {
-        gpu->api->release(gpu, d->program);
     }
     spki_gpu_tables_free(&d->t);
     spki_free(&net->mem, d->batch, (size_t)d->tiles + 1, 4);
@@ -5175,9 +5174,10 @@ SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gp
 
 /* Everything that drawing `tiles` tiles needs. SPK_ERR_UNSUPPORTED: the host has to, for what
    (*out)->t.not_ says. */
-SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t tile,
+SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu_part *part, uint32_t tile,
                                          uint32_t tiles, spki_gpu_drawing **out)
 {
+    spki_gpu *gpu = &part->gpu;
     spki_gpu_drawing *d = (spki_gpu_drawing *)spki_alloc(&net->mem, 1, sizeof *d);
     *out = d;
     if (!d) {
@@ -5198,7 +5198,9 @@ SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t t
     }
     d->delays = d->t.longest - d->t.shortest + 1;
     const double start = spk_clock_seconds();
-    const spk_result result = spki_gpu_rows_program(net, gpu, &d->program);
+    const spk_result result =
+        part->rows_program ? SPK_OK : spki_gpu_rows_program(net, gpu, &part->rows_program);
+    d->program = part->rows_program;
     net->construct_s -= spk_clock_seconds() - start;
     if (result != SPK_OK) {
         d->t.not_ = "there are no kernels: ";
@@ -5553,8 +5555,10 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return SPK_OK;
     }
     const double start = spk_clock_seconds();
-    spk_result result = spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
+    gpu->patient = true;
+    spk_result result = spki_gpu_drawing_make(net, part, 0, net->tiles, &part->drawing);
     result = result == SPK_OK ? spki_gpu_measure_rows(net, g, gpu, part->drawing) : result;
+    gpu->patient = false;
     if (result == SPK_OK) {
         result = spki_gpu_count_drawn(net, gpu);
     } else if (result == SPK_ERR_UNSUPPORTED || result == SPK_ERR_OUT_OF_MEMORY) {
@@ -5575,7 +5579,7 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return g->host_draws[0] ? SPK_OK : result;
     }
     net->construct_s += spk_clock_seconds() - start;
-    net->elsewhere = g->drawn = true;
+    net->elsewhere = true;
     return SPK_OK;
 }
 
@@ -5634,19 +5638,21 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     spki_gpu_drawing *d = part->drawing;
     const double start = spk_clock_seconds();
     spk_result result = SPK_OK;
+    gpu->patient = true;
     part->drawing = NULL;
     if (d && (d->tile != part->tile || d->tiles != part->tiles)) {
         spki_gpu_drawing_free(net, gpu, d);
         d = NULL;
     }
     if (!d) {
-        result = spki_gpu_drawing_make(net, gpu, part->tile, part->tiles, &d);
+        result = spki_gpu_drawing_make(net, part, part->tile, part->tiles, &d);
         result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
     }
     result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;
     if (d) {
         spki_gpu_drawing_free(net, gpu, d);
     }
+    gpu->patient = false;
     net->construct_s += spk_clock_seconds() - start;
     return result;
 }
@@ -5655,8 +5661,10 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
 SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
+    part->drawn = false;
     if (net->elsewhere) {
         const spk_result drawn = spki_gpu_write_rows(net, part);
+        part->drawn = drawn == SPK_OK;
         if (drawn == SPK_OK || (drawn != SPK_ERR_OUT_OF_MEMORY && drawn != SPK_ERR_UNSUPPORTED)) {
             return drawn == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, drawn);
         }
@@ -7273,6 +7281,10 @@ SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
             spki_gpu_drawing_free(net, &part->gpu, part->drawing);
             part->drawing = NULL;
         }
+        if (part->rows_program) {
+            part->gpu.api->release(&part->gpu, part->rows_program);
+            part->rows_program = NULL;
+        }
         if (part->program) {
             part->gpu.api->release(&part->gpu, part->program);
             part->program = NULL;
@@ -7426,7 +7438,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
                                             : "; accumulators in shared memory",
                  part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
-                 g->drawn ? "; rows drawn there" : "");
+                 part->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);
     }
     if (g->host_draws[0]) {
@@ -8286,7 +8298,7 @@ SPKI_FN spk_result spki_cl_wait_for(spki_gpu *gpu, spki_cl_handle event)
     const spki_cl_device *d = spki_cl_of(gpu);
     const double start = spk_clock_seconds();
     int32_t status = 1;
-    if (d->time_limit_s <= 0.0) {
+    if (gpu->patient || d->time_limit_s <= 0.0) {
         return spki_cl_check(gpu, "clWaitForEvents", d->cl->clWaitForEvents(1, &event));
     }
     while (status > 0) {
@@ -8312,7 +8324,7 @@ SPKI_FN spk_result spki_cl_read(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, vo
                                 size_t bytes, spki_gpu_ticket *ticket)
 {
     const spki_cl_device *d = spki_cl_of(gpu);
-    const bool limited = !ticket && d->time_limit_s > 0.0;
+    const bool limited = !ticket && !gpu->patient && d->time_limit_s > 0.0;
     spki_cl_handle event = NULL;
     int32_t code = d->cl->clEnqueueReadBuffer(d->queue, (spki_cl_handle)mem, !ticket && !limited,
                                               (size_t)at, bytes, data, 0, NULL,

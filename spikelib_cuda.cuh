@@ -3386,6 +3386,7 @@ typedef struct spki_gpu {
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
     bool replays;     /* runs of slices are recorded once and replayed */
+    bool patient;     /* the limit is one of batches: what is at hand is none */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;
@@ -6632,6 +6633,8 @@ typedef struct spki_gpu_part {
     uint64_t program_hash;
     bool held;                     /* the program was compiled with the host's code */
     struct spki_gpu_drawing *drawing; /* >>gpu-construct: rows that are measured, not written */
+    void *rows_program;            /* that draws them; NULL: not wanted yet */
+    bool drawn;                    /* the device drew its rows */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */
@@ -7221,7 +7224,6 @@ typedef struct spki_gpu_net {
     spki_gpu_part *part;
     uint32_t parts;
     uint32_t *outdegree; /* synapses of each source */
-    bool drawn;             /* devices drew the rows */
     char host_draws[200];   /* why no device draws the rows though one was to; "": it may */
     uint32_t *merged;       /* several devices: the list of a slice, from all */
     uint64_t merged_words;
@@ -8163,7 +8165,7 @@ typedef struct spki_gpu_drawing {
     uint64_t slots;
     spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
         outdegree, segment, sum;
-    void *program;
+    void *program; /* the part's */
     bool tiles_changed; /* the records, since they were uploaded */
 } spki_gpu_drawing;
 
@@ -8223,9 +8225,6 @@ SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing
                                      &d->sum};
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
-    }
-    if (d->program) {
-        gpu->api->release(gpu, d->program);
     }
     spki_gpu_tables_free(&d->t);
     spki_free(&net->mem, d->batch, (size_t)d->tiles + 1, 4);
@@ -8341,9 +8340,10 @@ SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gp
 
 /* Everything that drawing `tiles` tiles needs. SPK_ERR_UNSUPPORTED: the host has to, for what
    (*out)->t.not_ says. */
-SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t tile,
+SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu_part *part, uint32_t tile,
                                          uint32_t tiles, spki_gpu_drawing **out)
 {
+    spki_gpu *gpu = &part->gpu;
     spki_gpu_drawing *d = (spki_gpu_drawing *)spki_alloc(&net->mem, 1, sizeof *d);
     *out = d;
     if (!d) {
@@ -8364,7 +8364,9 @@ SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t t
     }
     d->delays = d->t.longest - d->t.shortest + 1;
     const double start = spk_clock_seconds();
-    const spk_result result = spki_gpu_rows_program(net, gpu, &d->program);
+    const spk_result result =
+        part->rows_program ? SPK_OK : spki_gpu_rows_program(net, gpu, &part->rows_program);
+    d->program = part->rows_program;
     net->construct_s -= spk_clock_seconds() - start;
     if (result != SPK_OK) {
         d->t.not_ = "there are no kernels: ";
@@ -8719,8 +8721,10 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return SPK_OK;
     }
     const double start = spk_clock_seconds();
-    spk_result result = spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
+    gpu->patient = true;
+    spk_result result = spki_gpu_drawing_make(net, part, 0, net->tiles, &part->drawing);
     result = result == SPK_OK ? spki_gpu_measure_rows(net, g, gpu, part->drawing) : result;
+    gpu->patient = false;
     if (result == SPK_OK) {
         result = spki_gpu_count_drawn(net, gpu);
     } else if (result == SPK_ERR_UNSUPPORTED || result == SPK_ERR_OUT_OF_MEMORY) {
@@ -8741,7 +8745,7 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return g->host_draws[0] ? SPK_OK : result;
     }
     net->construct_s += spk_clock_seconds() - start;
-    net->elsewhere = g->drawn = true;
+    net->elsewhere = true;
     return SPK_OK;
 }
 
@@ -8800,19 +8804,21 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     spki_gpu_drawing *d = part->drawing;
     const double start = spk_clock_seconds();
     spk_result result = SPK_OK;
+    gpu->patient = true;
     part->drawing = NULL;
     if (d && (d->tile != part->tile || d->tiles != part->tiles)) {
         spki_gpu_drawing_free(net, gpu, d);
         d = NULL;
     }
     if (!d) {
-        result = spki_gpu_drawing_make(net, gpu, part->tile, part->tiles, &d);
+        result = spki_gpu_drawing_make(net, part, part->tile, part->tiles, &d);
         result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
     }
     result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;
     if (d) {
         spki_gpu_drawing_free(net, gpu, d);
     }
+    gpu->patient = false;
     net->construct_s += spk_clock_seconds() - start;
     return result;
 }
@@ -8821,8 +8827,10 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
 SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
+    part->drawn = false;
     if (net->elsewhere) {
         const spk_result drawn = spki_gpu_write_rows(net, part);
+        part->drawn = drawn == SPK_OK;
         if (drawn == SPK_OK || (drawn != SPK_ERR_OUT_OF_MEMORY && drawn != SPK_ERR_UNSUPPORTED)) {
             return drawn == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, drawn);
         }
@@ -10439,6 +10447,10 @@ SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
             spki_gpu_drawing_free(net, &part->gpu, part->drawing);
             part->drawing = NULL;
         }
+        if (part->rows_program) {
+            part->gpu.api->release(&part->gpu, part->rows_program);
+            part->rows_program = NULL;
+        }
         if (part->program) {
             part->gpu.api->release(&part->gpu, part->program);
             part->program = NULL;
@@ -10592,7 +10604,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
                                             : "; accumulators in shared memory",
                  part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
-                 g->drawn ? "; rows drawn there" : "");
+                 part->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);
     }
     if (g->host_draws[0]) {
@@ -11349,7 +11361,8 @@ SPKI_FN spki_cuda_ptr spki_cuda_at(spki_gpu_mem mem, uint64_t at)
 SPKI_FN spk_result spki_cuda_settle(spki_gpu *gpu, spki_cuda_handle event)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
-    const double start = spk_clock_seconds(), limit = d->desc->time_limit_s;
+    const double start = spk_clock_seconds();
+    const double limit = gpu->patient ? 0.0 : d->desc->time_limit_s;
     int code = d->cu->cuEventQuery(event);
     if (code != SPKI_CUDA_NOT_READY || limit <= 0.0) {
         code = code == SPKI_CUDA_NOT_READY ? d->cu->cuEventSynchronize(event) : code;
@@ -11369,7 +11382,7 @@ SPKI_FN spk_result spki_cuda_settle(spki_gpu *gpu, spki_cuda_handle event)
 SPKI_FN spk_result spki_cuda_catch_up(spki_gpu *gpu)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
-    if (d->desc->time_limit_s <= 0.0) {
+    if (gpu->patient || d->desc->time_limit_s <= 0.0) {
         return spki_cuda_check(gpu, "cuStreamSynchronize", d->cu->cuStreamSynchronize(d->stream));
     }
     const spk_result result =

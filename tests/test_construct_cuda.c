@@ -322,4 +322,36 @@ TEST(what_a_device_cannot_draw_the_host_draws_and_says_why)
     }
 }
 
+TEST(the_limit_of_a_batch_is_none_for_drawing_rows)
+{
+    static const uint32_t index[1] = {0};
+    spk_cuda_desc d;
+    spk_conn_desc c;
+    if (*absent()) SKIP(absent());
+    memset(&d, 0, sizeof d);
+    memset(&c, 0, sizeof c);
+    mock_reset();
+    mock.execute = mock.stuck = 1; /* nobody who asks hears that anything has ended */
+    d.symbol = mock_symbol;
+    d.cache_dir = "";
+    d.construction = SPK_CONSTRUCTION_DEVICE;
+    d.time_limit_s = 0.01;
+    d.indices = index;
+    d.index_count = 1;
+    c.rule = SPK_FIXED_OUTDEGREE;
+    c.k = 9;
+    spk_net_desc n;
+    memset(&n, 0, sizeof n);
+    n.backend = spk_cuda_backend(&d);
+    spk_net *net = spk_net_create(&n);
+    const spk_pop a = spk_net_add(net, "a", 300, SPK_LIF_EXP, NULL);
+    (void)spk_net_connect(net, a, a, &c);
+    CHECK_EQ(spk_net_build(net), SPK_ERR_TIMEOUT); /* what follows, under the limit */
+    CHECK(net->elsewhere && !net->backend);
+    CHECK_EQ(spk_net_run(net, 1.0), SPK_OK);
+    CHECK(!net->elsewhere);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
 TEST_MAIN()

@@ -110,7 +110,7 @@ SPKI_FN spk_result spki_cl_wait_for(spki_gpu *gpu, spki_cl_handle event)
     const spki_cl_device *d = spki_cl_of(gpu);
     const double start = spk_clock_seconds();
     int32_t status = 1;
-    if (d->time_limit_s <= 0.0) {
+    if (gpu->patient || d->time_limit_s <= 0.0) {
         return spki_cl_check(gpu, "clWaitForEvents", d->cl->clWaitForEvents(1, &event));
     }
     while (status > 0) {
@@ -136,7 +136,7 @@ SPKI_FN spk_result spki_cl_read(spki_gpu *gpu, spki_gpu_mem mem, uint64_t at, vo
                                 size_t bytes, spki_gpu_ticket *ticket)
 {
     const spki_cl_device *d = spki_cl_of(gpu);
-    const bool limited = !ticket && d->time_limit_s > 0.0;
+    const bool limited = !ticket && !gpu->patient && d->time_limit_s > 0.0;
     spki_cl_handle event = NULL;
     int32_t code = d->cl->clEnqueueReadBuffer(d->queue, (spki_cl_handle)mem, !ticket && !limited,
                                               (size_t)at, bytes, data, 0, NULL,

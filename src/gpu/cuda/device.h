@@ -83,7 +83,8 @@ SPKI_FN spki_cuda_ptr spki_cuda_at(spki_gpu_mem mem, uint64_t at)
 SPKI_FN spk_result spki_cuda_settle(spki_gpu *gpu, spki_cuda_handle event)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
-    const double start = spk_clock_seconds(), limit = d->desc->time_limit_s;
+    const double start = spk_clock_seconds();
+    const double limit = gpu->patient ? 0.0 : d->desc->time_limit_s;
     int code = d->cu->cuEventQuery(event);
     if (code != SPKI_CUDA_NOT_READY || limit <= 0.0) {
         code = code == SPKI_CUDA_NOT_READY ? d->cu->cuEventSynchronize(event) : code;
@@ -103,7 +104,7 @@ SPKI_FN spk_result spki_cuda_settle(spki_gpu *gpu, spki_cuda_handle event)
 SPKI_FN spk_result spki_cuda_catch_up(spki_gpu *gpu)
 {
     const spki_cuda_device *d = spki_cuda_of(gpu);
-    if (d->desc->time_limit_s <= 0.0) {
+    if (gpu->patient || d->desc->time_limit_s <= 0.0) {
         return spki_cuda_check(gpu, "cuStreamSynchronize", d->cu->cuStreamSynchronize(d->stream));
     }
     const spk_result result =

@@ -23,7 +23,7 @@ typedef struct spki_gpu_drawing {
     uint64_t slots;
     spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
         outdegree, segment, sum;
-    void *program;
+    void *program; /* the part's */
     bool tiles_changed; /* the records, since they were uploaded */
 } spki_gpu_drawing;
 
@@ -83,9 +83,6 @@ SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing
                                      &d->sum};
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
-    }
-    if (d->program) {
-        gpu->api->release(gpu, d->program);
     }
     spki_gpu_tables_free(&d->t);
     spki_free(&net->mem, d->batch, (size_t)d->tiles + 1, 4);
@@ -201,9 +198,10 @@ SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gp
 
 /* Everything that drawing `tiles` tiles needs. SPK_ERR_UNSUPPORTED: the host has to, for what
    (*out)->t.not_ says. */
-SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t tile,
+SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu_part *part, uint32_t tile,
                                          uint32_t tiles, spki_gpu_drawing **out)
 {
+    spki_gpu *gpu = &part->gpu;
     spki_gpu_drawing *d = (spki_gpu_drawing *)spki_alloc(&net->mem, 1, sizeof *d);
     *out = d;
     if (!d) {
@@ -224,7 +222,9 @@ SPKI_FN spk_result spki_gpu_drawing_make(spk_net *net, spki_gpu *gpu, uint32_t t
     }
     d->delays = d->t.longest - d->t.shortest + 1;
     const double start = spk_clock_seconds();
-    const spk_result result = spki_gpu_rows_program(net, gpu, &d->program);
+    const spk_result result =
+        part->rows_program ? SPK_OK : spki_gpu_rows_program(net, gpu, &part->rows_program);
+    d->program = part->rows_program;
     net->construct_s -= spk_clock_seconds() - start;
     if (result != SPK_OK) {
         d->t.not_ = "there are no kernels: ";
@@ -579,8 +579,10 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return SPK_OK;
     }
     const double start = spk_clock_seconds();
-    spk_result result = spki_gpu_drawing_make(net, gpu, 0, net->tiles, &part->drawing);
+    gpu->patient = true;
+    spk_result result = spki_gpu_drawing_make(net, part, 0, net->tiles, &part->drawing);
     result = result == SPK_OK ? spki_gpu_measure_rows(net, g, gpu, part->drawing) : result;
+    gpu->patient = false;
     if (result == SPK_OK) {
         result = spki_gpu_count_drawn(net, gpu);
     } else if (result == SPK_ERR_UNSUPPORTED || result == SPK_ERR_OUT_OF_MEMORY) {
@@ -601,7 +603,7 @@ SPKI_FN spk_result spki_gpu_construct(spk_net *net, spki_gpu_net *g, spk_constru
         return g->host_draws[0] ? SPK_OK : result;
     }
     net->construct_s += spk_clock_seconds() - start;
-    net->elsewhere = g->drawn = true;
+    net->elsewhere = true;
     return SPK_OK;
 }
 
@@ -660,19 +662,21 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     spki_gpu_drawing *d = part->drawing;
     const double start = spk_clock_seconds();
     spk_result result = SPK_OK;
+    gpu->patient = true;
     part->drawing = NULL;
     if (d && (d->tile != part->tile || d->tiles != part->tiles)) {
         spki_gpu_drawing_free(net, gpu, d);
         d = NULL;
     }
     if (!d) {
-        result = spki_gpu_drawing_make(net, gpu, part->tile, part->tiles, &d);
+        result = spki_gpu_drawing_make(net, part, part->tile, part->tiles, &d);
         result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
     }
     result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;
     if (d) {
         spki_gpu_drawing_free(net, gpu, d);
     }
+    gpu->patient = false;
     net->construct_s += spk_clock_seconds() - start;
     return result;
 }
@@ -681,8 +685,10 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
 SPKI_FN spk_result spki_gpu_push_words(spk_net *net, spki_gpu_part *part)
 {
     spki_gpu *gpu = &part->gpu;
+    part->drawn = false;
     if (net->elsewhere) {
         const spk_result drawn = spki_gpu_write_rows(net, part);
+        part->drawn = drawn == SPK_OK;
         if (drawn == SPK_OK || (drawn != SPK_ERR_OUT_OF_MEMORY && drawn != SPK_ERR_UNSUPPORTED)) {
             return drawn == SPK_OK ? SPK_OK : spki_gpu_failed(net, gpu, drawn);
         }

@@ -94,6 +94,7 @@ typedef struct spki_gpu {
     uint64_t local_bytes; /* for a tile's arrivals in a group of items; 0: not to be used so */
     bool has_double, has_wide_atomics;
     bool replays;     /* runs of slices are recorded once and replayed */
+    bool patient;     /* the limit is one of batches: what is at hand is none */
     double speed;     /* work a second, only ratios matter: by units until it is measured */
     char why[1024];   /* what went wrong last */
 } spki_gpu;

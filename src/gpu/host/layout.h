@@ -43,6 +43,8 @@ typedef struct spki_gpu_part {
     uint64_t program_hash;
     bool held;                     /* the program was compiled with the host's code */
     struct spki_gpu_drawing *drawing; /* >>gpu-construct: rows that are measured, not written */
+    void *rows_program;            /* that draws them; NULL: not wanted yet */
+    bool drawn;                    /* the device drew its rows */
     spki_gpu_block desc, block, value, table, told, state, acc, arrived, history, group_id, counts,
         rows, tile_at, list[2], lanes, index, sample[2];
     uint32_t together;           /* groups of items that run whole batches; 0: a launch a slice */

@@ -244,6 +244,10 @@ SPKI_FN void spki_gpu_leave(spk_net *net, spki_gpu_net *g)
             spki_gpu_drawing_free(net, &part->gpu, part->drawing);
             part->drawing = NULL;
         }
+        if (part->rows_program) {
+            part->gpu.api->release(&part->gpu, part->rows_program);
+            part->rows_program = NULL;
+        }
         if (part->program) {
             part->gpu.api->release(&part->gpu, part->program);
             part->program = NULL;
@@ -397,7 +401,7 @@ SPKI_FN size_t spki_gpu_describe(const spk_backend *backend, char *buffer, size_
                                             : "; accumulators in shared memory",
                  part->gpu.replays && g->parts == 1 ? "; slices replayed" : "",
                  part->held ? "; kernels compiled with the program" : "",
-                 g->drawn ? "; rows drawn there" : "");
+                 part->drawn ? "; rows drawn there" : "");
         spki_text_add(&text, line);
     }
     if (g->host_draws[0]) {

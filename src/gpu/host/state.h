@@ -11,7 +11,6 @@ typedef struct spki_gpu_net {
     spki_gpu_part *part;
     uint32_t parts;
     uint32_t *outdegree; /* synapses of each source */
-    bool drawn;             /* devices drew the rows */
     char host_draws[200];   /* why no device draws the rows though one was to; "": it may */
     uint32_t *merged;       /* several devices: the list of a slice, from all */
     uint64_t merged_words;
