@@ -113,7 +113,7 @@ fi
 
 # Each network on Oclgrind, which reports data races, bad accesses and wrong calls, in the three ways
 # of working: an hour or more, so by hand and not in `make test`. `tests/golden.sh --oclgrind NAME...`
-# checks the networks named.
+# checks the networks named, NAME:vectors, NAME:items and NAME:tiles one of the ways.
 under_oclgrind() { # under_oclgrind NETWORK BACKEND
     local name=digest_under_$2/$1 log=$D/$2-$1 want
     want=$(grep -E "^$1(\.v)? " "$EXPECTED")
@@ -129,7 +129,11 @@ if [ "${1:-}" = --oclgrind ]; then
     export SPIKELIB_CACHE=
     gcc -O2 $NETWORKS_ALONE -DGOLDEN_CL tests/golden.c -o "$D/oclgrind.exe" $LIBS || exit 1
     for n in ${*:-$(sed -E 's/(\.v)? .*//' "$EXPECTED" | uniq)}; do
-        for backend in oclgrind oclgrind-items oclgrind-tiles; do job under_oclgrind "$n" $backend; done
+        case $n in
+        *:vectors) job under_oclgrind "${n%:*}" oclgrind ;;
+        *:*) job under_oclgrind "${n%:*}" "oclgrind-${n#*:}" ;;
+        *) for b in oclgrind oclgrind-items oclgrind-tiles; do job under_oclgrind "$n" $b; done ;;
+        esac
     done
     jobs_done
     exit 0

@@ -65,7 +65,9 @@ static hid_t number_type(uint64_t *state)
 static void annotate(uint64_t *state, hid_t at)
 {
     static const char *const keys[] = {"units", "sorting", "geometry", "width", "height", "offset"};
-    static const char *const words[] = {"ms", "milliseconds", "1280x720", "us", "", "by_time", "x"};
+    static const char *const words[] = {
+        "ms", "milliseconds", "1280x720", "us", "", "x",
+        "more than sixty-four letters, for which there is no room in what the reader keeps"};
     hid_t space = H5Screate(H5S_SCALAR), type, attribute;
     const bool text = below(state, 2);
     const char *word = words[below(state, 7)];
@@ -93,7 +95,7 @@ static hid_t table_type(uint64_t *state)
 
 static void add_set(uint64_t *state, hid_t in, const char *name, uint32_t rows)
 {
-    static uint8_t data[1 << 16];
+    static uint8_t data[1 << 17];
     hsize_t extent[3] = {rows, below(state, 6), 2};
     const int rank = below(state, 8) ? 1 : (int)below(state, 4);
     const bool table = below(state, 3) == 0;
@@ -104,7 +106,7 @@ static void add_set(uint64_t *state, hid_t in, const char *name, uint32_t rows)
         const size_t bytes = (size_t)H5Sget_simple_extent_npoints(space) * H5Tget_size(type);
         const uint32_t kind = below(state, 3);
         uint64_t rising = 0;
-        for (size_t k = 0; k < sizeof data; k += 8) {
+        for (size_t k = 0; k < sizeof data && k < bytes; k += 8) {
             rising += dice(state) & 0xff;
             const uint64_t any = kind == 0 ? 0 : kind == 1 ? rising : dice(state);
             memcpy(data + k, &any, 8);
@@ -120,7 +122,8 @@ static void add_set(uint64_t *state, hid_t in, const char *name, uint32_t rows)
 
 static void add_group(uint64_t *state, hid_t in, const char *name, int depth)
 {
-    const uint32_t rows = below(state, 3) ? below(state, 900) : below(state, 3);
+    const uint32_t most = below(state, 12) ? 900 : 9000; /* more than are read at a time */
+    const uint32_t rows = below(state, 3) ? below(state, most) : below(state, 3);
     const uint32_t sets = below(state, 7);
     hid_t group = H5Gcreate2(in, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0) return;
