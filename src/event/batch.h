@@ -80,6 +80,16 @@ SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_cells(const spki_ev8 *b, size_t stride, 
                         _mm256_add_epi32(_mm256_madd_epi16(b->xy, row), more));
     return _mm256_testz_si256(bad, bad) && width > 0;
 }
+
+/* The cells of a grid and the times as they hold them; false: one of the events is not simple. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_in(const spki_grid *g, const spk_event *e, int32_t *cell,
+                                           int32_t *now)
+{
+    spki_ev8 b;
+    spki_ev8_load(&b, e);
+    return spki_ev8_cells(&b, g->stride, g->width, g->height, g->plane, cell) &&
+           spki_ev8_times(&b, g->base, now);
+}
 #endif
 
 /* -- sixteen at a time (AVX-512) -- */

@@ -108,10 +108,7 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_background_avx2(spki_background *b, spk_event 
     size_t i, k, out = 0;
     for (i = 0; i + SPKI_EV8 <= count && batches; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 e;
-        spki_ev8_load(&e, events + i);
-        if (!spki_ev8_cells(&e, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&e, grid.base, now)) {
+        if (!spki_ev8_in(&grid, events + i, cell, now)) {
             out = spki_background_some(b, events, i, i + SPKI_EV8, out, true);
             grid = spki_map_grid(&b->map);
             continue;

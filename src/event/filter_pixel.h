@@ -55,10 +55,7 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event 
     size_t i, k, out = 0;
     for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 b;
-        spki_ev8_load(&b, events + i);
-        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&b, grid.base, now)) {
+        if (!spki_ev8_in(&grid, events + i, cell, now)) {
             out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
             grid = spki_map_grid(&r->map);
             continue;

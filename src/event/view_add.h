@@ -120,10 +120,7 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e,
     size_t i, k;
     for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 b;
-        spki_ev8_load(&b, e + i);
-        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&b, grid.base, now)) {
+        if (!spki_ev8_in(&grid, e + i, cell, now)) {
             spki_view_add_times(v, e + i, SPKI_EV8);
             grid = spki_map_grid(&v->map);
             continue;
