@@ -3767,7 +3767,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -3788,11 +3789,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -3807,6 +3811,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -4302,7 +4307,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -4323,11 +4329,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -4342,6 +4351,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -4839,7 +4849,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -4860,11 +4871,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -4879,6 +4893,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -5374,7 +5389,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -5395,11 +5411,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -5414,6 +5433,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -5912,7 +5932,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -5933,11 +5954,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -5952,6 +5976,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -6447,7 +6472,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -6468,11 +6494,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -6487,6 +6516,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -6985,7 +7015,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -7006,11 +7037,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -7025,6 +7059,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -7520,7 +7555,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -7541,11 +7577,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -7560,6 +7599,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -35770,6 +35810,16 @@ SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_cells(const spki_ev8 *b, size_t stride, 
                         _mm256_add_epi32(_mm256_madd_epi16(b->xy, row), more));
     return _mm256_testz_si256(bad, bad) && width > 0;
 }
+
+/* The cells of a grid and the times as they hold them; false: one of the events is not simple. */
+SPKI_EV8_AVX2 SPKI_INLINE bool spki_ev8_in(const spki_grid *g, const spk_event *e, int32_t *cell,
+                                           int32_t *now)
+{
+    spki_ev8 b;
+    spki_ev8_load(&b, e);
+    return spki_ev8_cells(&b, g->stride, g->width, g->height, g->plane, cell) &&
+           spki_ev8_times(&b, g->base, now);
+}
 #endif
 
 /* -- sixteen at a time (AVX-512) -- */
@@ -35991,10 +36041,7 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_refractory_avx2(spki_refractory *r, spk_event 
     size_t i, k, out = 0;
     for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 b;
-        spki_ev8_load(&b, events + i);
-        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&b, grid.base, now)) {
+        if (!spki_ev8_in(&grid, events + i, cell, now)) {
             out = spki_refractory_some(r, events, i, i + SPKI_EV8, out);
             grid = spki_map_grid(&r->map);
             continue;
@@ -36869,10 +36916,7 @@ SPKI_EV8_AVX2 SPKI_FN size_t spki_background_avx2(spki_background *b, spk_event 
     size_t i, k, out = 0;
     for (i = 0; i + SPKI_EV8 <= count && batches; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 e;
-        spki_ev8_load(&e, events + i);
-        if (!spki_ev8_cells(&e, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&e, grid.base, now)) {
+        if (!spki_ev8_in(&grid, events + i, cell, now)) {
             out = spki_background_some(b, events, i, i + SPKI_EV8, out, true);
             grid = spki_map_grid(&b->map);
             continue;
@@ -38827,10 +38871,7 @@ SPKI_EV8_AVX2 SPKI_FN void spki_view_times_avx2(spk_view *v, const spk_event *e,
     size_t i, k;
     for (i = 0; i + SPKI_EV8 <= count; i += SPKI_EV8) {
         int32_t cell[SPKI_EV8], now[SPKI_EV8];
-        spki_ev8 b;
-        spki_ev8_load(&b, e + i);
-        if (!spki_ev8_cells(&b, grid.stride, grid.width, grid.height, grid.plane, cell) ||
-            !spki_ev8_times(&b, grid.base, now)) {
+        if (!spki_ev8_in(&grid, e + i, cell, now)) {
             spki_view_add_times(v, e + i, SPKI_EV8);
             grid = spki_map_grid(&v->map);
             continue;

@@ -857,7 +857,7 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 #endif
 }
 #endif
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -878,11 +878,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -897,6 +900,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2
@@ -1383,30 +1387,6 @@ SPKI_DEVICE void spki_set_step(spki_env *e, const spki_run *run,
 #else
     e->arrived = 1;
 #endif
-}
-#define SPKI_OVERLOAD_1(name)                                                                      \
-    SPKI_DEVICE real spki_ov_##name(real x) { return SPKI_F(spki_##name)(x); }
-#define SPKI_OVERLOAD_2(name)                                                                      \
-    SPKI_DEVICE real spki_ov_##name(real x, real y) { return SPKI_F(spki_##name)(x, y); }
-SPKI_OVERLOAD_1(exp)
-SPKI_OVERLOAD_1(exprel)
-SPKI_OVERLOAD_1(log)
-SPKI_OVERLOAD_1(sin)
-SPKI_OVERLOAD_1(cos)
-SPKI_OVERLOAD_1(tanh)
-SPKI_OVERLOAD_1(sqrt)
-SPKI_OVERLOAD_1(abs)
-SPKI_OVERLOAD_1(flush)
-SPKI_OVERLOAD_2(pow)
-SPKI_OVERLOAD_2(min)
-SPKI_OVERLOAD_2(max)
-SPKI_DEVICE real spki_ov_select(mask c, real a, real b)
-{
-    return SPKI_F(spki_select)(c, a, b);
-}
-SPKI_DEVICE int spki_ov_any(mask c)
-{
-    return SPKI_F(spki_any)(c);
 }
 #if SPKI_HALF
 template <class spki_m>
@@ -4193,7 +4173,7 @@ static const char *const spki_gpu_text_math[] = {
 "#endif\n",
 "}\n",
 "#endif\n",
-"#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)\n",
+"#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))\n",
 "#define SPKI_OVERLOAD_1(name) \\\n",
 "    SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }\n",
 "#define SPKI_OVERLOAD_2(name) \\\n",
@@ -4214,11 +4194,14 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    return SPKI_F(spki_select)(c, a, b);\n",
 "}\n",
-"#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE\n",
+"#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)\n",
 "SPKI_MATH int spki_ov_any(SPKI_M c)\n",
 "{\n",
 "    return SPKI_F(spki_any)(c);\n",
 "}\n",
+"#endif\n",
+"#ifndef SPKI_CODE\n",
+"#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE\n",
 "SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)\n",
 "{\n",
 "    return SPKI_F(spki_mask_bits)(c);\n",
@@ -4233,6 +4216,7 @@ static const char *const spki_gpu_text_math[] = {
 "{\n",
 "    SPKI_F(spki_pack16)(x, p, random);\n",
 "}\n",
+"#endif\n",
 "#endif\n",
 "#undef SPKI_OVERLOAD_1\n",
 "#undef SPKI_OVERLOAD_2\n",

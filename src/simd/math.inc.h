@@ -468,7 +468,8 @@ SPKI_MATH void SPKI_F(spki_pack16)(SPKI_R x, uint16_t *p, SPKI_I random)
 }
 #endif
 
-#if defined(__cplusplus) && !defined(SPKI_ON_DEVICE)
+/* What a model calls, where it is a template. */
+#if defined(__cplusplus) && (!defined(SPKI_ON_DEVICE) || defined(SPKI_CODE))
 #define SPKI_OVERLOAD_1(name)                                                                     \
     SPKI_MATH SPKI_R spki_ov_##name(SPKI_R x) { return SPKI_F(spki_##name)(x); }
 #define SPKI_OVERLOAD_2(name)                                                                     \
@@ -489,11 +490,14 @@ SPKI_MATH SPKI_R spki_ov_select(SPKI_M c, SPKI_R a, SPKI_R b)
 {
     return SPKI_F(spki_select)(c, a, b);
 }
-#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE || defined(SPKI_CODE)
 SPKI_MATH int spki_ov_any(SPKI_M c)
 {
     return SPKI_F(spki_any)(c);
 }
+#endif
+#ifndef SPKI_CODE
+#if SPKI_LANES > 1 || !SPKI_IS_DOUBLE
 SPKI_MATH uint64_t spki_ov_mask_bits(SPKI_M c)
 {
     return SPKI_F(spki_mask_bits)(c);
@@ -508,6 +512,7 @@ SPKI_MATH void spki_ov_pack16(SPKI_R x, uint16_t *p, SPKI_I random)
 {
     SPKI_F(spki_pack16)(x, p, random);
 }
+#endif
 #endif
 #undef SPKI_OVERLOAD_1
 #undef SPKI_OVERLOAD_2

@@ -3,31 +3,6 @@
    defines. Each model is there twice: with parameters that all neurons share, and with any of them
    each neuron's own. */
 
-#define SPKI_OVERLOAD_1(name)                                                                      \
-    SPKI_DEVICE real spki_ov_##name(real x) { return SPKI_F(spki_##name)(x); }
-#define SPKI_OVERLOAD_2(name)                                                                      \
-    SPKI_DEVICE real spki_ov_##name(real x, real y) { return SPKI_F(spki_##name)(x, y); }
-SPKI_OVERLOAD_1(exp)
-SPKI_OVERLOAD_1(exprel)
-SPKI_OVERLOAD_1(log)
-SPKI_OVERLOAD_1(sin)
-SPKI_OVERLOAD_1(cos)
-SPKI_OVERLOAD_1(tanh)
-SPKI_OVERLOAD_1(sqrt)
-SPKI_OVERLOAD_1(abs)
-SPKI_OVERLOAD_1(flush)
-SPKI_OVERLOAD_2(pow)
-SPKI_OVERLOAD_2(min)
-SPKI_OVERLOAD_2(max)
-SPKI_DEVICE real spki_ov_select(mask c, real a, real b)
-{
-    return SPKI_F(spki_select)(c, a, b);
-}
-SPKI_DEVICE int spki_ov_any(mask c)
-{
-    return SPKI_F(spki_any)(c);
-}
-
 #if SPKI_HALF
 /* The statements once more, for the shadow of the item's neuron (>>shadow). */
 template <class spki_m>
