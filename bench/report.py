@@ -13,6 +13,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from xml.sax.saxutils import escape
 
 # Figures that each subcommand's table has: key, words, and whether less is better. Others have all
@@ -53,7 +54,7 @@ FIGURES = {
 }
 # What tells two measurements of one subcommand apart: these numbers, and texts but for MACHINE's.
 APART = ["scale", "threads", "precision_bits", "weight_bits"]
-APART_OF = {"neurons": ["neurons"], "idle": ["neurons"], "scale": ["synapses"]}
+APART_OF = {"ring": ["slots"], "neurons": ["neurons"], "idle": ["neurons"], "scale": ["synapses"]}
 USUAL = {"scale": 1, "precision_bits": 32, "weight_bits": 16, "drive": "poisson", "backend": "cpu"}
 MACHINE = ["benchmark", "version", "compiler", "cpu", "isa", "digest"]
 PARTS = [("file", "filing"), ("deliver", "delivery"), ("input", "inputs"), ("update", "update"),
@@ -119,7 +120,9 @@ def measurement_of(one):
         if key in MACHINE or key == "machine" or USUAL.get(key) == x:
             continue
         if isinstance(x, str):
-            words.insert(1, x)
+            if x in ("yes", "no"):
+                x = key if x == "yes" else "not " + key
+            words.insert(1, os.path.basename(x) if key == "recording" else x)
         elif key == "scale" and is_number(x):
             words.append(f"scale {x:g}")
         elif key in apart and is_number(x):
@@ -221,8 +224,12 @@ class Picture:
         self.width, self.height = width, height
         self.parts = []
         self.text(16, 26, title, size=16, weight=600)
-        if note:
-            self.text(16, 45, note, colour="#5a6472")
+        for k, line in enumerate(self.lines_of(note, width)):
+            self.text(16, 45 + 16 * k, line, colour="#5a6472")
+
+    @staticmethod
+    def lines_of(note, width):
+        return textwrap.wrap(note, int((width - 32) / 6.2))
 
     def text(self, x, y, words, size=12, colour="#1d2733", anchor="start", weight=400):
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
@@ -274,9 +281,11 @@ class Axis:
 
 
 def wrap_legend(picture, names, y):
-    """Coloured names in rows; returns the y below."""
+    """Coloured names in rows, without those that are None; returns the y below."""
     x = 16
     for k, name in enumerate(names):
+        if name is None:
+            continue
         width = 22 + 6.6 * len(name)
         if x > 16 and x + width > picture.width - 16:
             x, y = 16, y + 18
@@ -293,12 +302,15 @@ def bars(path, title, note, rows, columns, log, mark=None):
         return False
     left = 30 + 6.4 * max(len(words) for words, _ in rows)
     used = [sum(1 for c in columns if cells.get(c)) for _, cells in rows]
-    top = 62 + (18 * (1 + sum(22 + 6.6 * len(c) for c in columns) // 850)
-                if len(columns) > 1 else 0)
+    legend = [c if any(cells.get(c) for _, cells in rows) else None for c in columns]
+    width = max(900, left + 420)
+    above = 16 * (len(Picture.lines_of(note, width)) - 1)
+    top = 62 + above + (18 * (1 + sum(22 + 6.6 * len(c) for c in legend if c) // 850)
+                        if len(columns) > 1 else 0)
     height = top + sum(16 * n + 10 for n in used) + 34
-    picture = Picture(title, max(900, left + 420), height, note)
+    picture = Picture(title, width, height, note)
     if len(columns) > 1:
-        wrap_legend(picture, columns, 66)
+        wrap_legend(picture, legend, 66 + above)
     # a bar has to begin left of the smallest value, and there must be room for the words at its end
     most = max(values + ([mark[0]] if mark else []))
     least = min(values + ([mark[0]] if mark else []))
@@ -486,10 +498,13 @@ def draw(table, folder):
                         "networks: of scattered additions; neurons: of vectors in L2 or memory; "
                         "in the same run", limits, c, False, (1.0, "the limit")))
     for other in sorted({n.split(",")[0] for n in table.values} - set(FIGURES)):
-        rows = [(n if len(table.values[n]) == 1 else f"{n}: {table.figures[n, k][0]}", cells)
+        rows = [(n if len(table.values[n]) == 1 else f"{n}, {table.figures[n, k][0]}", cells)
                 for n in table.measurements(other) for k, cells in table.values[n].items()]
-        add(f"{other}.svg", other, bars(path(f"{other}.svg"), f"spkbench {other}",
-                                        "a second, logarithmic; more is better", rows, c, True))
+        rows, common = without_common(rows)
+        common = common.replace(f"{other}, ", "", 1)
+        add(f"{other}.svg", other,
+            bars(path(f"{other}.svg"), f"spkbench {other}", "a second, logarithmic; more is better"
+                 + (f" ({common})" if common not in ("", other) else ""), rows, c, True))
     return charts
 
 

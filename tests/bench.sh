@@ -120,14 +120,17 @@ sed 's/"A <&> B"/"C"/; s/"rtf":[0-9]/"rtf":1.5/; s/00aa/00bb/' "$D/one.json" >"$
 cat "$D/neurons_of_several_sizes.json" "$D/cost_against_size.json" "$D/an_idle_network.json" \
     >>"$D/one.json"
 echo '{"benchmark":"ring","version":"0","compiler":"c","cpu":"C","isa":"avx2","threads":1,"race":"spsc_one",' \
-    '"items_per_s":12345678}' >>"$D/two.json"
+    '"slots":1024,"items_per_s":12345678,"items_per_s_low":9}' >>"$D/two.json"
+sed -n 's/"slots":1024/"slots":65536/; s/12345678/87654321/; $p' "$D/two.json" >"$D/ring.json"
+cat "$D/ring.json" >>"$D/two.json"
 check report_reads_results report "$D/one.json" "other=$D/two.json" --out "$D/report"
 M=$D/report/report.md
 check report_shows_the_median_and_the_range grep -q \
     '| 3 (2 to 4, 3 runs) |.* 1.5 (1.5 to 1.5, 3 runs); 0.50 times (better) |' "$M"
 check report_has_a_column_for_each_machine grep -qF '| measurement | figure | A <&> B' "$M"
 check report_sees_digests_that_differ grep -qF '2 different digests: 00aa, 00bb' "$M"
-check report_shows_what_other_subcommands_print grep -qF 'ring, spsc_one, 1 thread | items a second |' "$M"
+check report_shows_what_other_subcommands_print grep -qF 'ring, spsc_one, 1024 slots, 1 thread | items a second |' "$M"
+check report_keeps_sizes_apart grep -q '65.5 k slots, 1 thread | items a second |.* 87.7 M |' "$M"
 charts() {
     python3 - "$D/report" <<'END'
 import os, re, sys, xml.etree.ElementTree as tree
@@ -145,6 +148,9 @@ for name in shown:
             assert 0 <= float(e.get(y, "0").rstrip("%")) <= height, f"error: {name}: {e.attrib}"
 text = [e.text for e in tree.parse(os.path.join(folder, "networks.svg")).getroot() if e.text]
 assert any(t.startswith("A <&> B") for t in text) and "1.5" in text, f"error: {text}"
+text = [e.text for e in tree.parse(os.path.join(folder, "ring.svg")).getroot() if e.text]
+assert any("(spsc_one, 1 thread)" in t for t in text), f"error: {text}" # said once, above
+assert not any(t.startswith("A <&> B") for t in text), f"error: {text}" # which has no bar
 END
 }
 check report_draws_charts_that_are_whole charts
