@@ -95,7 +95,8 @@ static uint64_t digest_of_many(spk_backend *backend)
     const double when[6] = {0.4, 0.5, 0.5, 0.5, 1.3, 2.2};
     const spk_pop list = spk_net_add(net, "list", n, SPK_SPIKE_LIST, NULL);
     const spk_pop cells = spk_net_add(net, "cells", 200, SPK_LIF_EXP,
-                                      SPK_SET({"i_dc", spk_uniform(3000, 6000)}));
+                                      SPK_SET({"i_dc", spk_uniform(9000, 50000)},
+                                              {"t_ref", spk_constant(0.1)}));
     (void)spk_net_spike_list(net, list, who, when, 6);
     connect_fixed(net, spk_net_slice(net, list, 69990, 20), cells, 8, spk_constant(4000),
                   spk_uniform(0.1, 0.4));
@@ -104,7 +105,7 @@ static uint64_t digest_of_many(spk_backend *backend)
     for (int k = 0; k < 4; k++) {
         CHECK_EQ(spk_net_run_steps(net, 6), SPK_OK);
     }
-    CHECK(spk_rec_count(spikes) > 150);
+    CHECK(spk_rec_count(spikes) > 700); /* some in each step */
     const uint64_t digest = spk_rec_digest(spikes) ^ spk_net_state_digest(net);
     spk_net_destroy(net);
     return digest;
@@ -124,6 +125,49 @@ TEST(and_where_there_are_so_many_neurons_that_spikes_are_counted_first)
         d.style = (spk_cuda_style)style;
         CHECK_EQ(digest_of_many(spk_cuda_backend(&d)), want);
         CHECK(style == SPK_CUDA_SLICES || mock.replays > 1);
+        CHECK_EQ(mock_leaks(), 0);
+        CHECK_EQ(mock.misuse, 0);
+    }
+}
+
+/* Input injected before each short run; returns a digest of all spikes and of the last states. */
+static uint64_t digest_of_loop(spk_backend *backend)
+{
+    spk_net_desc d;
+    memset(&d, 0, sizeof d);
+    d.backend = backend;
+    spk_net *net = spk_net_create(&d);
+    const spk_pop cells = spk_net_add(net, "cells", 100, SPK_LIF_EXP, NULL);
+    connect_fixed(net, cells, cells, 5, spk_constant(200), spk_uniform(0.3, 2));
+    const spk_rec spikes = spk_net_record_spikes(net, cells);
+    for (int k = 0; k < 30; k++) {
+        double x[100];
+        for (int n = 0; n < 100; n++) {
+            x[n] = 400.0 * (double)((7 * n + 13 * k) % 31);
+        }
+        CHECK_EQ(spk_net_inject_input(net, cells, NULL, x, 100), SPK_OK);
+        CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK);
+    }
+    CHECK(spk_rec_count(spikes) > 300);
+    const uint64_t digest = spk_rec_digest(spikes) ^ spk_net_state_digest(net);
+    spk_net_destroy(net);
+    return digest;
+}
+
+TEST(and_where_input_is_injected_before_each_of_many_short_runs)
+{
+    if (*absent()) SKIP(absent());
+    const uint64_t want = digest_of_loop(NULL);
+    for (int style = SPK_CUDA_AUTO; style <= SPK_CUDA_GRAPH; style++) {
+        spk_cuda_desc d;
+        memset(&d, 0, sizeof d);
+        mock_reset();
+        mock.execute = 1;
+        d.symbol = mock_symbol;
+        d.cache_dir = "";
+        d.style = (spk_cuda_style)style;
+        CHECK_EQ(digest_of_loop(spk_cuda_backend(&d)), want);
+        CHECK(style != SPK_CUDA_GRAPH || (mock.replays == 29 && mock.graphs == 1));
         CHECK_EQ(mock_leaks(), 0);
         CHECK_EQ(mock.misuse, 0);
     }
