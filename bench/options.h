@@ -107,7 +107,8 @@ static const option_def option_defs[] = {
      "scalar sse2 avx2 avx512 neon generic (default: the widest)"},
     {"--backend", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(backend), 0, 0,
      "cpu cl cuda cuda-own cuda-all cuda-slices cuda-graph",
-     "cpu (default), cl (OpenCL) or cuda (or one of its ways of working)"},
+     "cpu (default), cl (OpenCL), cuda, or one of its ways of working: cuda-own, cuda-all,\n"
+     "                 cuda-slices, cuda-graph"},
     {"--device", IN_NEURONS | IN_NETWORKS | IN_BUILD | IN_SCALE, OPTION_TEXT, AT(device), 0, 0,
      NULL, "a part of the name of the device (default: the best)"},
     {"--precision", IN_NEURONS | IN_NETWORKS | IN_SCALE | IN_IDLE, OPTION_TEXT,
