@@ -738,7 +738,7 @@ SPKI_FN void spki_forget_rows(spk_net *net, spki_tile *tile)
     tile->row = NULL;
     tile->words_used = tile->words_capacity = tile->device_words = 0;
     tile->synapses = tile->narrow = tile->masked = tile->buckets = 0;
-    tile->min_delay = tile->max_delay = tile->count_bytes = 0;
+    tile->min_delay = tile->max_delay = tile->count_bytes = tile->flat = 0;
 }
 
 /* Draws all rows with the network's threads; the rules have then served. */
@@ -790,6 +790,7 @@ SPKI_FN spk_result spki_fetch_rows(spk_net *net)
             net->tile[t] = before[t];
         }
         net->tile[t].device_words = before[t].device_words;
+        net->tile[t].flat = before[t].flat;
     }
     spki_free(&net->mem, before, net->tiles, sizeof *before);
     net->elsewhere = result != SPK_OK;

@@ -166,6 +166,7 @@ typedef struct spki_tile {
     void *acc; /* lanes * receptors, int32 or int64 */
     uint32_t *words;
     size_t words_used, words_capacity, device_words; /* the last: as a device has them */
+    uint32_t flat; /* where a device has rows without buckets: bits of a slot in them; else 0 */
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
     uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */

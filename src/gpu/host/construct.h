@@ -21,7 +21,7 @@ typedef struct spki_gpu_drawing {
     uint32_t batches, indexed_batch; /* the one that is there */
     uint64_t from_words, entry_words;
     uint64_t slots;
-    spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
+    spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, flat, stats, indegree,
         outdegree, segment, sum;
     void *program; /* the part's */
     bool tiles_changed; /* the records, since they were uploaded */
@@ -79,8 +79,8 @@ SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing
 {
     spki_gpu_block *const block[] = {&d->plan,    &d->table,    &d->tiles_at,  &d->slot,
                                      &d->from,    &d->entry,    &d->scratch,   &d->rows,
-                                     &d->stats,   &d->indegree, &d->outdegree, &d->segment,
-                                     &d->sum};
+                                     &d->flat,    &d->stats,    &d->indegree,  &d->outdegree,
+                                     &d->segment, &d->sum};
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
     }
@@ -178,11 +178,12 @@ SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gp
     } want[] = {{&d->from, d->from_words},
                 {&d->entry, d->entry_words},
                 {&d->rows, rows},
+                {&d->flat, rows},
                 {&d->stats, (uint64_t)d->tiles * SPKI_GPU_ROWS_STATS},
                 {&d->indegree, d->slots},
                 {&d->outdegree, net->neurons},
-                {&d->segment, 4 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))},
-                {&d->sum, 2 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))}};
+                {&d->segment, SPKI_GPU_ROWS_SEGMENT * (uint64_t)d->tiles * net->projections},
+                {&d->sum, 2 * (uint64_t)d->tiles * net->projections}};
     d->at_once = (uint32_t)SPKI_MIN(SPKI_MAX(room / each, (uint64_t)SPKI_GPU_DRAW_ITEMS),
                                     (uint64_t)1 << 22);
     d->at_once = (uint32_t)SPKI_MIN((uint64_t)d->at_once, rows);
@@ -240,29 +241,33 @@ SPKI_FN uint32_t spki_gpu_draw_groups(uint64_t items)
     return (uint32_t)((items + SPKI_GPU_DRAW_ITEMS - 1) / SPKI_GPU_DRAW_ITEMS);
 }
 
-/* Sums of what stands before, in each of the segments (of four words). */
-SPKI_FN spk_result spki_gpu_scan_rows(spki_gpu *gpu, spki_gpu_drawing *d, spki_gpu_block *x,
-                                      const spki_gpu_bytes *segments, uint32_t keep)
+/* Sums of what stands before, in each of the segments. */
+SPKI_FN spk_result spki_gpu_scan_rows(spki_gpu *gpu, spki_gpu_drawing *d, const spki_gpu_block *x,
+                                      const spki_gpu_block *to, const spki_gpu_bytes *segments,
+                                      uint32_t keep)
 {
-    const uint32_t n = (uint32_t)(segments->used / 16);
+    const uint32_t n = (uint32_t)(segments->used / (SPKI_GPU_ROWS_SEGMENT * 4));
     if (segments->failed) {
         return SPK_ERR_OUT_OF_MEMORY;
     }
     spk_result result = n ? gpu->api->write(gpu, d->segment.mem, 0, segments->data, segments->used)
                           : SPK_OK;
     if (result == SPK_OK && n) {
-        const spki_gpu_arg arg[] = {spki_gpu_memory(x), spki_gpu_memory(&d->segment),
-                                    spki_gpu_memory(&d->sum), spki_gpu_u32(keep)};
+        const spki_gpu_arg arg[] = {spki_gpu_memory(x), spki_gpu_memory(to),
+                                    spki_gpu_memory(&d->segment), spki_gpu_memory(&d->sum),
+                                    spki_gpu_u32(keep)};
         result = gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS_SCAN, n, SPKI_GPU_SCAN_ITEMS, arg,
-                                  4);
+                                  5);
     }
     return result;
 }
 
-SPKI_FN void spki_gpu_add_segment(spki_gpu_bytes *b, uint64_t at, uint32_t n, uint32_t begin)
+SPKI_FN void spki_gpu_add_segment(spki_gpu_bytes *b, uint64_t at, uint32_t n, uint32_t begin,
+                                  uint32_t sum)
 {
-    uint32_t *to = (uint32_t *)spki_gpu_more(b, 16);
+    uint32_t *to = (uint32_t *)spki_gpu_more(b, SPKI_GPU_ROWS_SEGMENT * 4);
     if (to) {
+        to[4] = sum;
         to[0] = (uint32_t)at;
         to[1] = (uint32_t)(at >> 32);
         to[2] = n;
@@ -323,11 +328,14 @@ SPKI_FN spk_result spki_gpu_index_batch(spk_net *net, spki_gpu *gpu, spki_gpu_dr
             if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
                 spki_gpu_add_segment(&segments, feed[SPKI_GPU_ROWS_FEED_FROM],
                                      net->projection[k].proj.n_source,
-                                     feed[SPKI_GPU_ROWS_FEED_ENTRY]);
+                                     feed[SPKI_GPU_ROWS_FEED_ENTRY],
+                                     (uint32_t)(segments.used / (SPKI_GPU_ROWS_SEGMENT * 4)));
             }
         }
     }
-    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->from, &segments, 0) : result;
+    if (result == SPK_OK) {
+        result = spki_gpu_scan_rows(gpu, d, &d->from, &d->from, &segments, 0);
+    }
     for (uint32_t k = 0; k < net->projections && result == SPK_OK; k++) {
         if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
             result = spki_gpu_collect(net, gpu, d, k, tile, tiles, 1);
@@ -419,27 +427,23 @@ SPKI_FN spk_result spki_gpu_choose_bytes(spk_net *net, spki_gpu *gpu, spki_gpu_d
     return result;
 }
 
-/* Measures all rows and says where each begins in its tile. */
-SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+/* Measures all rows. */
+SPKI_FN spk_result spki_gpu_measure_tiles(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
 {
-    spki_gpu_bytes segments, none;
-    memset(&segments, 0, sizeof segments);
-    segments.mem = &net->mem;
-    none = segments;
+    spki_gpu_bytes none;
+    memset(&none, 0, sizeof none);
+    none.mem = &net->mem;
     for (uint32_t t = 0; t < d->tiles; t++) {
         uint32_t *stats = (uint32_t *)spki_gpu_more(&none, SPKI_GPU_ROWS_STATS * 4);
         if (stats) {
             stats[SPKI_GPU_ROWS_SHORTEST] = UINT32_MAX; /* of a tile without rows */
         }
-        spki_gpu_add_segment(&segments, (uint64_t)t * net->neurons, net->neurons, 1);
     }
     spk_result result = none.failed ? SPK_ERR_OUT_OF_MEMORY
                                     : spki_gpu_upload(gpu, &d->stats, &none);
     if (result == SPK_OK) {
-        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_MEASURE, &d->sum);
+        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_MEASURE, &d->flat);
     }
-    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->rows, &segments, 1) : result;
-    spki_gpu_forget(&segments);
     spki_gpu_forget(&none);
     return result;
 }
@@ -447,31 +451,58 @@ SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_dra
 /* What the host would know of its tiles if it had drawn them. */
 SPKI_FN spk_result spki_gpu_take_measures(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
 {
-    const size_t room = (size_t)d->tiles * (2 + SPKI_GPU_ROWS_STATS);
-    uint32_t *sum = (uint32_t *)spki_alloc(&net->mem, room, 4), *stats = sum + 2 * (size_t)d->tiles;
-    spk_result result = sum ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
-    if (result == SPK_OK) {
-        result = gpu->api->read(gpu, d->sum.mem, 0, sum, (size_t)d->tiles * 8, NULL);
-    }
-    if (result == SPK_OK) {
-        result = gpu->api->read(gpu, d->stats.mem, 0, stats,
-                                (size_t)d->tiles * SPKI_GPU_ROWS_STATS * 4, NULL);
-    }
+    const size_t room = (size_t)d->tiles * SPKI_GPU_ROWS_STATS;
+    uint32_t *stats = (uint32_t *)spki_alloc(&net->mem, room, 4);
+    spk_result result = stats ? gpu->api->read(gpu, d->stats.mem, 0, stats, room * 4, NULL)
+                              : SPK_ERR_OUT_OF_MEMORY;
     for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
         spki_tile *tile = &net->tile[d->tile + t];
         const uint32_t *s = stats + (size_t)t * SPKI_GPU_ROWS_STATS;
+        tile->min_delay = s[SPKI_GPU_ROWS_SHORTEST];
+        tile->max_delay = s[SPKI_GPU_ROWS_LONGEST];
+        tile->synapses = s[SPKI_GPU_ROWS_SYNAPSES];
+        tile->buckets = s[SPKI_GPU_ROWS_BUCKETS];
+    }
+    spki_free(&net->mem, stats, room, 4);
+    return result;
+}
+
+/* Says where each row begins in its tile, flat or not. */
+SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    spki_gpu_bytes with[2]; /* segments of tiles with buckets, and of flat ones */
+    uint32_t *sum = (uint32_t *)spki_alloc(&net->mem, (size_t)d->tiles * 2, 4);
+    memset(with, 0, sizeof with);
+    with[0].mem = with[1].mem = &net->mem;
+    for (uint32_t t = 0; t < d->tiles; t++) {
+        const spki_tile *tile = &net->tile[d->tile + t];
+        uint32_t *record = spki_gpu_record_of(net, d, t);
+        record[SPKI_GPU_ROWS_TILE_FLAT] = tile->flat;
+        record[SPKI_GPU_ROWS_TILE_SHORTEST] = tile->min_delay;
+        spki_gpu_add_segment(&with[tile->flat ? 1 : 0], (uint64_t)t * net->neurons, net->neurons, 1,
+                             t);
+    }
+    d->tiles_changed = true;
+    spk_result result = sum ? spki_gpu_scan_rows(gpu, d, &d->rows, &d->rows, &with[0], 1)
+                            : SPK_ERR_OUT_OF_MEMORY;
+    if (result == SPK_OK) {
+        result = spki_gpu_scan_rows(gpu, d, &d->flat, &d->rows, &with[1], 1);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, d->sum.mem, 0, sum, (size_t)d->tiles * 8, NULL);
+    }
+    for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
+        spki_tile *tile = &net->tile[d->tile + t];
         const uint64_t words = (uint64_t)sum[2 * t] | (uint64_t)sum[2 * t + 1] << 32;
         if (words > SPKI_MOST_WORDS) {
             d->t.not_ = "a tile has more than 2^31 words of synapses";
             result = SPK_ERR_UNSUPPORTED; /* the host says it */
         }
         tile->device_words = tile->words_used = (size_t)words;
-        tile->min_delay = s[SPKI_GPU_ROWS_SHORTEST];
-        tile->max_delay = s[SPKI_GPU_ROWS_LONGEST];
-        tile->synapses = s[SPKI_GPU_ROWS_SYNAPSES];
-        tile->buckets = s[SPKI_GPU_ROWS_BUCKETS];
     }
-    spki_free(&net->mem, sum, room, 4);
+    spki_gpu_forget(&with[0]);
+    spki_gpu_forget(&with[1]);
+    spki_free(&net->mem, sum, (size_t)d->tiles * 2, 4);
     return result;
 }
 
@@ -550,9 +581,13 @@ SPKI_FN spk_result spki_gpu_measure_rows(spk_net *net, spki_gpu_net *g, spki_gpu
                                          spki_gpu_drawing *d)
 {
     spk_result result = spki_gpu_choose_bytes(net, gpu, d);
-    result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
+    result = result == SPK_OK ? spki_gpu_measure_tiles(net, gpu, d) : result;
     result = result == SPK_OK ? spki_gpu_take_measures(net, gpu, d) : result;
-    return result == SPK_OK ? spki_gpu_take_degrees(net, g, gpu, d) : result;
+    result = result == SPK_OK ? spki_gpu_take_degrees(net, g, gpu, d) : result;
+    for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
+        spki_gpu_choose_flat(net, &net->tile[t], spki_gpu_may_be_flat(net, g));
+    }
+    return result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
 }
 
 /* The tiles as before anything was measured. */
@@ -670,6 +705,7 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     }
     if (!d) {
         result = spki_gpu_drawing_make(net, part, part->tile, part->tiles, &d);
+        result = result == SPK_OK ? spki_gpu_measure_tiles(net, gpu, d) : result;
         result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
     }
     result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;

@@ -108,7 +108,9 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             const uint32_t own = part->segment[k].tile + t;
             const spki_tile *tile = &net->tile[part->tile + own];
             tile_at[3 * own] = (uint64_t)own * net->neurons;
-            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
+            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63 |
+                                   (uint64_t)tile->flat << 56 |
+                                   (uint64_t)(tile->flat ? tile->min_delay : 0) << 40;
             tile_at[3 * own + 2] = acc;
             words += tile->device_words;
             acc += spki_gpu_tile_slots(tile);
@@ -279,7 +281,7 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
         }
     }
     if (!net->elsewhere) {
-        spki_gpu_measure(net);
+        spki_gpu_measure(net, spki_gpu_may_be_flat(net, g));
     }
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);

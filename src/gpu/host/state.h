@@ -24,6 +24,16 @@ typedef struct spki_gpu_net {
     bool watching;            /* the slice at hand is timed, one device after the other */
 } spki_gpu_net;
 
+/* May tiles have flat rows? Not where a device works on vectors, which wants buckets. */
+SPKI_FN bool spki_gpu_may_be_flat(const spk_net *net, const spki_gpu_net *g)
+{
+    bool may = true;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        may = may && !spki_gpu_choose(net, &g->part[k].gpu).owned;
+    }
+    return may;
+}
+
 /* An error of a device, as the network's. */
 SPKI_FN spk_result spki_gpu_failed(spk_net *net, const spki_gpu *gpu, spk_result code)
 {
@@ -332,7 +342,7 @@ SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_
 {
     spki_gpu *gpu = &part->gpu;
     const spki_tile *tile = &net->tile[part->tile + t];
-    const bool packed = net->desc.weight_bits == 8;
+    const bool packed = spki_gpu_packs(net, tile);
     const size_t words = tile->device_words;
     uint32_t *made = packed ? (uint32_t *)spki_alloc_raw(&net->mem, words, 4) : tile->words;
     uint32_t *row = packed ? (uint32_t *)spki_alloc_raw(&net->mem, net->neurons, 4) : tile->row;

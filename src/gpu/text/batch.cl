@@ -85,10 +85,9 @@ SPKI_DEVICE void spki_spread(const spki_batch *b, uint32_t s, const uint32_t *st
         const uint64_t *tile =
             b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;
         const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));
-        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];
+        const uint32_t *row = b->words + SPKI_WORDS_OF(tile[1]) + b->rows[tile[0] + id];
         spki_deliver_row(row, own ? acc : acc + tile[2], 0, 0, slots, pos, ring, 0,
-                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,
-                         lane / b->team, 32u / b->team);
+                         tile[1], lane % b->team, b->team, lane / b->team, 32u / b->team);
     }
 }
 

@@ -223,10 +223,10 @@ SPKI_ENTRY(spki_compact)(SPKI_GLOBAL const uint64_t *history, SPKI_GLOBAL const 
     }
 }
 
-/* -- delivery: a row is the number of its buckets, a header each (delay << 20 | synapses), then
-   the synapses in order of their delay: slot | weight << 16, or slot and weight. This is the only
-   reader of rows on a device. With weights of 8 bits each four of a bucket are three words: two
-   slots, two slots, four weights. -- */
+/* -- delivery: a row is the number of its buckets, two counts for each (steps since the delay of
+   the one before, and synapses), then the synapses in order of their delay: slot | weight << 16, or
+   slot and weight. Flat rows, and weights of 8 bits: >>gpu-pack. This is the only reader of rows on
+   a device. -- */
 
 #if SPKI_WIDE_WEIGHTS
 #define SPKI_SYNAPSE_WORDS 2u
@@ -264,17 +264,60 @@ SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t 
 #define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)
 #endif
 
+/* Where a tile's words begin, and what they are like. */
+#define SPKI_WORDS_OF(layout) ((layout) & (((uint64_t)1 << 40) - 1))
+#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
+#define SPKI_SHORTEST_OF(layout) ((uint32_t)((layout) >> 40) & 0xffffu)
+#define SPKI_FLAT_BITS(layout) ((uint32_t)((layout) >> 56) & 31u)
+
+/* A flat row, whose synapses go round among `items`. */
+#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS
+SPKI_DEVICE void spki_deliver_flat(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
+                                   SPKI_LOCAL spki_acc *near, uint64_t slots, uint32_t pos,
+                                   uint32_t ring, uint32_t age, uint64_t layout, uint32_t item,
+                                   uint32_t items)
+{
+    SPKI_GLOBAL const uint32_t *synapse = row + 1;
+    const uint32_t count = row[0], bits = SPKI_FLAT_BITS(layout);
+    const uint32_t shortest = SPKI_SHORTEST_OF(layout);
+    for (uint32_t k = item; k < count; k += items) {
+        const uint32_t x = SPKI_SLOT_OF(synapse, count, k), delay = shortest + (x >> bits);
+        const uint32_t to = x & ((1u << bits) - 1u);
+        const int32_t weight = SPKI_WEIGHT_OF(synapse, count, k);
+#if SPKI_LOCAL_SPAN
+        if (near) {
+            SPKI_LOCAL_ADD(&near[(delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE + to], weight);
+            continue;
+        }
+#endif
+        if (delay >= age) {
+            uint32_t step = pos + delay - age;
+            step -= step >= ring ? ring : 0;
+            step -= step >= ring ? ring : 0;
+            SPKI_ARRIVE(&acc[step * slots + to], weight);
+        }
+    }
+}
+#endif
+
 /* `team` of `teams` items share each bucket; buckets go round among the `crews`. Arrivals earlier
-   than `age` steps after the spike are past. Counts of a row's entries have 8 or 16 (`wide`)
-   bits. The owner of a tile notes in `arrived` which slots of the ring are no longer empty. With
-   `near`, arrivals go to local memory, which begins with those of a delay of SPKI_LOCAL_FIRST. */
+   than `age` steps after the spike are past. `layout`: of the tile's rows. The owner of a tile
+   notes in `arrived` which slots of the ring are no longer empty. With `near`, arrivals go to local
+   memory, which begins with those of a delay of SPKI_LOCAL_FIRST. */
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
                                   SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,
                                   uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
-                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
+                                  uint64_t layout, uint32_t team, uint32_t teams, uint32_t crew,
                                   uint32_t crews)
 {
-    const uint32_t entries = row[0];
+#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS
+    if (SPKI_FLAT_BITS(layout)) {
+        spki_deliver_flat(row, acc, near, slots, pos, ring, age, layout, crew * teams + team,
+                          crews * teams);
+        return;
+    }
+#endif
+    const uint32_t entries = row[0], wide = (layout & SPKI_WIDE_COUNTS) != 0;
     SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
     uint32_t delay = 0;
     for (uint32_t b = 0; b < entries; b++) {
@@ -305,9 +348,7 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
     }
 }
 
-#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
-#define SPKI_ROW_OF(tile, id)                                                                     \
-    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])
+#define SPKI_ROW_OF(tile, id) (words + SPKI_WORDS_OF((tile)[1]) + rows[(tile)[0] + (id)])
 
 #if SPKI_LOCAL_SPAN
 /* All that a slice brings to one tile, which is this group's: added up in local memory, a team a
@@ -329,8 +370,7 @@ SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const 
             const uint32_t id = list[SPKI_LIST_IDS + k];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,
                              (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,
-                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
-                             0, 1);
+                             tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, 0, 1);
         }
     }
     SPKI_MEET();
@@ -344,7 +384,7 @@ SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const 
 #endif
 
 /* The spikes of `steps` steps, whose list begins at `at`. `tiles` holds, for each tile, the start
-   of its rows' index, of its words (the top bit: counts of 16 bits) and of its accumulators. */
+   of its rows' index, of its words (and what these are like) and of its accumulators. */
 SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uint64_t *tiles,
                          SPKI_GLOBAL const uint32_t *rows, SPKI_GLOBAL const uint32_t *words,
                          SPKI_GLOBAL spki_acc *acc, SPKI_GLOBAL uint32_t *arrived, uint64_t slots,
@@ -375,7 +415,7 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
         for (uint32_t k = from; k < to; k++) {
             const uint32_t id = list[SPKI_LIST_IDS + k];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
-                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
+                             ring, age, tile[1], 0, 1, 0, 1);
         }
 #else
         const uint64_t all = (uint64_t)(to - from) * tile_count;
@@ -384,9 +424,8 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
                 tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
             const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
-                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,
-                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,
-                             SPKI_ITEMS() / SPKI_TEAM);
+                             ring, age, tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
         }
 #endif
     }

@@ -167,6 +167,7 @@ typedef struct spki_drawn {
     SPKI_GLOBAL uint32_t *indegree;                  /* of the tile's slots */
     SPKI_GLOBAL uint32_t *words;
     uint32_t stride, shortest, tally, write, packed, most;
+    uint32_t flat, first, all; /* bits of a slot; the tile's shortest delay; synapses of the row */
     uint32_t k0, k1, source, t0, t1, self, n;
 } spki_drawn;
 
@@ -187,7 +188,7 @@ SPKI_DEVICE void spki_drawn_pack(SPKI_GLOBAL uint32_t *bucket, uint32_t most, ui
         to[j] = slot | weight << 16;
         return;
     }
-    if (j == 0) {
+    if (j == 0 && most != SPKI_ROWS_NONE) { /* synapses of a flat row come in any order */
         to[0] = to[1] = to[2] = 0;
     }
     to[j / 2] |= slot << (j % 2 * 16);
@@ -206,6 +207,7 @@ SPKI_DEVICE void spki_drawn_put(spki_drawn *r, uint32_t t, uint32_t weight_word,
     d = p[SPKI_ROWS_DELAY_AT] == SPKI_ROWS_NONE
             ? p[SPKI_ROWS_DELAY]
             : spki_drawn_steps(r->table + p[SPKI_ROWS_DELAY_AT], delay_word);
+    const uint32_t later = d - r->first;
     d = (d - r->shortest) * r->stride;
     if (!r->write) {
         r->count[d]++;
@@ -226,7 +228,12 @@ SPKI_DEVICE void spki_drawn_put(spki_drawn *r, uint32_t t, uint32_t weight_word,
     if ((w & 0x80000000u) && p[SPKI_ROWS_MAGNITUDE]) {
         w = 0u - w;
     }
-    if (r->packed) {
+    if (r->flat) {
+        slot |= later << r->flat;
+    }
+    if (r->packed && r->flat) {
+        spki_drawn_pack(r->words, SPKI_ROWS_NONE, r->place[d]++, r->all, slot, w);
+    } else if (r->packed) {
         spki_drawn_pack(r->words + r->begin[d], r->most, r->place[d]++, r->count[d], slot, w);
     } else {
         r->words[r->place[d]++] = slot | w << 16;
@@ -553,10 +560,21 @@ SPKI_DEVICE uint32_t spki_drawn_head(uint32_t entries, uint32_t bytes)
     return 1 + (entries * bytes * 2 + 3) / 4;
 }
 
+/* Where the synapses of each delay go in a flat row; returns how many all are. */
+SPKI_DEVICE uint32_t spki_drawn_places(const spki_drawn *r, uint32_t delays)
+{
+    uint32_t before = 0;
+    for (uint32_t k = 0; k < delays; k++) {
+        r->place[k * r->stride] = before;
+        before += r->count[k * r->stride];
+    }
+    return before;
+}
+
 /* `mode`: SPKI_ROWS_LOOK at some rows of each tile (their entries by counts of one byte and of
-   two to `out`), SPKI_ROWS_MEASURE all (their words to `rows`; statistics of tiles, in-degrees,
-   out-degrees), SPKI_ROWS_WRITE (where `rows` says, into `out`). Items have the (tile, neuron) from
-   `first` on. */
+   two to `out`), SPKI_ROWS_MEASURE all (their words to `rows`, and to `out` those that they would
+   have flat; statistics of tiles, in-degrees, out-degrees), SPKI_ROWS_WRITE (where `rows` says,
+   into `out`). Items have the (tile, neuron) from `first` on. */
 SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,
                       SPKI_GLOBAL const uint32_t *tiles, SPKI_GLOBAL const uint32_t *slot,
                       SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL const uint32_t *entry,
@@ -592,9 +610,11 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
     r.tally = mode == SPKI_ROWS_MEASURE ? 1u : 0u;
     r.packed = packed;
     r.most = bytes == 1 ? 255u : 65535u;
+    r.flat = mode == SPKI_ROWS_WRITE ? own[SPKI_ROWS_TILE_FLAT] : 0;
+    r.first = r.flat ? own[SPKI_ROWS_TILE_SHORTEST] : shortest;
     r.k0 = k0;
     r.k1 = k1;
-    r.write = r.n = 0;
+    r.write = r.n = r.all = 0;
     for (uint32_t d = 0; d < delays; d++) {
         r.count[(uint64_t)d * items] = 0;
     }
@@ -608,6 +628,7 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
         SPKI_GLOBAL uint32_t *s = stats + t * SPKI_ROWS_STATS;
         entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);
         rows[at] = r.n ? words + spki_drawn_head(entries, bytes) : 0;
+        out[at] = r.n ? 1 + (packed ? spki_drawn_packed(r.n) : r.n) : 0;
         if (r.n) {
             uint32_t low = 0, high = delays - 1;
             while (!r.count[(uint64_t)low * items]) {
@@ -629,7 +650,15 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
     if (id == 0) {
         r.words[0] = 0; /* the row of a source without synapses */
     }
-    if (r.n) {
+    if (r.n && r.flat) {
+        r.words += rows[at];
+        *r.words++ = r.all = spki_drawn_places(&r, delays);
+        for (uint32_t w = 0; packed && w < spki_drawn_packed(r.all); w++) {
+            r.words[w] = 0;
+        }
+        r.write = 1;
+        spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);
+    } else if (r.n) {
         const uint32_t start = rows[at];
         entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);
         const uint32_t head = spki_drawn_head(entries, bytes);
@@ -640,39 +669,41 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
     }
 }
 
-/* Sums of what stands before: a group has a segment of `x` (`segment`: its place in two words, how
-   many, what the sums begin with). `keep`: a 0 stays one. `sum`: what all of a segment come to, and
-   what they began with. */
-SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL uint32_t *x, SPKI_GLOBAL const uint32_t *segment,
-                           SPKI_GLOBAL uint32_t *sum, uint32_t keep)
+/* Sums of what stands before, from `x` to `to`: a group has a segment (its place in two words, how
+   many, what the sums begin with, its place in `sum`). `keep`: a 0 stays one. `sum`: what all of
+   it come to, and what they began with. */
+SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL const uint32_t *x, SPKI_GLOBAL uint32_t *to,
+                           SPKI_GLOBAL const uint32_t *segment, SPKI_GLOBAL uint32_t *sum,
+                           uint32_t keep)
 {
     SPKI_SHARED uint64_t part[SPKI_SCAN_ITEMS];
-    const uint32_t g = SPKI_GROUP_ID(), item = SPKI_ITEM();
-    const uint64_t at = (uint64_t)segment[4 * g] | (uint64_t)segment[4 * g + 1] << 32;
-    const uint32_t n = segment[4 * g + 2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;
-    const uint32_t begin = SPKI_ROWS_MIN(n, item * each), end = SPKI_ROWS_MIN(n, begin + each);
-    uint64_t own = 0;
+    SPKI_GLOBAL const uint32_t *own = segment + SPKI_GROUP_ID() * SPKI_ROWS_SEGMENT;
+    const uint64_t at = (uint64_t)own[0] | (uint64_t)own[1] << 32;
+    const uint32_t n = own[2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;
+    const uint32_t item = SPKI_ITEM(), begin = SPKI_ROWS_MIN(n, item * each);
+    const uint32_t end = SPKI_ROWS_MIN(n, begin + each);
+    uint64_t all = 0;
     for (uint32_t k = begin; k < end; k++) {
-        own += x[at + k];
+        all += x[at + k];
     }
-    part[item] = own;
+    part[item] = all;
     SPKI_MEET();
     if (item == 0) {
-        uint64_t before = segment[4 * g + 3];
+        uint64_t before = own[3];
         for (uint32_t k = 0; k < SPKI_SCAN_ITEMS; k++) {
             const uint64_t here = part[k];
             part[k] = before;
             before += here;
         }
-        sum[2 * g] = (uint32_t)before;
-        sum[2 * g + 1] = (uint32_t)(before >> 32);
+        sum[2 * own[4]] = (uint32_t)before;
+        sum[2 * own[4] + 1] = (uint32_t)(before >> 32);
     }
     SPKI_MEET();
-    own = part[item];
+    all = part[item];
     for (uint32_t k = begin; k < end; k++) {
         const uint32_t here = x[at + k];
-        x[at + k] = keep && !here ? 0 : (uint32_t)own;
-        own += here;
+        to[at + k] = keep && !here ? 0 : (uint32_t)all;
+        all += here;
     }
 }
 
