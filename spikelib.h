@@ -15510,6 +15510,7 @@ typedef struct spki_tile {
     void *acc; /* lanes * receptors, int32 or int64 */
     uint32_t *words;
     size_t words_used, words_capacity, device_words; /* the last: as a device has them */
+    uint32_t flat; /* where a device has rows without buckets: bits of a slot in them; else 0 */
     uint32_t *row; /* by neuron id: start in `words`; 0: no synapses here */
     uint32_t *indegree;
     uint64_t synapses, narrow, masked, buckets; /* synapses in narrow rows; in masks of these */
@@ -18947,7 +18948,7 @@ SPKI_FN void spki_forget_rows(spk_net *net, spki_tile *tile)
     tile->row = NULL;
     tile->words_used = tile->words_capacity = tile->device_words = 0;
     tile->synapses = tile->narrow = tile->masked = tile->buckets = 0;
-    tile->min_delay = tile->max_delay = tile->count_bytes = 0;
+    tile->min_delay = tile->max_delay = tile->count_bytes = tile->flat = 0;
 }
 
 /* Draws all rows with the network's threads; the rules have then served. */
@@ -18999,6 +19000,7 @@ SPKI_FN spk_result spki_fetch_rows(spk_net *net)
             net->tile[t] = before[t];
         }
         net->tile[t].device_words = before[t].device_words;
+        net->tile[t].flat = before[t].flat;
     }
     spki_free(&net->mem, before, net->tiles, sizeof *before);
     net->elsewhere = result != SPK_OK;
@@ -21879,8 +21881,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         info->synapses += tile->synapses;
         info->spikes += tile->spikes;
         info->events += tile->events;
-        info->bytes_synapses +=
-            tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
+        const size_t words = net->backend ? tile->device_words : tile->words_used;
+        info->bytes_synapses += (words + (uint64_t)net->neurons) * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
         const spki_scratch *s = &net->scratch[k];
@@ -21930,9 +21932,11 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
-        snprintf(line, size, "  %llu synapses of %s, as a device reads them\n", wide,
-                 net->desc.weight_bits == 8 ? "3 bytes where four arrive together, else 4"
-                                            : "4 bytes");
+        snprintf(line, size, "  %llu synapses of %s%s, as a device reads them\n", wide,
+                 net->desc.weight_bits != 8 ? "4 bytes"
+                 : tile->flat               ? "3 bytes"
+                                            : "3 bytes where four arrive together, else 4",
+                 tile->flat ? " in flat rows: slot and delay fit into 16 bits" : "");
     } else if (!spki_may_be_narrow(net)) {
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {

@@ -60,6 +60,8 @@
 #undef SPKI_EXACT
 #pragma push_macro("SPKI_F")
 #undef SPKI_F
+#pragma push_macro("SPKI_FLAT_BITS")
+#undef SPKI_FLAT_BITS
 #pragma push_macro("SPKI_FROM_BEFORE")
 #undef SPKI_FROM_BEFORE
 #pragma push_macro("SPKI_FROM_ORIGIN")
@@ -154,6 +156,8 @@
 #undef SPKI_SHARED
 #pragma push_macro("SPKI_SHARED_REST")
 #undef SPKI_SHARED_REST
+#pragma push_macro("SPKI_SHORTEST_OF")
+#undef SPKI_SHORTEST_OF
 #pragma push_macro("SPKI_SLOT")
 #undef SPKI_SLOT
 #pragma push_macro("SPKI_SLOT_OF")
@@ -184,6 +188,8 @@
 #undef SPKI_WIDE_WEIGHTS
 #pragma push_macro("SPKI_WITH_SET")
 #undef SPKI_WITH_SET
+#pragma push_macro("SPKI_WORDS_OF")
+#undef SPKI_WORDS_OF
 #pragma push_macro("SPKI_X86_VECTOR")
 #undef SPKI_X86_VECTOR
 #pragma push_macro("spk_abs")
@@ -1789,13 +1795,52 @@ SPKI_DEVICE int32_t spki_weight_of(SPKI_GLOBAL const uint32_t *bucket, uint32_t 
 #else
 #define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)
 #endif
+#define SPKI_WORDS_OF(layout) ((layout) & (((uint64_t)1 << 40) - 1))
+#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
+#define SPKI_SHORTEST_OF(layout) ((uint32_t)((layout) >> 40) & 0xffffu)
+#define SPKI_FLAT_BITS(layout) ((uint32_t)((layout) >> 56) & 31u)
+#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS
+SPKI_DEVICE void spki_deliver_flat(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
+                                   SPKI_LOCAL spki_acc *near, uint64_t slots, uint32_t pos,
+                                   uint32_t ring, uint32_t age, uint64_t layout, uint32_t item,
+                                   uint32_t items)
+{
+    SPKI_GLOBAL const uint32_t *synapse = row + 1;
+    const uint32_t count = row[0], bits = SPKI_FLAT_BITS(layout);
+    const uint32_t shortest = SPKI_SHORTEST_OF(layout);
+    for (uint32_t k = item; k < count; k += items) {
+        const uint32_t x = SPKI_SLOT_OF(synapse, count, k), delay = shortest + (x >> bits);
+        const uint32_t to = x & ((1u << bits) - 1u);
+        const int32_t weight = SPKI_WEIGHT_OF(synapse, count, k);
+#if SPKI_LOCAL_SPAN
+        if (near) {
+            SPKI_LOCAL_ADD(&near[(delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE + to], weight);
+            continue;
+        }
+#endif
+        if (delay >= age) {
+            uint32_t step = pos + delay - age;
+            step -= step >= ring ? ring : 0;
+            step -= step >= ring ? ring : 0;
+            SPKI_ARRIVE(&acc[step * slots + to], weight);
+        }
+    }
+}
+#endif
 SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,
                                   SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,
                                   uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,
-                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,
+                                  uint64_t layout, uint32_t team, uint32_t teams, uint32_t crew,
                                   uint32_t crews)
 {
-    const uint32_t entries = row[0];
+#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS
+    if (SPKI_FLAT_BITS(layout)) {
+        spki_deliver_flat(row, acc, near, slots, pos, ring, age, layout, crew * teams + team,
+                          crews * teams);
+        return;
+    }
+#endif
+    const uint32_t entries = row[0], wide = (layout & SPKI_WIDE_COUNTS) != 0;
     SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);
     uint32_t delay = 0;
     for (uint32_t b = 0; b < entries; b++) {
@@ -1825,9 +1870,7 @@ SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL s
         synapse += SPKI_BUCKET_WORDS(count);
     }
 }
-#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)
-#define SPKI_ROW_OF(tile, id)                                                                     \
-    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])
+#define SPKI_ROW_OF(tile, id) (words + SPKI_WORDS_OF((tile)[1]) + rows[(tile)[0] + (id)])
 #if SPKI_LOCAL_SPAN
 SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const uint32_t *list,
                                    SPKI_GLOBAL const uint64_t *tile,
@@ -1846,8 +1889,7 @@ SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const 
             const uint32_t id = list[SPKI_LIST_IDS + k];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,
                              (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,
-                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
-                             0, 1);
+                             tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, 0, 1);
         }
     }
     SPKI_MEET();
@@ -1889,7 +1931,7 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
         for (uint32_t k = from; k < to; k++) {
             const uint32_t id = list[SPKI_LIST_IDS + k];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
-                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);
+                             ring, age, tile[1], 0, 1, 0, 1);
         }
 #else
         const uint64_t all = (uint64_t)(to - from) * tile_count;
@@ -1898,9 +1940,8 @@ SPKI_ENTRY(spki_deliver)(SPKI_GLOBAL const uint32_t *list, SPKI_GLOBAL const uin
                 tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;
             const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];
             spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,
-                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,
-                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,
-                             SPKI_ITEMS() / SPKI_TEAM);
+                             ring, age, tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,
+                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);
         }
 #endif
     }
@@ -1995,10 +2036,9 @@ SPKI_DEVICE void spki_spread(const spki_batch *b, uint32_t s, const uint32_t *st
         const uint64_t *tile =
             b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;
         const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));
-        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];
+        const uint32_t *row = b->words + SPKI_WORDS_OF(tile[1]) + b->rows[tile[0] + id];
         spki_deliver_row(row, own ? acc : acc + tile[2], 0, 0, slots, pos, ring, 0,
-                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,
-                         lane / b->team, 32u / b->team);
+                         tile[1], lane % b->team, b->team, lane / b->team, 32u / b->team);
     }
 }
 SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots, uint64_t slots,
@@ -2329,6 +2369,7 @@ typedef struct spki_drawn {
     SPKI_GLOBAL uint32_t *indegree;
     SPKI_GLOBAL uint32_t *words;
     uint32_t stride, shortest, tally, write, packed, most;
+    uint32_t flat, first, all;
     uint32_t k0, k1, source, t0, t1, self, n;
 } spki_drawn;
 SPKI_DEVICE uint32_t spki_drawn_packed(uint32_t count)
@@ -2345,7 +2386,7 @@ SPKI_DEVICE void spki_drawn_pack(SPKI_GLOBAL uint32_t *bucket, uint32_t most, ui
         to[j] = slot | weight << 16;
         return;
     }
-    if (j == 0) {
+    if (j == 0 && most != SPKI_ROWS_NONE) {
         to[0] = to[1] = to[2] = 0;
     }
     to[j / 2] |= slot << (j % 2 * 16);
@@ -2362,6 +2403,7 @@ SPKI_DEVICE void spki_drawn_put(spki_drawn *r, uint32_t t, uint32_t weight_word,
     d = p[SPKI_ROWS_DELAY_AT] == SPKI_ROWS_NONE
             ? p[SPKI_ROWS_DELAY]
             : spki_drawn_steps(r->table + p[SPKI_ROWS_DELAY_AT], delay_word);
+    const uint32_t later = d - r->first;
     d = (d - r->shortest) * r->stride;
     if (!r->write) {
         r->count[d]++;
@@ -2382,7 +2424,12 @@ SPKI_DEVICE void spki_drawn_put(spki_drawn *r, uint32_t t, uint32_t weight_word,
     if ((w & 0x80000000u) && p[SPKI_ROWS_MAGNITUDE]) {
         w = 0u - w;
     }
-    if (r->packed) {
+    if (r->flat) {
+        slot |= later << r->flat;
+    }
+    if (r->packed && r->flat) {
+        spki_drawn_pack(r->words, SPKI_ROWS_NONE, r->place[d]++, r->all, slot, w);
+    } else if (r->packed) {
         spki_drawn_pack(r->words + r->begin[d], r->most, r->place[d]++, r->count[d], slot, w);
     } else {
         r->words[r->place[d]++] = slot | w << 16;
@@ -2673,6 +2720,15 @@ SPKI_DEVICE uint32_t spki_drawn_head(uint32_t entries, uint32_t bytes)
 {
     return 1 + (entries * bytes * 2 + 3) / 4;
 }
+SPKI_DEVICE uint32_t spki_drawn_places(const spki_drawn *r, uint32_t delays)
+{
+    uint32_t before = 0;
+    for (uint32_t k = 0; k < delays; k++) {
+        r->place[k * r->stride] = before;
+        before += r->count[k * r->stride];
+    }
+    return before;
+}
 SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,
                       SPKI_GLOBAL const uint32_t *tiles, SPKI_GLOBAL const uint32_t *slot,
                       SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL const uint32_t *entry,
@@ -2708,9 +2764,11 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
     r.tally = mode == SPKI_ROWS_MEASURE ? 1u : 0u;
     r.packed = packed;
     r.most = bytes == 1 ? 255u : 65535u;
+    r.flat = mode == SPKI_ROWS_WRITE ? own[SPKI_ROWS_TILE_FLAT] : 0;
+    r.first = r.flat ? own[SPKI_ROWS_TILE_SHORTEST] : shortest;
     r.k0 = k0;
     r.k1 = k1;
-    r.write = r.n = 0;
+    r.write = r.n = r.all = 0;
     for (uint32_t d = 0; d < delays; d++) {
         r.count[(uint64_t)d * items] = 0;
     }
@@ -2724,6 +2782,7 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
         SPKI_GLOBAL uint32_t *s = stats + t * SPKI_ROWS_STATS;
         entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);
         rows[at] = r.n ? words + spki_drawn_head(entries, bytes) : 0;
+        out[at] = r.n ? 1 + (packed ? spki_drawn_packed(r.n) : r.n) : 0;
         if (r.n) {
             uint32_t low = 0, high = delays - 1;
             while (!r.count[(uint64_t)low * items]) {
@@ -2745,7 +2804,15 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
     if (id == 0) {
         r.words[0] = 0;
     }
-    if (r.n) {
+    if (r.n && r.flat) {
+        r.words += rows[at];
+        *r.words++ = r.all = spki_drawn_places(&r, delays);
+        for (uint32_t w = 0; packed && w < spki_drawn_packed(r.all); w++) {
+            r.words[w] = 0;
+        }
+        r.write = 1;
+        spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);
+    } else if (r.n) {
         const uint32_t start = rows[at];
         entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);
         const uint32_t head = spki_drawn_head(entries, bytes);
@@ -2755,36 +2822,38 @@ SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32
         spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);
     }
 }
-SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL uint32_t *x, SPKI_GLOBAL const uint32_t *segment,
-                           SPKI_GLOBAL uint32_t *sum, uint32_t keep)
+SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL const uint32_t *x, SPKI_GLOBAL uint32_t *to,
+                           SPKI_GLOBAL const uint32_t *segment, SPKI_GLOBAL uint32_t *sum,
+                           uint32_t keep)
 {
     SPKI_SHARED uint64_t part[SPKI_SCAN_ITEMS];
-    const uint32_t g = SPKI_GROUP_ID(), item = SPKI_ITEM();
-    const uint64_t at = (uint64_t)segment[4 * g] | (uint64_t)segment[4 * g + 1] << 32;
-    const uint32_t n = segment[4 * g + 2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;
-    const uint32_t begin = SPKI_ROWS_MIN(n, item * each), end = SPKI_ROWS_MIN(n, begin + each);
-    uint64_t own = 0;
+    SPKI_GLOBAL const uint32_t *own = segment + SPKI_GROUP_ID() * SPKI_ROWS_SEGMENT;
+    const uint64_t at = (uint64_t)own[0] | (uint64_t)own[1] << 32;
+    const uint32_t n = own[2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;
+    const uint32_t item = SPKI_ITEM(), begin = SPKI_ROWS_MIN(n, item * each);
+    const uint32_t end = SPKI_ROWS_MIN(n, begin + each);
+    uint64_t all = 0;
     for (uint32_t k = begin; k < end; k++) {
-        own += x[at + k];
+        all += x[at + k];
     }
-    part[item] = own;
+    part[item] = all;
     SPKI_MEET();
     if (item == 0) {
-        uint64_t before = segment[4 * g + 3];
+        uint64_t before = own[3];
         for (uint32_t k = 0; k < SPKI_SCAN_ITEMS; k++) {
             const uint64_t here = part[k];
             part[k] = before;
             before += here;
         }
-        sum[2 * g] = (uint32_t)before;
-        sum[2 * g + 1] = (uint32_t)(before >> 32);
+        sum[2 * own[4]] = (uint32_t)before;
+        sum[2 * own[4] + 1] = (uint32_t)(before >> 32);
     }
     SPKI_MEET();
-    own = part[item];
+    all = part[item];
     for (uint32_t k = begin; k < end; k++) {
         const uint32_t here = x[at + k];
-        x[at + k] = keep && !here ? 0 : (uint32_t)own;
-        own += here;
+        to[at + k] = keep && !here ? 0 : (uint32_t)all;
+        all += here;
     }
 }
 SPKI_ENTRY(spki_rows_collect)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,
@@ -2958,6 +3027,8 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_EXACT")
 #undef SPKI_F
 #pragma pop_macro("SPKI_F")
+#undef SPKI_FLAT_BITS
+#pragma pop_macro("SPKI_FLAT_BITS")
 #undef SPKI_FROM_BEFORE
 #pragma pop_macro("SPKI_FROM_BEFORE")
 #undef SPKI_FROM_ORIGIN
@@ -3052,6 +3123,8 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_SHARED")
 #undef SPKI_SHARED_REST
 #pragma pop_macro("SPKI_SHARED_REST")
+#undef SPKI_SHORTEST_OF
+#pragma pop_macro("SPKI_SHORTEST_OF")
 #undef SPKI_SLOT
 #pragma pop_macro("SPKI_SLOT")
 #undef SPKI_SLOT_OF
@@ -3082,6 +3155,8 @@ template <class spki_set> static void spki_entries(const void **entry)
 #pragma pop_macro("SPKI_WIDE_WEIGHTS")
 #undef SPKI_WITH_SET
 #pragma pop_macro("SPKI_WITH_SET")
+#undef SPKI_WORDS_OF
+#pragma pop_macro("SPKI_WORDS_OF")
 #undef SPKI_X86_VECTOR
 #pragma pop_macro("SPKI_X86_VECTOR")
 #undef spk_abs
@@ -4949,13 +5024,52 @@ static const char *const spki_gpu_text_kernels[] = {
 "#else\n",
 "#define SPKI_ARRIVE(p, x) (void)SPKI_GLOBAL_ADD(p, x)\n",
 "#endif\n",
+"#define SPKI_WORDS_OF(layout) ((layout) & (((uint64_t)1 << 40) - 1))\n",
+"#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
+"#define SPKI_SHORTEST_OF(layout) ((uint32_t)((layout) >> 40) & 0xffffu)\n",
+"#define SPKI_FLAT_BITS(layout) ((uint32_t)((layout) >> 56) & 31u)\n",
+"#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS\n",
+"SPKI_DEVICE void spki_deliver_flat(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
+"                                   SPKI_LOCAL spki_acc *near, uint64_t slots, uint32_t pos,\n",
+"                                   uint32_t ring, uint32_t age, uint64_t layout, uint32_t item,\n",
+"                                   uint32_t items)\n",
+"{\n",
+"    SPKI_GLOBAL const uint32_t *synapse = row + 1;\n",
+"    const uint32_t count = row[0], bits = SPKI_FLAT_BITS(layout);\n",
+"    const uint32_t shortest = SPKI_SHORTEST_OF(layout);\n",
+"    for (uint32_t k = item; k < count; k += items) {\n",
+"        const uint32_t x = SPKI_SLOT_OF(synapse, count, k), delay = shortest + (x >> bits);\n",
+"        const uint32_t to = x & ((1u << bits) - 1u);\n",
+"        const int32_t weight = SPKI_WEIGHT_OF(synapse, count, k);\n",
+"#if SPKI_LOCAL_SPAN\n",
+"        if (near) {\n",
+"            SPKI_LOCAL_ADD(&near[(delay - SPKI_LOCAL_FIRST) * SPKI_LOCAL_STRIDE + to], weight);\n",
+"            continue;\n",
+"        }\n",
+"#endif\n",
+"        if (delay >= age) {\n",
+"            uint32_t step = pos + delay - age;\n",
+"            step -= step >= ring ? ring : 0;\n",
+"            step -= step >= ring ? ring : 0;\n",
+"            SPKI_ARRIVE(&acc[step * slots + to], weight);\n",
+"        }\n",
+"    }\n",
+"}\n",
+"#endif\n",
 "SPKI_DEVICE void spki_deliver_row(SPKI_GLOBAL const uint32_t *row, SPKI_GLOBAL spki_acc *acc,\n",
 "                                  SPKI_LOCAL spki_acc *near, SPKI_GLOBAL uint32_t *arrived,\n",
 "                                  uint64_t slots, uint32_t pos, uint32_t ring, uint32_t age,\n",
-"                                  uint32_t wide, uint32_t team, uint32_t teams, uint32_t crew,\n",
+"                                  uint64_t layout, uint32_t team, uint32_t teams, uint32_t crew,\n",
 "                                  uint32_t crews)\n",
 "{\n",
-"    const uint32_t entries = row[0];\n",
+"#if !SPKI_OWNED && !SPKI_WIDE_WEIGHTS\n",
+"    if (SPKI_FLAT_BITS(layout)) {\n",
+"        spki_deliver_flat(row, acc, near, slots, pos, ring, age, layout, crew * teams + team,\n",
+"                          crews * teams);\n",
+"        return;\n",
+"    }\n",
+"#endif\n",
+"    const uint32_t entries = row[0], wide = (layout & SPKI_WIDE_COUNTS) != 0;\n",
 "    SPKI_GLOBAL const uint32_t *synapse = row + 1 + (wide ? entries : (entries + 1) / 2);\n",
 "    uint32_t delay = 0;\n",
 "    for (uint32_t b = 0; b < entries; b++) {\n",
@@ -4985,9 +5099,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "        synapse += SPKI_BUCKET_WORDS(count);\n",
 "    }\n",
 "}\n",
-"#define SPKI_WIDE_COUNTS ((uint64_t)1 << 63)\n",
-"#define SPKI_ROW_OF(tile, id) \\\n",
-"    (words + ((tile)[1] & ~SPKI_WIDE_COUNTS) + rows[(tile)[0] + (id)])\n",
+"#define SPKI_ROW_OF(tile, id) (words + SPKI_WORDS_OF((tile)[1]) + rows[(tile)[0] + (id)])\n",
 "#if SPKI_LOCAL_SPAN\n",
 "SPKI_DEVICE void spki_deliver_tile(SPKI_LOCAL spki_acc *near, SPKI_GLOBAL const uint32_t *list,\n",
 "                                   SPKI_GLOBAL const uint64_t *tile,\n",
@@ -5006,8 +5118,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
 "            spki_deliver_row(SPKI_ROW_OF(tile, id), acc, near + s * SPKI_LOCAL_STRIDE,\n",
 "                             (SPKI_GLOBAL uint32_t *)0, slots, pos, ring, 0,\n",
-"                             (tile[1] & SPKI_WIDE_COUNTS) != 0, SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
-"                             0, 1);\n",
+"                             tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, 0, 1);\n",
 "        }\n",
 "    }\n",
 "    SPKI_MEET();\n",
@@ -5049,7 +5160,7 @@ static const char *const spki_gpu_text_kernels[] = {
 "        for (uint32_t k = from; k < to; k++) {\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + k];\n",
 "            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,\n",
-"                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0, 0, 1, 0, 1);\n",
+"                             ring, age, tile[1], 0, 1, 0, 1);\n",
 "        }\n",
 "#else\n",
 "        const uint64_t all = (uint64_t)(to - from) * tile_count;\n",
@@ -5058,9 +5169,8 @@ static const char *const spki_gpu_text_kernels[] = {
 "                tiles + (first_tile + (uint32_t)(k % tile_count)) * 3u;\n",
 "            const uint32_t id = list[SPKI_LIST_IDS + from + (uint32_t)(k / tile_count)];\n",
 "            spki_deliver_row(SPKI_ROW_OF(tile, id), acc + tile[2], 0, arrived, slots, pos + s,\n",
-"                             ring, age, (tile[1] & SPKI_WIDE_COUNTS) != 0,\n",
-"                             SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM, SPKI_ITEM() / SPKI_TEAM,\n",
-"                             SPKI_ITEMS() / SPKI_TEAM);\n",
+"                             ring, age, tile[1], SPKI_ITEM() % SPKI_TEAM, SPKI_TEAM,\n",
+"                             SPKI_ITEM() / SPKI_TEAM, SPKI_ITEMS() / SPKI_TEAM);\n",
 "        }\n",
 "#endif\n",
 "    }\n",
@@ -5159,10 +5269,9 @@ static const char *const spki_gpu_text_batch[] = {
 "        const uint64_t *tile =\n",
 "            b->tiles + (own ? SPKI_GROUP_ID() : (uint32_t)(k % tiles)) * 3u;\n",
 "        const uint32_t id = spki_spike(b, s, starts, (uint32_t)(k / tiles));\n",
-"        const uint32_t *row = b->words + (tile[1] & ~SPKI_WIDE_COUNTS) + b->rows[tile[0] + id];\n",
+"        const uint32_t *row = b->words + SPKI_WORDS_OF(tile[1]) + b->rows[tile[0] + id];\n",
 "        spki_deliver_row(row, own ? acc : acc + tile[2], 0, 0, slots, pos, ring, 0,\n",
-"                         (tile[1] & SPKI_WIDE_COUNTS) != 0, lane % b->team, b->team,\n",
-"                         lane / b->team, 32u / b->team);\n",
+"                         tile[1], lane % b->team, b->team, lane / b->team, 32u / b->team);\n",
 "    }\n",
 "}\n",
 "SPKI_DEVICE void spki_carry(spki_acc *local, spki_acc *acc, uint64_t tile_slots, uint64_t slots,\n",
@@ -5501,6 +5610,7 @@ static const char *const spki_gpu_text_rows[] = {
 "    SPKI_GLOBAL uint32_t *indegree;\n",
 "    SPKI_GLOBAL uint32_t *words;\n",
 "    uint32_t stride, shortest, tally, write, packed, most;\n",
+"    uint32_t flat, first, all;\n",
 "    uint32_t k0, k1, source, t0, t1, self, n;\n",
 "} spki_drawn;\n",
 "SPKI_DEVICE uint32_t spki_drawn_packed(uint32_t count)\n",
@@ -5517,7 +5627,7 @@ static const char *const spki_gpu_text_rows[] = {
 "        to[j] = slot | weight << 16;\n",
 "        return;\n",
 "    }\n",
-"    if (j == 0) {\n",
+"    if (j == 0 && most != SPKI_ROWS_NONE) {\n",
 "        to[0] = to[1] = to[2] = 0;\n",
 "    }\n",
 "    to[j / 2] |= slot << (j % 2 * 16);\n",
@@ -5534,6 +5644,7 @@ static const char *const spki_gpu_text_rows[] = {
 "    d = p[SPKI_ROWS_DELAY_AT] == SPKI_ROWS_NONE\n",
 "            ? p[SPKI_ROWS_DELAY]\n",
 "            : spki_drawn_steps(r->table + p[SPKI_ROWS_DELAY_AT], delay_word);\n",
+"    const uint32_t later = d - r->first;\n",
 "    d = (d - r->shortest) * r->stride;\n",
 "    if (!r->write) {\n",
 "        r->count[d]++;\n",
@@ -5554,7 +5665,12 @@ static const char *const spki_gpu_text_rows[] = {
 "    if ((w & 0x80000000u) && p[SPKI_ROWS_MAGNITUDE]) {\n",
 "        w = 0u - w;\n",
 "    }\n",
-"    if (r->packed) {\n",
+"    if (r->flat) {\n",
+"        slot |= later << r->flat;\n",
+"    }\n",
+"    if (r->packed && r->flat) {\n",
+"        spki_drawn_pack(r->words, SPKI_ROWS_NONE, r->place[d]++, r->all, slot, w);\n",
+"    } else if (r->packed) {\n",
 "        spki_drawn_pack(r->words + r->begin[d], r->most, r->place[d]++, r->count[d], slot, w);\n",
 "    } else {\n",
 "        r->words[r->place[d]++] = slot | w << 16;\n",
@@ -5845,6 +5961,15 @@ static const char *const spki_gpu_text_rows[] = {
 "{\n",
 "    return 1 + (entries * bytes * 2 + 3) / 4;\n",
 "}\n",
+"SPKI_DEVICE uint32_t spki_drawn_places(const spki_drawn *r, uint32_t delays)\n",
+"{\n",
+"    uint32_t before = 0;\n",
+"    for (uint32_t k = 0; k < delays; k++) {\n",
+"        r->place[k * r->stride] = before;\n",
+"        before += r->count[k * r->stride];\n",
+"    }\n",
+"    return before;\n",
+"}\n",
 "SPKI_ENTRY(spki_rows)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,\n",
 "                      SPKI_GLOBAL const uint32_t *tiles, SPKI_GLOBAL const uint32_t *slot,\n",
 "                      SPKI_GLOBAL const uint32_t *from, SPKI_GLOBAL const uint32_t *entry,\n",
@@ -5880,9 +6005,11 @@ static const char *const spki_gpu_text_rows[] = {
 "    r.tally = mode == SPKI_ROWS_MEASURE ? 1u : 0u;\n",
 "    r.packed = packed;\n",
 "    r.most = bytes == 1 ? 255u : 65535u;\n",
+"    r.flat = mode == SPKI_ROWS_WRITE ? own[SPKI_ROWS_TILE_FLAT] : 0;\n",
+"    r.first = r.flat ? own[SPKI_ROWS_TILE_SHORTEST] : shortest;\n",
 "    r.k0 = k0;\n",
 "    r.k1 = k1;\n",
-"    r.write = r.n = 0;\n",
+"    r.write = r.n = r.all = 0;\n",
 "    for (uint32_t d = 0; d < delays; d++) {\n",
 "        r.count[(uint64_t)d * items] = 0;\n",
 "    }\n",
@@ -5896,6 +6023,7 @@ static const char *const spki_gpu_text_rows[] = {
 "        SPKI_GLOBAL uint32_t *s = stats + t * SPKI_ROWS_STATS;\n",
 "        entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);\n",
 "        rows[at] = r.n ? words + spki_drawn_head(entries, bytes) : 0;\n",
+"        out[at] = r.n ? 1 + (packed ? spki_drawn_packed(r.n) : r.n) : 0;\n",
 "        if (r.n) {\n",
 "            uint32_t low = 0, high = delays - 1;\n",
 "            while (!r.count[(uint64_t)low * items]) {\n",
@@ -5917,7 +6045,15 @@ static const char *const spki_gpu_text_rows[] = {
 "    if (id == 0) {\n",
 "        r.words[0] = 0;\n",
 "    }\n",
-"    if (r.n) {\n",
+"    if (r.n && r.flat) {\n",
+"        r.words += rows[at];\n",
+"        *r.words++ = r.all = spki_drawn_places(&r, delays);\n",
+"        for (uint32_t w = 0; packed && w < spki_drawn_packed(r.all); w++) {\n",
+"            r.words[w] = 0;\n",
+"        }\n",
+"        r.write = 1;\n",
+"        spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);\n",
+"    } else if (r.n) {\n",
 "        const uint32_t start = rows[at];\n",
 "        entries = spki_drawn_entries(&r, delays, bytes, 0, 0, &words);\n",
 "        const uint32_t head = spki_drawn_head(entries, bytes);\n",
@@ -5927,36 +6063,38 @@ static const char *const spki_gpu_text_rows[] = {
 "        spki_drawn_draw(&r, plan, own + SPKI_ROWS_TILE_SIZE, slot, from, entry, projections, id);\n",
 "    }\n",
 "}\n",
-"SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL uint32_t *x, SPKI_GLOBAL const uint32_t *segment,\n",
-"                           SPKI_GLOBAL uint32_t *sum, uint32_t keep)\n",
+"SPKI_ENTRY(spki_rows_scan)(SPKI_GLOBAL const uint32_t *x, SPKI_GLOBAL uint32_t *to,\n",
+"                           SPKI_GLOBAL const uint32_t *segment, SPKI_GLOBAL uint32_t *sum,\n",
+"                           uint32_t keep)\n",
 "{\n",
 "    SPKI_SHARED uint64_t part[SPKI_SCAN_ITEMS];\n",
-"    const uint32_t g = SPKI_GROUP_ID(), item = SPKI_ITEM();\n",
-"    const uint64_t at = (uint64_t)segment[4 * g] | (uint64_t)segment[4 * g + 1] << 32;\n",
-"    const uint32_t n = segment[4 * g + 2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;\n",
-"    const uint32_t begin = SPKI_ROWS_MIN(n, item * each), end = SPKI_ROWS_MIN(n, begin + each);\n",
-"    uint64_t own = 0;\n",
+"    SPKI_GLOBAL const uint32_t *own = segment + SPKI_GROUP_ID() * SPKI_ROWS_SEGMENT;\n",
+"    const uint64_t at = (uint64_t)own[0] | (uint64_t)own[1] << 32;\n",
+"    const uint32_t n = own[2], each = (n + SPKI_SCAN_ITEMS - 1) / SPKI_SCAN_ITEMS;\n",
+"    const uint32_t item = SPKI_ITEM(), begin = SPKI_ROWS_MIN(n, item * each);\n",
+"    const uint32_t end = SPKI_ROWS_MIN(n, begin + each);\n",
+"    uint64_t all = 0;\n",
 "    for (uint32_t k = begin; k < end; k++) {\n",
-"        own += x[at + k];\n",
+"        all += x[at + k];\n",
 "    }\n",
-"    part[item] = own;\n",
+"    part[item] = all;\n",
 "    SPKI_MEET();\n",
 "    if (item == 0) {\n",
-"        uint64_t before = segment[4 * g + 3];\n",
+"        uint64_t before = own[3];\n",
 "        for (uint32_t k = 0; k < SPKI_SCAN_ITEMS; k++) {\n",
 "            const uint64_t here = part[k];\n",
 "            part[k] = before;\n",
 "            before += here;\n",
 "        }\n",
-"        sum[2 * g] = (uint32_t)before;\n",
-"        sum[2 * g + 1] = (uint32_t)(before >> 32);\n",
+"        sum[2 * own[4]] = (uint32_t)before;\n",
+"        sum[2 * own[4] + 1] = (uint32_t)(before >> 32);\n",
 "    }\n",
 "    SPKI_MEET();\n",
-"    own = part[item];\n",
+"    all = part[item];\n",
 "    for (uint32_t k = begin; k < end; k++) {\n",
 "        const uint32_t here = x[at + k];\n",
-"        x[at + k] = keep && !here ? 0 : (uint32_t)own;\n",
-"        own += here;\n",
+"        to[at + k] = keep && !here ? 0 : (uint32_t)all;\n",
+"        all += here;\n",
 "    }\n",
 "}\n",
 "SPKI_ENTRY(spki_rows_collect)(SPKI_GLOBAL const uint32_t *plan, SPKI_GLOBAL const uint32_t *table,\n",
@@ -6501,11 +6639,18 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
     return NULL;
 }
 
-/* ---- >>gpu-pack: rows of 8-bit weights, in three bytes a synapse ----
-   The host's rows have 16 bits for a weight, which its vector code takes as they are. A device,
-   where the bytes that are read are the time, gets them packed: each four synapses of a bucket are
-   three words (two slots, two slots, four weights), what is left of a bucket one word each, as
-   ever. Heads are the host's. */
+/* ---- >>gpu-pack: rows as a device reads them ----
+   The host's rows are made for vectors: buckets of one delay, 16 bits for a weight even where it
+   has 8. On a device the bytes that are read are the time, and where each multiprocessor has a
+   tile, buckets hold one or two synapses: their heads take a third of a row. Two changes, where
+   they apply:
+
+   Flat rows: where the bits of a tile's slots and those of its delays fit into 16 together, a row
+   is the number of its synapses and the synapses, in the order of the host's, each with (delay
+   less the tile's shortest) << bits | slot where it had its slot.
+
+   Weights of 8 bits: each four synapses of a bucket, or of a flat row, are three words (two slots,
+   two slots, four weights), what is left of it one word each, as ever. */
 
 #define SPKI_GPU_PACK 4u
 
@@ -6532,6 +6677,71 @@ SPKI_FN uint32_t *spki_gpu_pack_bucket(const uint32_t *from, uint32_t count, uin
     return out;
 }
 
+/* Synapse k of the n of a flat row; `field`: its slot and delay. */
+SPKI_FN void spki_gpu_put_flat(uint32_t *out, uint32_t k, uint32_t n, uint32_t field,
+                               uint32_t weight, bool bytes)
+{
+    const uint32_t j = k % SPKI_GPU_PACK;
+    if (!bytes) {
+        out[k] = field | weight << 16;
+        return;
+    }
+    out += k / SPKI_GPU_PACK * 3;
+    if (k / SPKI_GPU_PACK == n / SPKI_GPU_PACK) {
+        out[j] = field | weight << 16;
+        return;
+    }
+    if (j == 0) {
+        out[0] = out[1] = out[2] = 0;
+    }
+    out[j / 2] |= field << (j % 2 * 16);
+    out[2] |= (weight & 0xffu) << 8 * j;
+}
+
+/* A row without its buckets, where `out` is given; returns its words. */
+SPKI_FN size_t spki_gpu_flatten(const spk_net *net, const spki_tile *tile, uint32_t id,
+                                uint32_t *out)
+{
+    const bool bytes = net->desc.weight_bits == 8;
+    spki_row_reader r;
+    uint32_t n = 0, at = 0;
+    spki_row_open(&r, tile, id, 1);
+    while (spki_row_next(&r)) {
+        n += r.count;
+    }
+    if (out) {
+        out[0] = n;
+        spki_row_open(&r, tile, id, 1);
+        while (spki_row_next(&r)) {
+            const uint32_t delay = (r.delay - tile->min_delay) << tile->flat;
+            for (uint32_t k = 0; k < r.count; k++) {
+                const uint32_t x = tile->words[r.at + k];
+                spki_gpu_put_flat(out + 1, at++, n, (x & 0xffffu) | delay, x >> 16, bytes);
+            }
+        }
+    }
+    return 1 + (bytes ? spki_gpu_bucket_words(n) : n);
+}
+
+/* A row of 8-bit weights with its buckets. */
+SPKI_FN size_t spki_gpu_pack_row(const spki_tile *tile, uint32_t id, uint32_t *out)
+{
+    spki_row_reader r;
+    size_t used;
+    spki_row_open(&r, tile, id, 1);
+    used = r.at - tile->row[id];
+    if (out) {
+        memcpy(out, tile->words + tile->row[id], used * sizeof *out);
+    }
+    while (spki_row_next(&r)) {
+        if (out) {
+            (void)spki_gpu_pack_bucket(tile->words + r.at, r.count, out + used);
+        }
+        used += spki_gpu_bucket_words(r.count);
+    }
+    return used;
+}
+
 /* A tile's rows: how many words they become. Where `out` is given, they are written there, and
    where each begins to `row`. */
 SPKI_FN size_t spki_gpu_pack_tile(const spk_net *net, const spki_tile *tile, uint32_t *out,
@@ -6542,37 +6752,54 @@ SPKI_FN size_t spki_gpu_pack_tile(const spk_net *net, const spki_tile *tile, uin
         out[0] = tile->words[0];
     }
     for (uint32_t id = 0; id < net->neurons; id++) {
-        const uint32_t start = tile->row[id];
-        spki_row_reader r;
+        uint32_t *to = out ? out + used : NULL;
         if (row) {
-            row[id] = start ? (uint32_t)used : 0;
+            row[id] = tile->row[id] ? (uint32_t)used : 0;
         }
-        if (!start) {
-            continue;
-        }
-        spki_row_open(&r, tile, id, 1);
-        const uint32_t head = r.at - start;
-        if (out) {
-            memcpy(out + used, tile->words + start, head * sizeof *out);
-        }
-        used += head;
-        while (spki_row_next(&r)) {
-            if (out) {
-                (void)spki_gpu_pack_bucket(tile->words + r.at, r.count, out + used);
-            }
-            used += spki_gpu_bucket_words(r.count);
+        if (tile->row[id]) {
+            used += tile->flat ? spki_gpu_flatten(net, tile, id, to)
+                               : spki_gpu_pack_row(tile, id, to);
         }
     }
     return used;
 }
 
+SPKI_FN bool spki_gpu_packs(const spk_net *net, const spki_tile *tile)
+{
+    return net->desc.weight_bits == 8 || tile->flat;
+}
+
+/* Bits that hold all numbers below n. */
+SPKI_FN uint32_t spki_gpu_bits_below(uint64_t n)
+{
+    uint32_t bits = 0;
+    while ((uint64_t)1 << bits < n) {
+        bits++;
+    }
+    return bits;
+}
+
+/* Makes a tile's rows flat where they can be; they are shorter then, always. `may`: no device of
+   the network wants buckets. */
+SPKI_FN void spki_gpu_choose_flat(const spk_net *net, spki_tile *tile, bool may)
+{
+    const uint32_t slots =
+        spki_gpu_bits_below((uint64_t)tile->lanes * SPKI_MAX(tile->receptors, 1u));
+    tile->flat = 0;
+    if (may && tile->synapses && net->desc.weight_bits != 32 &&
+        slots + spki_gpu_bits_below((uint64_t)tile->max_delay - tile->min_delay + 1) <= 16) {
+        tile->flat = slots;
+    }
+}
+
 /* Measures all tiles, once they are built: their buckets do not change afterwards. */
-SPKI_FN void spki_gpu_measure(spk_net *net)
+SPKI_FN void spki_gpu_measure(spk_net *net, bool may_be_flat)
 {
     for (uint32_t t = 0; t < net->tiles; t++) {
         spki_tile *tile = &net->tile[t];
-        tile->device_words = net->desc.weight_bits == 8 ? spki_gpu_pack_tile(net, tile, NULL, NULL)
-                                                        : tile->words_used;
+        spki_gpu_choose_flat(net, tile, may_be_flat);
+        tile->device_words = spki_gpu_packs(net, tile) ? spki_gpu_pack_tile(net, tile, NULL, NULL)
+                                                       : tile->words_used;
     }
 }
 
@@ -7221,6 +7448,16 @@ typedef struct spki_gpu_net {
     bool watching;            /* the slice at hand is timed, one device after the other */
 } spki_gpu_net;
 
+/* May tiles have flat rows? Not where a device works on vectors, which wants buckets. */
+SPKI_FN bool spki_gpu_may_be_flat(const spk_net *net, const spki_gpu_net *g)
+{
+    bool may = true;
+    for (uint32_t k = 0; k < g->parts; k++) {
+        may = may && !spki_gpu_choose(net, &g->part[k].gpu).owned;
+    }
+    return may;
+}
+
 /* An error of a device, as the network's. */
 SPKI_FN spk_result spki_gpu_failed(spk_net *net, const spki_gpu *gpu, spk_result code)
 {
@@ -7529,7 +7766,7 @@ SPKI_FN spk_result spki_gpu_push_tile(spk_net *net, spki_gpu_part *part, uint32_
 {
     spki_gpu *gpu = &part->gpu;
     const spki_tile *tile = &net->tile[part->tile + t];
-    const bool packed = net->desc.weight_bits == 8;
+    const bool packed = spki_gpu_packs(net, tile);
     const size_t words = tile->device_words;
     uint32_t *made = packed ? (uint32_t *)spki_alloc_raw(&net->mem, words, 4) : tile->words;
     uint32_t *row = packed ? (uint32_t *)spki_alloc_raw(&net->mem, net->neurons, 4) : tile->row;
@@ -7703,7 +7940,8 @@ SPKI_FN spk_result spki_gpu_push_arrivals(spk_net *net, spki_gpu_net *g)
     X(ROWS_WEIGHT_AT, 13) X(ROWS_WEIGHT_WORDS, 14) X(ROWS_DELAY, 15) X(ROWS_DELAY_AT, 16)          \
     X(ROWS_DELAY_WORDS, 17) X(ROWS_BLOCK_AT, 18) X(ROWS_REST_AT, 19) X(ROWS_MAGNITUDE, 20)         \
     X(ROWS_SIZE, 21) X(ROWS_HALF, 0)                                                               \
-    X(ROWS_TILE_BYTES, 0) X(ROWS_TILE_SLOT, 1) X(ROWS_TILE_WORD, 2) X(ROWS_TILE_SIZE, 4)           \
+    X(ROWS_TILE_BYTES, 0) X(ROWS_TILE_SLOT, 1) X(ROWS_TILE_WORD, 2) X(ROWS_TILE_FLAT, 4)           \
+    X(ROWS_TILE_SHORTEST, 5) X(ROWS_TILE_SIZE, 6) X(ROWS_SEGMENT, 5)                               \
     X(ROWS_FEED_T0, 0) X(ROWS_FEED_T1, 1) X(ROWS_FEED_SLOT, 2) X(ROWS_FEED_FROM, 3)                \
     X(ROWS_FEED_ENTRY, 4) X(ROWS_FEED_SIZE, 5)                                                     \
     X(ROWS_SHORTEST, 0) X(ROWS_LONGEST, 1) X(ROWS_SYNAPSES, 2) X(ROWS_BUCKETS, 3) X(ROWS_STATS, 4) \
@@ -8147,7 +8385,7 @@ typedef struct spki_gpu_drawing {
     uint32_t batches, indexed_batch; /* the one that is there */
     uint64_t from_words, entry_words;
     uint64_t slots;
-    spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, stats, indegree,
+    spki_gpu_block plan, table, tiles_at, slot, from, entry, scratch, rows, flat, stats, indegree,
         outdegree, segment, sum;
     void *program; /* the part's */
     bool tiles_changed; /* the records, since they were uploaded */
@@ -8205,8 +8443,8 @@ SPKI_FN void spki_gpu_drawing_free(spk_net *net, spki_gpu *gpu, spki_gpu_drawing
 {
     spki_gpu_block *const block[] = {&d->plan,    &d->table,    &d->tiles_at,  &d->slot,
                                      &d->from,    &d->entry,    &d->scratch,   &d->rows,
-                                     &d->stats,   &d->indegree, &d->outdegree, &d->segment,
-                                     &d->sum};
+                                     &d->flat,    &d->stats,    &d->indegree,  &d->outdegree,
+                                     &d->segment, &d->sum};
     for (uint32_t k = 0; k < sizeof block / sizeof block[0]; k++) {
         spki_gpu_drop(gpu, block[k]); /* they are large: nobody else wants them */
     }
@@ -8304,11 +8542,12 @@ SPKI_FN spk_result spki_gpu_drawing_buffers(spk_net *net, spki_gpu *gpu, spki_gp
     } want[] = {{&d->from, d->from_words},
                 {&d->entry, d->entry_words},
                 {&d->rows, rows},
+                {&d->flat, rows},
                 {&d->stats, (uint64_t)d->tiles * SPKI_GPU_ROWS_STATS},
                 {&d->indegree, d->slots},
                 {&d->outdegree, net->neurons},
-                {&d->segment, 4 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))},
-                {&d->sum, 2 * ((uint64_t)d->tiles * SPKI_MAX(net->projections, 1u))}};
+                {&d->segment, SPKI_GPU_ROWS_SEGMENT * (uint64_t)d->tiles * net->projections},
+                {&d->sum, 2 * (uint64_t)d->tiles * net->projections}};
     d->at_once = (uint32_t)SPKI_MIN(SPKI_MAX(room / each, (uint64_t)SPKI_GPU_DRAW_ITEMS),
                                     (uint64_t)1 << 22);
     d->at_once = (uint32_t)SPKI_MIN((uint64_t)d->at_once, rows);
@@ -8366,29 +8605,33 @@ SPKI_FN uint32_t spki_gpu_draw_groups(uint64_t items)
     return (uint32_t)((items + SPKI_GPU_DRAW_ITEMS - 1) / SPKI_GPU_DRAW_ITEMS);
 }
 
-/* Sums of what stands before, in each of the segments (of four words). */
-SPKI_FN spk_result spki_gpu_scan_rows(spki_gpu *gpu, spki_gpu_drawing *d, spki_gpu_block *x,
-                                      const spki_gpu_bytes *segments, uint32_t keep)
+/* Sums of what stands before, in each of the segments. */
+SPKI_FN spk_result spki_gpu_scan_rows(spki_gpu *gpu, spki_gpu_drawing *d, const spki_gpu_block *x,
+                                      const spki_gpu_block *to, const spki_gpu_bytes *segments,
+                                      uint32_t keep)
 {
-    const uint32_t n = (uint32_t)(segments->used / 16);
+    const uint32_t n = (uint32_t)(segments->used / (SPKI_GPU_ROWS_SEGMENT * 4));
     if (segments->failed) {
         return SPK_ERR_OUT_OF_MEMORY;
     }
     spk_result result = n ? gpu->api->write(gpu, d->segment.mem, 0, segments->data, segments->used)
                           : SPK_OK;
     if (result == SPK_OK && n) {
-        const spki_gpu_arg arg[] = {spki_gpu_memory(x), spki_gpu_memory(&d->segment),
-                                    spki_gpu_memory(&d->sum), spki_gpu_u32(keep)};
+        const spki_gpu_arg arg[] = {spki_gpu_memory(x), spki_gpu_memory(to),
+                                    spki_gpu_memory(&d->segment), spki_gpu_memory(&d->sum),
+                                    spki_gpu_u32(keep)};
         result = gpu->api->launch(gpu, d->program, SPKI_GPU_ROWS_SCAN, n, SPKI_GPU_SCAN_ITEMS, arg,
-                                  4);
+                                  5);
     }
     return result;
 }
 
-SPKI_FN void spki_gpu_add_segment(spki_gpu_bytes *b, uint64_t at, uint32_t n, uint32_t begin)
+SPKI_FN void spki_gpu_add_segment(spki_gpu_bytes *b, uint64_t at, uint32_t n, uint32_t begin,
+                                  uint32_t sum)
 {
-    uint32_t *to = (uint32_t *)spki_gpu_more(b, 16);
+    uint32_t *to = (uint32_t *)spki_gpu_more(b, SPKI_GPU_ROWS_SEGMENT * 4);
     if (to) {
+        to[4] = sum;
         to[0] = (uint32_t)at;
         to[1] = (uint32_t)(at >> 32);
         to[2] = n;
@@ -8449,11 +8692,14 @@ SPKI_FN spk_result spki_gpu_index_batch(spk_net *net, spki_gpu *gpu, spki_gpu_dr
             if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
                 spki_gpu_add_segment(&segments, feed[SPKI_GPU_ROWS_FEED_FROM],
                                      net->projection[k].proj.n_source,
-                                     feed[SPKI_GPU_ROWS_FEED_ENTRY]);
+                                     feed[SPKI_GPU_ROWS_FEED_ENTRY],
+                                     (uint32_t)(segments.used / (SPKI_GPU_ROWS_SEGMENT * 4)));
             }
         }
     }
-    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->from, &segments, 0) : result;
+    if (result == SPK_OK) {
+        result = spki_gpu_scan_rows(gpu, d, &d->from, &d->from, &segments, 0);
+    }
     for (uint32_t k = 0; k < net->projections && result == SPK_OK; k++) {
         if (net->projection[k].proj.rule == SPK_FIXED_INDEGREE) {
             result = spki_gpu_collect(net, gpu, d, k, tile, tiles, 1);
@@ -8545,27 +8791,23 @@ SPKI_FN spk_result spki_gpu_choose_bytes(spk_net *net, spki_gpu *gpu, spki_gpu_d
     return result;
 }
 
-/* Measures all rows and says where each begins in its tile. */
-SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+/* Measures all rows. */
+SPKI_FN spk_result spki_gpu_measure_tiles(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
 {
-    spki_gpu_bytes segments, none;
-    memset(&segments, 0, sizeof segments);
-    segments.mem = &net->mem;
-    none = segments;
+    spki_gpu_bytes none;
+    memset(&none, 0, sizeof none);
+    none.mem = &net->mem;
     for (uint32_t t = 0; t < d->tiles; t++) {
         uint32_t *stats = (uint32_t *)spki_gpu_more(&none, SPKI_GPU_ROWS_STATS * 4);
         if (stats) {
             stats[SPKI_GPU_ROWS_SHORTEST] = UINT32_MAX; /* of a tile without rows */
         }
-        spki_gpu_add_segment(&segments, (uint64_t)t * net->neurons, net->neurons, 1);
     }
     spk_result result = none.failed ? SPK_ERR_OUT_OF_MEMORY
                                     : spki_gpu_upload(gpu, &d->stats, &none);
     if (result == SPK_OK) {
-        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_MEASURE, &d->sum);
+        result = spki_gpu_draw_all(net, gpu, d, SPKI_GPU_ROWS_MEASURE, &d->flat);
     }
-    result = result == SPK_OK ? spki_gpu_scan_rows(gpu, d, &d->rows, &segments, 1) : result;
-    spki_gpu_forget(&segments);
     spki_gpu_forget(&none);
     return result;
 }
@@ -8573,31 +8815,58 @@ SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_dra
 /* What the host would know of its tiles if it had drawn them. */
 SPKI_FN spk_result spki_gpu_take_measures(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
 {
-    const size_t room = (size_t)d->tiles * (2 + SPKI_GPU_ROWS_STATS);
-    uint32_t *sum = (uint32_t *)spki_alloc(&net->mem, room, 4), *stats = sum + 2 * (size_t)d->tiles;
-    spk_result result = sum ? SPK_OK : SPK_ERR_OUT_OF_MEMORY;
-    if (result == SPK_OK) {
-        result = gpu->api->read(gpu, d->sum.mem, 0, sum, (size_t)d->tiles * 8, NULL);
-    }
-    if (result == SPK_OK) {
-        result = gpu->api->read(gpu, d->stats.mem, 0, stats,
-                                (size_t)d->tiles * SPKI_GPU_ROWS_STATS * 4, NULL);
-    }
+    const size_t room = (size_t)d->tiles * SPKI_GPU_ROWS_STATS;
+    uint32_t *stats = (uint32_t *)spki_alloc(&net->mem, room, 4);
+    spk_result result = stats ? gpu->api->read(gpu, d->stats.mem, 0, stats, room * 4, NULL)
+                              : SPK_ERR_OUT_OF_MEMORY;
     for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
         spki_tile *tile = &net->tile[d->tile + t];
         const uint32_t *s = stats + (size_t)t * SPKI_GPU_ROWS_STATS;
+        tile->min_delay = s[SPKI_GPU_ROWS_SHORTEST];
+        tile->max_delay = s[SPKI_GPU_ROWS_LONGEST];
+        tile->synapses = s[SPKI_GPU_ROWS_SYNAPSES];
+        tile->buckets = s[SPKI_GPU_ROWS_BUCKETS];
+    }
+    spki_free(&net->mem, stats, room, 4);
+    return result;
+}
+
+/* Says where each row begins in its tile, flat or not. */
+SPKI_FN spk_result spki_gpu_place_rows(spk_net *net, spki_gpu *gpu, spki_gpu_drawing *d)
+{
+    spki_gpu_bytes with[2]; /* segments of tiles with buckets, and of flat ones */
+    uint32_t *sum = (uint32_t *)spki_alloc(&net->mem, (size_t)d->tiles * 2, 4);
+    memset(with, 0, sizeof with);
+    with[0].mem = with[1].mem = &net->mem;
+    for (uint32_t t = 0; t < d->tiles; t++) {
+        const spki_tile *tile = &net->tile[d->tile + t];
+        uint32_t *record = spki_gpu_record_of(net, d, t);
+        record[SPKI_GPU_ROWS_TILE_FLAT] = tile->flat;
+        record[SPKI_GPU_ROWS_TILE_SHORTEST] = tile->min_delay;
+        spki_gpu_add_segment(&with[tile->flat ? 1 : 0], (uint64_t)t * net->neurons, net->neurons, 1,
+                             t);
+    }
+    d->tiles_changed = true;
+    spk_result result = sum ? spki_gpu_scan_rows(gpu, d, &d->rows, &d->rows, &with[0], 1)
+                            : SPK_ERR_OUT_OF_MEMORY;
+    if (result == SPK_OK) {
+        result = spki_gpu_scan_rows(gpu, d, &d->flat, &d->rows, &with[1], 1);
+    }
+    if (result == SPK_OK) {
+        result = gpu->api->read(gpu, d->sum.mem, 0, sum, (size_t)d->tiles * 8, NULL);
+    }
+    for (uint32_t t = 0; t < d->tiles && result == SPK_OK; t++) {
+        spki_tile *tile = &net->tile[d->tile + t];
         const uint64_t words = (uint64_t)sum[2 * t] | (uint64_t)sum[2 * t + 1] << 32;
         if (words > SPKI_MOST_WORDS) {
             d->t.not_ = "a tile has more than 2^31 words of synapses";
             result = SPK_ERR_UNSUPPORTED; /* the host says it */
         }
         tile->device_words = tile->words_used = (size_t)words;
-        tile->min_delay = s[SPKI_GPU_ROWS_SHORTEST];
-        tile->max_delay = s[SPKI_GPU_ROWS_LONGEST];
-        tile->synapses = s[SPKI_GPU_ROWS_SYNAPSES];
-        tile->buckets = s[SPKI_GPU_ROWS_BUCKETS];
     }
-    spki_free(&net->mem, sum, room, 4);
+    spki_gpu_forget(&with[0]);
+    spki_gpu_forget(&with[1]);
+    spki_free(&net->mem, sum, (size_t)d->tiles * 2, 4);
     return result;
 }
 
@@ -8676,9 +8945,13 @@ SPKI_FN spk_result spki_gpu_measure_rows(spk_net *net, spki_gpu_net *g, spki_gpu
                                          spki_gpu_drawing *d)
 {
     spk_result result = spki_gpu_choose_bytes(net, gpu, d);
-    result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
+    result = result == SPK_OK ? spki_gpu_measure_tiles(net, gpu, d) : result;
     result = result == SPK_OK ? spki_gpu_take_measures(net, gpu, d) : result;
-    return result == SPK_OK ? spki_gpu_take_degrees(net, g, gpu, d) : result;
+    result = result == SPK_OK ? spki_gpu_take_degrees(net, g, gpu, d) : result;
+    for (uint32_t t = 0; t < net->tiles && result == SPK_OK; t++) {
+        spki_gpu_choose_flat(net, &net->tile[t], spki_gpu_may_be_flat(net, g));
+    }
+    return result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
 }
 
 /* The tiles as before anything was measured. */
@@ -8796,6 +9069,7 @@ SPKI_FN spk_result spki_gpu_write_rows(spk_net *net, spki_gpu_part *part)
     }
     if (!d) {
         result = spki_gpu_drawing_make(net, part, part->tile, part->tiles, &d);
+        result = result == SPK_OK ? spki_gpu_measure_tiles(net, gpu, d) : result;
         result = result == SPK_OK ? spki_gpu_place_rows(net, gpu, d) : result;
     }
     result = result == SPK_OK ? spki_gpu_write_drawn(net, part, d) : result;
@@ -10295,7 +10569,9 @@ SPKI_FN spk_result spki_gpu_push_tables(spk_net *net, spki_gpu_part *part)
             const uint32_t own = part->segment[k].tile + t;
             const spki_tile *tile = &net->tile[part->tile + own];
             tile_at[3 * own] = (uint64_t)own * net->neurons;
-            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63;
+            tile_at[3 * own + 1] = words | (uint64_t)(tile->count_bytes == 2) << 63 |
+                                   (uint64_t)tile->flat << 56 |
+                                   (uint64_t)(tile->flat ? tile->min_delay : 0) << 40;
             tile_at[3 * own + 2] = acc;
             words += tile->device_words;
             acc += spki_gpu_tile_slots(tile);
@@ -10466,7 +10742,7 @@ SPKI_FN spk_result spki_gpu_enter(spk_net *net, spki_gpu_net *g)
         }
     }
     if (!net->elsewhere) {
-        spki_gpu_measure(net);
+        spki_gpu_measure(net, spki_gpu_may_be_flat(net, g));
     }
     spki_gpu_propose(net, g);
     spki_gpu_take_proposal(g);
@@ -10730,7 +11006,8 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
     X(ROWS_WEIGHT_AT, 13) X(ROWS_WEIGHT_WORDS, 14) X(ROWS_DELAY, 15) X(ROWS_DELAY_AT, 16)          \
     X(ROWS_DELAY_WORDS, 17) X(ROWS_BLOCK_AT, 18) X(ROWS_REST_AT, 19) X(ROWS_MAGNITUDE, 20)         \
     X(ROWS_SIZE, 21) X(ROWS_HALF, 0)                                                               \
-    X(ROWS_TILE_BYTES, 0) X(ROWS_TILE_SLOT, 1) X(ROWS_TILE_WORD, 2) X(ROWS_TILE_SIZE, 4)           \
+    X(ROWS_TILE_BYTES, 0) X(ROWS_TILE_SLOT, 1) X(ROWS_TILE_WORD, 2) X(ROWS_TILE_FLAT, 4)           \
+    X(ROWS_TILE_SHORTEST, 5) X(ROWS_TILE_SIZE, 6) X(ROWS_SEGMENT, 5)                               \
     X(ROWS_FEED_T0, 0) X(ROWS_FEED_T1, 1) X(ROWS_FEED_SLOT, 2) X(ROWS_FEED_FROM, 3)                \
     X(ROWS_FEED_ENTRY, 4) X(ROWS_FEED_SIZE, 5)                                                     \
     X(ROWS_SHORTEST, 0) X(ROWS_LONGEST, 1) X(ROWS_SYNAPSES, 2) X(ROWS_BUCKETS, 3) X(ROWS_STATS, 4) \

@@ -311,8 +311,8 @@ SPIKELIB_API spk_result spk_net_get_info(const spk_net *net, spk_net_info *info)
         info->synapses += tile->synapses;
         info->spikes += tile->spikes;
         info->events += tile->events;
-        info->bytes_synapses +=
-            tile->words_used * sizeof(uint32_t) + net->neurons * sizeof(uint32_t);
+        const size_t words = net->backend ? tile->device_words : tile->words_used;
+        info->bytes_synapses += (words + (uint64_t)net->neurons) * sizeof(uint32_t);
     }
     for (uint32_t k = 0; net->scratch && k < net->threads; k++) {
         const spki_scratch *s = &net->scratch[k];
@@ -362,9 +362,11 @@ SPKI_FN void spki_describe_layout(const spk_net *net, const spki_tile *tile, cha
     if (net->desc.weight_bits == 32) {
         snprintf(line, size, "  %llu synapses of 8 bytes: weight_bits is 32\n", wide);
     } else if (net->backend) {
-        snprintf(line, size, "  %llu synapses of %s, as a device reads them\n", wide,
-                 net->desc.weight_bits == 8 ? "3 bytes where four arrive together, else 4"
-                                            : "4 bytes");
+        snprintf(line, size, "  %llu synapses of %s%s, as a device reads them\n", wide,
+                 net->desc.weight_bits != 8 ? "4 bytes"
+                 : tile->flat               ? "3 bytes"
+                                            : "3 bytes where four arrive together, else 4",
+                 tile->flat ? " in flat rows: slot and delay fit into 16 bits" : "");
     } else if (!spki_may_be_narrow(net)) {
         snprintf(line, size, "  %llu synapses of 4 bytes: weights are recorded\n", wide);
     } else {
