@@ -289,6 +289,24 @@ DEVICES = [
      CUDA_PUBLIC, CUDA),
 ]
 
+# Files that run once for a network, a file or a batch: GCC compiles them with -O1, which takes two
+# thirds of the time. What runs for each step, event or synapse is not among them.
+SPARED = {
+    "core/status.h", "core/alloc.h", "core/clock.h", "core/cpu.h", "core/fenv.h",
+    "models/propagator.h", "models/table.h", "net/describe.h", "net/prepare.h", "net/shadow.h",
+    "net/assemble.h", "net/access.h", "plot/svg.h", "plot/axes.h", "plot/curves.h",
+    "plot/raster.h", "plot/rates.h", "plot/histogram.h", "plot/sheet.h", "event/flatbuf.h",
+    "event/columns.h", "event/file.h", "event/spikefile_os.h", "event/spikefile_format.h",
+    "event/spikefile_codec.h", "event/spikefile_open.h", "event/spikefile_events.h",
+    "event/formats.h", "event/decoder.h", "event/reader.h", "event/write.h", "event/filter.h",
+    "ring/party.h", "ring/map.h", "ring/ring.h", "pipeline/policy.h", "pipeline/state.h",
+    "pipeline/pipeline.h", "pipeline/socket.h", "event/pixels.h", "conv/build.h", "conv/conv.h",
+    "gpu/host/device.h", "gpu/host/cache.h", "gpu/host/texts.h", "gpu/host/source.h",
+    "gpu/host/layout.h", "gpu/host/selftest.h", "gpu/host/net.h", "gpu/cl/loader.h",
+    "gpu/cl/choose.h", "gpu/cl/device.h", "gpu/cuda/loader.h", "gpu/cuda/choose.h",
+    "gpu/cuda/device.h", "gpu/cuda/compile.h", "gpu/cuda/held.h", "gpu/cuda/open.h",
+}
+
 # A file that a flag leaves out, or several flags together.
 LEFT_OUT_BY = {
     "api/net.h": "SPIKELIB_NO_NET",
@@ -367,6 +385,8 @@ def check_lists():
         errors.append("src/%s is listed in amalgamate.py, but there is no such file" % name)
     for name in sorted({n for n in listed if listed.count(n) > 1}):
         errors.append("src/%s is listed twice in amalgamate.py" % name)
+    for name in sorted(SPARED - set(IMPLEMENTATION + GPU + CL + CUDA)):
+        errors.append("src/%s is in SPARED, but in no list of implementation files" % name)
     for name in PASTED:
         if not name.endswith(".inc.h"):
             errors.append("src/%s is in PASTED, but is not named *.inc.h" % name)
@@ -491,9 +511,13 @@ class Amalgam:
         return out + [""]
 
     def files(self, names):
-        out = []
-        for name in names:
-            out += self.file(name)
+        out, spared = [], False
+        for name in names + [None]:
+            if (name in SPARED) != spared:
+                spared = not spared
+                out += SPARED_HEAD if spared else SPARED_TAIL
+            if name:
+                out += self.file(name)
         return out
 
     def undefs(self, macros):
@@ -691,6 +715,19 @@ IMPLEMENTATION_HEAD = ("""\
 #define SPIKELIB_IMPLEMENTATION_SECTION
 
 """ + SECTION_CONTRACT).split("\n")
+
+# Around files of SPARED. Not where the program asked for no optimisation or for size.
+SPARED_HEAD = """\
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+""".split("\n")
+SPARED_TAIL = """\
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+""".split("\n")
 
 SECTION_TAIL = """\
 #if defined(__clang__)

@@ -3276,7 +3276,14 @@ typedef spki_id8 spki_md8;
 #define SPKI_NO_CONTRACT
 #endif
 
+/* Where there are vectors, scalar kernels are only compared with: they are compiled in half the
+   time. */
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) &&                 \
+    (SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC)
+#define SPKI_TARGET_SCALAR __attribute__((optimize("O1", "fp-contract=off")))
+#else
 #define SPKI_TARGET_SCALAR SPKI_NO_CONTRACT_ATTR
+#endif
 #define SPKI_TARGET_BASE SPKI_NO_CONTRACT_ATTR
 #define SPKI_TARGET_AVX2 __attribute__((target("avx2"))) SPKI_NO_CONTRACT_ATTR
 #define SPKI_TARGET_AVX512                                                                        \
@@ -8120,6 +8127,11 @@ struct spk_model_def {
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>status: names and meanings of results ---- */
 
 SPIKELIB_API const char *spk_result_name(spk_result result)
@@ -8262,6 +8274,10 @@ SPKI_FN void spki_free(spki_mem *mem, void *block, size_t count, size_t size)
     mem->now -= bytes;
     if (mem->a.free) mem->a.free(mem->a.ctx, block, bytes);
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>philox: random numbers addressed by a counter, with no state ---- */
 
@@ -8483,6 +8499,11 @@ SPIKELIB_API uint64_t spk_digest_value(const spk_digest *digest)
 {
     return digest ? spki_xxh_value(digest) : 0;
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 /* ---- >>clock: monotonic seconds ---- */
 
@@ -8842,6 +8863,10 @@ SPKI_FN const char *spki_arithmetic_check(void)
     if (!spki_takes_roots()) return "square roots are not correctly rounded";
     return NULL;
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>pool: own threads and the barrier between steps ---- */
 
@@ -9281,6 +9306,11 @@ SPKI_FN void spki_pool_run(spki_pool *pool, void (*task)(void *arg, uint32_t k),
 }
 #endif
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>propagators: exact integration of linear membranes, in double ---- */
 
@@ -9328,6 +9358,10 @@ __attribute__((unused)) static double spki_whole_steps(double ms, double dt)
     return (double)(int64_t)steps;
 }
 #endif /* SPIKELIB_NO_NET */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>lif_exp: leaky integrate-and-fire, exponential postsynaptic current ---- */
@@ -9709,6 +9743,11 @@ SPKI_BUILTIN_NEURON(parrot, SPKI_PARROT_PARAMS, SPKI_PARROT_DERIVED, SPKI_PARROT
 )
 #endif /* SPIKELIB_NO_NET */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>models-table: the built-in models by id ---- */
 
@@ -9784,6 +9823,10 @@ SPIKELIB_API size_t spk_model_describe(spk_model model, char *buffer, size_t siz
     return text.length;
 }
 #endif /* SPIKELIB_NO_NET */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>quantile: distributions as tables and inverse functions, without libm ---- */
@@ -16541,6 +16584,11 @@ SPKI_FN spk_result spki_start_backend(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>describe: populations, views, projections and drives, before building ---- */
 
@@ -18211,6 +18259,10 @@ SPKI_FN spk_result spki_compare_shadows(spk_net *net)
     return result;
 }
 #endif /* SPIKELIB_NO_NET */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>build: cutting the targets into tiles and drawing their synapses ---- */
@@ -21034,6 +21086,11 @@ SPIKELIB_API size_t spk_rec_width(spk_rec rec)
 }
 #endif /* SPIKELIB_NO_NET */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>assemble: building a network, and what stepping needs, allocated once ---- */
 
@@ -21321,6 +21378,10 @@ SPIKELIB_API void spk_net_destroy(spk_net *net)
 }
 #endif /* SPIKELIB_NO_NET */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>engine: the step loop ----
    Threads own tiles. A slice is as many steps as the shortest delay allows: within it no tile needs
@@ -21570,6 +21631,11 @@ SPIKELIB_API double spk_net_time_ms(const spk_net *net)
     return net ? (double)net->step * net->desc.dt_ms : 0.0;
 }
 #endif /* SPIKELIB_NO_NET */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 #if !defined(SPIKELIB_NO_NET)
 /* ---- >>access: what the host reads, writes and injects between runs ---- */
@@ -23244,6 +23310,10 @@ SPIKELIB_API spk_result spk_plot_sheet(const spk_plot_panel *panels, size_t coun
 #endif
 #endif /* SPIKELIB_NO_PLOT */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>codec: what a format of events has to provide, and what it is given ---- */
 
@@ -23636,6 +23706,11 @@ SPKI_FN bool spki_contains(const uint8_t *text, size_t size, const char *what)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>flatbuf: reading FlatBuffers, every offset checked ---- */
 
@@ -23746,6 +23821,10 @@ SPKI_FN size_t spki_fb_vector(spki_fb *fb, size_t table, uint32_t field, size_t 
     return at + 4;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>inflate: LZ4 and zstd frames, through their libraries ---- */
@@ -25332,6 +25411,11 @@ static const spki_codec spki_aedat4_codec = {
     NULL, spki_aedat4_decode, NULL, spki_aedat4_end};
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>columns: which column of a table of events is what ---- */
 
@@ -25582,6 +25666,10 @@ SPKI_FN void spki_columns_unit(const spk_decoder *d, spki_columns *c)
     if (d->desc.time_unit != SPK_TIME_AUTO) c->power = powers[d->desc.time_unit];
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>text: events in text, a line each, and spikes in SONATA's text ---- */
@@ -27255,6 +27343,11 @@ static const spki_codec spki_hdf5_codec = {
 #endif
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>file: files beyond 2 GB on every system ---- */
 
@@ -27308,6 +27401,10 @@ SPKI_FN const char *spki_file_why(void)
     return errno ? strerror(errno) : "no reason given";
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>writer: what all writers of events share ---- */
@@ -31445,6 +31542,11 @@ SPKI_FN void spki_sf_raw_get(spk_spikefile_kind kind, const uint8_t *from, size_
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-os: files that are mapped, and grow while others read ---- */
@@ -32215,6 +32317,10 @@ SPKI_FN bool spki_sf_unsqueeze(spk_spikefile_codec codec, const uint8_t *from, s
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-read: opening, also what was cut; finding; reading ---- */
@@ -32905,6 +33011,11 @@ SPKI_FN const uint8_t *spki_sfr_next(spk_spikefile *r, uint8_t *to, bool chunks,
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>spikefile-open: the reader's functions ---- */
@@ -33343,6 +33454,10 @@ SPIKELIB_API const char *spk_spikefile_error(const spk_spikefile *file)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
@@ -33861,6 +33976,11 @@ SPIKELIB_API spk_result spk_spikefile_writer_close(spk_spikefile_writer *writer)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 #endif /* SPIKELIB_NO_SPIKEFILE */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 #if !defined(SPIKELIB_NO_SPIKEFILE)
 #if !defined(SPIKELIB_NO_EVENTS)
@@ -35130,6 +35250,10 @@ SPIKELIB_API spk_filter *spk_filter_custom(const spk_custom_desc *desc)
     return &c->f;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>filter-point: filters that look at one event by itself ---- */
@@ -40263,6 +40387,11 @@ SPKI_FN void spki_talk_note(spk_ring *ring)
 }
 #endif /* SPIKELIB_NO_RINGS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>party: who works on a shared MPMC ring, and cleaning up after those who died ----
    A thread may be killed between claiming slots and finishing them. So before it claims, it notes
@@ -40553,6 +40682,10 @@ SPKI_FN spk_result spki_ring_join(spk_ring *ring)
 SPKI_FN void spki_ring_leave(spk_ring *ring) { (void)ring; }
 #endif
 #endif /* SPIKELIB_NO_RINGS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>mpmc: many producers, many consumers ----
@@ -41331,6 +41464,11 @@ SPIKELIB_API spk_result spk_ring_consume(spk_ring *ring, const spk_ring_span *sp
 }
 #endif /* SPIKELIB_NO_RINGS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_RINGS)
 /* ---- >>map: files that several processes map ---- */
 
@@ -41789,6 +41927,10 @@ SPIKELIB_API spk_result spk_ring_get_info(const spk_ring *ring, spk_ring_info *i
 }
 #endif /* SPIKELIB_NO_RINGS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>latency: histograms with buckets 1/32 wide ---- */
 
@@ -41879,6 +42021,11 @@ SPKI_FN void spki_hist_report(const spki_hist *h, spk_latency *out)
     out->max_us = 1e-3 * (double)h->max_ns;
 }
 #endif /* SPIKELIB_NO_PIPELINE */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>policy: backoff, CoDel, breaker, concurrency limit, without threads ---- */
@@ -42417,6 +42564,10 @@ SPKI_FN bool spki_nothing_under_way(const spk_pipeline *p)
     return true;
 }
 #endif /* SPIKELIB_NO_PIPELINE */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-queue: entering the pipeline, and the queues between stages ---- */
@@ -43174,6 +43325,11 @@ SPKI_FN spk_result spki_hands_begin(spk_pipeline *p)
 #endif
 #endif /* SPIKELIB_NO_PIPELINE */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-create: describing, starting and stopping a pipeline ---- */
 
@@ -43581,6 +43737,10 @@ SPIKELIB_API void spk_pipeline_destroy(spk_pipeline *p)
     spki_free(&mem, p, 1, sizeof *p);
 }
 #endif /* SPIKELIB_NO_PIPELINE */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>pipeline-submit: entering, stepping, and what went through ---- */
@@ -44088,6 +44248,11 @@ SPIKELIB_API size_t spk_wire_encode(spk_wire wire, const spk_event *events, size
 #endif /* SPIKELIB_NO_PIPELINE */
 #endif /* SPIKELIB_NO_SOURCES */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_SOURCES)
 #if !defined(SPIKELIB_NO_PIPELINE)
 /* ---- >>socket: non-blocking sockets, as little of them as sources need ---- */
@@ -44278,6 +44443,10 @@ SPKI_FN void spki_datagrams_receive(spki_datagrams *d, int fd, int *error)
 #endif
 #endif /* SPIKELIB_NO_PIPELINE */
 #endif /* SPIKELIB_NO_SOURCES */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_SOURCES)
 #if !defined(SPIKELIB_NO_PIPELINE)
@@ -45027,6 +45196,11 @@ SPIKELIB_API size_t spk_sender_send(spk_sender *s, const spk_event *events, size
 #endif /* SPIKELIB_NO_PIPELINE */
 #endif /* SPIKELIB_NO_SOURCES */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>pixel-map: which neuron an event reaches ---- */
 
@@ -45166,6 +45340,10 @@ SPIKELIB_API spk_result spk_pixel_map_neurons(const spk_pixel_map *map, const sp
     return result;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>inject: events into networks ---- */
@@ -45774,7 +45952,7 @@ SPKI_INLINE float spki_conv_decay(const spki_conv_stage *s, uint64_t steps)
 
 #define SPKI_CONV_L 1
 #define SPKI_CONV_S scalar
-#define SPKI_CONV_TARGET SPKI_CONV_PLAIN
+#define SPKI_CONV_TARGET SPKI_TARGET_SCALAR
 /* ---- >>conv-kernels: the sweep of a stage at one vector width (pasted once per width) ---- */
 #define SPKI_CF(name) SPKI_CONV_NAME(name, SPKI_CONV_S)
 #define SPKI_CONV_INLINE SPKI_CONV_TARGET static inline __attribute__((always_inline, unused))
@@ -45983,17 +46161,21 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_
     }
 }
 
-/* The common sizes have loops of their own. */
+/* The common sizes have loops of their own, where weights are added and there are vectors. */
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
-    } else if (width == 48 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
-    } else {
-        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
+#if SPKI_CONV_L > 1
+    if (!full && width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 24, 3);
+        return;
     }
+    if (!full && width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 48, 3);
+        return;
+    }
+#endif
+    SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
 }
 
 /* -- a step of the neurons -- */
@@ -46366,17 +46548,21 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_
     }
 }
 
-/* The common sizes have loops of their own. */
+/* The common sizes have loops of their own, where weights are added and there are vectors. */
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
-    } else if (width == 48 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
-    } else {
-        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
+#if SPKI_CONV_L > 1
+    if (!full && width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 24, 3);
+        return;
     }
+    if (!full && width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 48, 3);
+        return;
+    }
+#endif
+    SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
 }
 
 /* -- a step of the neurons -- */
@@ -46750,17 +46936,21 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_
     }
 }
 
-/* The common sizes have loops of their own. */
+/* The common sizes have loops of their own, where weights are added and there are vectors. */
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
-    } else if (width == 48 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
-    } else {
-        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
+#if SPKI_CONV_L > 1
+    if (!full && width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 24, 3);
+        return;
     }
+    if (!full && width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 48, 3);
+        return;
+    }
+#endif
+    SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
 }
 
 /* -- a step of the neurons -- */
@@ -47135,17 +47325,21 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_
     }
 }
 
-/* The common sizes have loops of their own. */
+/* The common sizes have loops of their own, where weights are added and there are vectors. */
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
-    } else if (width == 48 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
-    } else {
-        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
+#if SPKI_CONV_L > 1
+    if (!full && width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 24, 3);
+        return;
     }
+    if (!full && width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 48, 3);
+        return;
+    }
+#endif
+    SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
 }
 
 /* -- a step of the neurons -- */
@@ -47334,6 +47528,11 @@ SPKI_FN spki_conv_sweep_fn spki_conv_sweep_of(spk_isa isa, uint32_t lanes)
     return spki_conv_sweep_scalar;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-build: checking, measuring and laying out the stages ---- */
@@ -47812,6 +48011,10 @@ SPKI_FN spk_result spki_conv_build_stage(spk_conv *conv, spki_conv_stage *s,
     return SPK_OK;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-step: events in, steps finished, spikes out ----
@@ -48313,6 +48516,11 @@ SPIKELIB_API spk_result spk_conv_flush(spk_conv *conv)
 }
 #endif /* SPIKELIB_NO_EVENTS */
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 #if !defined(SPIKELIB_NO_EVENTS)
 /* ---- >>conv-object: creating, asking and destroying ---- */
 
@@ -48701,6 +48909,10 @@ SPIKELIB_API spk_result spk_conv_potentials(const spk_conv *conv, size_t layer, 
     return result;
 }
 #endif /* SPIKELIB_NO_EVENTS */
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT

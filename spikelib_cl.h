@@ -128,6 +128,11 @@ SPIKELIB_API size_t spk_cl_devices(const spk_cl_desc *desc, spk_cl_device *devic
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
 #define SPKI_STREAM_STORAGE 0x50000000u
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>gpu: a network on a compute device ----
    How the pieces fit. `text/` holds the kernels, one text for every API: a prelude per API
    (opencl.cl) that says what SPKI_ENTRY, SPKI_GLOBAL, SPKI_DEVICE and the vectors are; the
@@ -3418,6 +3423,10 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
     return NULL;
 }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 /* ---- >>gpu-pack: rows as a device reads them ----
    The host's rows are made for vectors: buckets of one delay, 16 bits for a weight even where it
    has 8. On a device the bytes that are read are the time, and where each multiprocessor has a
@@ -3581,6 +3590,11 @@ SPKI_FN void spki_gpu_measure(spk_net *net, bool may_be_flat)
                                                        : tile->words_used;
     }
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 /* ---- >>gpu-layout: a built network as the buffers of one device ---- */
 
@@ -4152,6 +4166,10 @@ SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_
     return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
                      gpu->api->name, gpu->name);
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>gpu-origin: what recorded launches count from ----
    A run of slices is the same launches again and again but for four numbers: the step at which it
@@ -7086,6 +7104,11 @@ SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spk
     return result;
 }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>gpu-selftest: does the device compute what the CPU computes? ---- */
 
 /* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
@@ -7686,6 +7709,10 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
             spki_gpu_leave_none                                                                    \
     }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
@@ -7748,6 +7775,11 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
     }
 #define SPKI_GPU_PATH 1024u
 #define SPKI_GPU_SCAN_ITEMS 256u
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>cl-loader: the functions of OpenCL, found at run time ---- */
 
 #if !defined(SPIKELIB_CL_LINK) && !defined(_WIN32)
@@ -8791,6 +8823,10 @@ SPKI_FN spk_result spki_cl_open(spki_gpu *gpu, spki_mem *mem, const spki_cl_call
     return d->queue && !code ? SPK_OK
                              : spki_cl_check(gpu, "clCreateCommandQueue", code ? code : -6);
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>cl-backend: spk_cl_backend, the network's side of OpenCL ---- */
 

@@ -3349,6 +3349,11 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 #define SPKI_STREAM_DRIVE 0x30000000u
 #define SPKI_STREAM_INPUT 0x40000000u
 #define SPKI_STREAM_STORAGE 0x50000000u
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>gpu: a network on a compute device ----
    How the pieces fit. `text/` holds the kernels, one text for every API: a prelude per API
    (opencl.cl) that says what SPKI_ENTRY, SPKI_GLOBAL, SPKI_DEVICE and the vectors are; the
@@ -6639,6 +6644,10 @@ SPKI_FN const spki_gpu_line *spki_gpu_blamed(const spki_gpu_source *s, const cha
     return NULL;
 }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 /* ---- >>gpu-pack: rows as a device reads them ----
    The host's rows are made for vectors: buckets of one delay, 16 bits for a weight even where it
    has 8. On a device the bytes that are read are the time, and where each multiprocessor has a
@@ -6802,6 +6811,11 @@ SPKI_FN void spki_gpu_measure(spk_net *net, bool may_be_flat)
                                                        : tile->words_used;
     }
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 /* ---- >>gpu-layout: a built network as the buffers of one device ---- */
 
@@ -7373,6 +7387,10 @@ SPKI_FN spk_result spki_gpu_check_fit(spk_net *net, spki_gpu_part *part, uint32_
     return spki_fail(net, SPK_ERR_UNSUPPORTED, "%s \"%s\": more than 2^32 states",
                      gpu->api->name, gpu->name);
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>gpu-origin: what recorded launches count from ----
    A run of slices is the same launches again and again but for four numbers: the step at which it
@@ -10307,6 +10325,11 @@ SPKI_FN spk_result spki_gpu_begin_batch(spk_net *net, spki_gpu_net *g, const spk
     return result;
 }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>gpu-selftest: does the device compute what the CPU computes? ---- */
 
 /* Numbers of all sizes that matter, and pairs that tempt a compiler to contract. */
@@ -10907,6 +10930,10 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
             spki_gpu_leave_none                                                                    \
     }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
@@ -11022,6 +11049,11 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #define SPKI_GPU_TEAM 32u         /* items that share a bucket */
 #define SPKI_STREAM_INPUT 0x40000000u
 #define SPKI_STREAM_STORAGE 0x50000000u
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
+
 /* ---- >>cuda-loader: the functions of the driver, of NVRTC and of NCCL ---- */
 
 #if !defined(_WIN32)
@@ -11960,6 +11992,10 @@ SPKI_FN spk_result spki_cuda_finish(spki_gpu *gpu)
     return result;
 }
 
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
+
 /* ---- >>cuda-graph: launches captured as a graph and replayed ----
    What >>gpu-replay wants of a device. A stream of our own is captured, which may be done whatever
    the caller's is used for; the graph is launched where kernels go else. */
@@ -12019,6 +12055,11 @@ SPKI_FN void spki_cuda_forget(spki_gpu *gpu, void *recording)
                             d->cu->cuGraphExecDestroy((spki_cuda_handle)recording));
     }
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 
 /* ---- >>cuda-compile: programs, from text by NVRTC ---- */
 
@@ -12799,6 +12840,10 @@ SPKI_FN spk_result spki_cuda_open(spki_gpu *gpu, spki_mem *mem, spki_cuda_calls 
     }
     return result;
 }
+
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC pop_options
+#endif
 
 /* ---- >>cuda-backend: spk_cuda_backend, the network's side of CUDA ---- */
 

@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_CONV_KERNELS_H
 #define SPIKELIB_CONV_KERNELS_H
 
+#include "../simd/types.h"
 #include "layer.h"
 #if SPKI_HAVE_SSE2
 #include <immintrin.h>
@@ -25,7 +26,7 @@
 
 #define SPKI_CONV_L 1
 #define SPKI_CONV_S scalar
-#define SPKI_CONV_TARGET SPKI_CONV_PLAIN
+#define SPKI_CONV_TARGET SPKI_TARGET_SCALAR
 #include "kernels.inc.h"
 
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC

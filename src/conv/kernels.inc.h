@@ -206,17 +206,21 @@ SPKI_CONV_INLINE void SPKI_CF(spki_conv_row_n)(const spki_conv_stage *s, uint32_
     }
 }
 
-/* The common sizes have loops of their own. */
+/* The common sizes have loops of their own, where weights are added and there are vectors. */
 SPKI_CONV_INLINE void SPKI_CF(spki_conv_row)(const spki_conv_stage *s, uint32_t y, bool full)
 {
     const uint32_t width = s->reach_x * s->lanes;
-    if (width == 24 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 24, 3);
-    } else if (width == 48 && s->reach_y == 3) {
-        SPKI_CF(spki_conv_row_n)(s, y, full, 48, 3);
-    } else {
-        SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
+#if SPKI_CONV_L > 1
+    if (!full && width == 24 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 24, 3);
+        return;
     }
+    if (!full && width == 48 && s->reach_y == 3) {
+        SPKI_CF(spki_conv_row_n)(s, y, false, 48, 3);
+        return;
+    }
+#endif
+    SPKI_CF(spki_conv_row_n)(s, y, full, width, s->reach_y);
 }
 
 /* -- a step of the neurons -- */

@@ -67,7 +67,14 @@ typedef spki_id8 spki_md8;
 #define SPKI_NO_CONTRACT
 #endif
 
+/* Where there are vectors, scalar kernels are only compared with: they are compiled in half the
+   time. */
+#if !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) &&                 \
+    (SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC)
+#define SPKI_TARGET_SCALAR __attribute__((optimize("O1", "fp-contract=off")))
+#else
 #define SPKI_TARGET_SCALAR SPKI_NO_CONTRACT_ATTR
+#endif
 #define SPKI_TARGET_BASE SPKI_NO_CONTRACT_ATTR
 #define SPKI_TARGET_AVX2 __attribute__((target("avx2"))) SPKI_NO_CONTRACT_ATTR
 #define SPKI_TARGET_AVX512                                                                        \
