@@ -7770,7 +7770,7 @@ struct spk_model_def {
 #define SPKI_P_ENUM(name, ...) SPKI_P_##name,
 #define SPKI_P_FIELD(name, value, unit) {#name, unit, 0, value},
 #define SPKI_P_LOCAL(name, ...)                                                                   \
-    const double name = spki_param[SPKI_P_##name];                                                \
+    const double name = spki_given[SPKI_P_##name];                                                \
     (void)name;
 #define SPKI_P_SETUP(name, ...)                                                                   \
     const char *const spki_pp_##name = spki_a->param[SPKI_P_##name];                              \
@@ -7981,22 +7981,22 @@ struct spk_model_def {
     SPKI_KERNELS_AVX512(spki_k_##symbol, SPKI_UNROLLED(text), PARAMS, DERIVED, STATE, INPUTS,     \
                         __VA_ARGS__)                                                              \
     SPKI_QUIET_END                                                                                \
-    static void spki_derive_##symbol(const double *spki_param, double dt, double *spki_derived)   \
+    static void spki_derive_##symbol(const double *spki_given, double dt, double *spki_derived)   \
     {                                                                                             \
         SPKI_NO_CONTRACT                                                                          \
         enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
         enum { DERIVED(SPKI_D_ENUM) SPKI_D_COUNT };                                               \
-        (void)spki_param;                                                                         \
+        (void)spki_given;                                                                         \
         (void)dt;                                                                                 \
         (void)spki_derived;                                                                       \
         PARAMS(SPKI_P_LOCAL) DERIVED(SPKI_D_COMPUTE)                                              \
     }                                                                                             \
-    static void spki_init_##symbol(const double *spki_param, double dt, double *spki_state)       \
+    static void spki_init_##symbol(const double *spki_given, double dt, double *spki_state)       \
     {                                                                                             \
         SPKI_NO_CONTRACT                                                                          \
         enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
         enum { STATE(SPKI_S_ENUM) SPKI_S_COUNT };                                                 \
-        (void)spki_param;                                                                         \
+        (void)spki_given;                                                                         \
         (void)dt;                                                                                 \
         (void)spki_state;                                                                         \
         PARAMS(SPKI_P_LOCAL) STATE(SPKI_S_INIT)                                                   \
@@ -15371,7 +15371,7 @@ typedef struct spki_lane_ops {
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN const spki_lane_ops *spki_lanes_for(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC
@@ -17204,7 +17204,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     result = spki_proj_create(
         &net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms, net->desc.max_delay_steps,
         net->desc.seed, SPKI_STREAM_PROJECTION | net->projections, source.index == target.index,
-        spki_self_of, &self, spki_lanes(net->isa, 4)->fill, why, sizeof why);
+        spki_self_of, &self, spki_lanes_for(net->isa, 4)->fill, why, sizeof why);
     if (result != SPK_OK) {
         return result == SPK_ERR_OUT_OF_MEMORY
                    ? spki_no_memory(net, "a projection")
@@ -19969,7 +19969,7 @@ SPKI_FN spki_block spki_piece_block(spk_net *net, spki_tile *tile, const spki_pi
     b.pop = &net->population[piece->population];
     b.population = piece->population;
     b.step = step;
-    b.ops = spki_lanes(net->isa, net->real_size);
+    b.ops = spki_lanes_for(net->isa, net->real_size);
     return b;
 }
 

@@ -1,8 +1,11 @@
 /* ---- >>device-errors: what the tests of a failing OpenCL and a failing CUDA have in common ----
    Before the #include: a mock, device_desc (the descriptor of its backend), device_backend (a
-   function of it) and DEVICE_LOST (the API's code for that). */
+   function of it), DEVICE_LOST and DEVICE_LOST_NAME (the API's code for that), DEVICE_BLOCKS (how
+   many blocks of memory the mock has been asked for). */
 #ifndef TESTS_DEVICE_ERRORS_H
 #define TESTS_DEVICE_ERRORS_H
+
+#include "helped.h"
 
 #define STEPS 90u
 
@@ -143,6 +146,123 @@ TEST(a_device_lost_at_any_call_is_an_error_and_the_cpu_goes_on)
         CHECK_EQ(host_blocks, 0);
         CHECK(strlen(why) > 20);
     }
+}
+
+TEST(a_device_that_computes_one_bit_differently_is_refused)
+{
+    char why[600];
+    mock_reset();
+    const device_desc d = mock_desc();
+    mock.wrong = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_ARITHMETIC);
+    CHECK_HAS(why, "x / y of trial 77");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
+{
+    char why[600];
+    mock_reset();
+    device_desc d = mock_desc();
+    d.time_limit_s = 0.02;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+    mock_reset();
+    mock.stuck = 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_TIMEOUT);
+    CHECK_HAS(why, "longer than 0.02 s");
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+TEST(a_device_lost_under_auto_is_no_error)
+{
+    spk_pop pop;
+    spk_rec rec;
+    double sample;
+    mock_reset();
+    const uint64_t want = reference(&sample);
+    device_desc d = mock_desc();
+    d.or_cpu = true;
+    spk_net *net = network(device_backend(&d), SPK_LIF_EXP, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_OK);
+    mock.fail_at = mock.calls + 30;
+    mock.fail_code = DEVICE_LOST;
+    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
+    CHECK_HAS(spk_net_error(net), DEVICE_LOST_NAME);
+    CHECK_EQ(spk_net_step(net), STEPS);
+    CHECK_EQ(spk_net_state_digest(net), want);
+    spk_net_destroy(net);
+    CHECK_EQ(mock_leaks(), 0);
+}
+
+/* How many bytes the network of these tests needs, as the error of too little memory says it. */
+static unsigned long long needed(void)
+{
+    char why[600];
+    unsigned long long need = 0, more = 0, most = 0;
+    mock_reset();
+    device_desc d = mock_desc();
+    d.memory_budget = 10000;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_EQ(DEVICE_BLOCKS, 0);
+    const char *at = strstr(why, "needs ");
+    if (!at || sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most) != 3) {
+        check_fail(__FILE__, __LINE__, why);
+    }
+    CHECK_EQ(most, 10000);
+    CHECK_EQ(need, most + more);
+    return need;
+}
+
+TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_allocated)
+{
+    char why[600];
+    const unsigned long long need = needed();
+    device_desc d = mock_desc();
+    mock_reset(); /* one byte less than that is too little, and says so; that much is enough */
+    d.memory_budget = need - 1;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
+    CHECK_HAS(why, " bytes, 1 more than the ");
+    CHECK_EQ(DEVICE_BLOCKS, 0);
+    mock_reset();
+    d.memory_budget = need;
+    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
+}
+
+/* The line at which the statement stands that devices refuse, as a text shows it. */
+static int line_of_statement(const char *source)
+{
+    const char *at = source ? strstr(source, "twice(input)") : NULL;
+    int line = 1;
+    CHECK(at != NULL);
+    for (const char *p = source; at && p < at; p++) {
+        line += *p == '\n';
+    }
+    return line;
+}
+
+/* A build whose log is that: the error quotes the statement, and `says`. */
+static void refuse_statement(const device_desc *d, const char *log, const char *says)
+{
+    spk_pop pop;
+    spk_rec rec;
+    mock_reset();
+    mock.log = log;
+    mock.refused = "twice(input)";
+    spk_net *net = network(device_backend(d), helped, &pop, &rec);
+    CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
+    CHECK_HAS(spk_net_error(net), "model \"helped\"");
+    CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
+    CHECK_HAS(spk_net_error(net), says);
+    CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
+    spk_net_destroy(net);
+}
+
+/* Where there is neither a driver nor a loader. */
+static void *no_symbol(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return NULL;
 }
 
 #endif

@@ -7,6 +7,7 @@ mkdir -p "$D"
 cp spikelib.h spikelib_cl.h spikelib_cuda.cuh spikelib.c "$D/"
 cp tests/program.c "$D/use.c"
 cp tests/program.c "$D/use.cpp"
+cp tests/helped.h "$D/"
 cd "$D" || exit 1
 
 printf '#define SPIKELIB_IMPLEMENTATION\n#include "spikelib.h"\n' | tee impl.c >impl.cpp
@@ -20,7 +21,8 @@ printf '#define SPIKELIB_STATIC\n#define SPIKELIB_IMPLEMENTATION\n#include "spik
     'int NAME(void); int NAME(void) { return spk_version()[0] == 0; }' >static.c
 printf 'int a(void); int b(void); int main(void) { return a() + b(); }\n' >static_main.c
 printf '#define SPIKELIB_IMPLEMENTATION\n#include "spikelib.h"\n#include "spikelib.h"\n' >twice.c
-printf '#define SPIKELIB_IMPLEMENTATION\n#define SPIKELIB_MODELS\n#include "spikelib.h"\n' >both.c
+printf '#define SPIKELIB_IMPLEMENTATION\n#define SPIKELIB_MODELS\n#include "spikelib.h"\n%s\n%s\n' \
+    '#include "helped.h"' 'spk_model use(void); spk_model use(void) { return helped; }' >both.c
 
 # -- warnings: C11, C++11 and C++17, both compilers, and the public section as C99 --
 clean() { # clean NAME COMPILER ARGS...

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "construct.h"
+#include "helped.h"
 #include "life.h"
 
 #if !defined(_WIN32)
@@ -175,17 +176,6 @@ TEST(events_reach_neurons_on_a_device)
 }
 
 /* -- what a user's model brings -- */
-
-#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
-#define HELPED_DERIVED(X) X(h, dt / tau)
-#define HELPED_STATE(X) X(v, 0.0, "mV") X(half, 1.0, "")
-#define HELPED_INPUTS(X) X(input, SPK_DELTA)
-#define twice(x) ((x) + (x)) /* known here, not to a device */
-SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
-    half = half * K(0.5);
-    v = v + h * (twice(input) - v);
-    spike = v > K(100.0);
-)
 
 TEST(the_devices_compiler_refuses_a_model_and_the_error_quotes_the_statement)
 {

@@ -17,6 +17,8 @@
 typedef spk_cl_desc device_desc;
 #define device_backend spk_cl_backend
 #define DEVICE_LOST (-36)
+#define DEVICE_LOST_NAME "CL_INVALID_COMMAND_QUEUE"
+#define DEVICE_BLOCKS mock.buffers
 #include "device_errors.h"
 
 TEST(no_memory_for_any_buffer_is_an_error_and_the_cpu_goes_on)
@@ -62,40 +64,12 @@ TEST(a_kernel_that_the_driver_kills_is_an_error)
     CHECK_HAS(why, "Mock CPU");
 }
 
-TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
+TEST(a_device_is_asked_for_no_more_than_was_said_and_for_no_block_that_it_does_not_give)
 {
     char why[600];
+    const unsigned long long need = needed();
     mock_reset();
     spk_cl_desc d = mock_desc();
-    d.time_limit_s = 0.02;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
-    mock_reset();
-    mock.stuck = 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_TIMEOUT);
-    CHECK_HAS(why, "longer than 0.02 s");
-    CHECK_EQ(mock_leaks(), 0);
-}
-
-TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_allocated)
-{
-    char why[600];
-    unsigned long long need = 0, more = 0, most = 0;
-    mock_reset();
-    spk_cl_desc d = mock_desc();
-    d.memory_budget = 10000;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
-    CHECK_EQ(mock.buffers, 0);
-    const char *at = strstr(why, "needs ");
-    REQUIRE(at);
-    CHECK_EQ(sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most), 3);
-    CHECK_EQ(most, 10000);
-    CHECK_EQ(need, most + more);
-    mock_reset(); /* one byte less than that is too little, and says so; that much is enough */
-    d.memory_budget = need - 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
-    CHECK_HAS(why, " bytes, 1 more than the ");
-    CHECK_EQ(mock.buffers, 0);
-    mock_reset();
     d.memory_budget = need;
     CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
     CHECK(mock.most_held <= need && mock.most_held > need / 2);
@@ -106,67 +80,25 @@ TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_alloc
     CHECK_EQ(mock.buffers, 0);
 }
 
-TEST(a_device_that_computes_one_bit_differently_is_refused)
-{
-    char why[600];
-    mock_reset();
-    const spk_cl_desc d = mock_desc();
-    mock.wrong = 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_ARITHMETIC);
-    CHECK_HAS(why, "x / y of trial 77");
-    CHECK_EQ(mock_leaks(), 0);
-}
-
 /* -- a model that the device's compiler refuses -- */
-
-#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
-#define HELPED_DERIVED(X) X(h, dt / tau)
-#define HELPED_STATE(X) X(v, 0.0, "mV") X(half, 1.0, "")
-#define HELPED_INPUTS(X) X(input, SPK_DELTA)
-#define twice(x) ((x) + (x)) /* known here, not to a device */
-SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
-    half = half * K(0.5);
-    v = v + h * (twice(input) - v);
-    spike = v > K(100.0);
-)
 
 TEST(a_build_failure_quotes_the_statement_of_the_users_model)
 {
-    static char log[600];
+    char log[600];
     spk_pop pop;
     spk_rec rec;
     mock_reset();
     host_blocks = 0;
     const spk_cl_desc d = mock_desc();
-    /* the line at which the statement stands, as a first build shows it */
     spk_net *net = network(spk_cl_backend(&d), helped, &pop, &rec);
     CHECK_EQ(spk_net_build(net), SPK_OK);
-    REQUIRE(mock.source);
-    const char *at = strstr(mock.source, "twice(input)");
-    REQUIRE(at);
-    int line = 1;
-    for (const char *p = mock.source; p < at; p++) {
-        line += *p == '\n';
-    }
+    const int line = line_of_statement(mock.source);
     spk_net_destroy(net);
     snprintf(log, sizeof log, "/x/y.cl:%d:14: error: implicit declaration of function 'twice'\n",
              line);
-    for (int form = 0; form < 2; form++) {
-        mock_reset();
-        mock.log = log;
-        mock.refused = "twice(input)";
-        if (form) { /* as PoCL writes it */
-            snprintf(log, sizeof log, "error: /x/y.cl:%d:14: implicit declaration of 'twice'\n",
-                     line);
-        }
-        net = network(spk_cl_backend(&d), helped, &pop, &rec);
-        CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
-        CHECK_HAS(spk_net_error(net), "model \"helped\"");
-        CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
-        CHECK_HAS(spk_net_error(net), "implicit declaration of");
-        CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
-        spk_net_destroy(net);
-    }
+    refuse_statement(&d, log, "implicit declaration of");
+    snprintf(log, sizeof log, "error: /x/y.cl:%d:14: implicit declaration of 'twice'\n", line);
+    refuse_statement(&d, log, "implicit declaration of"); /* as PoCL writes it */
     CHECK_EQ(host_blocks, 0);
     CHECK_EQ(mock_leaks(), 0);
 }
@@ -339,13 +271,6 @@ TEST(devices_are_listed_and_chosen_by_name_index_and_score)
     CHECK_HAS(why, "not correctly rounded");
 }
 
-static void *no_symbol(void *ctx, const char *name)
-{
-    (void)ctx;
-    (void)name;
-    return NULL;
-}
-
 TEST(where_opencl_is_missing_auto_takes_the_cpu_and_says_why)
 {
     char why[600];
@@ -370,27 +295,6 @@ TEST(where_opencl_is_missing_auto_takes_the_cpu_and_says_why)
     mock.missing = "clCreateSubDevices";
     CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
     CHECK_HAS(why, "clCreateSubDevices");
-}
-
-TEST(a_device_lost_under_auto_is_no_error)
-{
-    spk_pop pop;
-    spk_rec rec;
-    double sample;
-    mock_reset();
-    const uint64_t want = reference(&sample);
-    spk_cl_desc d = mock_desc();
-    d.or_cpu = true;
-    spk_net *net = network(spk_cl_backend(&d), SPK_LIF_EXP, &pop, &rec);
-    CHECK_EQ(spk_net_build(net), SPK_OK);
-    mock.fail_at = mock.calls + 30;
-    mock.fail_code = -36;
-    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
-    CHECK_HAS(spk_net_error(net), "CL_INVALID_COMMAND_QUEUE");
-    CHECK_EQ(spk_net_step(net), STEPS);
-    CHECK_EQ(spk_net_state_digest(net), want);
-    spk_net_destroy(net);
-    CHECK_EQ(mock_leaks(), 0);
 }
 
 TEST(bad_descriptors_are_errors)

@@ -9,6 +9,7 @@
 
 #include "check.h"
 
+#include "helped.h"
 #include "oclgrind.h"
 
 static uint64_t run(spk_backend *backend, bool drive, uint64_t *states, char *why, size_t size)
@@ -51,16 +52,6 @@ static uint64_t run(spk_backend *backend, bool drive, uint64_t *states, char *wh
 }
 
 /* -- a model that the simulator's compiler refuses -- */
-
-#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
-#define HELPED_DERIVED(X) X(h, dt / tau)
-#define HELPED_STATE(X) X(v, 0.0, "mV")
-#define HELPED_INPUTS(X) X(input, SPK_DELTA)
-#define twice(x) ((x) + (x)) /* known here, not to a device */
-SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
-    v = v + h * (twice(input) - v);
-    spike = v > K(100.0);
-)
 
 TEST(a_model_that_does_not_compile_is_an_error_there_too)
 {

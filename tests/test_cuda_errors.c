@@ -13,6 +13,8 @@
 typedef spk_cuda_desc device_desc;
 #define device_backend spk_cuda_backend
 #define DEVICE_LOST 46
+#define DEVICE_LOST_NAME "CUDA_ERROR_DEVICE_UNAVAILABLE"
+#define DEVICE_BLOCKS mock.allocs
 #include "device_errors.h"
 
 TEST(no_memory_for_any_buffer_is_an_error_and_the_cpu_goes_on)
@@ -206,43 +208,6 @@ TEST(the_mock_driver_records_without_running_and_refuses_all_else_meanwhile)
     CHECK_EQ(mock_leaks(), 4); /* the context, two streams, what was made */
 }
 
-TEST(a_batch_that_takes_longer_than_the_limit_is_an_error)
-{
-    char why[600];
-    mock_reset();
-    spk_cuda_desc d = mock_desc();
-    d.time_limit_s = 0.02;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
-    mock_reset();
-    mock.stuck = 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_TIMEOUT);
-    CHECK_HAS(why, "longer than 0.02 s");
-    CHECK_EQ(mock_leaks(), 0);
-}
-
-TEST(a_network_that_is_too_large_says_by_how_many_bytes_before_anything_is_allocated)
-{
-    char why[600];
-    unsigned long long need = 0, more = 0, most = 0;
-    mock_reset();
-    spk_cuda_desc d = mock_desc();
-    d.memory_budget = 10000;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
-    CHECK_EQ(mock.allocs, 0);
-    const char *at = strstr(why, "needs ");
-    REQUIRE(at);
-    CHECK_EQ(sscanf(at, "needs %llu bytes, %llu more than the %llu", &need, &more, &most), 3);
-    CHECK_EQ(most, 10000);
-    CHECK_EQ(need, most + more);
-    mock_reset(); /* one byte less than that is too little, and says so; that much is enough */
-    d.memory_budget = need - 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_OUT_OF_MEMORY);
-    CHECK_HAS(why, " bytes, 1 more than the ");
-    mock_reset();
-    d.memory_budget = need;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_OK);
-}
-
 TEST(what_a_network_is_said_to_need_is_what_it_takes)
 {
     char text[4000];
@@ -269,61 +234,23 @@ TEST(what_a_network_is_said_to_need_is_what_it_takes)
     CHECK(held <= need && held > need - need / 50);
 }
 
-TEST(a_device_that_computes_one_bit_differently_is_refused)
-{
-    char why[600];
-    mock_reset();
-    const spk_cuda_desc d = mock_desc();
-    mock.wrong = 1;
-    CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_ARITHMETIC);
-    CHECK_HAS(why, "x / y of trial 77");
-    CHECK_EQ(mock_leaks(), 0);
-}
-
 /* -- a model that the device's compiler refuses -- */
-
-#define HELPED_PARAMS(X) X(tau, 10.0, "ms")
-#define HELPED_DERIVED(X) X(h, dt / tau)
-#define HELPED_STATE(X) X(v, 0.0, "mV") X(half, 1.0, "")
-#define HELPED_INPUTS(X) X(input, SPK_DELTA)
-#define twice(x) ((x) + (x)) /* known here, not to a device */
-SPIKELIB_NEURON(helped, HELPED_PARAMS, HELPED_DERIVED, HELPED_STATE, HELPED_INPUTS,
-    half = half * K(0.5);
-    v = v + h * (twice(input) - v);
-    spike = v > K(100.0);
-)
 
 TEST(a_build_failure_quotes_the_statement_of_the_users_model)
 {
-    static char log[600];
+    char log[600];
     spk_pop pop;
     spk_rec rec;
     mock_reset();
     host_blocks = 0;
     const spk_cuda_desc d = mock_desc();
-    /* the line at which the statement stands, as the program's text shows it */
     spk_net *net = network(spk_cuda_backend(&d), helped, &pop, &rec);
     mock.keep = 1;
     CHECK_EQ(spk_net_build(net), SPK_OK);
-    REQUIRE(mock.source);
-    const char *at = strstr(mock.source, "twice(input)");
-    REQUIRE(at);
-    int line = 1;
-    for (const char *p = mock.source; p < at; p++) {
-        line += *p == '\n';
-    }
+    const int line = line_of_statement(mock.source);
     spk_net_destroy(net);
     snprintf(log, sizeof log, "spikelib.cu(%d): error: identifier \"twice\" is undefined\n", line);
-    mock_reset();
-    mock.log = log;
-    mock.refused = "twice(input)";
-    net = network(spk_cuda_backend(&d), helped, &pop, &rec);
-    CHECK_EQ(spk_net_build(net), SPK_ERR_COMPILE);
-    CHECK_HAS(spk_net_error(net), "model \"helped\"");
-    CHECK_HAS(spk_net_error(net), "\"v = v + h * (twice(input) - v);\": ");
-    CHECK_HAS(spk_net_error(net), "identifier \"twice\" is undefined");
-    CHECK_EQ(spk_net_run_steps(net, 10), SPK_OK); /* on the CPU */
-    spk_net_destroy(net);
+    refuse_statement(&d, log, "identifier \"twice\" is undefined");
     CHECK_EQ(host_blocks, 0);
     CHECK_EQ(mock_leaks(), 0);
 }
@@ -563,13 +490,6 @@ TEST(a_stream_or_an_event_without_its_context_and_one_stream_for_both_are_errors
     }
 }
 
-static void *no_symbol(void *ctx, const char *name)
-{
-    (void)ctx;
-    (void)name;
-    return NULL;
-}
-
 TEST(where_the_driver_is_missing_auto_takes_the_cpu_and_says_why)
 {
     char why[600];
@@ -602,27 +522,6 @@ TEST(where_the_driver_is_missing_auto_takes_the_cpu_and_says_why)
     mock.no_nvrtc = 1;
     CHECK_EQ(run_until_error(&d, why, sizeof why), SPK_ERR_DEVICE);
     CHECK_HAS(why, "no NVRTC");
-    CHECK_EQ(mock_leaks(), 0);
-}
-
-TEST(a_device_lost_under_auto_is_no_error)
-{
-    spk_pop pop;
-    spk_rec rec;
-    double sample;
-    mock_reset();
-    const uint64_t want = reference(&sample);
-    spk_cuda_desc d = mock_desc();
-    d.or_cpu = true;
-    spk_net *net = network(spk_cuda_backend(&d), SPK_LIF_EXP, &pop, &rec);
-    CHECK_EQ(spk_net_build(net), SPK_OK);
-    mock.fail_at = mock.calls + 30;
-    mock.fail_code = 46;
-    CHECK_EQ(spk_net_run_steps(net, STEPS), SPK_OK);
-    CHECK_HAS(spk_net_error(net), "CUDA_ERROR_DEVICE_UNAVAILABLE");
-    CHECK_EQ(spk_net_step(net), STEPS);
-    CHECK_EQ(spk_net_state_digest(net), want);
-    spk_net_destroy(net);
     CHECK_EQ(mock_leaks(), 0);
 }
 

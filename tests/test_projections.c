@@ -143,7 +143,7 @@ TEST(vectors_draw_the_same_rows)
         CHECK(all.count > 40000);
         for (int isa = SPK_ISA_SCALAR; isa <= SPK_ISA_GENERIC; isa++) {
             if (!spk_isa_available((spk_isa)isa)) continue;
-            p.fill = spki_lanes((spk_isa)isa, 4)->fill;
+            p.fill = spki_lanes_for((spk_isa)isa, 4)->fill;
             p.draw = spki_draw((spk_isa)isa);
             REQUIRE(graph_draw(&part, &p, 0, n) == SPK_OK);
             same_rows(&all, &part, 0, n);

@@ -81,7 +81,7 @@ struct spk_model_def {
 #define SPKI_P_ENUM(name, ...) SPKI_P_##name,
 #define SPKI_P_FIELD(name, value, unit) {#name, unit, 0, value},
 #define SPKI_P_LOCAL(name, ...)                                                                   \
-    const double name = spki_param[SPKI_P_##name];                                                \
+    const double name = spki_given[SPKI_P_##name];                                                \
     (void)name;
 #define SPKI_P_SETUP(name, ...)                                                                   \
     const char *const spki_pp_##name = spki_a->param[SPKI_P_##name];                              \
@@ -292,22 +292,22 @@ struct spk_model_def {
     SPKI_KERNELS_AVX512(spki_k_##symbol, SPKI_UNROLLED(text), PARAMS, DERIVED, STATE, INPUTS,     \
                         __VA_ARGS__)                                                              \
     SPKI_QUIET_END                                                                                \
-    static void spki_derive_##symbol(const double *spki_param, double dt, double *spki_derived)   \
+    static void spki_derive_##symbol(const double *spki_given, double dt, double *spki_derived)   \
     {                                                                                             \
         SPKI_NO_CONTRACT                                                                          \
         enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
         enum { DERIVED(SPKI_D_ENUM) SPKI_D_COUNT };                                               \
-        (void)spki_param;                                                                         \
+        (void)spki_given;                                                                         \
         (void)dt;                                                                                 \
         (void)spki_derived;                                                                       \
         PARAMS(SPKI_P_LOCAL) DERIVED(SPKI_D_COMPUTE)                                              \
     }                                                                                             \
-    static void spki_init_##symbol(const double *spki_param, double dt, double *spki_state)       \
+    static void spki_init_##symbol(const double *spki_given, double dt, double *spki_state)       \
     {                                                                                             \
         SPKI_NO_CONTRACT                                                                          \
         enum { PARAMS(SPKI_P_ENUM) SPKI_P_COUNT };                                                \
         enum { STATE(SPKI_S_ENUM) SPKI_S_COUNT };                                                 \
-        (void)spki_param;                                                                         \
+        (void)spki_given;                                                                         \
         (void)dt;                                                                                 \
         (void)spki_state;                                                                         \
         PARAMS(SPKI_P_LOCAL) STATE(SPKI_S_INIT)                                                   \

@@ -616,7 +616,7 @@ SPIKELIB_API spk_result spk_net_connect(spk_net *net, spk_pop source, spk_pop ta
     result = spki_proj_create(
         &net->mem, &p->proj, desc, vs->size, vt->size, net->desc.dt_ms, net->desc.max_delay_steps,
         net->desc.seed, SPKI_STREAM_PROJECTION | net->projections, source.index == target.index,
-        spki_self_of, &self, spki_lanes(net->isa, 4)->fill, why, sizeof why);
+        spki_self_of, &self, spki_lanes_for(net->isa, 4)->fill, why, sizeof why);
     if (result != SPK_OK) {
         return result == SPK_ERR_OUT_OF_MEMORY
                    ? spki_no_memory(net, "a projection")

@@ -132,7 +132,7 @@ typedef struct spki_lane_ops {
     }
 
 /* For an instruction set and an element of 4 or 8 bytes. */
-SPKI_FN const spki_lane_ops *spki_lanes(spk_isa isa, size_t real_size)
+SPKI_FN const spki_lane_ops *spki_lanes_for(spk_isa isa, size_t real_size)
 {
     static const spki_lane_ops scalar[2] = {SPKI_OPS(1, f1), SPKI_OPS(1, d1)};
 #if SPKI_HAVE_SSE2 || SPKI_HAVE_NEON || SPKI_HAVE_GENERIC

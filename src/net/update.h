@@ -385,7 +385,7 @@ SPKI_FN spki_block spki_piece_block(spk_net *net, spki_tile *tile, const spki_pi
     b.pop = &net->population[piece->population];
     b.population = piece->population;
     b.step = step;
-    b.ops = spki_lanes(net->isa, net->real_size);
+    b.ops = spki_lanes_for(net->isa, net->real_size);
     return b;
 }
 
