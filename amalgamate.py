@@ -222,6 +222,7 @@ GPU = [
     "gpu/host/replay.h",
     "gpu/host/selftest.h",
     "gpu/host/net.h",
+    "gpu/host/names.h",
 ]
 CL_PUBLIC = [
     "gpu/cl/api.h",

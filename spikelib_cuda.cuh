@@ -10934,6 +10934,39 @@ SPKI_FN void spki_gpu_leave_none(spk_backend *backend, spk_net *net)
 #pragma GCC pop_options
 #endif
 
+/* ---- >>gpu-names: devices by their names, as people write them and as errors list them ---- */
+
+/* Letters alike. */
+SPKI_FN bool spki_gpu_has(const char *text, const char *part)
+{
+    const size_t n = strlen(part);
+    for (; strlen(text) >= n; text++) {
+        size_t k = 0;
+        for (; k < n; k++) {
+            const int a = text[k] >= 'A' && text[k] <= 'Z' ? text[k] + 32 : text[k];
+            const int b = part[k] >= 'A' && part[k] <= 'Z' ? part[k] + 32 : part[k];
+            if (a != b) {
+                break;
+            }
+        }
+        if (k == n) {
+            return true;
+        }
+        if (!*text) {
+            break;
+        }
+    }
+    return false;
+}
+
+/* One more device in the list that an error shows. */
+SPKI_FN void spki_gpu_seen(char *list, size_t size, const char *name, bool usable, const char *why)
+{
+    const size_t used = strlen(list);
+    snprintf(list + used, size - used, "%s\"%.60s\"%s%.80s", used ? ", " : "", name,
+             usable ? "" : ", unusable: ", why);
+}
+
 #undef SPKI_CHANGED_CURRENTS
 #undef SPKI_CHANGED_LISTS
 #undef SPKI_CHANGED_PARAMS
@@ -11463,29 +11496,6 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 
 /* -- choosing -- */
 
-/* Letters alike, as people write names. */
-SPKI_FN bool spki_cuda_has(const char *text, const char *part)
-{
-    const size_t n = strlen(part);
-    for (; strlen(text) >= n; text++) {
-        size_t k = 0;
-        for (; k < n; k++) {
-            const int a = text[k] >= 'A' && text[k] <= 'Z' ? text[k] + 32 : text[k];
-            const int b = part[k] >= 'A' && part[k] <= 'Z' ? part[k] + 32 : part[k];
-            if (a != b) {
-                break;
-            }
-        }
-        if (k == n) {
-            return true;
-        }
-        if (!*text) {
-            break;
-        }
-    }
-    return false;
-}
-
 SPKI_FN double spki_cuda_score(const spk_cuda_desc *desc, const spk_cuda_device *d)
 {
     if (desc->score) {
@@ -11503,11 +11513,9 @@ SPKI_FN spk_result spki_cuda_best(const spki_cuda_calls *cu, const spk_cuda_desc
     double best = -1.0;
     for (uint32_t k = 0; k < count; k++) {
         spk_cuda_device d;
-        const size_t used = strlen(seen);
         spki_cuda_describe(cu, k, &d);
-        snprintf(seen + used, sizeof seen - used, "%s\"%.60s\"%s%.80s", used ? ", " : "", d.name,
-                 d.usable ? "" : ", unusable: ", d.why);
-        if (!d.usable || (desc->device && !spki_cuda_has(d.name, desc->device))) {
+        spki_gpu_seen(seen, sizeof seen, d.name, d.usable, d.why);
+        if (!d.usable || (desc->device && !spki_gpu_has(d.name, desc->device))) {
             continue;
         }
         const double score = spki_cuda_score(desc, &d);

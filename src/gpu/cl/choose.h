@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_GPU_CL_CHOOSE_H
 #define SPIKELIB_GPU_CL_CHOOSE_H
 
+#include "../host/names.h"
 #include "loader.h"
 
 #define SPKI_CL_PLATFORMS 32u
@@ -161,29 +162,6 @@ typedef struct spki_cl_wish {
     char seen[300];  /* names, for the message */
 } spki_cl_wish;
 
-/* Letters alike, as people write names. */
-SPKI_FN bool spki_cl_has(const char *text, const char *part)
-{
-    const size_t n = strlen(part);
-    for (; strlen(text) >= n; text++) {
-        size_t k = 0;
-        for (; k < n; k++) {
-            const int a = text[k] >= 'A' && text[k] <= 'Z' ? text[k] + 32 : text[k];
-            const int b = part[k] >= 'A' && part[k] <= 'Z' ? part[k] + 32 : part[k];
-            if (a != b) {
-                break;
-            }
-        }
-        if (k == n) {
-            return true;
-        }
-        if (!*text) {
-            break;
-        }
-    }
-    return false;
-}
-
 SPKI_FN double spki_cl_score(const spk_cl_desc *desc, const spk_cl_device *d)
 {
     if (desc->score) {
@@ -197,12 +175,10 @@ SPKI_FN bool spki_cl_wish_one(void *ctx, spki_cl_handle platform, spki_cl_handle
 {
     spki_cl_wish *w = (spki_cl_wish *)ctx;
     const spk_cl_desc *desc = w->desc;
-    const size_t used = strlen(w->seen);
-    snprintf(w->seen + used, sizeof w->seen - used, "%s\"%.60s\"%s%.80s", used ? ", " : "",
-             d->name, d->usable ? "" : ", unusable: ", d->why);
+    spki_gpu_seen(w->seen, sizeof w->seen, d->name, d->usable, d->why);
     if (w->index != UINT32_MAX ? d->index != w->index
-                               : desc->device && !spki_cl_has(d->name, desc->device) &&
-                                     !spki_cl_has(d->platform, desc->device)) {
+                               : desc->device && !spki_gpu_has(d->name, desc->device) &&
+                                     !spki_gpu_has(d->platform, desc->device)) {
         return true;
     }
     const double score = w->index != UINT32_MAX || !d->usable ? 0.0 : spki_cl_score(desc, d);

@@ -2,6 +2,7 @@
 #ifndef SPIKELIB_GPU_CUDA_CHOOSE_H
 #define SPIKELIB_GPU_CUDA_CHOOSE_H
 
+#include "../host/names.h"
 #include "loader.h"
 
 SPKI_FN int spki_cuda_attribute(const spki_cuda_calls *cu, int device, int what)
@@ -81,29 +82,6 @@ SPIKELIB_API size_t spk_cuda_devices(const spk_cuda_desc *desc, spk_cuda_device 
 
 /* -- choosing -- */
 
-/* Letters alike, as people write names. */
-SPKI_FN bool spki_cuda_has(const char *text, const char *part)
-{
-    const size_t n = strlen(part);
-    for (; strlen(text) >= n; text++) {
-        size_t k = 0;
-        for (; k < n; k++) {
-            const int a = text[k] >= 'A' && text[k] <= 'Z' ? text[k] + 32 : text[k];
-            const int b = part[k] >= 'A' && part[k] <= 'Z' ? part[k] + 32 : part[k];
-            if (a != b) {
-                break;
-            }
-        }
-        if (k == n) {
-            return true;
-        }
-        if (!*text) {
-            break;
-        }
-    }
-    return false;
-}
-
 SPKI_FN double spki_cuda_score(const spk_cuda_desc *desc, const spk_cuda_device *d)
 {
     if (desc->score) {
@@ -121,11 +99,9 @@ SPKI_FN spk_result spki_cuda_best(const spki_cuda_calls *cu, const spk_cuda_desc
     double best = -1.0;
     for (uint32_t k = 0; k < count; k++) {
         spk_cuda_device d;
-        const size_t used = strlen(seen);
         spki_cuda_describe(cu, k, &d);
-        snprintf(seen + used, sizeof seen - used, "%s\"%.60s\"%s%.80s", used ? ", " : "", d.name,
-                 d.usable ? "" : ", unusable: ", d.why);
-        if (!d.usable || (desc->device && !spki_cuda_has(d.name, desc->device))) {
+        spki_gpu_seen(seen, sizeof seen, d.name, d.usable, d.why);
+        if (!d.usable || (desc->device && !spki_gpu_has(d.name, desc->device))) {
             continue;
         }
         const double score = spki_cuda_score(desc, &d);
