@@ -201,8 +201,8 @@
     SPIKELIB_NO_XXHASH       off      digests by the built-in XXH64 even where <xxhash.h> is found;
                                       the digests are the same: -0.6 kB
 
-    spikelib_cl.h            -        included after spikelib.h, adds OpenCL: +151 kB
-    spikelib_cuda.cuh        -        included after spikelib.h, adds CUDA: +170 kB
+    spikelib_cl.h            -        included after spikelib.h, adds OpenCL: +197 kB
+    spikelib_cuda.cuh        -        included after spikelib.h, adds CUDA: +204 kB
     SPIKELIB_CL_LINK         off      spikelib_cl.h calls the OpenCL loader linked with -lOpenCL,
                                       instead of opening it at run time
     SPIKELIB_CUDA_NVRTC      off      spikelib_cuda.cuh opens CUDA's driver and NVRTC when it runs,
