@@ -9,6 +9,7 @@
 #include "../spikelib.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct coba_form {

@@ -10,6 +10,8 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* -- the network: layers 2/3, 4, 5, 6, each excitatory (E) and inhibitory (I) -- */
 

@@ -40,7 +40,7 @@ object() {
 # with it. A test that says "check: with lz4 zstd" (and what else it needs) gets all libraries that are
 # there, with the flags that switch them on, and skips what the others would be needed for. One that
 # holds the implementation and says "check: networks alone" gets it without the other parts, in less
-# time.
+# time; one that holds it gets -O1 (what -O2 makes of it, the others see).
 compile() {
     local source=$1 program=$2
     shift 2
@@ -51,8 +51,9 @@ compile() {
     local with= flags=
     if ! grep -q -E 'SPIKELIB_IMPLEMENTATION|\.\./src/' "$source"; then
         with=$(object "$@" $libraries 2>"$program.log") || return 1
-    elif grep -q 'check: networks alone' "$source"; then
-        flags=$NETWORKS_ALONE
+    else
+        flags=-O1
+        if grep -q 'check: networks alone' "$source"; then flags="-O1 $NETWORKS_ALONE"; fi
     fi
     "$@" $flags -I. "$source" $with -o "$program" $libraries $LIBS >"$program.log" 2>&1
 }

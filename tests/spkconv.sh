@@ -7,12 +7,12 @@ rm -rf "$D"
 mkdir -p "$D"
 SHARED=${SPIKELIB_SHARED:-../shared}
 E=$SHARED/data/events
-if ! cc -O2 examples/spkconv.c -o "$D/plain" $LIBS 2>"$D/log"; then
+if ! cc -O0 examples/spkconv.c -o "$D/plain" $LIBS 2>"$D/log"; then
     fail spkconv_compiles_without_libraries "$(head -1 "$D/log")"
     exit 1
 fi
 ok spkconv_compiles_without_libraries
-cc -O2 examples/spkconv.c -o "$D/spkconv" $(library lz4) $(library zstd) $(library hdf5) $LIBS \
+cc -O1 examples/spkconv.c -o "$D/spkconv" $(library lz4) $(library zstd) $(library hdf5) $LIBS \
     2>"$D/log" || { fail spkconv_compiles "$(head -1 "$D/log")"; exit 1; }
 conv() { "$D/spkconv" "$@"; }
 
