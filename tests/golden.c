@@ -39,7 +39,8 @@ SPIKELIB_NEURON(strange, STRANGE_PARAMS, STRANGE_DERIVED, STRANGE_STATE, STRANGE
     w = spk_select(spike, w + K(0.2), w);
 )
 
-#ifdef GOLDEN_CL /* with OpenCL: --backend cl; cl-items, cl-tiles: the ways of GPUs */
+#ifdef GOLDEN_CL /* with OpenCL: --backend cl; cl-items, cl-tiles: the ways of GPUs;
+                     -rows behind it: rows drawn there */
 #include "../spikelib_cl.h"
 #include "oclgrind.h"
 #endif
@@ -100,6 +101,8 @@ static golden begin(const char *name, spk_precision precision, uint32_t weight_b
                    : strstr(golden_backend, "-tiles") ? SPK_CL_TILES
                                                       : SPK_CL_AUTO;
         cl.tiles = cl.style == SPK_CL_TILES ? 3 : 0;
+        cl.construction =
+            strstr(golden_backend, "-rows") ? SPK_CONSTRUCTION_DEVICE : SPK_CONSTRUCTION_HOST;
         if (strncmp(golden_backend, "oclgrind", 8) == 0) {
             cl.cache_dir = "";
             cl.symbol = oclgrind_symbol;
