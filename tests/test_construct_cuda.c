@@ -11,16 +11,8 @@
 
 #include "check.h"
 #include "construct.h"
+#include "heap.h"
 #include "mock_cuda.h"
-
-static const char *absent(void)
-{
-    static int found = -1;
-    if (found < 0) {
-        found = system("g++ --version >/dev/null 2>&1") == 0;
-    }
-    return found ? "" : "no g++ to compile the kernels' text with";
-}
 
 static spk_backend *cuda(spk_construction where, uint32_t tiles, uint32_t devices)
 {
@@ -38,7 +30,7 @@ static spk_backend *cuda(spk_construction where, uint32_t tiles, uint32_t device
 
 TEST(every_rule_gives_the_hosts_rows)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     for (int which = 0; which < CONSTRUCT_NETS; which++) {
         mock_reset();
         mock.execute = 1;
@@ -55,7 +47,7 @@ TEST(every_rule_gives_the_hosts_rows)
 
 TEST(so_it_does_with_weights_of_8_bits)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     for (int which = 0; which < CONSTRUCT_NETS; which++) {
         mock_reset();
         mock.execute = 1;
@@ -67,7 +59,7 @@ TEST(so_it_does_with_weights_of_8_bits)
 
 TEST(devices_draw_the_rows_of_their_own_tiles)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     mock_reset();
     mock.execute = 1;
     mock.devices = 3;
@@ -81,25 +73,7 @@ TEST(devices_draw_the_rows_of_their_own_tiles)
 
 #define STEPS 60u
 
-static long host_blocks, host_calls, host_fail_at;
-
-static void *host_alloc(void *ctx, size_t size, size_t align)
-{
-    (void)ctx;
-    if (++host_calls == host_fail_at) {
-        return NULL;
-    }
-    host_blocks++;
-    return aligned_alloc(align, (size + align - 1) / align * align);
-}
-
-static void host_free(void *ctx, void *block, size_t size)
-{
-    (void)ctx;
-    (void)size;
-    host_blocks -= block != NULL;
-    free(block);
-}
+static heap host; /* the network's memory */
 
 typedef struct outcome {
     uint64_t spikes, states;
@@ -124,8 +98,7 @@ static outcome outcome_of(spk_backend *backend, bool new_weights)
     memset(&r, 0, sizeof r);
     d.seed = 5;
     d.backend = backend;
-    d.allocator.alloc = host_alloc;
-    d.allocator.free = host_free;
+    d.allocator = heap_allocator(&host);
     spk_net *net = spk_net_create(&d);
     if (!net) {
         o.result = SPK_ERR_OUT_OF_MEMORY;
@@ -142,7 +115,7 @@ static outcome outcome_of(spk_backend *backend, bool new_weights)
     const spk_rec spikes = spk_net_record(net, spk_net_union(net, a, b), &r);
     o.result = spk_net_run_steps(net, STEPS / 2);
     snprintf(o.why, sizeof o.why, "%s", spk_net_error(net));
-    if (o.result != SPK_OK && host_fail_at == 0) {
+    if (o.result != SPK_OK && host.fail_at == 0) {
         CHECK_EQ(spk_net_run_steps(net, STEPS / 2 - spk_net_step(net)), SPK_OK);
     }
     if (new_weights && spk_net_synapses(net, a, b, NULL, 0, &n) == SPK_OK) {
@@ -151,7 +124,7 @@ static outcome outcome_of(spk_backend *backend, bool new_weights)
         }
         CHECK_EQ(spk_net_set_weights(net, a, b, weight, n), SPK_OK);
     }
-    if (host_fail_at == 0) {
+    if (host.fail_at == 0) {
         const spk_result second = spk_net_run_steps(net, STEPS - spk_net_step(net));
         if (second != SPK_OK) {
             CHECK_EQ(o.result, SPK_OK);
@@ -174,7 +147,7 @@ static void check_outcome(const outcome *o, const outcome *want)
     CHECK_EQ(o->states, want->states);
     CHECK_EQ(mock_leaks(), 0);
     CHECK_EQ(mock.misuse, 0);
-    CHECK_EQ(host_blocks, 0);
+    CHECK_EQ(host.blocks, 0);
 }
 
 static spk_backend *device_rows(void)
@@ -185,8 +158,8 @@ static spk_backend *device_rows(void)
 
 TEST(a_network_spikes_the_same_on_rows_that_its_device_drew)
 {
-    if (*absent()) SKIP(absent());
-    host_blocks = 0;
+    if (*mock_absent()) SKIP(mock_absent());
+    host.blocks = 0;
     for (int weights = 0; weights < 2; weights++) {
         mock_reset();
         const outcome want = outcome_of(NULL, weights), o = outcome_of(device_rows(), weights);
@@ -198,9 +171,9 @@ TEST(a_network_spikes_the_same_on_rows_that_its_device_drew)
 
 TEST(wherever_a_device_is_lost_the_cpu_draws_the_rows_and_goes_on)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     mock_reset();
-    host_blocks = 0;
+    host.blocks = 0;
     const outcome want = outcome_of(NULL, false), whole = outcome_of(device_rows(), false);
     check_outcome(&whole, &want);
     const long calls = whole.calls;
@@ -217,7 +190,7 @@ TEST(wherever_a_device_is_lost_the_cpu_draws_the_rows_and_goes_on)
 
 TEST(without_memory_for_a_buffer_the_host_draws_or_an_error_says_so)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     mock_reset();
     const outcome want = outcome_of(NULL, false), whole = outcome_of(device_rows(), false);
     check_outcome(&whole, &want);
@@ -238,7 +211,7 @@ TEST(without_memory_for_a_buffer_the_host_draws_or_an_error_says_so)
 
 TEST(a_kernel_that_traps_while_rows_are_drawn_is_an_error_and_the_cpu_goes_on)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     mock_reset();
     const outcome want = outcome_of(NULL, false), whole = outcome_of(device_rows(), false);
     check_outcome(&whole, &want);
@@ -255,28 +228,28 @@ TEST(a_kernel_that_traps_while_rows_are_drawn_is_an_error_and_the_cpu_goes_on)
 
 TEST(without_host_memory_nothing_is_left)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     mock_reset();
-    host_blocks = host_calls = 0;
+    host.blocks = host.calls = 0;
     const outcome whole = outcome_of(device_rows(), false);
     CHECK_EQ(whole.result, SPK_OK);
-    const long calls = host_calls;
-    for (long k = 1; k <= calls; k++) {
+    const size_t calls = host.calls;
+    for (size_t k = 1; k <= calls; k++) {
         mock_reset();
-        host_calls = 0;
-        host_fail_at = k;
+        host.calls = 0;
+        host.fail_at = k;
         const outcome o = outcome_of(device_rows(), false);
         CHECK(o.result == SPK_OK || o.result == SPK_ERR_OUT_OF_MEMORY);
-        if (mock_leaks() || host_blocks) {
-            printf("    allocation %ld: %s: %s, %ld blocks left\n", k, spk_result_name(o.result),
-                   o.why, host_blocks);
+        if (mock_leaks() || host.blocks) {
+            printf("    allocation %lu: %s: %s, %lu blocks left\n", (unsigned long)k, spk_result_name(o.result),
+                   o.why, (unsigned long)host.blocks);
         }
         CHECK_EQ(mock_leaks(), 0);
         CHECK_EQ(mock.misuse, 0);
-        CHECK_EQ(host_blocks, 0);
-        host_blocks = 0;
+        CHECK_EQ(host.blocks, 0);
+        host.blocks = 0;
     }
-    host_fail_at = 0;
+    host.fail_at = 0;
 }
 
 TEST(a_device_that_draws_nothing_is_refused)
@@ -305,7 +278,7 @@ static spk_net *small_net(spk_backend *backend, const spk_conn_desc *c, uint32_t
 TEST(what_a_device_cannot_draw_the_host_draws_and_says_why)
 {
     static char text[6000];
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     for (int k = 0; k < 4; k++) {
         spk_conn_desc c;
         memset(&c, 0, sizeof c);
@@ -332,7 +305,7 @@ TEST(the_limit_of_a_batch_is_none_for_drawing_rows)
     static const uint32_t index[1] = {0};
     spk_cuda_desc d;
     spk_conn_desc c;
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     memset(&d, 0, sizeof d);
     memset(&c, 0, sizeof c);
     mock_reset();

@@ -13,13 +13,17 @@
 #include "life.h"
 #include "mock_cuda.h"
 
-static const char *absent(void)
+/* A descriptor of the mock with kernels that run. */
+static spk_cuda_desc executing(spk_cuda_style style)
 {
-    static int found = -1;
-    if (found < 0) {
-        found = system("g++ --version >/dev/null 2>&1") == 0;
-    }
-    return found ? "" : "no g++ to compile the kernels' text with";
+    spk_cuda_desc d;
+    memset(&d, 0, sizeof d);
+    mock_reset();
+    mock.execute = 1;
+    d.symbol = mock_symbol;
+    d.cache_dir = "";
+    d.style = style;
+    return d;
 }
 
 /* What the backend said of the device that compare had. */
@@ -29,14 +33,8 @@ static void compare(spk_cuda_style style, spk_cuda_exchange exchange, uint32_t d
                     uint32_t tiles, spk_precision precision)
 {
     static const uint32_t index[3] = {0, 1, 2};
-    spk_cuda_desc d;
-    memset(&d, 0, sizeof d);
-    mock_reset();
-    mock.execute = 1;
+    spk_cuda_desc d = executing(style);
     mock.devices = (int)devices;
-    d.symbol = mock_symbol;
-    d.cache_dir = "";
-    d.style = style;
     d.exchange = exchange;
     d.tiles = tiles;
     d.indices = index;
@@ -52,7 +50,7 @@ static void compare(spk_cuda_style style, spk_cuda_exchange exchange, uint32_t d
 
 TEST(a_network_lives_the_same_life_with_each_tile_in_shared_memory)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
     CHECK(mock.together > 10);
     CHECK_HAS(described, "states and accumulators in shared memory");
@@ -60,21 +58,21 @@ TEST(a_network_lives_the_same_life_with_each_tile_in_shared_memory)
 
 TEST(so_it_does_where_all_groups_deliver_to_all)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_ALL, SPK_CUDA_EXCHANGE_AUTO, 1, 3, SPK_FLOAT32);
     CHECK(mock.together > 10);
 }
 
 TEST(and_slice_by_slice)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_SLICES, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
     CHECK_EQ(mock.together, 0);
 }
 
 TEST(and_with_slices_recorded_once_and_replayed)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_GRAPH, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
     CHECK_EQ(mock.together, 0);
     printf("    %ld recordings, %ld replays, %ld launches\n", mock.graphs, mock.replays,
@@ -113,16 +111,10 @@ static uint64_t digest_of_many(spk_backend *backend)
 
 TEST(and_where_there_are_so_many_neurons_that_spikes_are_counted_first)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     const uint64_t want = digest_of_many(NULL);
     for (int style = SPK_CUDA_SLICES; style <= SPK_CUDA_GRAPH; style++) {
-        spk_cuda_desc d;
-        memset(&d, 0, sizeof d);
-        mock_reset();
-        mock.execute = 1;
-        d.symbol = mock_symbol;
-        d.cache_dir = "";
-        d.style = (spk_cuda_style)style;
+        const spk_cuda_desc d = executing((spk_cuda_style)style);
         CHECK_EQ(digest_of_many(spk_cuda_backend(&d)), want);
         CHECK(style == SPK_CUDA_SLICES || mock.replays > 1);
         CHECK_EQ(mock_leaks(), 0);
@@ -156,16 +148,10 @@ static uint64_t digest_of_loop(spk_backend *backend)
 
 TEST(and_where_input_is_injected_before_each_of_many_short_runs)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     const uint64_t want = digest_of_loop(NULL);
     for (int style = SPK_CUDA_AUTO; style <= SPK_CUDA_GRAPH; style++) {
-        spk_cuda_desc d;
-        memset(&d, 0, sizeof d);
-        mock_reset();
-        mock.execute = 1;
-        d.symbol = mock_symbol;
-        d.cache_dir = "";
-        d.style = (spk_cuda_style)style;
+        const spk_cuda_desc d = executing((spk_cuda_style)style);
         CHECK_EQ(digest_of_loop(spk_cuda_backend(&d)), want);
         CHECK(style != SPK_CUDA_GRAPH || (mock.replays == 29 && mock.graphs == 1));
         CHECK_EQ(mock_leaks(), 0);
@@ -175,14 +161,14 @@ TEST(and_where_input_is_injected_before_each_of_many_short_runs)
 
 TEST(and_with_states_of_16_bits)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT16);
 }
 
 /* The shadow of a sample is within its tolerance for some windows, and out of it then. */
 TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     life_shadow_v = 0.06;
     compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT16);
     compare(SPK_CUDA_SLICES, SPK_CUDA_EXCHANGE_PEER, 2, 0, SPK_FLOAT16);
@@ -191,7 +177,7 @@ TEST(and_with_a_shadow_of_32_bits_and_when_it_goes_over_to_them)
 
 TEST(and_with_weights_of_8_bits)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     life_weight_bits = 8;
     compare(SPK_CUDA_OWN, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT32);
     compare(SPK_CUDA_ALL, SPK_CUDA_EXCHANGE_AUTO, 1, 1, SPK_FLOAT32);
@@ -223,13 +209,8 @@ static spk_net *shadowed(spk_backend *backend, spk_precision precision, spk_rec 
 /* Fails `after` calls behind step 99, or not at all (0); returns how many calls the rest took. */
 static long shadowed_until_error(long after, uint64_t want)
 {
-    spk_cuda_desc d;
+    const spk_cuda_desc d = executing(SPK_CUDA_AUTO);
     spk_rec spikes;
-    memset(&d, 0, sizeof d);
-    mock_reset();
-    mock.execute = 1;
-    d.symbol = mock_symbol;
-    d.cache_dir = "";
     spk_net *net = shadowed(spk_cuda_backend(&d), SPK_FLOAT16, &spikes);
     CHECK_EQ(spk_net_run_steps(net, 99), SPK_OK);
     const long before = mock.calls;
@@ -249,7 +230,7 @@ TEST(a_device_lost_while_states_go_over_to_32_bits_loses_no_spike)
 {
     spk_rec spikes;
     spk_net_info info;
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     spk_net *net = shadowed(NULL, SPK_FLOAT16, &spikes);
     CHECK_EQ(spk_net_run_steps(net, 300), SPK_OK);
     CHECK_EQ(spk_net_get_info(net, &info), SPK_OK);
@@ -270,7 +251,7 @@ TEST(states_stay_in_shared_memory_where_they_fit_beside_the_accumulators)
                                         "; accumulators in shared memory\n", " bytes\n"};
     uint64_t want = 0;
     int found = 0, shared = 232448;
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     for (uint32_t k = 0; k < 4; k++) {
         spk_rec spikes;
         spk_cuda_desc d;
@@ -309,13 +290,13 @@ TEST(states_stay_in_shared_memory_where_they_fit_beside_the_accumulators)
 
 TEST(and_with_states_of_64_bits)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_AUTO, 1, 0, SPK_FLOAT64);
 }
 
 TEST(and_split_over_devices_that_exchange_spikes_in_each_way)
 {
-    if (*absent()) SKIP(absent());
+    if (*mock_absent()) SKIP(mock_absent());
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_HOST, 2, 0, SPK_FLOAT32);
     CHECK_EQ(mock.peers + mock.broadcasts, 0);
     compare(SPK_CUDA_AUTO, SPK_CUDA_EXCHANGE_PEER, 3, 0, SPK_FLOAT32);
