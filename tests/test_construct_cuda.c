@@ -241,8 +241,8 @@ TEST(without_host_memory_nothing_is_left)
         const outcome o = outcome_of(device_rows(), false);
         CHECK(o.result == SPK_OK || o.result == SPK_ERR_OUT_OF_MEMORY);
         if (mock_leaks() || host.blocks) {
-            printf("    allocation %lu: %s: %s, %lu blocks left\n", (unsigned long)k, spk_result_name(o.result),
-                   o.why, (unsigned long)host.blocks);
+            printf("    allocation %lu: %s: %s, %lu blocks left\n", (unsigned long)k,
+                   spk_result_name(o.result), o.why, (unsigned long)host.blocks);
         }
         CHECK_EQ(mock_leaks(), 0);
         CHECK_EQ(mock.misuse, 0);
